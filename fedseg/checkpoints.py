@@ -1,0 +1,152 @@
+"""Checkpoint folders: what segmentation-models-pytorch's `save_pretrained` writes, and a bit more.
+
+config.json        architecture and its arguments     } smp.from_pretrained(folder)
+model.safetensors  weights                            } needs only these
+fedseg.json        classes, normalisation, crop, inference height
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from fedseg.classes import CLASSES
+from fedseg.config import Model, Section, Training, parse
+from fedseg.errors import FedsegError
+from fedseg.files import atomic_folder, read_json, write_json
+from fedseg.models import Normalisation, build, normalisation
+
+STRIDE = 32
+"""Inference sizes are multiples of this: the output stride of nearly every encoder."""
+
+
+class Info(Section):
+    """What one must know of a model to use it."""
+
+    arch: str
+    """Architecture, a name of segmentation-models-pytorch."""
+    encoder: str
+    """Encoder, likewise."""
+    classes: tuple[str, ...] = CLASSES
+    """Classes of the output channels."""
+    coverage: tuple[int, ...] = tuple(range(len(CLASSES)))
+    """TrainIds of the classes the model was trained on; the others it has never seen."""
+    mean: tuple[float, float, float]
+    """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
+    std: tuple[float, float, float]
+    """Standard deviation, likewise."""
+    crop: tuple[int, int]
+    """Height and width of the training crop in pixels."""
+    inference_height: int = Field(ge=STRIDE)
+    """Height in pixels to which a whole image is resized for inference."""
+
+    @property
+    def normalisation(self) -> Normalisation:
+        return Normalisation(self.mean, self.std)
+
+    @property
+    def model(self) -> Model:
+        """The untrained model of this kind."""
+        return Model(arch=self.arch, encoder=self.encoder, encoder_weights="none")
+
+
+def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
+    """What a model trained in that way will have to say of itself."""
+    mean, std = normalisation(model)
+    default = round(1.25 * training.crop[0] / STRIDE) * STRIDE
+    return Info(
+        arch=model.arch,
+        encoder=model.encoder,
+        coverage=tuple(range(len(CLASSES))) if coverage is None else coverage,
+        mean=mean,
+        std=std,
+        crop=training.crop,
+        inference_height=training.inference_height or max(default, STRIDE),
+    )
+
+
+def save(folder: Path, network: nn.Module, info: Info, **extra: object) -> None:
+    """Write a checkpoint folder atomically; `extra` holds further JSON files, name -> content."""
+    with atomic_folder(folder) as temporary:
+        network.to(memory_format=torch.contiguous_format).save_pretrained(temporary)
+        network.to(memory_format=torch.channels_last)
+        (temporary / "README.md").unlink(missing_ok=True)  # the hub's model card, for uploads to it
+        write_json(temporary / "fedseg.json", info.model_dump(mode="json"))
+        for name, content in extra.items():
+            write_json(temporary / f"{name}.json", content)
+
+
+def load(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Info]:
+    """Read a checkpoint folder; nothing in it is run or unpickled.
+
+    Returns:
+        The model, in evaluation mode, channels last; and what to know of it.
+
+    Raises:
+        FedsegError: not a checkpoint folder, or one whose weights are not those of its model.
+    """
+    info = load_info(folder)
+    network = build(info.model)
+    try:
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise FedsegError(f"{folder}: model.safetensors can't be read: {error}") from None
+    check_weights(network, weights, str(folder))
+    network.load_state_dict(weights)
+    return network.eval().to(device), info
+
+
+def load_info(folder: Path) -> Info:
+    """Read what a checkpoint folder says of its model.
+
+    Raises:
+        FedsegError: not a checkpoint folder of fedseg's.
+    """
+    try:
+        content = read_json(folder / "fedseg.json")
+    except (OSError, json.JSONDecodeError):
+        raise FedsegError(
+            f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
+        ) from None
+    return parse(Info, content, folder / "fedseg.json")
+
+
+def check_weights(network: nn.Module, weights: dict[str, torch.Tensor], whose: str) -> None:
+    """See that weights are exactly those of a model: names, shapes, dtypes, all finite.
+
+    Raises:
+        FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
+    """
+    wanted = network.state_dict()
+    for kind, names in (
+        ("lacks", wanted.keys() - weights.keys()),
+        ("has an unknown", weights.keys() - wanted.keys()),
+    ):
+        if names:
+            raise FedsegError(f"{whose}: {kind} tensor '{sorted(names)[0]}' ({len(names)} in all)")
+    for name, tensor in weights.items():
+        expected = wanted[name]
+        if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
+            raise FedsegError(
+                f"{whose}: tensor '{name}' is {_kind(tensor)}, but must be {_kind(expected)}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
+
+
+def content_hash(weights: dict[str, torch.Tensor]) -> str:
+    """SHA-256, in hexadecimal, over the tensors' names and values, whatever file they came in."""
+    hasher = hashlib.sha256()
+    for name in sorted(weights):
+        hasher.update(name.encode())
+        hasher.update(weights[name].detach().cpu().contiguous().numpy())
+    return hasher.hexdigest()
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,138 @@
+"""A client's part: train at home on private data, and prepare the one upload."""
+
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fedseg import checkpoints
+from fedseg.config import Client, Section
+from fedseg.data.dataset import open_dataset
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.errors import FedsegError
+from fedseg.files import digest, read_json
+from fedseg.progress import Progress
+from fedseg.supervised import train_supervised
+
+Result = TypeVar("Result")
+
+
+class Upload(Section):
+    """What a client tells of itself, beside its weights. Nothing else ever leaves it."""
+
+    name: str
+    """The client's name in the federation."""
+    dataset: str
+    """Name of its dataset card."""
+    info: checkpoints.Info
+    """Architecture, classes it was trained on, normalisation, sizes."""
+    images: int
+    """Number of training images."""
+    pixel_counts: tuple[int, ...]
+    """Labelled pixels of each trainId over all training images."""
+    iterations: int
+    """Training steps."""
+    seconds: float
+    """Training time in this process, wall clock."""
+    bytes: int
+    """Size of the weights."""
+    sha256: str
+    """Hash of the weights, as of `checkpoints.content_hash`."""
+
+
+def train_client(client: Client, seed: int, home: Path, progress: Progress) -> Path:
+    """Train a client's model; if this was done before with the same settings, take that.
+
+    Args:
+        client: its half of the configuration.
+        seed: of the federation; a client's own seed follows from it and from its name.
+        home: the client's private folder, for its training state and its checkpoint.
+        progress: told how far the work is.
+
+    Returns:
+        A checkpoint folder with `upload.json`, an `Upload`.
+
+    Raises:
+        FedsegError: the data or the model can't be used.
+    """
+    settings = digest(client.model_dump_json(), seed)
+    folder = home / f"checkpoint-{settings}"
+    if folder.is_dir():
+        return folder
+    started = time.monotonic()
+    dataset = open_dataset(client)
+    counts = train_id_counts(dataset, survey(dataset, partial(progress, "checking data")))
+    if not counts.any():
+        raise FedsegError(f"client '{client.name}': no labelled pixel in its data; check the card")
+
+    state = home / f"training-{settings}.safetensors"
+    network, info = train_supervised(
+        [dataset],
+        [counts],
+        client.model,
+        client.training,
+        client_seed(seed, client),
+        state,
+        partial(progress, "training"),
+    )
+    upload = Upload(
+        name=client.name,
+        dataset=dataset.card.name,
+        info=info,
+        images=len(dataset),
+        pixel_counts=tuple(int(n) for n in counts.sum(axis=0)),
+        iterations=client.training.iterations,
+        seconds=round(time.monotonic() - started, 1),
+        bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
+        sha256=checkpoints.content_hash(network.state_dict()),
+    )
+    checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
+    state.unlink(missing_ok=True)
+    return folder
+
+
+def client_seed(seed: int, client: Client) -> int:
+    """A client's own seed: equal clients of a federation must not draw equal random numbers."""
+    return zlib.crc32(f"{seed}/{client.name}".encode())
+
+
+def read_upload(folder: Path) -> Upload:
+    """The `Upload` beside the weights that `train_client` left in a folder."""
+    return Upload.model_validate(read_json(folder / "upload.json"))
+
+
+def watched(work: Callable[[Progress], Result], progress: Progress, stall: float) -> Result:
+    """Run `work(progress)` and give up on it when it makes no progress for `stall` seconds.
+
+    Work that hangs (a dead network drive, a driver that does not come back) can't be interrupted,
+    only left behind: it stays in a daemon thread.
+
+    Raises:
+        FedsegError: nothing was heard of the work for too long. Whatever it raises itself, else.
+    """
+    outcome: dict[str, Any] = {}
+    heard = time.monotonic()
+
+    def told(*args: Any, **details: float) -> None:
+        nonlocal heard
+        heard = time.monotonic()
+        progress(*args, **details)
+
+    def run() -> None:
+        try:
+            outcome["result"] = work(told)
+        except BaseException as error:  # carried over to the waiting thread
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, name="client", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=min(stall / 4, 1.0))
+        if thread.is_alive() and time.monotonic() - heard > stall:
+            raise FedsegError(f"no progress for {stall:g} s; gave up (stall_timeout)")
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["result"]

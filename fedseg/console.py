@@ -1,0 +1,67 @@
+"""What a person sees on the terminal."""
+
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console()
+
+
+def show(what: RenderableType) -> None:
+    """Print a table or a line."""
+    console.print(what)
+
+
+class Bars:
+    """Progress bars, one a name; plain lines, one a stage, where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.fields[name]:<14}"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[details]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._stages: dict[str, str] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int, name: str = "", **details: float) -> None:
+        """Show that `done` of `total` of a stage are done, for whom, and numbers beside it."""
+        shown = " ".join(f"{key} {value:.3f}" for key, value in details.items())
+        if self._stages.get(name) != stage:
+            self._stages[name] = stage
+            if not console.is_terminal:
+                console.print(f"{name}: {stage}" if name else stage)
+            if name in self._tasks:
+                self._progress.remove_task(self._tasks[name])
+            self._tasks[name] = self._progress.add_task(stage, name=name, details=shown)
+        self._progress.update(self._tasks[name], completed=done, total=total, details=shown)
+
+
+def score_table(score: dict[str, Any]) -> Table:
+    """Per-class IoU and mIoU of one evaluation, in percent."""
+    table = Table(
+        "class",
+        title=f"{score['dataset']}, {score['split']}: {score['images']} images",
+        caption=f"mean over {len(score['miou_classes'])} of {len(score['classes'])} classes",
+    )
+    table.add_column("IoU %", justify="right")
+    for name, value in score["iou"].items():
+        table.add_row(name, "-" if value is None else f"{100 * value:.1f}")
+    table.add_section()
+    mean = "-" if score["miou"] is None else f"{100 * score['miou']:.1f}"
+    table.add_row("[bold]mIoU[/bold]", f"[bold]{mean}[/bold]")
+    return table

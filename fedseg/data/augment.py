@@ -1,0 +1,75 @@
+"""Training augmentation, by Albumentations."""
+
+import os
+import threading
+from collections.abc import Callable
+
+# Albumentations would otherwise ask the network for a newer version of itself.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import cv2
+import numpy as np
+
+# Images are augmented in several threads already; OpenCV's own would fight with the optimiser's.
+cv2.setNumThreads(0)
+
+
+def geometry(crop: tuple[int, int], scale: tuple[float, float]) -> list[A.BasicTransform]:
+    """A random part of the image at the size of the crop, flipped half the time.
+
+    The label goes through the same geometry by nearest neighbour: it is never interpolated.
+    """
+    aspect = crop[1] / crop[0]
+    return [
+        A.RandomResizedCrop(
+            size=crop,
+            scale=scale,
+            ratio=(0.8 * aspect, 1.25 * aspect),
+            interpolation=cv2.INTER_LINEAR,
+            mask_interpolation=cv2.INTER_NEAREST,
+        ),
+        A.HorizontalFlip(p=0.5),
+    ]
+
+
+def photometry() -> list[A.BasicTransform]:
+    """Changes of light, colour and camera: what differs most between one world and the next."""
+    return [
+        A.ColorJitter(
+            brightness=(0.6, 1.4),
+            contrast=(0.6, 1.4),
+            saturation=(0.4, 1.6),
+            hue=(-0.05, 0.05),
+            p=0.9,
+        ),
+        A.RandomGamma(gamma_limit=(60, 160), p=0.3),
+        A.ToGray(p=0.05),
+        A.GaussianBlur(sigma_limit=(0.3, 1.2), p=0.25),
+        A.GaussNoise(std_range=(0.01, 0.06), p=0.25),
+    ]
+
+
+class Augmentation:
+    """A chain of Albumentations transforms that is a pure function of its input and a seed.
+
+    Safe to share between threads: each has a chain of its own, because a chain carries its random
+    state.
+    """
+
+    def __init__(self, transforms: Callable[[], list[A.BasicTransform]]) -> None:
+        self._transforms = transforms
+        self._local = threading.local()
+
+    def __call__(
+        self, image: np.ndarray, label: np.ndarray | None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Augment uint8 [H, W, 3] and, with it, uint8 [H, W] labels (255 ignored)."""
+        if not hasattr(self._local, "chain"):
+            self._local.chain = A.Compose(self._transforms())
+        chain = self._local.chain
+        chain.set_random_seed(seed)
+        if label is None:
+            return chain(image=image)["image"], None
+        out = chain(image=image, mask=label)
+        return out["image"], out["mask"]

@@ -1,0 +1,41 @@
+"""Which image comes next: rare-class sampling, as in DAFormer."""
+
+import numpy as np
+
+
+def rare_class_probabilities(counts: np.ndarray, temperature: float) -> np.ndarray:
+    """How often each class is asked for.
+
+    P(c) ~ exp((1 - f_c) / T) over the classes that occur, f_c being the part of all labelled pixels
+    that are of class c (Hoyer et al., DAFormer, CVPR 2022, eq. 5).
+
+    Args:
+        counts: int64 [N, 19], pixels of each class in each image.
+        temperature: T, above 0; towards 0 only the rarest class is asked for.
+
+    Returns:
+        float64 [19], sums to 1; 0 for a class that does not occur.
+    """
+    totals = counts.sum(axis=0)
+    frequency = totals / max(totals.sum(), 1)
+    exponent = np.where(totals > 0, (1 - frequency) / temperature, -np.inf)
+    weights = np.exp(exponent - exponent.max())
+    return weights / weights.sum()
+
+
+class RareClassSampler:
+    """Draws images so that rare classes are seen often.
+
+    A class is drawn with `rare_class_probabilities`, then one of the images that hold it, in
+    proportion to the square root of its pixels there, so that a glimpse counts less than a view.
+    """
+
+    def __init__(self, counts: np.ndarray, temperature: float) -> None:
+        self._classes = rare_class_probabilities(counts, temperature)
+        weights = np.sqrt(counts.astype(np.float64))
+        self._images = weights / np.maximum(weights.sum(axis=0), 1e-12)
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Index of an image."""
+        wanted = rng.choice(len(self._classes), p=self._classes)
+        return int(rng.choice(len(self._images), p=self._images[:, wanted]))

@@ -1,0 +1,72 @@
+"""A survey of a dataset: every file opened once, every pixel counted, before training starts."""
+
+import os
+
+import numpy as np
+
+from fedseg.classes import NUM_CLASSES
+from fedseg.data.dataset import Dataset
+from fedseg.data.loading import prefetch
+from fedseg.errors import FedsegError
+from fedseg.files import atomic_file, cache_dir, digest
+from fedseg.progress import OnProgress
+
+
+def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
+    """Open every image and label, and count the pixels of each class.
+
+    The counts are kept in the cache, under a name made from the card and from every file's path,
+    size and time of change: a dataset is surveyed again only when it changed.
+
+    Args:
+        dataset: what to survey.
+        on_image: called after each image.
+
+    Returns:
+        int64 [N, C]: pixels of each of the card's classes in each image; [N, 0] without labels.
+
+    Raises:
+        FedsegError: a file can't be decoded, a label's size is not its image's, or a label id is
+            not listed by the card.
+    """
+    path = cache_dir() / "surveys" / f"{_fingerprint(dataset)}.npy"
+    if path.is_file():
+        return np.load(path, allow_pickle=False)
+    classes = len(dataset.card.classes) if dataset.labels else 0
+    counts = np.zeros((len(dataset), classes), np.int64)
+    threads = os.cpu_count() or 1
+    rows = prefetch(lambda i: _count(dataset, i), range(len(dataset)), threads, 4 * threads)
+    for index, row in enumerate(rows):
+        counts[index] = row
+        if on_image:
+            on_image(index + 1, len(dataset))
+    with atomic_file(path) as temporary:
+        np.save(temporary, counts, allow_pickle=False)
+    return counts
+
+
+def train_id_counts(dataset: Dataset, counts: np.ndarray) -> np.ndarray:
+    """`survey`'s counts by trainId: int64 [N, 19]. The card must be fine."""
+    by_train_id = np.zeros((len(counts), NUM_CLASSES), np.int64)
+    for index, train_id in enumerate(dataset.train_ids()[: counts.shape[1]]):
+        by_train_id[:, train_id] += counts[:, index]
+    return by_train_id
+
+
+def _count(dataset: Dataset, index: int) -> np.ndarray:
+    image = dataset.image(index)
+    if dataset.labels is None:
+        return np.zeros(0, np.int64)
+    label = dataset.label(index)
+    if label.shape != image.shape[:2]:
+        raise FedsegError(
+            f"{dataset.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
+            f"{dataset.images[index].name} is {image.shape[1]}x{image.shape[0]}"
+        )
+    return np.bincount(label.ravel(), minlength=256)[: len(dataset.card.classes)]
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    files = [*dataset.images, *(dataset.labels or ())]
+    stats = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
+    return digest(dataset.card.model_dump_json(), stats)

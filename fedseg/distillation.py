@@ -1,0 +1,119 @@
+"""Distilling the clients into one global model.
+
+The student sees strongly augmented views of the server's images and learns to predict the soft
+targets that the clients, fused, gave to the images as they are.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedseg.checkpoints import Info
+from fedseg.config import Distillation, Model
+from fedseg.data.augment import Augmentation, photometry
+from fedseg.data.dataset import Dataset
+from fedseg.models import build
+from fedseg.predictions import TARGET_STRIDE, read
+from fedseg.progress import OnProgress
+from fedseg.training import Example, fit
+
+
+def distil(
+    dataset: Dataset,
+    targets: Path,
+    model: Model,
+    info: Info,
+    settings: Distillation,
+    seed: int,
+    state: Path | None = None,
+    on_step: OnProgress | None = None,
+) -> nn.Module:
+    """Train the global model on the server's images and their soft targets.
+
+    Args:
+        dataset: the server's images.
+        targets: folder of the fused targets, one array an image.
+        model: what to train.
+        info: of that model.
+        settings: how.
+        seed: of every random choice.
+        state: file that training is saved to and resumed from.
+        on_step: called after each step, with the loss.
+
+    Returns:
+        The global model, in evaluation mode on the CPU.
+    """
+    torch.manual_seed(seed)
+    augment = Augmentation(photometry)
+
+    def example(rng: np.random.Generator) -> Example:
+        index = int(rng.integers(len(dataset)))
+        image, target = random_view(
+            dataset.image(index), read(targets, index), settings.crop, settings.scale, rng
+        )
+        return augment(image, None, int(rng.integers(2**31)))[0], target
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        return soft_cross_entropy(logits, target, settings.temperature)
+
+    return fit(build(model), example, loss, settings, info.normalisation, seed, state, on_step)
+
+
+def random_view(
+    image: np.ndarray,
+    target: np.ndarray,
+    crop: tuple[int, int],
+    scale: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same random part of an image and of its target, at the sizes that training takes.
+
+    Args:
+        image: uint8 [H, W, 3].
+        target: uint8 [h, w, C], a coarser grid over the same picture.
+        crop: height and width of the view in pixels.
+        scale: smallest and largest part of the picture's area that a view shows.
+        rng: random numbers.
+
+    Returns:
+        The view, uint8 [*crop, 3], and its target, uint8 [crop / 4, C].
+    """
+    height, width = target.shape[:2]
+    area = rng.uniform(*scale)
+    aspect = np.exp(rng.uniform(np.log(0.8), np.log(1.25)))
+    # The window is a whole number of target pixels, so that view and target show the same.
+    rows = int(np.clip(round(height * np.sqrt(area / aspect)), 1, height))
+    columns = int(np.clip(round(width * np.sqrt(area * aspect)), 1, width))
+    top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
+    y, x = image.shape[0] / height, image.shape[1] / width
+    window = image[
+        round(top * y) : round((top + rows) * y), round(left * x) : round((left + columns) * x)
+    ]
+    part = target[top : top + rows, left : left + columns]
+    if rng.random() < 0.5:
+        window, part = window[:, ::-1], part[:, ::-1]
+    small = (crop[1] // TARGET_STRIDE, crop[0] // TARGET_STRIDE)
+    view = cv2.resize(np.ascontiguousarray(window), crop[::-1], interpolation=cv2.INTER_LINEAR)
+    return view, cv2.resize(np.ascontiguousarray(part), small, interpolation=cv2.INTER_LINEAR)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy between soft targets and a student: KL divergence up to a constant.
+
+    T^2 * mean over pixels of -sum_c t_c log softmax(z / T)_c, with t ~ target^(1/T)
+    (Hinton et al., arXiv 1503.02531, section 2).
+
+    Args:
+        logits: float32 [N, C, H, W].
+        target: uint8 [N, h, w, C], probabilities of which 255 stands for 1; resized to the logits.
+        temperature: T, above 0.
+    """
+    soft = target.permute(0, 3, 1, 2).float() + 1e-3
+    soft = soft ** (1 / temperature)
+    soft = soft / soft.sum(dim=1, keepdim=True)
+    soft = F.interpolate(soft, logits.shape[-2:], mode="bilinear", align_corners=False)
+    return -(soft * F.log_softmax(logits / temperature, dim=1)).sum(dim=1).mean() * temperature**2

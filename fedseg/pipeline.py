@@ -1,0 +1,141 @@
+"""The server's part, from the clients' checkpoints in a run folder to result.json.
+
+It knows nothing of Flower: whoever has a run folder with clients in it can run it, or run it again.
+A stage whose product is there already is not repeated.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from fedseg import checkpoints, distillation, inconsistency, predictions
+from fedseg.config import Evaluation, Federation
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.errors import RunFailed
+from fedseg.evaluation import evaluate
+from fedseg.files import digest, read_json, write_json
+from fedseg.inconsistency import Agreement
+from fedseg.models import best_device
+from fedseg.progress import Progress
+from fedseg.runs import Run
+
+
+def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
+    """Fuse, distil, evaluate.
+
+    Returns:
+        Seconds that each stage took, by name; 0 for one whose product was there.
+
+    Raises:
+        RunFailed: fewer clients than the configuration asks for.
+    """
+    clients = good_clients(run, federation)
+    if len(clients) < federation.min_clients:
+        raise RunFailed(
+            f"{len(clients)} good uploads, but min_clients = {federation.min_clients}: "
+            "nothing to distil from"
+        )
+    seconds = {}
+    stages: dict[str, Callable[[], None]] = {
+        "distillation": lambda: distil(run, federation, clients, progress),
+        "evaluation": lambda: evaluate_all(run, federation, clients, progress),
+    }
+    for name, stage in stages.items():
+        started = time.monotonic()
+        stage()
+        seconds[name] = round(time.monotonic() - started, 1)
+    return seconds
+
+
+def good_clients(run: Run, federation: Federation) -> dict[str, Path]:
+    """Checkpoint folders of the clients whose upload was accepted, in the configured order."""
+    folders = {client.name: run.clients / client.name for client in federation.clients}
+    return {name: path for name, path in folders.items() if (path / "client.json").is_file()}
+
+
+def distil(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
+    """Make the soft targets, inconsistency.json and the global model."""
+    if run.global_model.is_dir():
+        return
+    settings = federation.server.distillation
+    images = open_dataset(federation.server, labelled=False)
+    info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
+    make_targets(run, federation, clients, images, info, progress)
+    network = distillation.distil(
+        images,
+        run.targets,
+        federation.model,
+        info,
+        settings,
+        federation.seed,
+        run.state / "global.safetensors",
+        partial(progress, "distillation"),
+    )
+    checkpoints.save(run.global_model, network, info)
+    for working in (run.predictions, run.targets):
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def make_targets(
+    run: Run,
+    federation: Federation,
+    clients: dict[str, Path],
+    images: Dataset,
+    student: checkpoints.Info,
+    progress: Progress,
+) -> None:
+    """Write every client's predictions, inconsistency.json and the fused targets."""
+    folders = []
+    for name, checkpoint in clients.items():
+        weights = read_json(checkpoint / "client.json")["sha256"]
+        folders.append(run.predictions / f"{name}-{digest(weights)}")
+        told = partial(progress, f"labels by {name}")
+        predictions.predict(checkpoint, images, student, folders[-1], told)
+    coverage = {name: _coverage(checkpoint) for name, checkpoint in clients.items()}
+    agreement = Agreement(list(clients))
+    for index in range(len(images)):
+        chances = [predictions.read(folder, index) for folder in folders]
+        agreement.update([client.argmax(axis=-1) for client in chances])
+        fused = predictions.fuse(chances, list(coverage.values()))
+        predictions.write_target(run.targets, index, fused)
+        progress("fusing targets", index + 1, len(images))
+    most = federation.server.unstable_classes
+    write_json(run.inconsistency, inconsistency.record(agreement, coverage, most))
+
+
+def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
+    """Everything to be scored, in the order of the result table."""
+    folders = clients | {"global": run.global_model, "upper bound": run.upper_bound}
+    return {name: folder for name, folder in folders.items() if folder.is_dir()}
+
+
+def evaluate_all(
+    run: Run, federation: Federation, clients: dict[str, Path], progress: Progress
+) -> None:
+    """Score every model on every evaluation set, one JSON file each."""
+    for name, folder in models(run, clients).items():
+        todo = [s for s in federation.evaluation if not run.score(name, s.name).is_file()]
+        if todo:
+            evaluate_model(run, name, folder, todo, progress)
+
+
+def evaluate_model(
+    run: Run, name: str, folder: Path, sets: list[Evaluation], progress: Progress
+) -> None:
+    """Score one model on some evaluation sets."""
+    network, info = checkpoints.load(folder, best_device())
+    for chosen in sets:
+        dataset = open_dataset(chosen)
+        score = evaluate(network, info, dataset, partial(progress, f"{name} on {chosen.name}"))
+        write_json(run.score(name, chosen.name), {"model": name, **score})
+
+
+def _coverage(checkpoint: Path) -> set[int]:
+    return set(checkpoints.load_info(checkpoint).coverage)
+
+
+def _union_coverage(clients: dict[str, Path]) -> tuple[int, ...]:
+    """The classes that at least one client knows: all that the global model can have learnt."""
+    return tuple(sorted(set().union(*map(_coverage, clients.values()))))

@@ -1,0 +1,102 @@
+"""The client models' predictions on the server's images, and their fusion into soft targets.
+
+Probabilities are kept as uint8 (255 = certain) [h, w, 19] at a quarter of the student's input size,
+one .npy file an image. One client is in memory at a time, and each sees each image once.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from fedseg import checkpoints
+from fedseg.checkpoints import Info
+from fedseg.classes import NUM_CLASSES
+from fedseg.data.dataset import Dataset
+from fedseg.data.loading import prefetch
+from fedseg.files import atomic_file
+from fedseg.inference import input_size, logits
+from fedseg.models import best_device
+from fedseg.progress import OnProgress
+
+TARGET_STRIDE = 4
+"""Student input pixels to one target pixel, each way: the stride of most decoders' features."""
+
+
+def image_file(folder: Path, index: int) -> Path:
+    """Where the array of an image is kept."""
+    return folder / f"{index:06d}.npy"
+
+
+def read(folder: Path, index: int) -> np.ndarray:
+    """The array of an image, uint8 [h, w, 19], mapped from disk rather than read as a whole."""
+    return np.load(image_file(folder, index), mmap_mode="r", allow_pickle=False)
+
+
+def predict(
+    checkpoint: Path,
+    dataset: Dataset,
+    student: Info,
+    folder: Path,
+    on_image: OnProgress,
+) -> None:
+    """Write a client's class probabilities for every image; those there already are kept.
+
+    Classes that the client was not trained on get none.
+
+    Args:
+        checkpoint: the client's checkpoint folder.
+        dataset: the server's images; labels are not looked at.
+        student: its input size sets the size of the targets, the same for every client.
+        folder: where the arrays are written.
+        on_image: called after each image.
+    """
+    missing = [i for i in range(len(dataset)) if not image_file(folder, i).is_file()]
+    if not missing:
+        return
+    network, info = checkpoints.load(checkpoint, best_device())
+    unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
+    kept = len(dataset) - len(missing)
+    images = prefetch(dataset.image, missing, 2, 8)
+    for done, (index, image) in enumerate(zip(missing, images, strict=True), start=kept + 1):
+        size = [side // TARGET_STRIDE for side in input_size(*image.shape[:2], student)]
+        with torch.inference_mode():
+            scores = logits(network, info, image)[None]
+            scores = F.interpolate(scores, size, mode="bilinear", align_corners=False)[0]
+            scores[unseen] = -torch.inf
+            chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
+        _write(image_file(folder, index), chances.permute(1, 2, 0).cpu().numpy())
+        on_image(done, len(dataset))
+
+
+def fuse(chances: list[np.ndarray], coverage: list[set[int]]) -> np.ndarray:
+    """Class-aware mean of the clients: a class's chance is averaged over those who know it.
+
+    t_c ~ sum over k with c in S_k of p_k,c / |{k: c in S_k}|, normalised over c; so a class that
+    one client was never shown is not voted down by it.
+
+    Args:
+        chances: each client's, uint8 [h, w, 19].
+        coverage: S_k, the trainIds each client was trained on.
+
+    Returns:
+        uint8 [h, w, 19], 255 = certain.
+    """
+    knows = np.array([[c in known for c in range(NUM_CLASSES)] for known in coverage])
+    total = np.zeros(chances[0].shape, np.float32)
+    for client, known in zip(chances, knows, strict=True):
+        total += client * known.astype(np.float32)
+    total /= np.maximum(knows.sum(axis=0), 1)
+    total /= np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
+    return np.rint(total * 255).astype(np.uint8)
+
+
+def write_target(folder: Path, index: int, target: np.ndarray) -> None:
+    """Write a fused target, uint8 [h, w, 19], atomically."""
+    _write(image_file(folder, index), target)
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    with atomic_file(path) as temporary:
+        np.save(temporary, np.ascontiguousarray(array), allow_pickle=False)

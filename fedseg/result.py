@@ -1,0 +1,114 @@
+"""result.json: a whole run in one machine-readable summary, and the table that people read."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from rich.table import Table
+
+from fedseg.config import Federation
+from fedseg.files import read_json, write_json
+from fedseg.runs import Run
+
+VERSIONED = ("fedseg", "flwr", "torch", "segmentation-models-pytorch", "albumentations", "ray")
+
+
+def write_result(
+    run: Run,
+    federation: Federation,
+    status: str,
+    failures: dict[str, str],
+    seconds: dict[str, float],
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Gather what the run folder holds into result.json.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        status: "completed" or "failed".
+        failures: for each client without a good upload, why.
+        seconds: wall-clock time of the stages that ran.
+        error: why the run failed.
+
+    Returns:
+        The content written.
+    """
+    result = {
+        "status": status,
+        **({"error": error} if error else {}),
+        "seed": federation.seed,
+        "clients": {
+            client.name: _client(run, client.name, failures) for client in federation.clients
+        },
+        "unstable_classes": _read(run.inconsistency, {}).get("unstable", []),
+        "inconsistency": _read(run.inconsistency, {}).get("inconsistency", {}),
+        "evaluation": scores(run, federation),
+        "seconds": seconds,
+        "versions": {name: _version(name) for name in VERSIONED}
+        | {"python": platform.python_version()},
+    }
+    write_json(run.result, result)
+    return result
+
+
+def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
+    """For each model and evaluation set: miou, miou_classes, iou by class, images."""
+    keys = ("miou", "miou_classes", "iou", "images", "dataset", "split")
+    found: dict[str, dict[str, Any]] = {}
+    for model in [*(client.name for client in federation.clients), "global", "upper bound"]:
+        for chosen in federation.evaluation:
+            score = _read(run.score(model, chosen.name), None)
+            if score is not None:
+                found.setdefault(model, {})[chosen.name] = {key: score[key] for key in keys}
+    return found
+
+
+def result_table(result: dict[str, Any]) -> Table:
+    """Rows are models, columns evaluation sets, cells mIoU in percent (classes averaged over).
+
+    Clients without a good upload have a row too, with the reason.
+    """
+    sets = list(dict.fromkeys(s for row in result["evaluation"].values() for s in row))
+    table = Table("model", caption="mIoU in % (classes averaged over)")
+    for name in sets:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, client in result["clients"].items():
+        if client["status"] != "good":
+            cells = ["-"] * len(sets)
+            table.add_row(f"{name}\n[red]{client['reason']}[/red]", *cells)
+        else:
+            table.add_row(name, *_cells(result, name, sets))
+    table.add_section()
+    for name in ("global", "upper bound"):
+        if name in result["evaluation"]:
+            table.add_row(f"[bold]{name}[/bold]", *_cells(result, name, sets))
+    return table
+
+
+def _cells(result: dict[str, Any], model: str, sets: list[str]) -> list[str]:
+    row = result["evaluation"].get(model, {})
+    return [
+        f"{100 * row[s]['miou']:.1f} ({len(row[s]['miou_classes'])})" if s in row else "-"
+        for s in sets
+    ]
+
+
+def _client(run: Run, name: str, failures: dict[str, str]) -> dict[str, Any]:
+    uploaded = _read(run.clients / name / "client.json", None)
+    if uploaded is None:
+        return {"status": "failed", "reason": failures.get(name, "nothing was heard of it")}
+    keys = ("dataset", "images", "iterations", "seconds", "bytes", "sha256")
+    model = {key: uploaded["info"][key] for key in ("arch", "encoder", "coverage")}
+    return {"status": "good", **{key: uploaded[key] for key in keys}, **model}
+
+
+def _read(path: Any, default: Any) -> Any:
+    return read_json(path) if path.is_file() else default
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

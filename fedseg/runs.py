@@ -1,0 +1,67 @@
+"""The run folder: the interface between the stages of a federation.
+
+config.toml            the resolved configuration
+clients/<name>/        a checkpoint folder, and client.json
+predictions/           the clients' predictions on the server's images   } working files, removed
+targets/               the fused soft targets                            } after distillation
+inconsistency.json     agreement between clients by class, and the unstable classes
+global/                the global model, a checkpoint folder
+baselines/<name>/      models to compare with, checkpoint folders
+evaluation/<model>@<set>.json
+result.json            all of the above in one summary
+progress/              how far each worker is
+state/                 half-done trainings
+log.txt                what Flower and Ray said
+"""
+
+from pathlib import Path
+
+from fedseg import config
+from fedseg.config import Federation
+from fedseg.errors import FedsegError
+from fedseg.files import write_text
+
+
+class Run:
+    """Paths within a run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.toml"
+        self.clients = path / "clients"
+        self.predictions = path / "predictions"
+        self.targets = path / "targets"
+        self.inconsistency = path / "inconsistency.json"
+        self.global_model = path / "global"
+        self.upper_bound = path / "baselines" / "upper_bound"
+        self.evaluation = path / "evaluation"
+        self.result = path / "result.json"
+        self.progress = path / "progress"
+        self.state = path / "state"
+        self.log = path / "log.txt"
+
+    def score(self, model: str, dataset: str) -> Path:
+        """Where a model's score on an evaluation set is kept."""
+        return self.evaluation / f"{model}@{dataset}.json"
+
+
+def open_run(path: Path, federation: Federation) -> Run:
+    """Make a run folder, or go on with one of the same configuration.
+
+    Raises:
+        FedsegError: the folder holds another run, or something else.
+    """
+    run = Run(path.absolute())
+    if path.exists() and not path.is_dir():
+        raise FedsegError(f"{path}: is a file; choose a folder with --out")
+    if run.config.is_file():
+        if config.load(run.config) != federation:
+            raise FedsegError(
+                f"{path}: already holds a run with another configuration; choose another --out, "
+                "or remove the folder"
+            )
+    elif path.is_dir() and any(path.iterdir()):
+        raise FedsegError(f"{path}: is not empty and holds no run; choose another --out")
+    else:
+        write_text(run.config, config.dump(federation))
+    return run

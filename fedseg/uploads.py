@@ -1,0 +1,57 @@
+"""Taking in what clients upload: everything is checked before anything of it is used."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from fedseg import checkpoints
+from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.client import Upload
+from fedseg.errors import FedsegError
+from fedseg.models import build, check_names
+from fedseg.runs import Run
+
+
+def parse_upload(text: str, expected: str) -> Upload:
+    """Read a client's metadata.
+
+    Raises:
+        FedsegError: it is malformed, or speaks for another client than the one asked.
+    """
+    try:
+        upload = Upload.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise FedsegError(f"malformed metadata: {where}: {first['msg']}") from None
+    if upload.name != expected:
+        raise FedsegError(f"answered in the name of '{upload.name}'")
+    info = upload.info
+    if info.classes != CLASSES:
+        raise FedsegError("its classes are not Cityscapes' 19")
+    if not info.coverage or not set(info.coverage) <= set(range(NUM_CLASSES)):
+        raise FedsegError("its class coverage is empty or not made of trainIds 0..18")
+    if len(upload.pixel_counts) != NUM_CLASSES or min(upload.pixel_counts) < 0:
+        raise FedsegError("pixel_counts must be 19 numbers, none negative")
+    if min(info.std) <= 0:
+        raise FedsegError("its normalisation divides by 0")
+    return upload
+
+
+def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
+    """Check a client's weights and write them to the run folder, whole or not at all.
+
+    Raises:
+        FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of
+            another shape or dtype, not finite, or not what the metadata's hash says.
+    """
+    check_names(upload.info.arch, upload.info.encoder)
+    network = build(upload.info.model)
+    checkpoints.check_weights(network, weights, "upload")
+    network.load_state_dict(weights)
+    if checkpoints.content_hash(weights) != upload.sha256:
+        raise FedsegError("its weights are not those it announced; they were damaged on the way")
+    folder = run.clients / upload.name
+    checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))
+    return folder

@@ -1,0 +1,35 @@
+"""The Flower ServerApp: opens the run, collects the uploads, runs the server's part."""
+
+import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
+from flwr.app import ArrayRecord, Context
+from flwr.serverapp import Grid, ServerApp
+
+from fedseg.errors import FedsegError
+from fedseg.federation import federation_of, run_of
+from fedseg.pipeline import run_server
+from fedseg.progress import Progress
+from fedseg.result import write_result
+from fedseg.runs import open_run
+from server.strategy import OneShot
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run a federation to its result.json, whatever comes of it."""
+    federation = federation_of(context.run_config)
+    run = open_run(run_of(context.run_config, context.run_id).path, federation)
+    strategy = OneShot(run, federation)
+    seconds: dict[str, float] = {}
+    try:
+        strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
+        seconds = {"clients": strategy.seconds}
+        seconds |= run_server(run, federation, Progress(run.progress, "server"))
+    except Exception as error:
+        reason = (
+            str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
+        )
+        write_result(run, federation, "failed", strategy.failures, seconds, reason)
+        raise
+    write_result(run, federation, "completed", strategy.failures, seconds)
