@@ -255,7 +255,12 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
+    said = set()
     for detail in error.errors(include_url=False):
+        # A mistake in [training] or [model] comes back from everything that inherits it.
+        if (mistake := (detail["type"], detail["loc"][-1:], repr(detail["input"]))) in said:
+            continue
+        said.add(mistake)
         where = [str(part) for part in detail["loc"]]
         key = ".".join(where)
         match detail["type"]:

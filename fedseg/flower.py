@@ -1,0 +1,282 @@
+"""Runs a Flower app on this machine through Flower's simulation engine, and cleans up after it.
+
+A run is ``flwr run`` against a SuperLink of its own, on a free port and with a Flower home of its
+own, so it neither meets nor disturbs any other. A supervisor, which is this file run as a script,
+starts both. It learns from a pipe when its caller is done or dead, however that came about, and
+adopts every process that the run leaves behind: Flower, Ray and data loaders detach themselves.
+"""
+
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+START_TIMEOUT = 120.0  # seconds; importing Flower alone can take a minute on a cold network disk
+POLL_INTERVAL = 0.2  # seconds
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from Linux's <sys/prctl.h>
+SIMULATION_COMMAND = b"flwr-simulation"  # the process that holds the ServerApp and drives Ray
+FLOWERS_OWN = (  # what Flower raises on top of the error that matters
+    "RuntimeError: Simulation Runtime crashed.",
+    "RuntimeError: An error was encountered. Ending simulation.",
+)
+
+
+class SimulationError(RuntimeError):
+    """A simulation could not be started, or ended without a result."""
+
+
+class Simulation:
+    """A Flower app running in the background, from entering the ``with`` block to leaving it.
+
+    Flower waits for a client that hangs even after the ServerApp has returned, so a caller also
+    watches for the file that its ServerApp writes last::
+
+        with Simulation(app, {"run": str(run)}, nodes=2, log=run / "flower.log") as simulation:
+            while simulation.running() and not result.exists():
+                time.sleep(0.2)
+        if not result.exists():
+            raise simulation.error()
+
+    Args:
+        app_dir: the folder with the app's pyproject.toml; it is only read.
+        run_config: replaces values of the app's ``[tool.flwr.app.config]``; every path absolute.
+        nodes: the number of clients.
+        log: the file that receives all output.
+        cpus_per_client: with ``gpus_per_client``, what Ray sets aside for one client, and so how
+            many run at a time.
+        gpus_per_client: may be a fraction; with 0 a client sees no GPU.
+    """
+
+    def __init__(
+        self,
+        app_dir: Path,
+        run_config: dict[str, str | int | float | bool],
+        *,
+        nodes: int,
+        log: Path,
+        cpus_per_client: int = 1,
+        gpus_per_client: float = 0,
+    ) -> None:
+        self.log = log.absolute()
+        self._spec = {
+            "app_dir": str(app_dir.absolute()),
+            "run_config": run_config,
+            "federation": {
+                "num-supernodes": nodes,
+                "client-resources-num-cpus": cpus_per_client,
+                "client-resources-num-gpus": gpus_per_client,
+            },
+        }
+
+    def __enter__(self) -> "Simulation":
+        """Starts the run. Raises SimulationError where the system cannot contain one."""
+        if sys.platform != "linux":
+            raise SimulationError("fedseg can simulate on Linux only (on Windows: WSL2).")
+        with self.log.open("wb") as log:
+            self._supervisor = subprocess.Popen(
+                # -P: this file's folder must not become an import path
+                [sys.executable, "-P", __file__, json.dumps(self._spec)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the caller; the supervisor sees the pipe
+            )
+        return self
+
+    def running(self) -> bool:
+        """False once the run has ended, well or not, and all its processes are gone."""
+        return self._supervisor.poll() is None
+
+    def error(self) -> SimulationError:
+        """What went wrong, as far as the log tells."""
+        reason = _last_error(self.log.read_text(encoding="utf-8", errors="replace"))
+        return SimulationError(f"The simulation ended without a result: {reason} (log: {self.log})")
+
+    def __exit__(self, *_: object) -> None:
+        self._supervisor.stdin.close()
+        self._supervisor.wait()
+
+
+def _last_error(log: str) -> str:
+    """What the last traceback, the last of Flower's error boxes or the supervisor says."""
+    traceback = r"^ *Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)$"
+    pattern = rf"{traceback}|^│ (.+?) *│$|^SimulationError: (.+)$"
+    found = re.findall(pattern, re.sub(r"\x1b\[\d+m", "", log), flags=re.MULTILINE)
+    errors = [text for groups in found for text in groups if text and text not in FLOWERS_OWN]
+    return errors[-1] if errors else "the log tells no reason"
+
+
+# The supervisor
+
+
+def _supervise(app_dir: str, run_config: dict, federation: dict) -> None:
+    """Runs the app until it ends or the caller closes our standard input, then cleans up."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # a descendant whose parent dies becomes our child
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` below gets its turn
+    scratch = Path(tempfile.mkdtemp(prefix="fedseg-", dir=_short_temp_dir()))
+    try:
+        os.environ.update(_environment(scratch))
+        os.environ.pop("RAY_ADDRESS", None)  # Ray would join that cluster
+        _run(app_dir, run_config, federation, scratch)
+    finally:
+        _kill_descendants()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option}, {value}) failed")
+
+
+def _short_temp_dir() -> str:
+    """Ray puts sockets here: of the 107 bytes a socket's path may have, it takes 84 itself."""
+    return folder if len(folder := tempfile.gettempdir()) <= 20 else "/tmp"
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Keeps all state in the scratch folder, and Flower and Ray from calling anywhere."""
+    path = os.environ.get("PATH", os.defpath)
+    no_proxy = os.environ.get("NO_PROXY", os.environ.get("no_proxy", ""))
+    return {
+        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), path]),  # Ray needs a bash too
+        "PYTHONDONTWRITEBYTECODE": "1",  # flwr imports the app from where it lies
+        "PYTHONUNBUFFERED": "1",  # the log ends where a killed process ended
+        "TMPDIR": str(scratch),
+        "RAY_TMPDIR": str(scratch),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "FLWR_HOME": str(scratch),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+        "COLUMNS": "1000",  # each of Flower's errors on one line
+        "NO_PROXY": f"{no_proxy},127.0.0.1".lstrip(","),
+        "no_proxy": f"{no_proxy},127.0.0.1".lstrip(","),
+    }
+
+
+def _run(app_dir: str, run_config: dict, federation: dict, scratch: Path) -> None:
+    port = _free_port()
+    superlink = subprocess.Popen(
+        f"flower-superlink --insecure --simulation --host 127.0.0.1 --port {port}".split(),
+        stdin=subprocess.DEVNULL,
+        # should even we be killed, the SuperLink goes, and everything else for want of it
+        preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+        cwd=scratch,
+    )
+    _wait_until_healthy(superlink, port)
+    (scratch / "config.toml").write_text(
+        f'[superlink.fedseg]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
+    )
+    (scratch / "run.toml").write_text(  # a JSON scalar is a TOML value too
+        "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in run_config.items()),
+        encoding="utf-8",
+    )
+    client = subprocess.Popen(
+        [
+            *("flwr", "run", app_dir, "fedseg", "--stream", "--run-config", "run.toml"),
+            *("--federation-config", " ".join(f"{k}={v}" for k, v in federation.items())),
+        ],
+        stdin=subprocess.DEVNULL,
+        cwd=scratch,
+    )
+    _wait_until_over(superlink, client)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_healthy(superlink: subprocess.Popen, port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not _is_healthy(port):
+        if superlink.poll() is not None or time.monotonic() > deadline:
+            sys.exit("SimulationError: Flower's SuperLink did not start")
+        _wait_or_exit()
+
+
+def _is_healthy(port: int) -> bool:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    return False
+
+
+def _wait_until_over(superlink: subprocess.Popen, client: subprocess.Popen) -> None:
+    """Also watches the simulation itself: Flower takes a minute to notice that it was killed."""
+    simulation = None
+    while client.poll() is None:
+        if superlink.poll() is not None:
+            sys.exit("SimulationError: Flower's SuperLink died")
+        processes = _processes()
+        simulation = simulation or _find(SIMULATION_COMMAND, processes)
+        if simulation and simulation not in processes:
+            try:
+                client.wait(timeout=2)  # it may still have the end of the log to print
+            except subprocess.TimeoutExpired:
+                sys.exit("SimulationError: the simulation was killed, perhaps for want of memory")
+        _wait_or_exit()
+
+
+def _wait_or_exit() -> None:
+    """Waits a moment. Exits if the caller has closed the pipe, which its death does too."""
+    if select.select([sys.stdin], [], [], POLL_INTERVAL)[0]:
+        sys.exit()
+
+
+def _processes() -> dict[int, int]:
+    """The parent of every living process."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            # "pid (name) state parent ...", where the name may hold anything
+            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state not in "ZX":
+                parents[int(stat.parent.name)] = int(parent)
+    return parents
+
+
+def _find(command: bytes, processes: dict[int, int]) -> int | None:
+    """The descendant of ours that runs this command."""
+    for pid in processes:
+        if _is_descendant(pid, processes):
+            with contextlib.suppress(OSError):
+                if command in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+    return None
+
+
+def _is_descendant(pid: int, processes: dict[int, int]) -> bool:
+    while pid := processes.get(pid, 0):
+        if pid == os.getpid():
+            return True
+    return False
+
+
+def _kill_descendants() -> None:
+    """Kills our children till none is left: those of a killed one become ours."""
+    with contextlib.suppress(ChildProcessError):  # there is none left
+        while True:
+            for pid, parent in _processes().items():
+                if parent == os.getpid():
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+if __name__ == "__main__":
+    _supervise(**json.loads(sys.argv[1]))

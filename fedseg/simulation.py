@@ -1,0 +1,108 @@
+"""A federation on this machine, from its configuration to its result table."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedseg import console, preflight
+from fedseg.baselines import train_upper_bound
+from fedseg.config import Federation
+from fedseg.errors import RunFailed
+from fedseg.files import app_dir, read_json, write_json
+from fedseg.flower import Simulation
+from fedseg.pipeline import evaluate_all, good_clients
+from fedseg.progress import read_all
+from fedseg.result import result_table, scores
+from fedseg.runs import Run, open_run
+
+CORES_PER_CLIENT = 4
+"""Below this, training two clients side by side is slower than one after the other."""
+
+
+def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
+    """Run a federation, or go on with an interrupted one, and print its result.
+
+    Args:
+        federation: a checked configuration.
+        out: run folder.
+        upper_bound: also train and score a model on all clients' data.
+
+    Raises:
+        FedsegError: something is wrong with the configuration or the data; nothing was trained.
+        RunFailed: the federation did not reach its end.
+    """
+    preflight.check_models(federation)
+    run = open_run(out, federation)
+    with console.Bars() as bars:
+        preflight.check_data(federation, bars)
+        if not _is_complete(run):
+            _federate(run, federation, bars)
+        if upper_bound:
+            _add_upper_bound(run, federation, bars)
+    result = read_json(run.result)
+    console.show(result_table(result))
+    console.show(f"run folder: {out}")
+
+
+def resources(clients: int) -> tuple[int, float]:
+    """CPU cores and GPUs for each client, so that the machine is used and not overcommitted."""
+    cores = len(os.sched_getaffinity(0))
+    gpus = torch.cuda.device_count()
+    at_once = min(clients, gpus or max(cores // CORES_PER_CLIENT, 1))
+    return max(cores // at_once, 1), 1.0 if gpus else 0.0
+
+
+def _is_complete(run: Run) -> bool:
+    return run.result.is_file() and read_json(run.result)["status"] == "completed"
+
+
+def _federate(run: Run, federation: Federation, bars: console.Bars) -> None:
+    """Run the Flower app until its ServerApp has written result.json."""
+    run.result.unlink(missing_ok=True)
+    shutil.rmtree(run.progress, ignore_errors=True)
+    cpus, gpus = resources(len(federation.clients))
+    simulation = Simulation(
+        app_dir(),
+        {"federation": str(run.config), "out": str(run.path)},
+        nodes=len(federation.clients),
+        log=run.log,
+        cpus_per_client=cpus,
+        gpus_per_client=gpus,
+    )
+    with simulation:
+        while simulation.running() and not run.result.is_file():
+            _show_progress(run, federation, bars)
+            time.sleep(0.2)
+        _show_progress(run, federation, bars)
+    if not run.result.is_file():
+        raise RunFailed(str(simulation.error()))
+    result = read_json(run.result)
+    if result["status"] != "completed":
+        raise RunFailed(f"{_failures(result)}{result['error']} (log: {run.log})")
+    shutil.rmtree(run.state, ignore_errors=True)
+
+
+def _show_progress(run: Run, federation: Federation, bars: console.Bars) -> None:
+    said = read_all(run.progress)
+    for name in [*(client.name for client in federation.clients), "server"]:
+        if name in said:
+            bars(name=name, **said[name])
+
+
+def _add_upper_bound(run: Run, federation: Federation, bars: console.Bars) -> None:
+    train_upper_bound(run, federation, bars)
+    evaluate_all(run, federation, good_clients(run, federation), bars)
+    result = read_json(run.result)
+    write_json(run.result, result | {"evaluation": scores(run, federation)})
+
+
+def _failures(result: dict[str, Any]) -> str:
+    return "".join(
+        f"client '{name}': {client['reason']}; "
+        for name, client in result["clients"].items()
+        if client["status"] != "good"
+    )

@@ -1,0 +1,74 @@
+"""What the tests share: a miniature world on disk, and a cache that is not the user's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedseg.config import Federation
+
+TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
+TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEDSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def paint(rng: np.random.Generator, classes: list[int], size=(48, 80)):
+    """A picture of horizontal stripes, each of one class and of that class's shade."""
+    rows = np.linspace(0, len(classes), size[0], endpoint=False).astype(int)
+    order = rng.permutation(classes)
+    label = np.repeat(order[rows][:, None], size[1], axis=1).astype(np.uint8)
+    level = label.astype(int)
+    shade = np.stack([level * 13, 255 - level * 13, (level * 71) % 256], axis=-1)
+    noise = rng.integers(-8, 9, shade.shape)
+    return np.clip(shade + noise, 0, 255).astype(np.uint8), label
+
+
+@pytest.fixture
+def make_world(tmp_path):
+    """Makes a folder of images/ and labels/ in trainIds: make_world(name, classes, count)."""
+
+    def make(name: str, classes=(0, 2, 8, 10, 13), count=4, seed=0) -> Path:
+        root = tmp_path / name
+        rng = np.random.default_rng(seed)
+        for part in ("images", "labels"):
+            (root / part).mkdir(parents=True)
+        for index in range(count):
+            image, label = paint(rng, list(classes))
+            Image.fromarray(image).save(root / "images" / f"{index}.png")
+            Image.fromarray(label).save(root / "labels" / f"{index}.png")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def federation_data(make_world):
+    """The content of a federation file over two miniature clients."""
+    one = make_world("one", (0, 2, 8, 10, 13), seed=1)
+    two = make_world("two", (0, 2, 9, 10, 13), seed=2)
+    server = make_world("server", seed=3)
+    held_out = make_world("held-out", seed=4)
+    return {
+        "seed": 3,
+        "model": dict(TINY_MODEL),
+        "training": dict(TINY_TRAINING),
+        "clients": [
+            {"name": "one", "dataset": "folder", "root": str(one)},
+            {"name": "two", "dataset": "folder", "root": str(two)},
+        ],
+        "server": {"dataset": "folder", "root": str(server)},
+        "evaluation": [{"name": "held-out", "dataset": "folder", "root": str(held_out)}],
+    }
+
+
+@pytest.fixture
+def federation(federation_data) -> Federation:
+    """The same, checked."""
+    return Federation.model_validate(federation_data)

@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from fedseg import config
+from fedseg.errors import FedsegError
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(data):
+        path = tmp_path / "federation.toml"
+        path.write_text(tomli_w.dumps(data))
+        return config.load(path)
+
+    return load
+
+
+def test_defaults_are_handed_down_and_overridden(load, federation_data):
+    federation_data["clients"][1]["training"] = {"iterations": 7}
+    federation_data["clients"][1]["model"] = {"arch": "unet"}
+    federation = load(federation_data)
+    one, two = federation.clients
+    assert (one.training.iterations, two.training.iterations) == (3, 7)
+    assert two.training.batch_size == 2
+    assert (two.model.arch, two.model.encoder) == ("unet", "tu-lcnet_050")
+    assert federation.server.distillation.crop == (32, 64)
+
+
+def test_dump_reads_back_equal(load, federation_data, tmp_path):
+    federation = load(federation_data)
+    path = tmp_path / "again" / "config.toml"
+    path.parent.mkdir()
+    path.write_text(config.dump(federation))
+    assert config.load(path) == federation
+
+
+def test_relative_paths_are_relative_to_the_file(load, federation_data, tmp_path):
+    federation_data["clients"][0]["root"] = "data/../one"
+    federation_data["clients"][0]["dataset"] = "cards/mine.toml"
+    federation_data["model"] = {"encoder_weights": "weights.safetensors"}
+    federation = load(federation_data)
+    assert federation.clients[0].root == tmp_path / "one"
+    assert federation.clients[0].dataset == str(tmp_path / "cards" / "mine.toml")
+    assert federation.model.encoder_weights == str(tmp_path / "weights.safetensors")
+
+
+def test_the_embedded_default_is_valid():
+    federation = config.load(config.EMBEDDED)
+    assert len(federation.clients) == 3
+    assert federation.model.encoder_weights == "none"
+
+
+def _duplicate_name(data):
+    data["clients"][1]["name"] = "one"
+
+
+def _misspelt(data):
+    data["clients"][0]["training"] = {"iteratons": 5}
+
+
+def _no_evaluation(data):
+    data["evaluation"] = []
+
+
+def _missing_server(data):
+    del data["server"]
+
+
+def _too_few(data):
+    data["min_clients"] = 3
+
+
+def _bad_type(data):
+    data["training"]["iterations"] = "many"
+
+
+def _bad_name(data):
+    data["clients"][0]["name"] = "../one"
+
+
+def _bad_scale(data):
+    data["training"]["scale"] = [0.9, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_duplicate_name, "the name 'one' is given twice"),
+        (_misspelt, "'clients.0.training.iteratons'; did you mean 'iterations'?"),
+        (_no_evaluation, "'evaluation' is empty; add at least one [[evaluation]]"),
+        (_missing_server, "'server' is missing"),
+        (_too_few, "min_clients: 3"),
+        (_bad_type, "'training.iterations' = 'many'"),
+        (_bad_name, "'../one'"),
+        (_bad_scale, "the first number must not exceed the second"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(load, federation_data, spoil, said):
+    spoil(federation_data)
+    with pytest.raises(FedsegError) as caught:
+        load(federation_data)
+    assert said in str(caught.value)
+    assert "federation.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_toml(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("seed = ")
+    with pytest.raises(FedsegError, match="not valid TOML"):
+        config.load(path)
+    with pytest.raises(FedsegError, match="no such file"):
+        config.load(Path("nowhere.toml"))

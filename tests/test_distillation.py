@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fedseg.distillation import random_view, soft_cross_entropy
+
+
+def test_view_and_target_show_the_same_place():
+    # The target grid is the picture at a quarter of its size, so any view of both must match too.
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 255, (12, 20, 3)).astype(np.uint8)
+    image = np.kron(target, np.ones((4, 4, 1), np.uint8))
+    for seed in range(20):
+        view, part = random_view(
+            image, target, (48, 80), (0.3, 1.0), np.random.default_rng(seed)
+        )
+        assert view.shape == (48, 80, 3)
+        assert part.shape == (12, 20, 3)
+        small = view.reshape(12, 4, 20, 4, 3).mean(axis=(1, 3))
+        correlation = np.corrcoef(small.ravel(), part.astype(float).ravel())[0, 1]
+        assert correlation > 0.9
+
+
+def test_whole_picture_is_the_largest_view():
+    image = np.zeros((48, 80, 3), np.uint8)
+    target = np.arange(12 * 20 * 3, dtype=np.uint8).reshape(12, 20, 3)
+    _, part = random_view(image, target, (48, 80), (1.0, 1.0), np.random.default_rng(1))
+    assert part.shape == (12, 20, 3)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_loss_equals_kl_divergence_up_to_the_entropy_of_the_target(temperature):
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 8, 8, generator=rng)
+    chances = torch.rand(2, 8, 8, 5, generator=rng).softmax(dim=-1)
+    target = (chances * 255).round().to(torch.uint8)
+    soft = (target.float() + 1e-3) ** (1 / temperature)
+    soft = (soft / soft.sum(dim=-1, keepdim=True)).permute(0, 3, 1, 2)
+    log_student = F.log_softmax(logits / temperature, dim=1)
+    divergence = F.kl_div(log_student, soft, reduction="none").sum(dim=1).mean()
+    entropy = -(soft * soft.log()).sum(dim=1).mean()
+    expected = (divergence + entropy) * temperature**2
+    assert soft_cross_entropy(logits, target, temperature).item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from fedseg.classes import CLASSES
+from fedseg.inconsistency import Agreement, inconsistency, record, unstable_classes
+
+ALL = set(range(19))
+
+
+def agreement_of(*clients):
+    agreement = Agreement([str(k) for k in range(len(clients))])
+    agreement.update([np.array(client, np.uint8) for client in clients])
+    return agreement
+
+
+def test_two_clients_by_hand():
+    # road: both say it twice, one of them once more: IoU 2/3. sky: IoU 1/2.
+    agreement = agreement_of([0, 0, 0, 10], [0, 0, 10, 10])
+    scores = inconsistency(agreement, {"0": ALL, "1": ALL})
+    assert scores[0] == pytest.approx(1 / 3)
+    assert scores[10] == pytest.approx(1 / 2)
+    assert np.isnan(np.delete(scores, [0, 10])).all()
+
+
+def test_counts_add_up_over_images():
+    # IoU over the dataset (1/3), not the mean of the images' (1 and 0: 1/2).
+    agreement = agreement_of([0], [0])
+    agreement.update([np.array([0, 1], np.uint8), np.array([1, 0], np.uint8)])
+    assert inconsistency(agreement, {"0": ALL, "1": ALL})[0] == pytest.approx(1 - 1 / 3)
+
+
+def test_a_pair_counts_only_for_classes_both_were_trained_on():
+    # Client 2 does not know terrain (9): only the pair (0, 1) may speak of it, and it agrees.
+    agreement = agreement_of([9, 9], [9, 9], [8, 8])
+    coverage = {"0": ALL, "1": ALL, "2": ALL - {9}}
+    scores = inconsistency(agreement, coverage)
+    assert scores[9] == pytest.approx(0)
+    assert scores[8] == pytest.approx(1)  # pairs (0, 2) and (1, 2) never agree on vegetation
+
+
+def test_a_client_alone_is_consistent_with_nobody():
+    assert np.isnan(inconsistency(agreement_of([0, 1]), {"0": ALL})).all()
+
+
+def test_unstable_classes_are_ranked_and_predicted():
+    scores = np.full(19, np.nan)
+    scores[[3, 5, 7]] = [0.2, 0.9, 0.0]
+    assert unstable_classes(scores, 5) == [5, 3]
+    assert unstable_classes(scores, 1) == [5]
+
+
+def test_record_names_classes_and_pairs():
+    content = record(agreement_of([0, 0, 0, 10], [0, 0, 10, 10]), {"0": ALL, "1": ALL}, 1)
+    assert content["unstable"] == ["sky"]
+    assert list(content["inconsistency"]) == list(CLASSES)
+    assert content["pairs"][0]["clients"] == ["0", "1"]
+    assert content["pairs"][0]["iou"]["road"] == pytest.approx(2 / 3, abs=1e-6)
+    assert content["pairs"][0]["iou"]["bus"] is None
