@@ -51,6 +51,18 @@ def open_run(path: Path, federation: Federation) -> Run:
     Raises:
         FedsegError: the folder holds another run, or something else.
     """
+    run = check_folder(path, federation)
+    if not run.config.is_file():
+        write_text(run.config, config.dump(federation))
+    return run
+
+
+def check_folder(path: Path, federation: Federation) -> Run:
+    """See that a folder can be, or is, the run folder of a federation; nothing is written yet.
+
+    Raises:
+        FedsegError: it holds another run, or something else.
+    """
     run = Run(path.absolute())
     if path.exists() and not path.is_dir():
         raise FedsegError(f"{path}: is a file; choose a folder with --out")
@@ -62,6 +74,4 @@ def open_run(path: Path, federation: Federation) -> Run:
             )
     elif path.is_dir() and any(path.iterdir()):
         raise FedsegError(f"{path}: is not empty and holds no run; choose another --out")
-    else:
-        write_text(run.config, config.dump(federation))
     return run

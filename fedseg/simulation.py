@@ -17,7 +17,7 @@ from fedseg.flower import Simulation
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
 from fedseg.result import result_table, scores
-from fedseg.runs import Run, open_run
+from fedseg.runs import Run, check_folder, open_run
 
 CORES_PER_CLIENT = 4
 """Below this, training two clients side by side is slower than one after the other."""
@@ -35,12 +35,13 @@ def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
         FedsegError: something is wrong with the configuration or the data; nothing was trained.
         RunFailed: the federation did not reach its end.
     """
+    check_folder(out, federation)
     preflight.check_models(federation)
-    run = open_run(out, federation)
     with console.Bars() as bars:
         preflight.check_data(federation, bars)
+        run = open_run(out, federation)
         if not _is_complete(run):
-            _federate(run, federation, bars)
+            federate(run, federation, bars)
         if upper_bound:
             _add_upper_bound(run, federation, bars)
     result = read_json(run.result)
@@ -60,7 +61,7 @@ def _is_complete(run: Run) -> bool:
     return run.result.is_file() and read_json(run.result)["status"] == "completed"
 
 
-def _federate(run: Run, federation: Federation, bars: console.Bars) -> None:
+def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
     run.result.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)

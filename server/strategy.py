@@ -108,11 +108,17 @@ class OneShot(Strategy):
 
     def _take(self, name: str, reply: Message) -> None:
         if reply.has_error():
-            raise FedsegError(f"its node failed: {reply.error.reason}")
+            # Flower sends a traceback; its last line is what happened.
+            reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
+            raise FedsegError(f"its node failed: {reason}")
+        if "answer" not in reply.content:
+            raise FedsegError("malformed reply: it has no answer")
         answer = reply.content["answer"]
         if "error" in answer:
             raise FedsegError(str(answer["error"]))
         upload = parse_upload(str(answer["upload"]), expected=name)
+        if "weights" not in reply.content:
+            raise FedsegError("malformed reply: it has no weights")
         store(self.run, upload, reply.content["weights"].to_torch_state_dict())
 
 

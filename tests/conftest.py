@@ -1,6 +1,10 @@
 """What the tests share: a miniature world on disk, and a cache that is not the user's."""
 
+import os
 from pathlib import Path
+
+# Threads that spin while they wait slow everything down on a machine that does other things too.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest

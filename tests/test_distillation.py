@@ -12,9 +12,7 @@ def test_view_and_target_show_the_same_place():
     target = rng.integers(0, 255, (12, 20, 3)).astype(np.uint8)
     image = np.kron(target, np.ones((4, 4, 1), np.uint8))
     for seed in range(20):
-        view, part = random_view(
-            image, target, (48, 80), (0.3, 1.0), np.random.default_rng(seed)
-        )
+        view, part = random_view(image, target, (48, 80), (0.3, 1.0), np.random.default_rng(seed))
         assert view.shape == (48, 80, 3)
         assert part.shape == (12, 20, 3)
         small = view.reshape(12, 4, 20, 4, 3).mean(axis=(1, 3))

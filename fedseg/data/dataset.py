@@ -133,7 +133,7 @@ def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
     root = cache_dir() / f"{card.generator}-{streetsim.VERSION}"
     images = card.splits[split].count
     if not (root / "labels" / split / f"{images - 1:05d}.png").is_file():
-        told = (lambda done: on_render(done, images)) if on_render else None
+        told = (lambda index: on_render(index + 1, images)) if on_render else None
         streetsim.write(root, split, images, on_image=told)
     return root
 

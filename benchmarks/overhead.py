@@ -1,0 +1,77 @@
+"""What Flower, Ray and process starts cost: `fedseg simulate` against the same work in one process.
+
+Both train the same clients, distil and evaluate, from one configuration and to the same scores.
+The data is rendered and surveyed beforehand, so that neither is charged for it.
+
+    python benchmarks/overhead.py [CONFIG]
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from safetensors.torch import load_file
+
+from fedseg import config, preflight
+from fedseg.client import read_upload, train_client
+from fedseg.files import read_json
+from fedseg.pipeline import run_server
+from fedseg.progress import Progress
+from fedseg.result import write_result
+from fedseg.runs import open_run
+from fedseg.uploads import store
+
+ALLOWED_RATIO, ALLOWED_START = 1.15, 20.0
+
+
+def main(
+    federation: Annotated[Path, typer.Argument()] = config.EMBEDDED, plain_out: Path | None = None
+) -> None:
+    """Measure both, or, as the second process, do the plain one's work in `plain_out`."""
+    if plain_out:
+        run_plainly(federation, plain_out)
+        return
+    preflight.check_data(config.load(federation), lambda *_, **__: None)
+    fedseg = str(Path(sys.executable).parent / "fedseg")
+    with tempfile.TemporaryDirectory() as folder:
+        plain, simulated = Path(folder) / "plain", Path(folder) / "simulated"
+        plainly = timed([sys.executable, __file__, str(federation), "--plain-out", str(plain)])
+        flower = timed([fedseg, "simulate", str(federation), "--out", str(simulated)])
+        same = read_json(plain / "result.json")["evaluation"]
+        assert read_json(simulated / "result.json")["evaluation"] == same, "scores differ"
+    allowed = ALLOWED_RATIO * plainly + ALLOWED_START
+    Console().print(
+        f"one plain process: {plainly:.0f} s; fedseg simulate: {flower:.0f} s, "
+        f"{(flower - ALLOWED_START) / plainly:.2f} of it, less {ALLOWED_START:.0f} s to start; "
+        f"allowed: {allowed:.0f} s; scores equal"
+    )
+    raise typer.Exit(flower > allowed)
+
+
+def run_plainly(path: Path, out: Path) -> None:
+    """A federation in this process, without Flower: clients one after another, then the server."""
+    federation = config.load(path)
+    run = open_run(out, federation)
+    for client in federation.clients:
+        progress = Progress(run.progress, client.name)
+        folder = train_client(client, federation.seed, run.state / client.name, progress)
+        weights = load_file(folder / "model.safetensors")
+        store(run, read_upload(folder), weights)
+    seconds = run_server(run, federation, Progress(run.progress, "server"))
+    write_result(run, federation, "completed", {}, seconds)
+
+
+def timed(command: list[str]) -> float:
+    """Seconds that a command takes."""
+    started = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    typer.run(main)

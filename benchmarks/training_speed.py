@@ -1,0 +1,81 @@
+"""A client's training against a bare PyTorch loop over tensors already in memory.
+
+Same model, same batch size, same optimiser; the bare loop reads nothing and augments nothing. The
+two take turns, so that a machine whose speed drifts favours neither.
+
+    python benchmarks/training_speed.py [CONFIG]
+"""
+
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from fedseg import config, models
+from fedseg.checkpoints import describe
+from fedseg.config import Client
+from fedseg.data.dataset import open_dataset
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.supervised import cross_entropy, train_supervised
+from fedseg.training import autocast, normalise
+
+
+def main(
+    federation: Annotated[Path, typer.Argument()] = config.EMBEDDED,
+    iterations: int = 60,
+    rounds: int = 5,
+) -> None:
+    """Print images/s of both, and the ratio round by round."""
+    client = config.load(federation).clients[0]
+    training = client.training.model_copy(update={"iterations": iterations})
+    client = client.model_copy(update={"training": training})
+    dataset = open_dataset(client)
+    counts = train_id_counts(dataset, survey(dataset))
+    ratios = []
+    for number in range(rounds):
+        train = partial(train_supervised, [dataset], [counts], client.model, training, number)
+        ours = clock(lambda tick, f=train: f(on_step=lambda *_, **__: tick()), training.batch_size)
+        bare = clock(partial(bare_loop, client), training.batch_size)
+        ratios.append(bare / ours)
+        Console().print(f"fedseg {ours:.1f} images/s, bare loop {bare:.1f} images/s")
+    Console().print(
+        f"a step of fedseg takes {statistics.median(ratios):.3f} times a bare step "
+        f"(median of {rounds}; {min(ratios):.3f} to {max(ratios):.3f})"
+    )
+
+
+def clock(train, batch_size: int, warm_up: int = 5) -> float:
+    """Images a second of `train(tick)`, which calls `tick` after each step."""
+    ticks = []
+    train(lambda: ticks.append(time.perf_counter()))
+    return batch_size * (len(ticks) - 1 - warm_up) / (ticks[-1] - ticks[warm_up])
+
+
+def bare_loop(client: Client, tick) -> None:
+    """The textbook loop."""
+    training = client.training
+    network = models.build(client.model).to(models.best_device()).train()
+    device = models.best_device()
+    optimiser = torch.optim.AdamW(network.parameters(), training.learning_rate)
+    shape = (training.batch_size, *training.crop)
+    pixels = torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, device=device)
+    images = normalise(pixels, describe(client.model, training).normalisation)
+    labels = torch.randint(0, 19, shape, dtype=torch.uint8, device=device)
+    for _ in range(training.iterations):
+        with autocast(device, training.precision):
+            logits = network(images)
+        loss = cross_entropy(logits.float(), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        loss.item()
+        tick()
+
+
+if __name__ == "__main__":
+    typer.run(main)

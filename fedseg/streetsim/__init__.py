@@ -1,0 +1,14 @@
+"""Street scenes with exact labels, painted by rules.
+
+A stand-in that lets the main job run with no download, not a result about real roads: numbers
+measured on these pictures say how training behaves, nothing about any street.
+"""
+
+from .render import render
+from .styles import STYLES, Style
+from .write import write
+
+__all__ = ["STYLES", "VERSION", "Style", "render", "write"]
+
+VERSION = 1
+"""Raised with every change of the pictures, so that no cache mixes old ones with new ones."""

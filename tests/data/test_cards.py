@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from fedseg.classes import CLASSES
+from fedseg.data.cards import UNKNOWN, card_names, load_card
+from fedseg.errors import FedsegError
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_every_card_that_comes_with_fedseg_is_valid(name):
+    card = load_card(name)
+    assert card.name == name
+    assert card.membership().sum(axis=0).max() == 1  # none of ours counts twice
+
+
+def test_camvid_by_hand():
+    # SegNet's label file: 0 sky, 3 road, 8 car, 11 void; a truck counts as a car.
+    card = load_card("camvid")
+    table = card.class_table()
+    assert [card.classes[table[i]].name for i in (0, 3, 8)] == ["sky", "road", "car"]
+    assert table[11] == 255
+    assert table[12] == UNKNOWN
+    chances = np.zeros(19)
+    chances[CLASSES.index("car")], chances[CLASSES.index("truck")] = 0.3, 0.25
+    chances[CLASSES.index("building")] = 0.45
+    summed = card.membership() @ chances
+    assert card.classes[summed.argmax()].name == "car"
+    assert not card.is_fine
+
+
+def test_default_classes_are_train_ids():
+    card = load_card("folder")
+    assert card.is_fine
+    assert np.array_equal(card.class_table()[:19], np.arange(19))
+    assert np.array_equal(card.membership(), np.eye(19))
+
+
+def test_splits():
+    assert load_card("folder").split(None) == "all"
+    with pytest.raises(FedsegError, match="no split chosen; the card has train, val, test"):
+        load_card("camvid").split(None)
+    with pytest.raises(FedsegError, match="no split 'vall'; did you mean 'val'"):
+        load_card("camvid").split("vall")
+
+
+def test_unknown_card():
+    with pytest.raises(FedsegError, match="no dataset card 'canvid'; did you mean 'camvid'"):
+        load_card("canvid")
+
+
+def test_a_card_of_ones_own_is_checked(tmp_path):
+    path = tmp_path / "mine.toml"
+    head = 'name="mine"\ntitle="Mine"\nkind="real"\nimages=["*.png"]\nlabels="*.png"\n'
+    path.write_text(head + "[splits.all]\n[[classes]]\nname='a'\nids=[1]\nmembers=['rode']\n")
+    with pytest.raises(FedsegError, match="no class 'rode'; did you mean 'road'"):
+        load_card(str(path))
+    path = tmp_path / "twice.toml"
+    path.write_text(head + "[splits.all]\n[[classes]]\nname='a'\nids=[255]\nmembers=['road']\n")
+    with pytest.raises(FedsegError, match="listed twice"):
+        load_card(str(path))
+    path = tmp_path / "misspelt.toml"
+    path.write_text(head + "[splits.all]\ncuont=3\n")
+    with pytest.raises(FedsegError, match="did you mean 'count'"):
+        load_card(str(path))

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedseg.config import Source
+from fedseg.data import survey as module
+from fedseg.data.dataset import open_dataset
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.errors import FedsegError
+
+
+def test_counts_every_pixel_once_and_remembers(make_world, monkeypatch):
+    root = make_world("world", classes=(0, 8, 10), count=3)
+    dataset = open_dataset(Source(dataset="folder", root=root))
+    counts = survey(dataset)
+    assert counts.shape == (3, 19)
+    assert (counts.sum(axis=1) == 48 * 80).all()
+    assert (counts[:, [0, 8, 10]] == 16 * 80).all()
+    assert np.array_equal(train_id_counts(dataset, counts), counts)
+    monkeypatch.setattr(module, "_count", lambda *_: pytest.fail("surveyed again"))
+    assert np.array_equal(survey(dataset), counts)
+
+
+def test_a_changed_file_is_surveyed_again(make_world):
+    root = make_world("world", classes=(0, 8), count=2)
+    dataset = open_dataset(Source(dataset="folder", root=root))
+    survey(dataset)
+    Image.fromarray(np.full((48, 80), 255, np.uint8)).save(root / "labels" / "1.png")
+    assert survey(dataset)[1].sum() == 0
+
+
+def test_sizes_that_differ_and_corrupt_images(make_world):
+    root = make_world("world")
+    Image.fromarray(np.zeros((48, 81), np.uint8)).save(root / "labels" / "2.png")
+    with pytest.raises(
+        FedsegError, match=r"2\.png: is 81x48 pixels, but its image 2\.png is 80x48"
+    ):
+        survey(open_dataset(Source(dataset="folder", root=root)))
+    (root / "images" / "2.png").write_bytes(b"")
+    with pytest.raises(FedsegError, match="not a readable image"):
+        survey(open_dataset(Source(dataset="folder", root=root), labelled=False))

@@ -1,0 +1,174 @@
+"""The strategy against a grid in memory: what it asks, what it keeps, what it survives."""
+
+import pytest
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from fedseg import checkpoints
+from fedseg.client import read_upload, train_client
+from fedseg.progress import Progress
+from fedseg.runs import open_run
+from server.strategy import OneShot, find_clients
+
+
+class Grid:
+    """Nodes that answer at once. `behaviour` maps a client to what it does when asked to train."""
+
+    def __init__(self, behaviour, nodes):
+        self.behaviour = behaviour
+        self.nodes = nodes
+        self.replies = {}
+        self.trained = []
+
+    def get_node_ids(self):
+        return list(self.nodes)
+
+    def push_messages(self, messages):
+        ids = []
+        for message in messages:
+            ids.append(f"message-{len(self.replies)}")
+            self.replies[ids[-1]] = self._answer(message, ids[-1])
+        return ids
+
+    def _answer(self, message, message_id):
+        message.metadata.__dict__["_message_id"] = message_id
+        if message.metadata.message_type == "query":
+            names = self.nodes[message.metadata.dst_node_id]
+            answer = ConfigRecord({"clients": names})
+            return Message(RecordDict({"answer": answer}), reply_to=message)
+        name = message.content["task"]["client"]
+        self.trained.append(name)
+        return self.behaviour[name](message)
+
+    def pull_messages(self, message_ids):
+        found = [self.replies.get(i) for i in message_ids]
+        for i in message_ids:
+            self.replies[i] = None
+        return [reply for reply in found if reply is not None]
+
+
+@pytest.fixture(autouse=True)
+def _within_a_run(monkeypatch):
+    """Flower makes messages only within a run."""
+    monkeypatch.setattr(TaskIdentity, "_run_id", 1)
+    monkeypatch.setattr(TaskIdentity, "_node_id", 1)
+    monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+
+
+@pytest.fixture
+def upload_of(federation, tmp_path):
+    """Makes a behaviour: train for real, spoil the upload, send it."""
+
+    def make(client, spoil=lambda weights, answer: None):
+        def behave(message):
+            folder = train_client(client, 0, tmp_path / client.name, Progress(tmp_path, "p"))
+            weights = checkpoints.load(folder)[0].state_dict()
+            answer = {"upload": read_upload(folder).model_dump_json()}
+            spoil(weights, answer)
+            content = {"weights": ArrayRecord(weights), "answer": ConfigRecord(answer)}
+            return Message(RecordDict(content), reply_to=message)
+
+        return behave
+
+    return make
+
+
+def run_with(federation, tmp_path, behaviour, nodes=None, **settings):
+    federation = federation.model_copy(update=settings)
+    run = open_run(tmp_path / "run", federation)
+    strategy = OneShot(run, federation)
+    grid = Grid(behaviour, nodes or {1: ["one"], 2: ["two"]})
+    strategy.start(grid, ArrayRecord(), timeout=0.5)
+    kept = {path.name for path in run.clients.glob("[!.]*")} if run.clients.exists() else set()
+    return strategy, grid, kept
+
+
+def test_good_uploads_are_kept_and_not_asked_for_again(federation, tmp_path, upload_of):
+    one, two = federation.clients
+    behaviour = {"one": upload_of(one), "two": upload_of(two)}
+    strategy, grid, kept = run_with(federation, tmp_path, behaviour)
+    assert kept == {"one", "two"}
+    assert strategy.failures == {}
+    strategy, grid, _ = run_with(federation, tmp_path, behaviour)
+    assert grid.trained == []
+
+
+def test_one_node_may_speak_for_several_clients(federation, tmp_path, upload_of):
+    one, two = federation.clients
+    behaviour = {"one": upload_of(one), "two": upload_of(two)}
+    _, _, kept = run_with(federation, tmp_path, behaviour, nodes={7: ["one", "two"]})
+    assert kept == {"one", "two"}
+
+
+def nan(weights, answer):
+    weights["segmentation_head.0.bias"] = torch.full((19,), torch.nan)
+
+
+def forged(weights, answer):
+    answer["upload"] = answer["upload"].replace('"two"', '"one"')
+
+
+def no_weights(weights, answer):
+    weights.clear()
+
+
+def raised(message):
+    return Message(Error(code=2, reason="CUDA out of memory"), reply_to=message)
+
+
+def told(message):
+    return Message(
+        RecordDict({"answer": ConfigRecord({"error": "label 7 is missing"})}), reply_to=message
+    )
+
+
+def empty(message):
+    return Message(RecordDict(), reply_to=message)
+
+
+def silent(message):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (nan, "holds NaN"),
+        (forged, "in the name of 'one'"),
+        (no_weights, "lacks tensor"),
+        (raised, "CUDA out of memory"),
+        (told, "label 7 is missing"),
+        (empty, "malformed reply"),
+        (silent, "no upload within"),
+    ],
+)
+def test_a_bad_client_is_named_and_the_others_go_on(federation, tmp_path, upload_of, bad, said):
+    one, two = federation.clients
+    spoils = bad in (nan, forged, no_weights)
+    behaviour = {"one": upload_of(one), "two": upload_of(two, bad) if spoils else bad}
+    strategy, _, kept = run_with(federation, tmp_path, behaviour)
+    assert kept == {"one"}
+    assert said in strategy.failures["two"]
+    assert "one" not in strategy.failures
+
+
+def test_a_client_whose_node_never_appears(federation, tmp_path, upload_of):
+    behaviour = {"one": upload_of(federation.clients[0])}
+    strategy, _, kept = run_with(
+        federation, tmp_path, behaviour, nodes={1: ["one"]}, node_timeout=0.5
+    )
+    assert kept == {"one"}
+    assert strategy.failures == {"two": "no node speaks for it"}
+
+
+def test_nodes_may_appear_late(federation):
+    grid = Grid({}, {})
+    polls = iter([{}, {1: ["one"]}, {1: ["one"], 2: ["two"]}])
+
+    def appear():
+        grid.nodes = next(polls, grid.nodes)
+        return list(grid.nodes)
+
+    grid.get_node_ids = appear
+    assert find_clients(grid, {"one", "two"}, timeout=5) == {"one": 1, "two": 2}

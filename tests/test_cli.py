@@ -1,0 +1,134 @@
+"""The commands as a user calls them."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tomli_w
+from PIL import Image
+
+from fedseg import checkpoints, cli
+from fedseg.config import Model, Training
+from fedseg.models import build
+from tests.conftest import TINY_MODEL
+
+
+@pytest.fixture
+def fedseg(monkeypatch, capfd):
+    """Calls a command: fedseg("predict", ...) gives its exit status, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fedseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return SimpleNamespace(returncode=stopped.value.code or 0, **capfd.readouterr()._asdict())
+
+    return call
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+    checkpoints.save(tmp_path / "model", build(Model(**TINY_MODEL)), info)
+    return tmp_path / "model"
+
+
+def test_evaluate_prints_a_table_and_writes_json(fedseg, checkpoint, make_world, tmp_path):
+    root = make_world("world")
+    score = tmp_path / "score.json"
+    done = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root, "--json", score)
+    assert done.returncode == 0, done.err
+    content = json.loads(score.read_text())
+    assert f"{100 * content['miou']:.1f}" in done.out
+    assert "4 images" in done.out
+
+
+def test_predict(fedseg, checkpoint, make_world, tmp_path):
+    images = make_world("world") / "images"
+    done = fedseg("predict", checkpoint, images, images / "0.png", "--out", tmp_path / "out")
+    assert done.returncode == 2  # 0.png is named twice
+    done = fedseg("predict", checkpoint, images, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.err
+    assert len(list((tmp_path / "out").iterdir())) == 8
+
+
+def _no_root(data):
+    data["clients"][0]["root"] = "/nowhere/at/all"
+
+
+def _no_split(data):
+    data["evaluation"][0] |= {"dataset": "camvid", "split": "tset"}
+
+
+def _no_label(data):
+    (Path(data["clients"][1]["root"]) / "labels" / "2.png").unlink()
+
+
+def _out_of_range(data):
+    label = Path(data["clients"][1]["root"]) / "labels" / "2.png"
+    Image.fromarray(np.full((48, 80), 77, np.uint8)).save(label)
+
+
+def _corrupt(data):
+    (Path(data["server"]["root"]) / "images" / "1.png").write_bytes(b"\x89PNG\r\n")
+
+
+def _architecture(data):
+    data["clients"][0]["model"] = {"arch": "fpm"}
+
+
+def _size(data):
+    data["training"]["crop"] = [30, 64]
+
+
+def _key(data):
+    data["sevrer"] = data.pop("server")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_no_root, "client 'one': /nowhere/at/all: no such folder"),
+        (
+            _no_split,
+            "evaluation 'held-out': camvid: the card has no split 'tset'; did you mean 'test'",
+        ),
+        (_no_label, "2.png: has no label"),
+        (_out_of_range, "does not list: 77 (3840 px)"),
+        (_corrupt, "server: "),
+        (_architecture, "client 'one': no architecture 'fpm'; did you mean 'fpn'"),
+        (_size, "30x64"),
+        (_key, "unknown key 'sevrer'; did you mean 'server'"),
+    ],
+)
+def test_mistakes_are_one_line_status_2_and_leave_nothing(
+    fedseg, federation_data, tmp_path, spoil, said
+):
+    spoil(federation_data)
+    config = tmp_path / "federation.toml"
+    config.write_text(tomli_w.dumps(federation_data))
+    done = fedseg("simulate", config, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert said in done.err
+    assert done.err.startswith("error: ")
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_another_run_is_refused(fedseg, federation_data, tmp_path):
+    config = tmp_path / "federation.toml"
+    config.write_text(tomli_w.dumps(federation_data))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    done = fedseg("simulate", config, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "is not empty and holds no run; choose another --out" in done.err
+
+
+def test_a_checkpoint_that_is_none(fedseg, make_world, tmp_path):
+    done = fedseg("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
+    assert done.returncode == 2
+    assert "not a checkpoint folder" in done.err

@@ -1,0 +1,61 @@
+import time
+
+import pytest
+import torch
+
+from fedseg import checkpoints
+from fedseg.client import read_upload, train_client, watched
+from fedseg.errors import FedsegError
+from fedseg.progress import Progress, read_all
+
+
+def test_a_client_trains_once_and_tells_only_what_it_should(federation, tmp_path):
+    client = federation.clients[0]
+    progress = Progress(tmp_path / "progress", client.name)
+    folder = train_client(client, federation.seed, tmp_path / "home", progress)
+    upload = read_upload(folder)
+    assert upload.info.coverage == (0, 2, 8, 10, 13)
+    assert sum(upload.pixel_counts) == 4 * 48 * 80
+    assert upload.images == 4
+    network, _ = checkpoints.load(folder)
+    assert upload.sha256 == checkpoints.content_hash(network.state_dict())
+    assert str(client.root) not in (folder / "upload.json").read_text()
+    assert read_all(tmp_path / "progress")["one"]["done"] == 3
+    # Asked again, it hands over what it has; with another seed it trains anew.
+    written = (folder / "model.safetensors").stat().st_mtime_ns
+    assert train_client(client, federation.seed, tmp_path / "home", progress) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
+    assert train_client(client, federation.seed + 1, tmp_path / "home", progress) != folder
+
+
+def test_equal_clients_of_other_names_train_differently(federation, tmp_path):
+    client = federation.clients[0]
+    twin = client.model_copy(update={"name": "twin"})
+    weights = []
+    for one in (client, twin):
+        folder = train_client(one, 0, tmp_path / one.name, Progress(tmp_path, one.name))
+        weights.append(checkpoints.load(folder)[0].state_dict())
+    name = "segmentation_head.0.weight"
+    assert not torch.equal(weights[0][name], weights[1][name])
+
+
+def test_watched_gives_up_on_work_that_hangs_but_not_on_slow_work(tmp_path):
+    progress = Progress(tmp_path, "client")
+    with pytest.raises(FedsegError, match=r"no progress for 0\.2 s"):
+        watched(lambda told: time.sleep(3), progress, stall=0.2)
+
+    def slow(told):
+        for done in range(8):
+            time.sleep(0.06)
+            told("training", done, 8)
+        return "finished"
+
+    assert watched(slow, progress, stall=0.3) == "finished"
+
+
+def test_watched_hands_errors_on(tmp_path):
+    def fail(told):
+        raise ValueError("spoilt")
+
+    with pytest.raises(ValueError, match="spoilt"):
+        watched(fail, Progress(tmp_path, "client"), stall=5)

@@ -1,0 +1,112 @@
+"""Whole federations through Flower and Ray."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from fedseg import console, simulation
+from fedseg.config import Federation
+from fedseg.files import read_json
+from fedseg.runs import open_run
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="simulations need Linux"),
+]
+
+
+def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
+    federation_data, make_world, tmp_path
+):
+    hanging = make_world("hanging")
+    (hanging / "images" / "0.png").unlink()
+    os.mkfifo(hanging / "images" / "0.png")  # whoever opens it waits for ever
+    federation_data["clients"][0]["model"] = {"arch": "unet", "encoder": "resnet18"}
+    federation_data["clients"] += [
+        {"name": "missing", "dataset": "folder", "root": str(tmp_path / "nowhere")},
+        {"name": "hanging", "dataset": "folder", "root": str(hanging)},
+    ]
+    federation_data["stall_timeout"] = 8.0
+    federation = Federation.model_validate(federation_data)
+    run = open_run(tmp_path / "run", federation)
+    with console.Bars() as bars:
+        simulation.federate(run, federation, bars)
+    result = read_json(run.result)
+    assert result["status"] == "completed"
+    status = {name: client["status"] for name, client in result["clients"].items()}
+    assert status == {"one": "good", "two": "good", "missing": "failed", "hanging": "failed"}
+    assert "no such folder" in result["clients"]["missing"]["reason"]
+    assert "no progress for 8 s" in result["clients"]["hanging"]["reason"]
+    assert (result["clients"]["one"]["arch"], result["clients"]["two"]["arch"]) == ("unet", "fpn")
+    assert set(result["evaluation"]) == {"one", "two", "global"}
+
+
+def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_path):
+    federation_data["clients"][1]["training"] = {"iterations": 40}
+    config, out = tmp_path / "federation.toml", tmp_path / "run"
+    config.write_text(tomli_w.dumps(federation_data))
+    command = [Path(sys.executable).parent / "fedseg", "simulate", config, "--out", out]
+    first = out / "clients" / "one" / "client.json"
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 180
+    while not first.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert first.is_file()
+    assert not (out / "result.json").exists()
+    written = first.stat().st_mtime_ns
+    _wait_until_gone(out)
+
+    done = subprocess.run(
+        [*command, "--upper-bound"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert first.stat().st_mtime_ns == written
+    result = read_json(out / "result.json")
+    assert set(result["evaluation"]) == {"one", "two", "global", "upper bound"}
+    for model in result["evaluation"].values():
+        assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
+    _wait_until_gone(out)
+
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert again.returncode == 0
+    assert first.stat().st_mtime_ns == written
+
+
+def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
+    federation_data["clients"][1]["root"] = str(tmp_path / "nowhere")
+    federation = Federation.model_validate(federation_data)
+    run = open_run(tmp_path / "run", federation)
+    with console.Bars() as bars, pytest.raises(simulation.RunFailed, match="min_clients = 2"):
+        simulation.federate(run, federation, bars)
+    result = read_json(run.result)
+    assert result["status"] == "failed"
+    assert "no such folder" in result["clients"]["two"]["reason"]
+
+
+def _wait_until_gone(out: Path) -> None:
+    """See that no process is left that was told of this run folder."""
+    deadline = time.monotonic() + 10
+    while (left := _processes_of(out)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not left
+
+
+def _processes_of(out: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(out).encode() in said and process.name != str(os.getpid()):
+            found.append(said[:200].decode(errors="replace"))
+    return found

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+import torch
+
+from fedseg import checkpoints
+from fedseg.client import Upload, read_upload, train_client
+from fedseg.errors import FedsegError
+from fedseg.progress import Progress
+from fedseg.runs import Run
+from fedseg.uploads import parse_upload, store
+
+
+@pytest.fixture
+def uploaded(federation, tmp_path):
+    client = federation.clients[0]
+    folder = train_client(client, 0, tmp_path / "home", Progress(tmp_path / "p", "one"))
+    return read_upload(folder), checkpoints.load(folder)[0].state_dict()
+
+
+def test_a_good_upload_is_stored(uploaded, tmp_path):
+    upload, weights = uploaded
+    parsed = parse_upload(upload.model_dump_json(), expected="one")
+    folder = store(Run(tmp_path / "run"), parsed, weights)
+    network, info = checkpoints.load(folder)
+    assert info == upload.info
+    assert checkpoints.content_hash(network.state_dict()) == upload.sha256
+    assert json.loads((folder / "client.json").read_text())["images"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "two"}, "in the name of 'two'"),
+        ({"images": "four"}, "malformed metadata: images"),
+        ({"pixel_counts": [1, 2]}, "19 numbers"),
+        ({"path": "/home/alice"}, "malformed metadata: path"),
+    ],
+)
+def test_metadata_that_cannot_be(uploaded, change, said):
+    content = uploaded[0].model_dump(mode="json") | change
+    with pytest.raises(FedsegError, match=said):
+        parse_upload(json.dumps(content), expected="one")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"coverage": []}, "coverage is empty"),
+        ({"coverage": [25]}, "trainIds"),
+        ({"std": [1, 0, 1]}, "divides by 0"),
+        ({"classes": ["road"]}, "not Cityscapes' 19"),
+    ],
+)
+def test_a_description_that_cannot_be(uploaded, change, said):
+    content = uploaded[0].model_dump(mode="json")
+    content["info"] |= change
+    with pytest.raises(FedsegError, match=said):
+        parse_upload(json.dumps(content), expected="one")
+
+
+def refused(tmp_path, upload: Upload, weights, said):
+    run = Run(tmp_path / "run")
+    with pytest.raises(FedsegError, match=said):
+        store(run, upload, weights)
+    assert not (run.clients / upload.name).exists()
+
+
+def test_bad_weights_leave_nothing_behind(uploaded, tmp_path):
+    upload, weights = uploaded
+    name = "segmentation_head.0.bias"
+    refused(tmp_path, upload, weights | {name: torch.full((19,), torch.nan)}, "NaN")
+    refused(tmp_path, upload, weights | {name: torch.zeros(18)}, r"\[18\]")
+    refused(tmp_path, upload, weights | {name: weights[name] + 1}, "damaged on the way")
+    foreign = upload.model_copy(update={"info": upload.info.model_copy(update={"arch": "os"})})
+    refused(tmp_path, foreign, weights, "no architecture 'os'")
