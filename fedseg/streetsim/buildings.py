@@ -110,7 +110,7 @@ def _piece(canvas: Canvas, kind: int, corners: np.ndarray, colour: Colour, rng) 
         panel(canvas, corners, np.full_like(shows, 105), shades(colour), FENCE, shows)
     else:
         shade = np.ascontiguousarray(crown("bush", int(rng.integers(8)))[60:84, :, 0])
-        colours = ramp(scaled(colour, 0.3), scaled(colour, 1.5))[:, 0]
+        colours = ramp(scaled(colour, 0.3), scaled(colour, 1.5))
         panel(canvas, corners, shade, colours, VEGETATION)
 
 

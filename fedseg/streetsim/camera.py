@@ -29,11 +29,13 @@ def project(camera: Camera, points: np.ndarray) -> np.ndarray:
     """Canvas positions (float64, N x 2, x then y) of street points (N x 3: t, y, s)."""
     t, y, s = points.T
     s = np.maximum(s, NEAR)
-    scale = camera.focal / s
     out = np.empty((len(points), 2))
-    out[:, 0] = camera.cx + scale * (t + s * (camera.yaw + 0.5 * camera.bend * s))
-    out[:, 1] = camera.horizon + scale * (camera.height - y)
-    return np.minimum(np.maximum(out, -LIMIT), LIMIT)
+    out[:, 0] = t + s * (camera.yaw + 0.5 * camera.bend * s)
+    out[:, 1] = camera.height - y
+    out *= (camera.focal / s)[:, None]
+    out += (camera.cx, camera.horizon)
+    np.maximum(out, -LIMIT, out=out)
+    return np.minimum(out, LIMIT, out=out)
 
 
 def frame(camera: Camera, t: float, s: float) -> tuple[float, float, float]:
@@ -46,9 +48,12 @@ def frame(camera: Camera, t: float, s: float) -> tuple[float, float, float]:
 def ground(
     camera: Camera, top: int, height: int, width: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where every `step`-th pixel below row `top` sees the ground: `t` and `s` maps, float32."""
-    rows = np.arange(top, height, step, dtype=np.float32)[:, None] + 0.5
+    """Where every `step`-th pixel below row `top` sees the ground, float32.
+
+    A map of `t` and, because it is the same all along a row, a column of `s`.
+    """
+    rows = np.arange(top, height, step, dtype=np.float32)[:, None] + np.float32(0.5)
     s = np.minimum(camera.focal * camera.height / np.maximum(rows - camera.horizon, 0.5), FAR)
     columns = (np.arange(0, width, step, dtype=np.float32) + 0.5 - camera.cx) / camera.focal
     t = s * (columns - camera.yaw - 0.5 * camera.bend * s)
-    return t.astype(np.float32), np.repeat(s.astype(np.float32), t.shape[1], axis=1)
+    return t, s

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -51,12 +52,21 @@ def fill(
     `place` takes an array of all corners to canvas positions (N x 2): one call for all of them,
     because calls cost more than corners.
     """
-    corners = place(np.array([corner for outline, _, _ in shapes for corner in outline]))
+    numbers = chain.from_iterable(chain.from_iterable([shape[0] for shape in shapes]))
+    corners = place(np.fromiter(numbers, float).reshape(-1, len(shapes[0][0][0])))
+    pieces = [(len(outline), colour, label) for outline, colour, label in shapes]
+    fill_placed(canvas, corners, pieces, depth)
+
+
+def fill_placed(
+    canvas: Canvas, corners: np.ndarray, pieces: list[tuple[int, Colour, int]], depth: float
+) -> None:
+    """Fills polygons whose corners have canvas positions; a piece is count, colour and label."""
     corners = np.rint(corners * (1 << SHIFT)).astype(np.int32)
     lost, start = canvas.fading(depth), 0
-    keep, (hr, hg, hb) = 1 - lost, (lost * c for c in canvas.haze)
-    for outline, (r, g, b), label in shapes:
-        stop = start + len(outline)
+    keep, (hr, hg, hb) = 1 - lost, [lost * c for c in canvas.haze]
+    for count, (r, g, b), label in pieces:
+        stop = start + count
         pixel = (r * keep + hr, g * keep + hg, b * keep + hb, label)
         cv2.fillPoly(canvas.pixels, [corners[start:stop]], pixel, shift=SHIFT)
         start = stop
@@ -94,8 +104,7 @@ def panel(
     target = (quad - (x0, y0)).astype(np.float32)
     lost = canvas.fading(float(corners[0, 2] + corners[1, 2]) / 2)
     colours = colours * (1 - lost) + np.multiply(canvas.haze, lost)
-    flat = cv2.applyColorMap(picture, colours.clip(0, 255).astype(np.uint8)[:, None])
-    flat = cv2.merge((flat, np.full_like(picture, label)))
+    flat = _looked_up(picture, colours.clip(0, 255), label)
     h, w = picture.shape
     source = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
     matrix = cv2.getPerspectiveTransform(source, target)
@@ -106,7 +115,7 @@ def panel(
     cv2.fillConvexPoly(covered, outline, 255, shift=SHIFT)
     region = canvas.pixels[y0:y1, x0:x1]
     if shows is not None:
-        region[..., 3][covered > 0] = label
+        _relabel(region, covered, label)
         covered &= cv2.warpPerspective(shows, matrix, size, flags=cv2.INTER_NEAREST)
     warped = cv2.warpPerspective(flat, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     cv2.copyTo(warped, covered, region)
@@ -134,7 +143,21 @@ def sprite(
         across, x0 = -across, x1
     matrix = np.array([[across, 0, x0 - left], [0, down, y0 - top]])
     shade, shows, counts = cv2.split(cv2.warpAffine(plant, matrix, (right - left, low - top)))
-    picture = cv2.merge((cv2.applyColorMap(shade, colours), np.full_like(shade, label)))
     region = canvas.pixels[top:low, left:right]
+    picture = _looked_up(shade, colours, label)
     cv2.copyTo(picture, cv2.compare(shows, 127, cv2.CMP_GT), region)
-    region[..., 3][counts > 127] = label
+    _relabel(region, cv2.compare(counts, 127, cv2.CMP_GT), label)
+
+
+def _looked_up(indices: np.ndarray, colours: np.ndarray, label: int) -> np.ndarray:
+    """A picture (uint8 H x W) in colours (0..255, 256 x 3) and with its label, as canvas pixels."""
+    table = np.full((256, 4), label, np.uint8)
+    table[:, :3] = colours
+    return table.view(np.uint32)[:, 0].take(indices).view(np.uint8).reshape(*indices.shape, 4)
+
+
+def _relabel(region: np.ndarray, mask: np.ndarray, label: int) -> None:
+    """Changes only the label, where the mask is 255; OpenCV is far faster here than indexing."""
+    labels = cv2.extractChannel(region, 3)
+    cv2.copyTo(np.full_like(mask, label), mask, labels)
+    cv2.insertChannel(labels, region, 3)

@@ -13,7 +13,7 @@ TILE = 256  # pixels along a side of a noise tile
 
 Colour = tuple[float, float, float]
 
-_WEIGHTS = np.linspace(0, 1, 256)[:, None, None]
+_WEIGHTS = np.linspace(0, 1, 256)
 
 
 def scaled(colour: Colour, factor: float) -> Colour:
@@ -62,9 +62,11 @@ def crop(tile: np.ndarray, height: int, width: int, rng: np.random.Generator) ->
 def surfaces(road: str) -> np.ndarray:
     """What the ground is multiplied by, around 128; spans 8 x 8 metres.
 
-    Channels of a uint8 TILE x TILE x 3: the road (asphalt or cobbles), paving and grass.
+    Channels of a uint8 TILE + 1 x TILE + 1 x 3: the road (asphalt or cobbles), paving and grass.
+    The last row and column repeat the first, so that interpolation wraps around.
     """
-    return cv2.merge([_surface(kind) for kind in (road, "slabs", "grass")])
+    tile = cv2.merge([_surface(kind) for kind in (road, "slabs", "grass")])
+    return np.pad(tile, ((0, 1), (0, 1), (0, 0)), mode="wrap")
 
 
 def _surface(kind: str) -> np.ndarray:
@@ -143,14 +145,15 @@ def _branch(shape, light, rng, start, angle, length, width) -> None:
 
 
 def ramp(dark: Colour, light: Colour) -> np.ndarray:
-    """A 256-entry colour map, uint8 256 x 1 x 3."""
-    colours = np.asarray(dark) + _WEIGHTS * np.subtract(light, dark)
-    return colours.clip(0, 255).astype(np.uint8)
+    """A colour map, uint8 256 x 3."""
+    dark = np.array(dark)[:, None]  # long rows are what numpy is fast at
+    return (dark + _WEIGHTS * (np.array(light)[:, None] - dark)).clip(0, 255).astype(np.uint8).T
 
 
 STOREYS, BAYS, CELL = 8, 9, 16  # of a facade; a cell is one window's, in pixels
-_PANES = np.array((22, 26, 32)) + _WEIGHTS[::4, 0] * (130, 144, 156)  # dark to sky
+_PANES = np.array((22, 26, 32)) + _WEIGHTS[::4, None] * (130, 144, 156)  # dark to sky
 _MIDDLE = 85  # index of the wall's own colour
+_TONES = np.arange(128)[:, None] / _MIDDLE
 _GLASS, _LAMP, _FRAME, _SILL, _CORNICE, _DOOR, _BOARD = 128, 192, 224, 225, 226, 227, 232
 
 
@@ -176,20 +179,20 @@ def facade(windows: str, shop: bool, rough: float, variant: int) -> np.ndarray:
         left, right = round((0.5 - half) * CELL), round((0.5 + half) * CELL)
         top, low = round(top * CELL), round(low * CELL)
         framed, split = rng.random() < 0.7, rng.random() < 0.6
-        for storey in range(STOREYS):
-            for bay in range(BAYS):
-                cell = picture[storey * CELL : (storey + 1) * CELL, bay * CELL : (bay + 1) * CELL]
-                first, last = (_LAMP, _FRAME) if rng.random() < 0.35 else (_GLASS, _LAMP)
-                tone = min(max(int(rng.normal(20, 14)), 0), last - first - 4)
-                if framed:
-                    cell[top:low, max(left, 0) : right] = _FRAME
-                pane = cell[top + 1 : low - 1, max(left + 1, 0) : right - 1]
-                pane[:] = first + tone + np.arange(len(pane))[::-1, None] // 3
-                if split and windows != "band":
-                    cell[top:low, CELL // 2] = _FRAME
-                    if windows == "sash":
-                        cell[(top + low) // 2, left:right] = _FRAME
-                cell[low : low + 1, max(left - 1, 0) : right + 1] = _SILL
+        tones = np.empty((STOREYS, 1, BAYS, 1), int)
+        for at in np.ndindex(tones.shape):
+            first, last = (_LAMP, _FRAME) if rng.random() < 0.35 else (_GLASS, _LAMP)
+            tones[at] = first + min(max(int(rng.normal(20, 14)), 0), last - first - 4)
+        cells = picture.reshape(STOREYS, CELL, BAYS, CELL)  # all windows at once
+        if framed:
+            cells[:, top:low, :, max(left, 0) : right] = _FRAME
+        shine = np.arange(low - top - 2)[::-1, None, None] // 3
+        cells[:, top + 1 : low - 1, :, max(left + 1, 0) : right - 1] = tones + shine
+        if split and windows != "band":
+            cells[:, top:low, :, CELL // 2] = _FRAME
+            if windows == "sash":
+                cells[:, (top + low) // 2, :, left:right] = _FRAME
+        cells[:, low, :, max(left - 1, 0) : right + 1] = _SILL
     if rng.random() < 0.5:
         picture[::CELL] = _CORNICE
     if shop:
@@ -219,7 +222,7 @@ def _shopfront(rng, floor: np.ndarray) -> None:
 def facade_colours(wall: Colour, night: bool, rng: np.random.Generator) -> np.ndarray:
     """What the indices of a facade look like, float 256 x 3."""
     colours = np.empty((256, 3))
-    colours[:_GLASS] = np.outer(np.arange(_GLASS) / _MIDDLE, wall)
+    colours[:_GLASS] = _TONES * wall
     colours[_GLASS:_LAMP] = _PANES
     colours[_LAMP:_FRAME] = (238, 196, 118) if night else _PANES[:32]
     colours[_FRAME] = (225, 222, 215) if rng.random() < 0.65 else scaled(wall, 0.6)

@@ -1,6 +1,7 @@
 """Cars, trucks, buses and trams: side profiles extruded across their width."""
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,12 +9,21 @@ import numpy as np
 
 from .camera import project
 from .labels import BUS, CAR, TRAIN, TRUCK
-from .paint import Canvas, Shape, fill
+from .paint import Canvas, fill_placed
 from .texture import Colour, mixed, scaled
 
 GLASS: Colour = (38, 44, 52)
 TYRE: Colour = (22, 22, 24)
+SKY: Colour = (-1, -1, -1)  # stands for glass that mirrors the sky
 _RING = [(math.cos(k * math.pi / 5), math.sin(k * math.pi / 5)) for k in range(10)]
+
+
+class Paint(NamedTuple):
+    """What a vehicle's own colours make of a face."""
+
+    second: bool  # of the two colours
+    factor: float
+    lit: bool = False  # as bright as the side that faces the camera
 
 
 class Body(NamedTuple):
@@ -138,27 +148,43 @@ def vehicle(
     away = math.cos(heading) * s + math.sin(heading) * t > 0
     right = -t * math.cos(heading) + s * math.sin(heading) > 0  # we see its right side
     near = 1.0 if right else -1.0
-    shapes: list[Shape] = []
-    for body in bodies[::-1] if away else bodies:
-        box = len(bodies) > 1 and body is bodies[0]  # a truck's cargo
-        paint = second if box else colour
-        _shell(shapes, body, paint, light[right], near, away, canvas)
-        if s < 35:  # what is farther is too small for these
-            _side(shapes, body, paint, light[right], near)
-        if s < 55:
-            _end(shapes, body, away)
-    if kind in ("bus", "double", "tram"):
-        low, high = (0.75, 1.15) if kind != "double" else (2.35, 2.75)
-        reach, side = LENGTHS[kind] / 2, near * bodies[0].width / 2
-        ends = ((-reach, low), (reach, low), (reach, high), (-reach, high))
-        stripe = [(u, y, side) for u, y in ends]
-        shapes.append((stripe, second, bodies[0].label))
-    fill(canvas, shapes, lambda local: project(canvas.camera, _placed(local, t, s, heading)), s)
+    # What is far is too small for details.
+    corners, pieces = _model(kind, near, away, s < 35, s < 55)
+    sky, lit = mixed(GLASS, canvas.haze, 0.35), light[right]
+
+    def tone(paint: Paint | Colour) -> Colour:
+        if not isinstance(paint, Paint):
+            return sky if paint is SKY else paint
+        return scaled(second if paint.second else colour, paint.factor * (lit if paint.lit else 1))
+
+    pieces = [(count, tone(paint), label) for count, paint, label in pieces]
+    placed = _placed(corners, t, s, heading)
+    fill_placed(canvas, project(canvas.camera, placed), pieces, s)
     if canvas.night:
         _lamps(canvas, bodies[0 if away else -1], away, t, s, heading)
 
 
-def _shell(shapes, body: Body, colour: Colour, lit: float, near: float, away: bool, canvas) -> None:
+@lru_cache(maxsize=256)
+def _model(kind: str, near: float, away: bool, side: bool, end: bool) -> tuple[np.ndarray, list]:
+    """A vehicle's polygons: all corners (forward, up, right), then count, paint, label of each."""
+    bodies, shapes = BODIES[kind], []
+    for body in bodies[::-1] if away else bodies:
+        cargo = len(bodies) > 1 and body is bodies[0]
+        _shell(shapes, body, cargo, near, away)
+        if side:
+            _side(shapes, body, cargo, near)
+        if end:
+            _end(shapes, body, away)
+    if kind in ("bus", "double", "tram"):
+        low, high = (0.75, 1.15) if kind != "double" else (2.35, 2.75)
+        reach, v = LENGTHS[kind] / 2, near * bodies[0].width / 2
+        stripe = [(-reach, low, v), (reach, low, v), (reach, high, v), (-reach, high, v)]
+        shapes.append((stripe, Paint(True, 1.0), bodies[0].label))
+    corners = np.array([corner for outline, _, _ in shapes for corner in outline])
+    return corners, [(len(outline), paint, label) for outline, paint, label in shapes]
+
+
+def _shell(shapes, body: Body, cargo: bool, near: float, away: bool) -> None:
     """Underside, far side, the faces across the vehicle and the near side."""
     half, label, profile = body.width / 2, body.label, body.profile
     top = max(y for _, y in profile)
@@ -173,26 +199,25 @@ def _shell(shapes, body: Body, colour: Colour, lit: float, near: float, away: bo
     shapes.append(
         ([(rear, 0.08, v), (front, 0.08, v), (front, low, v), (rear, low, v)], TYRE, label)
     )
-    shapes.append((other, scaled(colour, 0.5), label))
-    sky = mixed(GLASS, canvas.haze, 0.35)
+    shapes.append((other, Paint(cargo, 0.5), label))
     edges = range(len(profile) - 1)
     for i in reversed(edges) if away else edges:
         (u0, y0), (u1, y1) = profile[i], profile[i + 1]
         flat = abs(y1 - y0) < 0.45 * abs(u1 - u0)
-        tone = scaled(colour, 1.15 if flat else 0.8)
+        tone = Paint(cargo, 1.15 if flat else 0.8)
         if i in body.glass:
-            tone = GLASS if away and not flat else sky
+            tone = GLASS if away and not flat else SKY
         shapes.append(([mine[i], mine[i + 1], other[i + 1], other[i]], tone, label))
-    shapes.append((mine, scaled(colour, lit), label))
+    shapes.append((mine, Paint(cargo, 1.0, True), label))
 
 
-def _side(shapes, body: Body, colour: Colour, lit: float, near: float) -> None:
+def _side(shapes, body: Body, cargo: bool, near: float) -> None:
     """Sill, windows and wheels of the side that faces the camera."""
     half, label, profile = near * body.width / 2, body.label, body.profile
     (u0, y), (u1, _) = profile[0], profile[-1]
     top = max(y for _, y in profile)
     sill = [(u0, y, half), (u1, y, half), (u1, y + 0.14, half), (u0, y + 0.14, half)]
-    shapes.append((sill, scaled(colour, 0.45 * lit), label))
+    shapes.append((sill, Paint(cargo, 0.45, True), label))
     slope = 0.18 if top < 2 else 0.0
     for rear, front, low, high in body.windows:
         leant = half * (1 - 0.2 * max(high - body.belt, 0) / max(top - body.belt, 0.1))

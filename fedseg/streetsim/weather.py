@@ -1,6 +1,7 @@
 """Light: the sky, the lit ground, weather, night, lens and sensor."""
 
 from functools import lru_cache
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -22,11 +23,13 @@ def sky(canvas: Canvas, zenith: Colour, low: Colour, cover: float, rng) -> None:
     field = cv2.resize(crop(noise(30, 2, 64, 0.6), 96, 80, rng), small[::-1],
                        interpolation=cv2.INTER_LINEAR)  # fmt: skip
     cloud = np.clip((field + 3.4 * cover - 1.7) * 0.7, 0, 1) * min(1.0, 0.4 + cover)
-    white = np.asarray(low) * 0.4 + 255 * 0.6 - 26 * cover * field[..., None]
     half = cv2.resize(graded[:, None].astype(np.float32), (1, small[0])).reshape(-1, 1, 3)
-    picture = half + (white - half) * cloud[..., None]
-    picture = cv2.resize(picture.clip(0, 255).astype(np.uint8), (width, rows))
-    canvas.pixels[:rows] = cv2.merge((picture, np.full((rows, width), SKY, np.uint8)))
+    picture = np.full((*small, 4), SKY, np.uint8)
+    for i in range(3):
+        white = np.float64(low[i]) * 0.4 + 255 * 0.6 - 26 * cover * field
+        channel = half[..., i] + (white - half[..., i]) * cloud
+        picture[..., i] = channel.clip(0, 255)
+    cv2.resize(picture, (width, rows), canvas.pixels[:rows])
 
 
 def light_ground(canvas: Canvas, style: Style, shadows: list, strength: float, rng) -> None:
@@ -38,25 +41,26 @@ def light_ground(canvas: Canvas, style: Style, shadows: list, strength: float, r
     t, s = ground(canvas.camera, top, height, width, 2)  # half the canvas's detail is enough
     scale = np.float32(TILE / 8)
     dt, ds = rng.uniform(0, TILE, 2).astype(np.float32)
-    maps = cv2.convertMaps(t * scale + dt, s * scale + ds, cv2.CV_16SC2)
+    down = np.repeat(s * scale + ds, t.shape[1], axis=1)
+    whole, fraction = cv2.convertMaps(t * scale + dt, down, cv2.CV_16SC2)
+    whole &= TILE - 1  # wraps around, without OpenCV's slow handling of borders
     label = np.ascontiguousarray(canvas.pixels[top::2, ::2, 3])
-    warped = cv2.split(cv2.remap(surfaces(style.ground), *maps, cv2.INTER_LINEAR,
-                                 borderMode=cv2.BORDER_WRAP))  # fmt: skip
+    warped = cv2.split(cv2.remap(surfaces(style.ground), whole, fraction, cv2.INTER_LINEAR))
     gain = warped[1]
     cv2.copyTo(warped[0], cv2.compare(label, ROAD, cv2.CMP_EQ), gain)
     cv2.copyTo(warped[2], cv2.compare(label, VEGETATION, cv2.CMP_GE), gain)  # and terrain
-    rows = s[:, :1]
-    fine = 1 - np.clip((rows - 12) / 40, 0, 1)  # far texture is too fine to see
+    fine = 1 - np.clip((s - 12) / 40, 0, 1)  # far texture is too fine to see
     gain = 128 + (gain - np.float32(128)) * fine
     shade = np.full(label.shape, 255, np.uint8)
     dark = int(255 * (0.68 - 0.35 * strength))
-    sizes = np.cumsum([len(outline) for outline in shadows])[:-1]
-    points = project(canvas.camera, np.concatenate(shadows))
+    points = project(canvas.camera, np.array(list(chain.from_iterable(shadows))))
     points = np.rint((points - (0, top)) / 2).astype(np.int32)
-    for outline in np.split(points, sizes):
-        cv2.fillPoly(shade, [outline], dark)
+    start = 0
+    for outline in shadows:
+        cv2.fillPoly(shade, [points[start : start + len(outline)]], dark)
+        start += len(outline)
     shade = cv2.blur(shade, (3, 3))
-    lost = 1 - np.exp(-np.minimum(rows, FAR) / canvas.visibility)
+    lost = 1 - np.exp(-np.minimum(s, FAR) / canvas.visibility)
     gain *= shade * (np.float32(1 / 255) * (1 - lost))
     gain = cv2.resize(cv2.convertScaleAbs(gain), (width, height - top))
     ones = np.full_like(gain, 128)  # labels stay
@@ -124,17 +128,18 @@ def lens(rgb: np.ndarray, style: Style, dark: float, rng) -> np.ndarray:
     if sigma > 0.25:
         rgb = cv2.GaussianBlur(rgb, (0, 0), sigma)
     amount = draw["grain"] * (1 + 0.5 * dark)
-    out = rgb.astype(np.float32)
-    out *= 1 - draw["vignette"] * _corners(height, width)
+    out = _corners(height, width) * np.float32(-draw["vignette"])
+    out += 1
+    out *= rgb
     y, x = rng.integers(64, size=2)
-    out += _static(height + 64, width + 64)[y : y + height, x : x + width] * np.float32(amount)
-    return cv2.convertScaleAbs(out.clip(0, 255))
+    static = _static(height + 64, width + 64)[y : y + height, x : x + width]
+    return cv2.add(out, static * np.float32(amount), dtype=cv2.CV_8U)
 
 
 @lru_cache(maxsize=4)
 def _corners(height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return ((x**2 + y**2) / 2).astype(np.float32)[..., None]
+    return np.repeat(((x**2 + y**2) / 2).astype(np.float32)[..., None], 3, axis=2)
 
 
 @lru_cache(maxsize=4)
