@@ -8,15 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.checkpoints import Info
-from fedseg.config import Distillation, Model
+from fedseg.config import Distillation
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
-from fedseg.models import build
 from fedseg.predictions import TARGET_STRIDE, read
 from fedseg.progress import OnProgress
 from fedseg.training import Example, fit
@@ -25,7 +23,7 @@ from fedseg.training import Example, fit
 def distil(
     dataset: Dataset,
     targets: Path,
-    model: Model,
+    start: nn.Module,
     info: Info,
     settings: Distillation,
     seed: int,
@@ -37,7 +35,7 @@ def distil(
     Args:
         dataset: the server's images.
         targets: folder of the fused targets, one array an image.
-        model: what to train.
+        start: the model to train, in place.
         info: of that model.
         settings: how.
         seed: of every random choice.
@@ -47,7 +45,6 @@ def distil(
     Returns:
         The global model, in evaluation mode on the CPU.
     """
-    torch.manual_seed(seed)
     augment = Augmentation(photometry)
 
     def example(rng: np.random.Generator) -> Example:
@@ -60,7 +57,7 @@ def distil(
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         return soft_cross_entropy(logits, target, settings.temperature)
 
-    return fit(build(model), example, loss, settings, info.normalisation, seed, state, on_step)
+    return fit(start, example, loss, settings, info.normalisation, seed, state, on_step)
 
 
 def random_view(

@@ -1,6 +1,5 @@
 """Scoring a model on a labelled dataset."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import nn
 from fedseg.checkpoints import Info
 from fedseg.data.dataset import Dataset
 from fedseg.data.loading import prefetch
-from fedseg.inference import input_size, probabilities
+from fedseg.inference import infer, input_size, probabilities
 from fedseg.metrics import confusion_matrix, iou
 from fedseg.progress import OnProgress
 
@@ -42,15 +41,14 @@ def evaluate(
     classes = [entry.name for entry in dataset.card.classes]
     confusion = np.zeros((len(classes), len(classes)), np.int64)
 
-    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        return dataset.image(index), dataset.label(index)
-
-    threads = min(os.cpu_count() or 1, 8)
     sizes = set()
-    for index, (image, label) in enumerate(prefetch(read, range(len(dataset)), threads, 8)):
-        summed = torch.einsum("cp,phw->chw", membership, probabilities(network, info, image))
-        prediction = summed.argmax(dim=0).cpu().numpy()
-        confusion += confusion_matrix(label, prediction, len(classes))
+    images = infer(network, info, dataset.image, range(len(dataset)))
+    labels = prefetch(dataset.label, range(len(dataset)), threads=2, ahead=8)
+    for (index, image, logits), label in zip(images, labels, strict=True):
+        chances = probabilities(logits, image.shape[:2])
+        # `max` finds the same place as `argmax`, on a CPU ten times faster.
+        prediction = torch.einsum("cp,phw->chw", membership, chances).max(dim=0).indices
+        confusion += confusion_matrix(label, prediction.cpu().numpy(), len(classes))
         sizes.add(input_size(*image.shape[:2], info))
         if on_image:
             on_image(index + 1, len(dataset))

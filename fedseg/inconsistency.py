@@ -62,6 +62,7 @@ def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> di
     """The content of inconsistency.json."""
     scores = inconsistency(agreement, coverage)
     return {
+        "clients": agreement.clients,
         "inconsistency": _by_class(scores),
         "unstable": [CLASSES[c] for c in unstable_classes(scores, most)],
         "pairs": [
@@ -72,6 +73,20 @@ def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> di
             for pair in agreement.pairs
         ],
     }
+
+
+def mean_agreement(content: dict[str, Any]) -> dict[str, float]:
+    """How far each client agrees with the others, 0..1: mean over its pairs of their mean IoU.
+
+    Args:
+        content: of inconsistency.json.
+    """
+    by_client: dict[str, list[float]] = {name: [] for name in content["clients"]}
+    for pair in content["pairs"]:
+        values = [value for value in pair["iou"].values() if value is not None]
+        for name in pair["clients"]:
+            by_client[name].append(sum(values) / max(len(values), 1))
+    return {name: sum(means) / max(len(means), 1) for name, means in by_client.items()}
 
 
 def _pair_iou(

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from fedseg import checkpoints, distillation, inconsistency, predictions
 from fedseg.config import Evaluation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
@@ -17,7 +20,7 @@ from fedseg.errors import RunFailed
 from fedseg.evaluation import evaluate
 from fedseg.files import digest, read_json, write_json
 from fedseg.inconsistency import Agreement
-from fedseg.models import best_device
+from fedseg.models import best_device, build
 from fedseg.progress import Progress
 from fedseg.runs import Run
 
@@ -66,7 +69,7 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     network = distillation.distil(
         images,
         run.targets,
-        federation.model,
+        starting_point(run, federation, clients),
         info,
         settings,
         federation.seed,
@@ -103,6 +106,24 @@ def make_targets(
         progress("fusing targets", index + 1, len(images))
     most = federation.server.unstable_classes
     write_json(run.inconsistency, inconsistency.record(agreement, coverage, most))
+
+
+def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
+    """The model that distillation starts from.
+
+    Of the clients that have the global model's architecture, it is the one that agrees most with
+    all others: no label is needed to choose it, and the steps that would teach a new decoder what a
+    road is are saved. Where no client has that architecture, it is an untrained model.
+    """
+    kind = (federation.model.arch, federation.model.encoder)
+    infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
+    alike = [name for name, info in infos.items() if (info.arch, info.encoder) == kind]
+    if not alike:
+        torch.manual_seed(federation.seed)
+        return build(federation.model)
+    agreement = inconsistency.mean_agreement(read_json(run.inconsistency))
+    chosen = max(alike, key=lambda name: agreement[name])
+    return checkpoints.load(clients[chosen])[0]
 
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:

@@ -9,10 +9,9 @@ from PIL import Image
 from fedseg import checkpoints
 from fedseg.classes import colourise
 from fedseg.data.dataset import read_image
-from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_file
-from fedseg.inference import probabilities
+from fedseg.inference import infer, resize
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
 
@@ -58,11 +57,9 @@ def predict(checkpoint: Path, images: list[Path], out: Path, on_image: OnProgres
         FedsegError: the checkpoint or an image can't be read.
     """
     network, info = checkpoints.load(checkpoint, best_device())
-    for done, (path, image) in enumerate(
-        zip(images, prefetch(read_image, images, 2, 8), strict=True), start=1
-    ):
-        train_ids = probabilities(network, info, image).argmax(dim=0).to(dtype=torch.uint8)
-        label = train_ids.cpu().numpy()
+    for done, (path, image, logits) in enumerate(infer(network, info, read_image, images), 1):
+        train_ids = resize(logits, image.shape[:2]).max(dim=0).indices
+        label = train_ids.to(torch.uint8).cpu().numpy()
         _save(out / f"{path.stem}_trainId.png", label)
         _save(out / f"{path.stem}_overlay.jpg", overlay(image, label))
         on_image(done, len(images))

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
-from fedseg.data.loading import prefetch
 from fedseg.files import atomic_file
-from fedseg.inference import input_size, logits
+from fedseg.inference import infer, input_size, resize
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
 
@@ -58,14 +56,12 @@ def predict(
     network, info = checkpoints.load(checkpoint, best_device())
     unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
     kept = len(dataset) - len(missing)
-    images = prefetch(dataset.image, missing, 2, 8)
-    for done, (index, image) in enumerate(zip(missing, images, strict=True), start=kept + 1):
-        size = [side // TARGET_STRIDE for side in input_size(*image.shape[:2], student)]
-        with torch.inference_mode():
-            scores = logits(network, info, image)[None]
-            scores = F.interpolate(scores, size, mode="bilinear", align_corners=False)[0]
-            scores[unseen] = -torch.inf
-            chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
+    images = infer(network, info, dataset.image, missing)
+    for done, (index, image, logits) in enumerate(images, start=kept + 1):
+        rows, columns = input_size(*image.shape[:2], student)
+        scores = resize(logits, (rows // TARGET_STRIDE, columns // TARGET_STRIDE))
+        scores[unseen] = -torch.inf
+        chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
         _write(image_file(folder, index), chances.permute(1, 2, 0).cpu().numpy())
         on_image(done, len(dataset))
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from fedseg.classes import CLASSES
-from fedseg.inconsistency import Agreement, inconsistency, record, unstable_classes
+from fedseg.inconsistency import (
+    Agreement,
+    inconsistency,
+    mean_agreement,
+    record,
+    unstable_classes,
+)
 
 ALL = set(range(19))
 
@@ -56,3 +62,18 @@ def test_record_names_classes_and_pairs():
     assert content["pairs"][0]["clients"] == ["0", "1"]
     assert content["pairs"][0]["iou"]["road"] == pytest.approx(2 / 3, abs=1e-6)
     assert content["pairs"][0]["iou"]["bus"] is None
+
+
+def test_the_client_that_agrees_most_is_the_one_in_the_middle():
+    # 0 and 2 share nothing; 1 agrees with each by half. Each class IoU by hand: 1/3 or 0.
+    agreement = agreement_of([0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1])
+    content = record(agreement, {name: ALL for name in "012"}, 5)
+    means = mean_agreement(content)
+    assert means["1"] == pytest.approx(1 / 4)  # (1/2 + 0) / 2 with either of the others
+    assert means["0"] == means["2"] == pytest.approx(1 / 8)
+    assert max(means, key=means.get) == "1"
+
+
+def test_a_client_alone_agrees_with_nobody():
+    content = record(agreement_of([0, 1]), {"0": ALL}, 5)
+    assert mean_agreement(content) == {"0": 0.0}

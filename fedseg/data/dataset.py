@@ -99,6 +99,8 @@ def open_dataset(
     patterns = card.splits[split].images or card.images
     label_pattern = card.splits[split].labels or card.labels
     pairs = sorted(_pairs(root, patterns, label_pattern, split))
+    if source.root is None:
+        pairs = pairs[: card.splits[split].count]  # an older cache may hold more
     if not pairs:
         wanted = " or ".join(pattern.replace("{split}", split) for pattern in patterns)
         raise FedsegError(
