@@ -16,18 +16,19 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
 
     Args:
         federation: a checked configuration.
-        on_progress: called with what is being checked, then as any `OnProgress`.
+        on_progress: called with what is done, then as any `OnProgress`, and with whose `name` it is.
 
     Raises:
         FedsegError: the first thing wrong, with the remedy and whose it is.
     """
     for client in federation.clients:
-        with_owner(f"client '{client.name}'", lambda c=client: _check_data(c, True, on_progress))
-    with_owner("server", lambda: _check_data(federation.server, False, on_progress))
+        told = partial(on_progress, name=client.name)
+        with_owner(f"client '{client.name}'", partial(_check_data, client, True, told))
+    told = partial(on_progress, name="server")
+    with_owner("server", partial(_check_data, federation.server, False, told))
     for chosen in federation.evaluation:
-        with_owner(
-            f"evaluation '{chosen.name}'", lambda s=chosen: _check_data(s, True, on_progress)
-        )
+        told = partial(on_progress, name=chosen.name)
+        with_owner(f"evaluation '{chosen.name}'", partial(_check_data, chosen, True, told))
 
 
 def check_models(federation: Federation) -> None:
@@ -54,8 +55,7 @@ def with_owner(owner: str, action: Callable[[], None]) -> None:
 
 
 def _check_data(source: Source, labelled: bool, on_progress: OnProgress) -> None:
-    what = f"{source.dataset} {source.split or ''}".strip()
-    dataset = open_dataset(source, labelled, partial(on_progress, f"rendering {what}"))
+    dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
     if isinstance(source, Client):
         dataset.train_ids()  # a card too coarse to train on is refused here
-    survey(dataset, partial(on_progress, f"checking {what}"))
+    survey(dataset, partial(on_progress, "checking data"))

@@ -14,7 +14,9 @@ from fedseg.pipeline import good_clients
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
 
-POLL_SECONDS = 0.2
+NODE_POLL, UPLOAD_POLL = 0.2, 1.0
+"""Seconds between two looks: for nodes, which come within seconds, and for uploads. Each look costs
+the SuperLink work, which in a simulation is taken from the training."""
 
 log = getLogger("flwr").log
 
@@ -147,7 +149,7 @@ def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]
                 continue
             for name in reply.content["answer"]["clients"]:
                 found.setdefault(str(name), node)
-        time.sleep(POLL_SECONDS)
+        time.sleep(NODE_POLL)
     return {name: node for name, node in found.items() if name in wanted}
 
 
@@ -160,4 +162,4 @@ def replies_to(grid: Grid, message_ids: Iterable[str], timeout: float) -> Iterat
             for reply in grid.pull_messages([message_id]):
                 pending.remove(message_id)
                 yield reply
-        time.sleep(POLL_SECONDS)
+        time.sleep(UPLOAD_POLL)

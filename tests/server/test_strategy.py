@@ -54,6 +54,7 @@ def _within_a_run(monkeypatch):
     monkeypatch.setattr(TaskIdentity, "_run_id", 1)
     monkeypatch.setattr(TaskIdentity, "_node_id", 1)
     monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+    monkeypatch.setattr("server.strategy.UPLOAD_POLL", 0.05)
 
 
 @pytest.fixture
