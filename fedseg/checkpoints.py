@@ -42,7 +42,7 @@ class Info(Section):
     """Standard deviation, likewise."""
     crop: tuple[int, int]
     """Height and width of the training crop in pixels."""
-    inference_height: int = Field(ge=STRIDE)
+    inference_height: int = Field(ge=STRIDE, le=8192)
     """Height in pixels to which a whole image is resized for inference."""
 
     @property

@@ -52,7 +52,7 @@ class Training(Section):
     """Height and width in pixels of the training crop; multiples of the encoder's stride, 32."""
     scale: tuple[Fraction, Fraction] = (0.25, 1.0)
     """Smallest and largest part of an image's area that a crop shows."""
-    inference_height: int | None = Field(None, ge=32)
+    inference_height: int | None = Field(None, ge=32, le=8192)
     """Height in pixels that whole images are resized to for inference; default: 1.25 crops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass; "auto" is bfloat16 on CUDA and float32 on the CPU."""

@@ -16,7 +16,7 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
 
     Args:
         federation: a checked configuration.
-        on_progress: called with what is done, then as any `OnProgress`, and with whose `name` it is.
+        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
 
     Raises:
         FedsegError: the first thing wrong, with the remedy and whose it is.
