@@ -137,13 +137,16 @@ def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]
     """
     deadline = time.monotonic() + timeout
     found: dict[str, int] = {}
-    asked: dict[str, int] = {}
+    asked: set[int] = set()
+    pending: dict[str, int] = {}  # id of a question -> the node it went to
     while wanted - found.keys() and time.monotonic() < deadline:
-        new = set(grid.get_node_ids()) - set(asked.values())
-        queries = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in sorted(new)]
-        asked |= zip(grid.push_messages(queries), sorted(new), strict=True)
-        for reply in grid.pull_messages(list(asked)):
-            node = asked[reply.metadata.reply_to_message_id]
+        new = sorted(set(grid.get_node_ids()) - asked)
+        questions = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
+        pending |= zip(grid.push_messages(questions), new, strict=True)
+        asked |= set(new)
+        for reply in grid.pull_messages(list(pending)):
+            # An answer can be pulled only once, so its question must not be asked about again.
+            node = pending.pop(reply.metadata.reply_to_message_id)
             if reply.has_error():
                 log(WARNING, "node %d does not answer: %s", node, reply.error.reason)
                 continue

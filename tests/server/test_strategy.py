@@ -20,6 +20,7 @@ class Grid:
         self.nodes = nodes
         self.replies = {}
         self.trained = []
+        self.given = set()
 
     def get_node_ids(self):
         return list(self.nodes)
@@ -42,10 +43,11 @@ class Grid:
         return self.behaviour[name](message)
 
     def pull_messages(self, message_ids):
-        found = [self.replies.get(i) for i in message_ids]
-        for i in message_ids:
-            self.replies[i] = None
-        return [reply for reply in found if reply is not None]
+        found = {i: self.replies[i] for i in message_ids if self.replies[i] is not None}
+        for i in found:  # Flower gives an answer out once, and errors from then on
+            assert i not in self.given
+            self.given.add(i)
+        return list(found.values())
 
 
 @pytest.fixture(autouse=True)
