@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from fedseg.checkpoints import Info
 from fedseg.config import Distillation
-from fedseg.data.augment import Augmentation, strong_photometry
+from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.predictions import TARGET_STRIDE, read
 from fedseg.progress import OnProgress
@@ -45,7 +45,7 @@ def distil(
     Returns:
         The global model, in evaluation mode on the CPU.
     """
-    augment = Augmentation(strong_photometry)
+    augment = Augmentation(photometry)
 
     def example(rng: np.random.Generator) -> Example:
         index = int(rng.integers(len(dataset)))

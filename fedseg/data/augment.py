@@ -50,26 +50,6 @@ def photometry() -> list[A.BasicTransform]:
     ]
 
 
-def strong_photometry() -> list[A.BasicTransform]:
-    """What the student sees: dusk, glare, haze, blur, noise, over pictures labelled as they were.
-
-    Far stronger than a client's, since the targets come from the untouched picture.
-    """
-    return [
-        A.ColorJitter(
-            brightness=(0.3, 1.6),
-            contrast=(0.4, 1.6),
-            saturation=(0.2, 1.8),
-            hue=(-0.08, 0.08),
-            p=0.9,
-        ),
-        A.RandomGamma(gamma_limit=(50, 220), p=0.4),
-        A.ToGray(p=0.1),
-        A.GaussianBlur(sigma_limit=(0.3, 2.0), p=0.35),
-        A.GaussNoise(std_range=(0.02, 0.15), p=0.5),
-    ]
-
-
 class Augmentation:
     """A chain of Albumentations transforms that is a pure function of its input and a seed.
 
