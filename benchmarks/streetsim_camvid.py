@@ -41,9 +41,9 @@ def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 5
             )
             scores[style] = evaluate(network, info, validation)
     table = Table("class", *scores, title=f"CamVid val, IoU %, seed {seed}")
-    for name in validation.card.classes:
-        cells = (score["iou"][name.name] for score in scores.values())
-        table.add_row(name.name, *("-" if v is None else f"{100 * v:.1f}" for v in cells))
+    for entry in validation.card.classes:
+        cells = (score["iou"][entry.name] for score in scores.values())
+        table.add_row(entry.name, *("-" if v is None else f"{100 * v:.1f}" for v in cells))
     table.add_section()
     table.add_row("mIoU", *(f"{100 * score['miou']:.1f}" for score in scores.values()))
     console.show(table)

@@ -59,8 +59,8 @@ def clock(train, batch_size: int, warm_up: int = 5) -> float:
 def bare_loop(client: Client, tick) -> None:
     """The textbook loop."""
     training = client.training
-    network = models.build(client.model).to(models.best_device()).train()
     device = models.best_device()
+    network = models.build(client.model).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), training.learning_rate)
     shape = (training.batch_size, *training.crop)
     pixels = torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, device=device)

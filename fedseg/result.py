@@ -34,6 +34,7 @@ def write_result(
     Returns:
         The content written.
     """
+    disagreement = _read(run.inconsistency, {})
     result = {
         "status": status,
         **({"error": error} if error else {}),
@@ -41,8 +42,8 @@ def write_result(
         "clients": {
             client.name: _client(run, client.name, failures) for client in federation.clients
         },
-        "unstable_classes": _read(run.inconsistency, {}).get("unstable", []),
-        "inconsistency": _read(run.inconsistency, {}).get("inconsistency", {}),
+        "unstable_classes": disagreement.get("unstable", []),
+        "inconsistency": disagreement.get("inconsistency", {}),
         "evaluation": scores(run, federation),
         "seconds": seconds,
         "versions": {name: _version(name) for name in VERSIONED}

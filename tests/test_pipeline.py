@@ -1,6 +1,8 @@
+import shutil
+
 import pytest
 
-from fedseg import checkpoints
+from fedseg import checkpoints, pipeline
 from fedseg.client import read_upload, train_client
 from fedseg.errors import RunFailed
 from fedseg.files import read_json
@@ -47,16 +49,12 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     whole = finish(run, federation)
     scores = run.score("global", "held-out").read_text()
 
-    from fedseg import pipeline
-
     real = pipeline.predictions.write_target
 
     def killed(folder, index, target):
         if index == 2:
             raise KeyboardInterrupt
         real(folder, index, target)
-
-    import shutil
 
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.evaluation)
@@ -77,8 +75,6 @@ def test_what_is_done_is_not_done_again(run, federation):
 
 def test_too_few_clients(run, federation):
     stricter = federation.model_copy(update={"min_clients": 2})
-    import shutil
-
     shutil.rmtree(run.clients / "two")
     with pytest.raises(RunFailed, match="1 good uploads, but min_clients = 2"):
         run_server(run, stricter, Progress(run.progress, "server"))
