@@ -79,6 +79,12 @@ def build(model: Model) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
+def seeded_build(model: Model, seed: int) -> nn.Module:
+    """`build`, with the same random weights for the same seed."""
+    torch.manual_seed(seed)
+    return build(model)
+
+
 def _load_encoder(network: nn.Module, path: Path) -> None:
     """Load encoder weights from a safetensors file, under SMP's or timm's names."""
     if not path.is_file():

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from fedseg import checkpoints, distillation, inconsistency, predictions
@@ -20,7 +19,7 @@ from fedseg.errors import RunFailed
 from fedseg.evaluation import evaluate
 from fedseg.files import digest, read_json, write_json
 from fedseg.inconsistency import Agreement
-from fedseg.models import best_device, build
+from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
 from fedseg.runs import Run
 
@@ -119,8 +118,7 @@ def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -
     infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
     alike = [name for name, info in infos.items() if (info.arch, info.encoder) == kind]
     if not alike:
-        torch.manual_seed(federation.seed)
-        return build(federation.model)
+        return seeded_build(federation.model, federation.seed)
     agreement = inconsistency.mean_agreement(read_json(run.inconsistency))
     chosen = max(alike, key=lambda name: agreement[name])
     return checkpoints.load(clients[chosen])[0]

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,7 +13,7 @@ from fedseg.config import Model, Training
 from fedseg.data.augment import Augmentation, geometry, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.sampling import RareClassSampler
-from fedseg.models import build
+from fedseg.models import seeded_build
 from fedseg.progress import OnProgress
 from fedseg.training import Example, fit
 
@@ -46,7 +45,7 @@ def train_supervised(
     coverage = np.flatnonzero(sum(count.sum(axis=0) for count in counts))
     info = describe(model, training, tuple(int(c) for c in coverage))
     network = fit(
-        _seeded_build(model, seed),
+        seeded_build(model, seed),
         _examples(datasets, counts, training),
         cross_entropy,
         training,
@@ -68,11 +67,6 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     labels = labels.long()
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     return total / (labels != IGNORE).sum().clamp(min=1)
-
-
-def _seeded_build(model: Model, seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    return build(model)
 
 
 def _examples(
