@@ -113,15 +113,14 @@ class OneShot(Strategy):
             # Flower sends a traceback; its last line is what happened.
             reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
             raise FedsegError(f"its node failed: {reason}")
-        if "answer" not in reply.content:
-            raise FedsegError("malformed reply: it has no answer")
-        answer = reply.content["answer"]
-        if "error" in answer:
-            raise FedsegError(str(answer["error"]))
-        upload = parse_upload(str(answer["upload"]), expected=name)
-        if "weights" not in reply.content:
-            raise FedsegError("malformed reply: it has no weights")
-        store(self.run, upload, reply.content["weights"].to_torch_state_dict())
+        try:
+            answer = reply.content["answer"]
+            if "error" in answer:
+                raise FedsegError(str(answer["error"]))
+            text, weights = str(answer["upload"]), reply.content["weights"].to_torch_state_dict()
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
+        store(self.run, parse_upload(text, expected=name), weights)
 
 
 def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]:

@@ -130,6 +130,11 @@ def empty(message):
     return Message(RecordDict(), reply_to=message)
 
 
+def half(message):
+    """An answer that neither is an upload nor says why there is none."""
+    return Message(RecordDict({"answer": ConfigRecord({})}), reply_to=message)
+
+
 def silent(message):
     return None
 
@@ -143,6 +148,7 @@ def silent(message):
         (raised, "CUDA out of memory"),
         (told, "label 7 is missing"),
         (empty, "malformed reply"),
+        (half, "malformed reply"),
         (silent, "no upload within"),
     ],
 )
