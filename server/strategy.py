@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from logging import INFO, WARNING, getLogger
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -109,18 +110,25 @@ class OneShot(Strategy):
         log(INFO, "clients: %s", ", ".join(c.name for c in self.federation.clients))
 
     def _take(self, name: str, reply: Message) -> None:
-        if reply.has_error():
-            # Flower sends a traceback; its last line is what happened.
-            reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
-            raise FedsegError(f"its node failed: {reason}")
-        try:
+        with _well_formed(reply):
             answer = reply.content["answer"]
             if "error" in answer:
                 raise FedsegError(str(answer["error"]))
             text, weights = str(answer["upload"]), reply.content["weights"].to_torch_state_dict()
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
-            raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
         store(self.run, parse_upload(text, expected=name), weights)
+
+
+@contextmanager
+def _well_formed(reply: Message) -> Iterator[None]:
+    """Within it a reply is read; whatever it lacks becomes a FedsegError."""
+    if reply.has_error():
+        # Flower sends a traceback; its last line is what happened.
+        reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
+        raise FedsegError(f"its node failed: {reason}")
+    try:
+        yield
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
 
 
 def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]:
@@ -146,11 +154,13 @@ def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]
         for reply in grid.pull_messages(list(pending)):
             # An answer can be pulled only once, so its question must not be asked about again.
             node = pending.pop(reply.metadata.reply_to_message_id)
-            if reply.has_error():
-                log(WARNING, "node %d does not answer: %s", node, reply.error.reason)
+            try:
+                with _well_formed(reply):
+                    names = [str(name) for name in reply.content["answer"]["clients"]]
+            except FedsegError as error:
+                log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
                 continue
-            for name in reply.content["answer"]["clients"]:
-                found.setdefault(str(name), node)
+            found = {name: node for name in names} | found
         time.sleep(NODE_POLL)
     return {name: node for name, node in found.items() if name in wanted}
 

@@ -181,3 +181,17 @@ def test_nodes_may_appear_late(federation):
 
     grid.get_node_ids = appear
     assert find_clients(grid, {"one", "two"}, timeout=5) == {"one": 1, "two": 2}
+
+
+def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
+    grid = Grid({}, {1: [], 2: ["one"]})
+    answer = grid._answer
+
+    def garbled(message, message_id):
+        reply = answer(message, message_id)
+        if message.metadata.dst_node_id == 1:
+            return Message(RecordDict(), reply_to=message)
+        return reply
+
+    grid._answer = garbled
+    assert find_clients(grid, {"one"}, timeout=5) == {"one": 2}
