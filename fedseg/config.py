@@ -71,8 +71,10 @@ class Training(Section):
 class Distillation(Training):
     """How the global model is distilled. Defaults come from [training]."""
 
-    temperature: float = Field(1.0, gt=0)
-    """Softens teacher and student alike (Hinton et al., arXiv 1503.02531)."""
+    temperature: float = Field(0.5, gt=0)
+    """Of the targets: below 1 sharpens what the clients say, above 1 softens it."""
+    class_balance: float = Field(0.7, ge=0, le=1)
+    """How far the targets undo the rarity of rare classes; 0 not at all, 1 entirely."""
 
 
 class Source(Section):

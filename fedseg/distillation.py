@@ -1,6 +1,6 @@
 """Distilling the clients into one global model.
 
-The student sees strongly augmented views of the server's images and learns to predict the soft
+The student sees augmented views of the server's images and learns to predict the soft
 targets that the clients, fused, gave to the images as they are.
 """
 
@@ -54,10 +54,9 @@ def distil(
         )
         return augment(image, None, int(rng.integers(2**31)))[0], target
 
-    def loss(logits: Tensor, target: Tensor) -> Tensor:
-        return soft_cross_entropy(logits, target, settings.temperature)
-
-    return fit(start, example, loss, settings, info.normalisation, seed, state, on_step)
+    return fit(
+        start, example, soft_cross_entropy, settings, info.normalisation, seed, state, on_step
+    )
 
 
 def random_view(
@@ -98,19 +97,17 @@ def random_view(
     return view, cv2.resize(np.ascontiguousarray(part), small, interpolation=cv2.INTER_LINEAR)
 
 
-def soft_cross_entropy(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy between soft targets and a student: KL divergence up to a constant.
 
-    T^2 * mean over pixels of -sum_c t_c log softmax(z / T)_c, with t ~ target^(1/T)
-    (Hinton et al., arXiv 1503.02531, section 2).
+    The mean over pixels of -sum_c t_c log softmax(z)_c (Hinton et al., arXiv 1503.02531,
+    section 2; the temperature is in the targets already).
 
     Args:
         logits: float32 [N, C, H, W].
         target: uint8 [N, h, w, C], probabilities of which 255 stands for 1; resized to the logits.
-        temperature: T, above 0.
     """
-    soft = target.permute(0, 3, 1, 2).float() + 1e-3
-    soft = soft ** (1 / temperature)
-    soft = soft / soft.sum(dim=1, keepdim=True)
+    soft = target.permute(0, 3, 1, 2).float()
+    soft = soft / soft.sum(dim=1, keepdim=True).clamp(min=1)
     soft = F.interpolate(soft, logits.shape[-2:], mode="bilinear", align_corners=False)
-    return -(soft * F.log_softmax(logits / temperature, dim=1)).sum(dim=1).mean() * temperature**2
+    return -(soft * F.log_softmax(logits, dim=1)).sum(dim=1).mean()

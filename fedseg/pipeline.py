@@ -10,14 +10,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from fedseg import checkpoints, distillation, inconsistency, predictions
+from fedseg.classes import NUM_CLASSES
 from fedseg.config import Evaluation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.errors import RunFailed
 from fedseg.evaluation import evaluate
 from fedseg.files import digest, read_json, write_json
+from fedseg.fusion import balance, fuse
 from fedseg.inconsistency import Agreement
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
@@ -96,15 +99,22 @@ def make_targets(
         told = partial(progress, f"labels by {name}")
         predictions.predict(checkpoint, images, student, folders[-1], told)
     coverage = {name: _coverage(checkpoint) for name, checkpoint in clients.items()}
+    known = list(coverage.values())
     agreement = Agreement(list(clients))
+    prior = np.zeros(NUM_CLASSES)
     for index in range(len(images)):
         chances = [predictions.read(folder, index) for folder in folders]
         agreement.update([client.argmax(axis=-1) for client in chances])
-        fused = predictions.fuse(chances, list(coverage.values()))
-        predictions.write_target(run.targets, index, fused)
-        progress("fusing targets", index + 1, len(images))
+        prior += fuse(chances, known).mean(axis=(0, 1)) / len(images)
+        progress("comparing clients", index + 1, len(images))
     most = federation.server.unstable_classes
     write_json(run.inconsistency, inconsistency.record(agreement, coverage, most))
+    settings = federation.server.distillation
+    for index in range(len(images)):
+        fused = fuse([predictions.read(folder, index) for folder in folders], known)
+        target = balance(fused, prior, settings.class_balance, settings.temperature)
+        predictions.write_target(run.targets, index, target)
+        progress("fusing targets", index + 1, len(images))
 
 
 def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The client models' predictions on the server's images, and their fusion into soft targets.
+"""The client models' predictions on the server's images, and the targets made of them, on disk.
 
 Probabilities are kept as uint8 (255 = certain) [h, w, 19] at a quarter of the student's input size,
 one .npy file an image. One client is in memory at a time, and each sees each image once.
@@ -64,28 +64,6 @@ def predict(
         chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
         _write(image_file(folder, index), chances.permute(1, 2, 0).cpu().numpy())
         on_image(done, len(dataset))
-
-
-def fuse(chances: list[np.ndarray], coverage: list[set[int]]) -> np.ndarray:
-    """Class-aware mean of the clients: a class's chance is averaged over those who know it.
-
-    t_c ~ sum over k with c in S_k of p_k,c / |{k: c in S_k}|, normalised over c; so a class that
-    one client was never shown is not voted down by it.
-
-    Args:
-        chances: each client's, uint8 [h, w, 19].
-        coverage: S_k, the trainIds each client was trained on.
-
-    Returns:
-        uint8 [h, w, 19], 255 = certain.
-    """
-    knows = np.array([[c in known for c in range(NUM_CLASSES)] for known in coverage])
-    total = np.zeros(chances[0].shape, np.float32)
-    for client, known in zip(chances, knows, strict=True):
-        total += client * known.astype(np.float32)
-    total /= np.maximum(knows.sum(axis=0), 1)
-    total /= np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
-    return np.rint(total * 255).astype(np.uint8)
 
 
 def write_target(folder: Path, index: int, target: np.ndarray) -> None:

@@ -1,0 +1,53 @@
+"""From the clients' predictions to one soft target a pixel."""
+
+import numpy as np
+
+from fedseg.classes import NUM_CLASSES
+
+RAREST = 1e-3
+"""Smallest share of the pixels that a class counts as having: what bounds the correction."""
+
+
+def fuse(chances: list[np.ndarray], coverage: list[set[int]]) -> np.ndarray:
+    """Class-aware mean of the clients: a class's chance is averaged over those who know it.
+
+    t_c ~ sum over k with c in S_k of p_k,c / |{k: c in S_k}|, normalised over c; so a class that
+    one client was never shown is not voted down by it.
+
+    Args:
+        chances: each client's, uint8 [h, w, 19].
+        coverage: S_k, the trainIds each client was trained on.
+
+    Returns:
+        float32 [h, w, 19], sums to 1 over the classes.
+    """
+    knows = np.array([[c in known for c in range(NUM_CLASSES)] for known in coverage])
+    total = np.zeros(chances[0].shape, np.float32)
+    for client, known in zip(chances, knows, strict=True):
+        total += client * known.astype(np.float32)
+    total /= np.maximum(knows.sum(axis=0), 1)
+    return total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
+
+
+def balance(
+    fused: np.ndarray, prior: np.ndarray, strength: float, temperature: float
+) -> np.ndarray:
+    """Raise the classes that the clients are too shy to predict, and sharpen.
+
+    t_c ~ (p_c / prior_c^strength)^(1 / T). Averaging models that disagree leaves rare classes below
+    the common ones nearly everywhere; dividing by how common a class is in the predictions is the
+    post-hoc logit adjustment of Menon et al. (arXiv 2007.07314, eq. 9). A temperature below 1
+    sharpens, as in MixMatch (Berthelot et al., arXiv 1905.02249, eq. 7).
+
+    Args:
+        fused: float32 [h, w, 19], sums to 1.
+        prior: float [19], the mean of all fused predictions over the dataset.
+        strength: 0 leaves the classes as they are, 1 takes the prior out entirely.
+        temperature: T, above 0.
+
+    Returns:
+        uint8 [h, w, 19], 255 = certain.
+    """
+    target = (fused / np.maximum(prior, RAREST).astype(np.float32) ** strength) ** (1 / temperature)
+    target /= np.maximum(target.sum(axis=-1, keepdims=True), 1e-12)
+    return np.rint(target * 255).astype(np.uint8)
