@@ -16,7 +16,7 @@ def test_every_card_that_comes_with_fedseg_is_valid(name):
 def test_camvid_by_hand():
     # SegNet's label file: 0 sky, 3 road, 8 car, 11 void; a truck counts as a car.
     card = load_card("camvid")
-    table = card.class_table()
+    table = card.id_table
     assert [card.classes[table[i]].name for i in (0, 3, 8)] == ["sky", "road", "car"]
     assert table[11] == 255
     assert table[12] == UNKNOWN
@@ -31,7 +31,7 @@ def test_camvid_by_hand():
 def test_default_classes_are_train_ids():
     card = load_card("folder")
     assert card.is_fine
-    assert np.array_equal(card.class_table()[:19], np.arange(19))
+    assert np.array_equal(card.id_table[:19], np.arange(19))
     assert np.array_equal(card.membership(), np.eye(19))
 
 
