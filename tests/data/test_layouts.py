@@ -99,8 +99,8 @@ VIRTUAL_KITTI = {
 MAPILLARY_1 = numbered(
     """- - sidewalk fence - wall wall road road sidewalk - road - road road sidewalk - building
     - person rider rider rider road road - - sky - terrain vegetation - - - - - road - - - -
-    road        - road - pole pole pole traffic_light - traffic_sign - bicycle - bus car - motorcycle
-    train - - truck - - - -"""
+    road - road - pole pole pole traffic_light - traffic_sign - bicycle - bus car - motorcycle train
+    - - truck - - - -"""
 )
 
 # Mapillary Vistas, config_v2.0.json: animals and barriers; flat; structures; humans; markings;
