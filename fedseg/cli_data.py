@@ -102,7 +102,9 @@ def show(
 def _overview(cards: "list[Card]") -> "Table":
     from rich.table import Table
 
-    table = Table("card", "kind", "classes", "size", "licence")
+    table = Table()
+    for name in ("card", "kind", "classes", "size", "licence"):
+        table.add_column(name, no_wrap=name == "card")  # to be typed as it is shown
     for card in cards:
         table.add_row(card.name, card.kind, _classes(card), card.size, card.licence)
     return table
