@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from fedseg.cli_data import data
 from fedseg.errors import FedsegError, RunFailed
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
 """Dataset cards: everything that distinguishes one dataset from another, as data."""
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES
 from fedseg.config import Section, parse, read_toml
@@ -13,27 +13,69 @@ from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
 
 UNKNOWN = 254
-"""What a card's tables give for a label id that the card does not list."""
+"""What a card's tables give for a value that the card does not list."""
+
+ENCODINGS = ("ids", "colours", "names")
+"""What label files may hold; each is a field of `CardClass`, and of `Card` with `ignore_`."""
+
+Id = Annotated[int, Field(ge=0, le=65535)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[Byte, Byte, Byte]
+Patterns = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
 
 
 class CardClass(Section):
     """One class of a dataset."""
 
     name: str
-    """The dataset's own name for it."""
-    ids: tuple[int, ...]
-    """Values in the label files."""
-    members: tuple[str, ...] = Field(min_length=1)
-    """Which of the 19 classes make it up: one for a dataset as fine as ours, more for a coarser."""
+    """The dataset's own name for it, or ours where several of the dataset's make one of ours."""
+    ids: tuple[Id, ...] = ()
+    """Its values in label files of one channel."""
+    colours: tuple[Colour, ...] = ()
+    """Its colours, RGB, in label files of three."""
+    names: tuple[str, ...] = ()
+    """Its names in label files of polygons."""
+    members: tuple[str, ...] = ()
+    """Which of the 19 classes make it up: by default the one of its name; for a dataset coarser
+    than ours, more."""
+    train: bool = True
+    """False leaves its pixels out of training. A class of several members can't be trained on, and
+    makes a card without this an evaluation set only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_name(cls, data: object) -> object:
+        if isinstance(data, dict) and "members" not in data and data.get("name") in CLASSES:
+            return data | {"members": (data["name"],)}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> "CardClass":
+        if not self.members:
+            hint = did_you_mean(self.name, CLASSES)
+            raise ValueError(f"class '{self.name}': list its members, some of our 19; {hint}")
+        for member in self.members:
+            if member not in CLASSES:
+                hint = did_you_mean(member, CLASSES)
+                raise ValueError(f"class '{self.name}': no class '{member}'; {hint}")
+        if not (self.ids or self.colours or self.names):
+            raise ValueError(f"class '{self.name}': list its ids, colours or names in label files")
+        return self
 
 
 class Split(Section):
     """A part of a dataset."""
 
-    images: list[str] | None = None
+    images: Patterns | None = None
     """Overrides the card's patterns."""
-    labels: str | None = None
-    """Overrides the card's pattern."""
+    labels: Patterns | None = None
+    """Overrides the card's patterns."""
+    labelled: bool = True
+    """False where no labels are published."""
     count: int | None = None
     """Images expected; of generated data, images made."""
 
@@ -51,39 +93,63 @@ class Card(Section):
     """Home page."""
     licence: str | None = None
     """Licence, in a few words."""
+    size: str | None = None
+    """How much it is, for people."""
+    get: str | None = None
+    """How to get it, in a sentence or two."""
+    layout: str | None = None
+    """How its files must lie below the root, for people."""
     generator: Literal["streetsim"] | None = None
     """Set on embedded data, which is rendered where no root is given."""
-    images: list[str]
+    images: Patterns
     """Patterns of the images below the root; `*` stands for part of one file or folder name."""
-    labels: str
-    """Pattern of the labels: each `*` takes what the image's `*` of the same place matched."""
+    labels: Patterns
+    """Patterns of the labels: each `*` takes what the image's `*` of the same place matched. Of
+    several, the first whose file is there holds."""
     splits: dict[str, Split] = Field(min_length=1)
     """The splits by name; `{split}` in a pattern stands for it."""
-    ignore_ids: tuple[int, ...] = (IGNORE,)
-    """Label values that take no part in training or scoring."""
-    classes: tuple[CardClass, ...] = tuple(
-        CardClass(name=name, ids=(train_id,), members=(name,))
-        for train_id, name in enumerate(CLASSES)
+    channel: int | None = Field(None, ge=0, le=3)
+    """The channel, counted as RGBA, that holds the ids in label files of several channels."""
+    ignore_ids: tuple[Id, ...] = (IGNORE,)
+    """Ids that take no part in training or scoring."""
+    ignore_colours: tuple[Colour, ...] = ()
+    """Colours that take no part in training or scoring."""
+    ignore_names: tuple[str, ...] = ()
+    """Names of polygons that take no part in training or scoring."""
+    classes: list[CardClass] = Field(
+        default_factory=lambda: [
+            CardClass(name=name, ids=(train_id,)) for train_id, name in enumerate(CLASSES)
+        ]
     )
     """The dataset's classes in the order of its tables; default: trainIds."""
 
     @model_validator(mode="after")
     def _check(self) -> "Card":
-        for entry in self.classes:
-            for member in entry.members:
-                if member not in CLASSES:
-                    hint = did_you_mean(member, CLASSES)
-                    raise ValueError(f"class '{entry.name}': no class '{member}'; {hint}")
-        ids = [value for entry in self.classes for value in entry.ids]
-        ids += self.ignore_ids
-        if len(set(ids)) < len(ids):
-            raise ValueError("classes: a label id is listed twice")
+        for kind in ENCODINGS:
+            listed = [value for entry in self.classes for value in getattr(entry, kind)]
+            listed += getattr(self, f"ignore_{kind}")
+            if twice := {str(value) for value in listed if listed.count(value) > 1}:
+                raise ValueError(f"classes: listed twice in {kind}: {', '.join(sorted(twice))}")
+        members = [member for entry in self.classes for member in entry.members]
+        if twice := {member for member in members if members.count(member) > 1}:
+            raise ValueError(
+                f"classes: '{min(twice)}' is a member of two; make them one class with both's "
+                "ids, colours or names"
+            )
+        for name in self.splits:
+            stars = [pattern.count("*") for pattern in self.image_patterns(name)]
+            if any(pattern.count("*") > min(stars) for pattern in self.label_patterns(name)):
+                raise ValueError(f"split '{name}': a label pattern has more '*' than the images'")
         return self
 
     @property
     def is_fine(self) -> bool:
-        """Whether each class is one of the 19, so that the dataset can be trained on."""
-        return all(len(entry.members) == 1 for entry in self.classes)
+        """Whether each class that is trained on is one of the 19, so that there can be training."""
+        return all(len(entry.members) == 1 for entry in self.classes if entry.train)
+
+    def lists(self, kind: str) -> bool:
+        """Whether classes are given by "ids", "colours" or "names"."""
+        return any(getattr(entry, kind) for entry in self.classes)
 
     def split(self, name: str | None) -> str:
         """The split meant by `name`; None means the only one, or the one called "all".
@@ -103,13 +169,44 @@ class Card(Section):
             )
         return name
 
-    def class_table(self) -> np.ndarray:
-        """uint8 [256]: label id -> place in `classes`, IGNORE or UNKNOWN."""
-        table = np.full(256, UNKNOWN, np.uint8)
-        table[list(self.ignore_ids)] = IGNORE
-        for index, entry in enumerate(self.classes):
-            table[list(entry.ids)] = index
+    def image_patterns(self, split: str) -> list[str]:
+        """Patterns of a split's images below the root."""
+        patterns = self.splits[split].images or self.images
+        return [pattern.replace("{split}", split) for pattern in patterns]
+
+    def label_patterns(self, split: str) -> list[str]:
+        """Patterns of a split's labels below the root."""
+        patterns = self.splits[split].labels or self.labels
+        return [pattern.replace("{split}", split) for pattern in patterns]
+
+    @cached_property
+    def id_table(self) -> np.ndarray:
+        """uint8 [65536]: id -> place in `classes`, IGNORE or UNKNOWN."""
+        table = np.full(1 << 16, UNKNOWN, np.uint8)
+        for value, place in self._places("ids").items():
+            table[value] = place
         return table
+
+    @cached_property
+    def colour_table(self) -> np.ndarray:
+        """uint8 [2**24]: R + 256 G + 65536 B -> place in `classes`, IGNORE or UNKNOWN."""
+        table = np.full(1 << 24, UNKNOWN, np.uint8)
+        for (red, green, blue), place in self._places("colours").items():
+            table[red | green << 8 | blue << 16] = place
+        return table
+
+    @cached_property
+    def polygon_table(self) -> dict[str, int]:
+        """Name of a polygon -> place in `classes`, or IGNORE."""
+        return self._places("names")
+
+    def _places(self, kind: str) -> dict:
+        ignored = dict.fromkeys(getattr(self, f"ignore_{kind}"), IGNORE)
+        return ignored | {
+            value: place
+            for place, entry in enumerate(self.classes)
+            for value in getattr(entry, kind)
+        }
 
     def membership(self) -> np.ndarray:
         """float32 [C, 19]: 1 where a class of the card takes in one of ours.

@@ -1,17 +1,17 @@
 """A dataset on disk: which files make up a split, and how one is read."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from fedseg import streetsim
 from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES
 from fedseg.config import Source
-from fedseg.data.cards import UNKNOWN, Card, load_card
+from fedseg.data.cards import Card, load_card
+from fedseg.data.encoding import read_label
+from fedseg.data.images import decoding, read_image
+from fedseg.data.layout import find_pairs, nothing_found
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir
 from fedseg.progress import OnProgress
@@ -40,25 +40,21 @@ class Dataset:
         """uint8 [H, W], places in the card's class list, 255 ignored.
 
         Raises:
-            FedsegError: the file can't be decoded, or holds ids that the card does not list.
+            FedsegError: the file can't be decoded, does not fit the card, or its size is not its
+                image's.
         """
-        path = self.labels[index]
-        with _decoding(path) as image:
-            raw = np.asarray(image)
-        if raw.ndim != 2 or raw.dtype not in (np.uint8, np.bool_):
-            raise FedsegError(f"{path}: a label must be an 8-bit image of one channel")
-        label = self.card.class_table()[raw.astype(np.uint8)]
-        if (label == UNKNOWN).any():
-            ids, counts = np.unique(raw[label == UNKNOWN], return_counts=True)
-            listed = ", ".join(f"{i} ({n} px)" for i, n in zip(ids[:5], counts[:5], strict=True))
+        label = read_label(self.labels[index], self.card)
+        with decoding(self.images[index]) as image:
+            width, height = image.size  # only the head of the file is read for it
+        if label.shape != (height, width):
             raise FedsegError(
-                f"{path}: label ids that the card '{self.card.name}' does not list: {listed}; "
-                "choose the card that describes these labels"
+                f"{self.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
+                f"{self.images[index].name} is {width}x{height}"
             )
         return label
 
     def train_ids(self) -> np.ndarray:
-        """uint8 [256]: place in the card's class list -> trainId, 255 stays.
+        """uint8 [256]: place in the card's class list -> trainId, or 255: not trained on.
 
         Raises:
             FedsegError: the card is coarser than the 19 classes, so it can only be scored on.
@@ -70,7 +66,8 @@ class Dataset:
             )
         table = np.full(256, IGNORE, np.uint8)
         for index, entry in enumerate(self.card.classes):
-            table[index] = CLASSES.index(entry.members[0])
+            if entry.train:
+                table[index] = CLASSES.index(entry.members[0])
         return table
 
 
@@ -94,19 +91,16 @@ def open_dataset(
     card = load_card(source.dataset)
     split = card.split(source.split)
     root = source.root or _generated(card, split, on_render)
-    if not root.is_dir():
-        raise FedsegError(f"{root}: no such folder; set the root of dataset '{card.name}'")
-    patterns = card.splits[split].images or card.images
-    label_pattern = card.splits[split].labels or card.labels
-    pairs = sorted(_pairs(root, patterns, label_pattern, split))
+    if labelled and not card.splits[split].labelled:
+        known = [name for name, part in card.splits.items() if part.labelled]
+        raise FedsegError(
+            f"{card.name}: no labels of split '{split}' are published; choose {' or '.join(known)}"
+        )
+    pairs = find_pairs(card, split, root)
     if source.root is None:
         pairs = pairs[: card.splits[split].count]  # an older cache may hold more
     if not pairs:
-        wanted = " or ".join(pattern.replace("{split}", split) for pattern in patterns)
-        raise FedsegError(
-            f"{root}: no image of {card.name}, split '{split}'; looked for {wanted}; "
-            "is it the right root?"
-        )
+        raise nothing_found(card, [split], root)
     if labelled:
         for image, label in pairs:
             if not label.is_file():
@@ -115,17 +109,6 @@ def open_dataset(
                 )
     images, labels = zip(*pairs, strict=True)
     return Dataset(card, split, images, labels if labelled else None)
-
-
-def _pairs(root: Path, patterns: list[str], label: str, split: str) -> Iterator[tuple[Path, Path]]:
-    """Each image with the path its label must have."""
-    for pattern in patterns:
-        pattern = pattern.replace("{split}", split)
-        stars = re.compile(re.escape(pattern).replace(r"\*", "([^/]*)"))
-        for image in root.glob(pattern):
-            parts = iter(stars.fullmatch(image.relative_to(root).as_posix()).groups())
-            label_path = re.sub(r"\*", lambda _, parts=parts: next(parts), label)
-            yield image, root / label_path.replace("{split}", split)
 
 
 def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
@@ -138,29 +121,3 @@ def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
         told = (lambda index: on_render(index + 1, images)) if on_render else None
         streetsim.write(root, split, images, on_image=told)
     return root
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file: uint8 [H, W, 3], RGB. Raises FedsegError where it can't be decoded."""
-    with _decoding(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-class _decoding:
-    """Opens an image and turns every way in which decoding fails into one line for people."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Image.Image:
-        try:
-            self.image = Image.open(self.path)
-            self.image.load()
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise FedsegError(
-                f"{self.path}: not a readable image ({error}); replace or remove it"
-            ) from None
-        return self.image
-
-    def __exit__(self, *_: object) -> None:
-        self.image.close()

@@ -4,10 +4,9 @@ import os
 
 import numpy as np
 
-from fedseg.classes import NUM_CLASSES
+from fedseg.classes import IGNORE, NUM_CLASSES
 from fedseg.data.dataset import Dataset
 from fedseg.data.loading import prefetch
-from fedseg.errors import FedsegError
 from fedseg.files import atomic_file, cache_dir, digest
 from fedseg.progress import OnProgress
 
@@ -49,20 +48,16 @@ def train_id_counts(dataset: Dataset, counts: np.ndarray) -> np.ndarray:
     """`survey`'s counts by trainId: int64 [N, 19]. The card must be fine."""
     by_train_id = np.zeros((len(counts), NUM_CLASSES), np.int64)
     for index, train_id in enumerate(dataset.train_ids()[: counts.shape[1]]):
-        by_train_id[:, train_id] += counts[:, index]
+        if train_id != IGNORE:
+            by_train_id[:, train_id] += counts[:, index]
     return by_train_id
 
 
 def _count(dataset: Dataset, index: int) -> np.ndarray:
-    image = dataset.image(index)
+    dataset.image(index)
     if dataset.labels is None:
         return np.zeros(0, np.int64)
     label = dataset.label(index)
-    if label.shape != image.shape[:2]:
-        raise FedsegError(
-            f"{dataset.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
-            f"{dataset.images[index].name} is {image.shape[1]}x{image.shape[0]}"
-        )
     return np.bincount(label.ravel(), minlength=256)[: len(dataset.card.classes)]
 
 

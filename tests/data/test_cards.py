@@ -16,7 +16,7 @@ def test_every_card_that_comes_with_fedseg_is_valid(name):
 def test_camvid_by_hand():
     # SegNet's label file: 0 sky, 3 road, 8 car, 11 void; a truck counts as a car.
     card = load_card("camvid")
-    table = card.class_table()
+    table = card.id_table
     assert [card.classes[table[i]].name for i in (0, 3, 8)] == ["sky", "road", "car"]
     assert table[11] == 255
     assert table[12] == UNKNOWN
@@ -31,7 +31,7 @@ def test_camvid_by_hand():
 def test_default_classes_are_train_ids():
     card = load_card("folder")
     assert card.is_fine
-    assert np.array_equal(card.class_table()[:19], np.arange(19))
+    assert np.array_equal(card.id_table[:19], np.arange(19))
     assert np.array_equal(card.membership(), np.eye(19))
 
 
@@ -61,4 +61,39 @@ def test_a_card_of_ones_own_is_checked(tmp_path):
     path = tmp_path / "misspelt.toml"
     path.write_text(head + "[splits.all]\ncuont=3\n")
     with pytest.raises(FedsegError, match="did you mean 'count'"):
+        load_card(str(path))
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ("name='road'", "class 'road': list its ids, colours or names"),
+        ("name='rode'\nids=[1]", "list its members, some of our 19; did you mean 'road'"),
+        ("name='road'\nids=[1]\nidz=[2]", "unknown key 'classes.0.idz'; did you mean 'ids'"),
+        ("name='road'\nids=[70000]", "less than or equal to 65535"),
+        ("name='road'\ncolours=[[0,0,256]]", "less than or equal to 255"),
+        (
+            "name='road'\nids=[1]\n[[classes]]\nname='lane'\nids=[2]\nmembers=['road']",
+            "'road' is a member of two; make them one class",
+        ),
+        (
+            "name='road'\ncolours=[[1,2,3]]\n[[classes]]\nname='car'\ncolours=[[1,2,3]]",
+            r"listed twice in colours: \(1, 2, 3\)",
+        ),
+    ],
+)
+def test_mistakes_in_a_cards_classes(tmp_path, classes, said):
+    path = tmp_path / "mine.toml"
+    head = 'name="mine"\ntitle="Mine"\nkind="real"\nimages="*.jpg"\nlabels="*.png"\n'
+    path.write_text(f"{head}[splits.all]\n[[classes]]\n{classes}\n")
+    load_card.cache_clear()
+    with pytest.raises(FedsegError, match=said):
+        load_card(str(path))
+
+
+def test_a_label_pattern_cannot_have_more_stars_than_the_images(tmp_path):
+    path = tmp_path / "mine.toml"
+    head = 'name="mine"\ntitle="Mine"\nkind="real"\nimages="*.jpg"\nlabels="*/*.png"\n'
+    path.write_text(f"{head}[splits.all]\n")
+    with pytest.raises(FedsegError, match="a label pattern has more"):
         load_card(str(path))

@@ -39,3 +39,15 @@ def test_sizes_that_differ_and_corrupt_images(make_world):
     (root / "images" / "2.png").write_bytes(b"")
     with pytest.raises(FedsegError, match="not a readable image"):
         survey(open_dataset(Source(dataset="folder", root=root), labelled=False))
+
+
+def test_classes_that_are_not_trained_on_are_not_counted(tmp_path):
+    # CARLA up to 0.9.13: road 7, sky 13, and vehicles of all kinds 10.
+    label = np.array([[7, 7, 13, 10]], np.uint8)
+    for folder, array in (("rgb", np.zeros((1, 4, 3), np.uint8)), ("semantic", label)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(array).save(tmp_path / folder / "1.png")
+    dataset = open_dataset(Source(dataset="carla-0.9.13", root=tmp_path))
+    by_train_id = train_id_counts(dataset, survey(dataset))
+    assert by_train_id[0, [0, 10]].tolist() == [2, 1]
+    assert by_train_id.sum() == 3

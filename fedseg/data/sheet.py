@@ -1,0 +1,61 @@
+"""A contact sheet: a few images of a dataset beside their labels, to see that all is right."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from fedseg.classes import CLASSES, PALETTE
+from fedseg.data.dataset import Dataset
+from fedseg.errors import FedsegError
+from fedseg.files import atomic_file
+
+WIDTH = 480
+"""Pixels of each picture on the sheet."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def write_sheet(dataset: Dataset, path: Path, rows: int = 6) -> int:
+    """Write a contact sheet: in each row an image, its label's colours, and both.
+
+    Args:
+        dataset: without labels, the sheet shows the images alone.
+        path: where to, an image file.
+        rows: at most so many images, spread evenly over the dataset.
+
+    Returns:
+        How many images are on it.
+
+    Raises:
+        FedsegError: the suffix of `path` is not an image's, or a file can't be read.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise FedsegError(f"{path}: not the name of an image; end it in {' or '.join(SUFFIXES)}")
+    rows = min(rows, len(dataset))
+    chosen = np.linspace(0, len(dataset) - 1, rows).astype(int)
+    sheet = np.concatenate([_row(dataset, index) for index in chosen])
+    with atomic_file(path) as temporary:
+        Image.fromarray(sheet).save(temporary)
+    return rows
+
+
+def _row(dataset: Dataset, index: int) -> np.ndarray:
+    """uint8 [h, WIDTH or 3 WIDTH, 3]: the image, its label's colours, and the two mixed."""
+    image = dataset.image(index)
+    size = (WIDTH, max(1, round(image.shape[0] * WIDTH / image.shape[1])))
+    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if dataset.labels is None:
+        return shown
+    label = cv2.resize(dataset.label(index), size, interpolation=cv2.INTER_NEAREST)
+    colours = _colours(dataset)[label]
+    return np.concatenate([shown, colours, shown // 2 + colours // 2], axis=1)
+
+
+def _colours(dataset: Dataset) -> np.ndarray:
+    """uint8 [256, 3]: place in the card's class list -> colour of its first member, or black."""
+    table = np.zeros((256, 3), np.uint8)
+    for place, entry in enumerate(dataset.card.classes):
+        table[place] = PALETTE[CLASSES.index(entry.members[0])]
+    return table

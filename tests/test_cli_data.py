@@ -1,0 +1,68 @@
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedseg import cli
+from fedseg.data.cards import card_names
+
+
+@pytest.fixture
+def data(monkeypatch, capfd):
+    """Calls `fedseg data ...`: gives its exit status, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fedseg", "data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return SimpleNamespace(returncode=stopped.value.code or 0, **capfd.readouterr()._asdict())
+
+    return call
+
+
+def test_list(data):
+    done = data("list")
+    assert done.returncode == 0
+    for name in card_names():
+        assert name in done.out
+    done = data("list", "idd-lite")
+    assert "2 + 5 groups" in done.out
+    assert "Register at the home page" in done.out
+    done = data("list", "cityscape")
+    assert done.returncode == 2
+    assert "did you mean 'cityscapes'" in done.err
+
+
+def test_check(data, make_world):
+    root = make_world("world")
+    done = data("check", "folder", root, "--all")
+    assert done.returncode == 0, done.err
+    assert "nothing wrong" in done.out
+    assert "all 4" in done.out
+    Image.fromarray(np.full((48, 80), 33, np.uint8)).save(root / "labels" / "1.png")
+    (root / "labels" / "2.png").unlink()
+    done = data("check", "folder", root)
+    assert done.returncode == 2
+    assert f"{root}/labels/1.png: label ids that the card 'folder' does not list" in done.out
+    assert f"{root}/images/2.png: has no label" in done.out
+    assert done.err == f"error: {root}: 2 problems, listed above\n"
+
+
+def test_show(data, make_world, tmp_path):
+    done = data("show", "folder", make_world("world"), "--out", tmp_path / "sheet.png")
+    assert done.returncode == 0, done.err
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_mistakes_are_one_line(data, make_world, tmp_path):
+    for arguments in (
+        ("check", "camvid", make_world("world")),
+        ("show", "camvid", tmp_path, "--out", "a.png"),
+        ("show", "folder", tmp_path, "--split", "tset", "--out", "a.png"),
+    ):
+        done = data(*arguments)
+        assert done.returncode == 2
+        assert done.err.startswith("error: ")
+        assert len(done.err.splitlines()) == 1
