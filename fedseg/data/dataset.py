@@ -57,6 +57,18 @@ class Dataset:
             )
         return label
 
+    def check_size(self, index: int, image: np.ndarray, label: np.ndarray) -> None:
+        """See that an image, [H, W, 3], and its label, [H, W], are of one size.
+
+        Raises:
+            FedsegError: they are not.
+        """
+        if label.shape != image.shape[:2]:
+            raise FedsegError(
+                f"{self.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
+                f"{self.images[index].name} is {image.shape[1]}x{image.shape[0]}"
+            )
+
     def train_ids(self) -> np.ndarray:
         """uint8 [256]: place in the card's class list -> trainId, 255 stays.
 

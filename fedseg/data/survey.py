@@ -7,7 +7,6 @@ import numpy as np
 from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
 from fedseg.data.loading import prefetch
-from fedseg.errors import FedsegError
 from fedseg.files import atomic_file, cache_dir, digest
 from fedseg.progress import OnProgress
 
@@ -58,11 +57,7 @@ def _count(dataset: Dataset, index: int) -> np.ndarray:
     if dataset.labels is None:
         return np.zeros(0, np.int64)
     label = dataset.label(index)
-    if label.shape != image.shape[:2]:
-        raise FedsegError(
-            f"{dataset.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
-            f"{dataset.images[index].name} is {image.shape[1]}x{image.shape[0]}"
-        )
+    dataset.check_size(index, image, label)
     return np.bincount(label.ravel(), minlength=256)[: len(dataset.card.classes)]
 
 
