@@ -1,6 +1,8 @@
 """The Flower ClientApp: unpacks a message, calls fedseg, packs the reply."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -8,50 +10,87 @@ from flwr.clientapp import ClientApp
 from safetensors.torch import load_file
 
 from fedseg.client import read_upload, train_client, watched
+from fedseg.config import Client, Evaluator, Federation
 from fedseg.errors import FedsegError
-from fedseg.federation import clients_of_node, federation_of, run_of
+from fedseg.evaluator import introduce, score_at_home
+from fedseg.federation import federation_of, roles_of_node, run_of
 from fedseg.progress import Progress
+from fedseg.runs import Run
 
 app = ClientApp()
 
 
 @app.query()
 def describe(message: Message, context: Context) -> Message:
-    """Say which clients this node speaks for."""
-    federation = federation_of(context.run_config)
-    names = [client.name for client in clients_of_node(federation, context.node_config)]
-    return _reply(message, {"clients": names})
+    """Say whom this node speaks for, and what its evaluators have."""
+    roles = _roles(context)
+    clients = [role.name for role in roles if isinstance(role, Client)]
+    evaluators = [
+        introduce(role).model_dump_json() for role in roles if isinstance(role, Evaluator)
+    ]
+    return _reply(message, {"clients": clients, "evaluators": evaluators})
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
-    name = message.content["task"]["client"]
-    federation = federation_of(context.run_config)
-    run = run_of(context.run_config, context.run_id)
-    client = next(c for c in clients_of_node(federation, context.node_config) if c.name == name)
+    federation, run = _federation(context)
+
+    def work(client: Client, progress: Progress) -> Message:
+        home = run.state / client.name
+        folder = train_client(client, federation.seed, home, progress)
+        weights = ArrayRecord(load_file(folder / "model.safetensors"))
+        upload = ConfigRecord({"upload": read_upload(folder).model_dump_json()})
+        return Message(RecordDict({"weights": weights, "answer": upload}), reply_to=message)
+
+    return _at_work(message, context, "client", work)
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Score the global model on one evaluator's own data."""
+
+    def work(evaluator: Evaluator, progress: Progress) -> Message:
+        weights = message.content["weights"].to_torch_state_dict()
+        info = str(message.content["task"]["info"])
+        confusion = score_at_home(evaluator, info, weights, progress)
+        return _reply(message, {"confusion": confusion.ravel().tolist()})
+
+    return _at_work(message, context, "evaluator", work)
+
+
+def _at_work(
+    message: Message,
+    context: Context,
+    role: str,
+    work: Callable[[Any, Progress], Message],
+) -> Message:
+    """Do what one of this node's roles is asked for; what goes wrong is the answer.
+
+    An answer rather than an exception: Flower would send a traceback in its place.
+    """
+    name = message.content["task"][role]
+    federation, run = _federation(context)
+    asked = next(r for r in _roles(context) if r.name == name)
     progress = Progress(run.progress, name)
     try:
-        folder = watched(
-            lambda told: train_client(client, federation.seed, run.state / name, told),
-            progress,
-            federation.stall_timeout,
-        )
+        return watched(lambda told: work(asked, told), progress, federation.stall_timeout)
+    except FedsegError as error:
+        reason = str(error)
     except Exception as error:
-        # A reply rather than an exception: Flower would send a traceback in its place.
-        if not isinstance(error, FedsegError):
-            logging.getLogger("flwr").exception("client %s failed", name)
-        reason = (
-            str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
-        )
-        progress("failed", 0, 1)
-        return _reply(message, {"error": reason})
-    weights = ArrayRecord(load_file(folder / "model.safetensors"))
-    upload = {"upload": read_upload(folder).model_dump_json()}
-    return Message(
-        RecordDict({"weights": weights, "answer": ConfigRecord(upload)}), reply_to=message
-    )
+        logging.getLogger("flwr").exception("%s %s failed", role, name)
+        reason = f"{type(error).__name__}: {error}"
+    progress("failed", 0, 1)
+    return _reply(message, {"error": reason})
 
 
-def _reply(message: Message, answer: dict[str, str | list[str]]) -> Message:
+def _federation(context: Context) -> tuple[Federation, Run]:
+    return federation_of(context.run_config), run_of(context.run_config, context.run_id)
+
+
+def _roles(context: Context) -> list[Client | Evaluator]:
+    return roles_of_node(federation_of(context.run_config), context.node_config)
+
+
+def _reply(message: Message, answer: dict[str, str | list[str] | list[int]]) -> Message:
     return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)

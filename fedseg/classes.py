@@ -34,6 +34,9 @@ CLASSES = (
 
 NUM_CLASSES = len(CLASSES)
 
+SYNTHIA_CLASSES = tuple(name for name in CLASSES if name not in ("terrain", "truck", "train"))
+"""The 16 classes that SYNTHIA has, over which papers on it average."""
+
 PALETTE = np.array(
     [
         (128, 64, 128),

@@ -66,48 +66,81 @@ def simulate(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
-    dataset: Annotated[str, typer.Option(help="Dataset card: a name, or a file.")],
+    checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoint folders.")],
+    dataset: Annotated[str | None, typer.Option(help="Dataset card: a name, or a file.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the card.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the score to this file.")] = None,
+    suite: Annotated[
+        Path | None, typer.Option(help="TOML file of several datasets, in place of --dataset.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the scores to this file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
+    ] = None,
 ) -> None:
-    """Score a checkpoint on a labelled dataset.
+    """Score checkpoints on labelled datasets.
 
-    Example: `fedseg evaluate runs/first/global --dataset camvid --root /data/CamVid --split val`
+    Examples: `fedseg evaluate runs/first/global --dataset camvid --root /data/CamVid --split val`,
+    `fedseg evaluate runs/*/global --suite examples/suite.toml --out scores`
     """
-    from fedseg import checkpoints, console
-    from fedseg.config import Source
-    from fedseg.data.dataset import open_dataset
-    from fedseg.evaluation import evaluate as score_model
+    from fedseg import config, console
+    from fedseg import suite as suites
     from fedseg.files import write_json
-    from fedseg.models import best_device
 
-    network, info = checkpoints.load(checkpoint, best_device())
+    if (dataset is None) == (suite is None):
+        raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
+    if dataset:
+        chosen = {"dataset": dataset, "root": root, "split": split}
+        sets = config.parse(config.Suite, {"evaluation": [chosen]}, Path("--dataset"))
+    elif root or split:
+        raise FedsegError("--root and --split go with --dataset; a suite names its own")
+    else:
+        sets = config.load(suite, config.Suite)
     with console.Bars() as bars:
-        source = Source(dataset=dataset, root=root, split=split)
-        data = open_dataset(source, on_render=partial(bars, "rendering"))
-        score = score_model(network, info, data, partial(bars, "evaluating"))
+        scores = suites.score_suite(checkpoint, sets, bars, out)
+    of_all = [score for row in scores.values() for score in row.values()]
     if json:
-        write_json(json, {"checkpoint": str(checkpoint), **score})
-    console.show(console.score_table(score))
+        write_json(json, of_all[0] if len(of_all) == 1 else scores)
+    if len(of_all) == 1:
+        console.show(console.score_table(of_all[0]))
+    else:
+        console.show(suites.suite_table(scores, sets.evaluation).rich())
 
 
 @app.command()
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder for <stem>_overlay.jpg and <stem>_trainId.png.")
+    pictures: Annotated[
+        list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
     ],
+    out: Annotated[Path, typer.Option(help="Folder for what is written.")],
+    video: Annotated[
+        bool | None,
+        typer.Option(
+            "--video/--frames",
+            help="Write a video, or an overlay and a trainId map for each frame; default: what "
+            "was given.",
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of images.")] = 10.0,
 ) -> None:
-    """Segment images.
+    """Segment images and videos.
 
-    Example: `fedseg predict runs/first/global photo.jpg --out predictions`
+    Writes <stem>_overlay.jpg and <stem>_trainId.png for an image, <stem>_overlay.mp4 for a video.
+
+    Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
     """
-    from fedseg import console, prediction
+    from fedseg import checkpoints, console, prediction
+    from fedseg.models import best_device
+    from fedseg.video import Video
 
-    found = prediction.find_images(images)
+    sequences = prediction.find_sequences(pictures)
+    network, info = checkpoints.load(checkpoint, best_device())
     with console.Bars() as bars:
-        prediction.predict(checkpoint, found, out, partial(bars, "predicting"))
-    console.show(f"{len(found)} images segmented into {out}")
+        for sequence in sequences:
+            told = partial(bars, f"predicting {sequence.name}")
+            if isinstance(sequence.pictures, Video) if video is None else video:
+                prediction.predict_video(network, info, sequence, out, fps, told)
+            else:
+                prediction.predict_frames(network, info, sequence, out, told)
+    console.show(f"{sum(map(len, sequences))} pictures segmented into {out}")

@@ -1,5 +1,6 @@
 """A federation as one TOML file, checked before anything is trained."""
 
+import builtins
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -108,11 +109,39 @@ class Server(Source):
     """Overrides [training] for the global model."""
 
 
+class Protocol(Section):
+    """How images are shown to a model that is scored: a part of the score."""
+
+    height: Literal["model", "original"] | Annotated[int, Field(ge=32, le=8192)] = "model"
+    """Height in pixels to which images are resized, in their own proportions; "model": the height
+    the model was made for; "original": as they are."""
+    window: tuple[int, int] | None = None
+    """Height and width in pixels of a window that slides over the image by two thirds of itself;
+    multiples of 32. Default: the image as a whole."""
+    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field((1.0,), min_length=1)
+    """Multiples of the height at which the model predicts; probabilities are averaged."""
+    flip: bool = False
+    """Whether it predicts the mirrored image too; probabilities are averaged."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Protocol":
+        if self.window and any(side < 32 or side % 32 for side in self.window):
+            raise ValueError("window: height and width must be multiples of 32")
+        return self
+
+
 class Evaluation(Source):
     """A labelled set that models are scored on."""
 
     name: Name
     """Column of the result table; default: the dataset's name."""
+    protocol: Protocol = Protocol()
+    """Overrides [protocol] for this set."""
+
+
+class Evaluator(Evaluation):
+    """A node that holds a private labelled set, scores the global model on it at home and sends
+    back the confusion matrix."""
 
 
 class Federation(Section):
@@ -136,45 +165,39 @@ class Federation(Section):
     """One table an owner."""
     server: Server
     """The server's half."""
-    evaluation: list[Evaluation] = Field(min_length=1)
-    """One table a labelled set."""
+    protocol: Protocol = Protocol()
+    """Every evaluation set's and evaluator's default."""
+    evaluation: list[Evaluation] = []
+    """One table a labelled set that the server has."""
+    evaluators: list[Evaluator] = []
+    """One table a node that keeps a labelled set to itself."""
 
     @model_validator(mode="before")
     @classmethod
-    def _inherit(cls, data: Any) -> Any:
-        """Hand [model] and [training] down to whatever does not override them."""
+    def _hand_down(cls, data: Any) -> Any:
+        """Hand [model], [training] and [protocol] down to whatever does not override them."""
         if not isinstance(data, dict):
             return data
         data = dict(data)
 
-        def merged(table: Any, key: str, default: str) -> Any:
-            own = table.get(key, {})
-            return {**data.get(default, {}), **own} if isinstance(own, dict) else own
-
-        def inherit(table: Any, **keys: str) -> Any:
-            if not isinstance(table, dict):
-                return table
-            return table | {key: merged(table, key, default) for key, default in keys.items()}
-
         if isinstance(data.get("clients"), list):
             data["clients"] = [
-                inherit(client, model="model", training="training") for client in data["clients"]
+                _inherit(client, data, model="model", training="training")
+                for client in data["clients"]
             ]
         if "server" in data:
-            data["server"] = inherit(data["server"], distillation="training")
-        if isinstance(data.get("evaluation"), list):
-            data["evaluation"] = [
-                {"name": Path(str(table.get("dataset"))).stem} | table
-                if isinstance(table, dict)
-                else table
-                for table in data["evaluation"]
-            ]
-        return data
+            data["server"] = _inherit(data["server"], data, distillation="training")
+        return _with_protocols(data, "evaluation", "evaluators")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Federation":
         _refuse_twice("clients", [client.name for client in self.clients])
-        _refuse_twice("evaluation", [table.name for table in self.evaluation])
+        nodes = [role.name for role in [*self.clients, *self.evaluators]]
+        _refuse_twice("clients and evaluators", nodes)
+        if not self.evaluation and not self.evaluators:
+            raise ValueError("'evaluation' is empty; add at least one [[evaluation]] table")
+        sets = [table.name for table in [*self.evaluation, *self.evaluators]]
+        _refuse_twice("evaluation" if self.evaluation else "evaluators", sets)
         if self.min_clients > len(self.clients):
             raise ValueError(
                 f"min_clients: {self.min_clients} good uploads can never come from "
@@ -185,18 +208,63 @@ class Federation(Section):
         return self
 
 
+class Suite(Section):
+    """Several labelled sets to score checkpoints on."""
+
+    protocol: Protocol = Protocol()
+    """Every set's default."""
+    evaluation: list[Evaluation] = Field(min_length=1)
+    """One table a labelled set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_down(cls, data: Any) -> Any:
+        return _with_protocols(data, "evaluation") if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Suite":
+        _refuse_twice("evaluation", [table.name for table in self.evaluation])
+        return self
+
+
+def _inherit(table: Any, data: dict[str, Any], **keys: str) -> Any:
+    """A table whose sub-table `key` overrides the table `default` of the whole file."""
+    if not isinstance(table, dict):
+        return table
+    merged = {}
+    for key, default in keys.items():
+        own, given = table.get(key, {}), data.get(default, {})
+        mergeable = isinstance(own, dict) and isinstance(given, dict)
+        merged[key] = {**given, **own} if mergeable else own
+    return table | merged
+
+
+def _with_protocols(data: dict[str, Any], *lists: str) -> dict[str, Any]:
+    """Evaluation sets with the file's protocol, and named after their dataset unless they say."""
+
+    def complete(table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        name = {"name": Path(str(table.get("dataset"))).stem}
+        return _inherit(name | table, data, protocol="protocol")
+
+    found = {key: data[key] for key in lists if isinstance(data.get(key), list)}
+    return data | {key: [complete(table) for table in tables] for key, tables in found.items()}
+
+
 def _refuse_twice(table: str, names: list[str]) -> None:
     for name in sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{table}: the name '{name}' is given twice; names must differ")
 
 
-def load(path: Path) -> Federation:
-    """Read and check a federation file; relative paths in it are relative to its folder.
+def load(path: Path, kind: type[T] = Federation) -> T:
+    """Read and check a federation file, or a suite; relative paths are relative to its folder.
 
     Raises:
         FedsegError: naming the file, the key and the remedy.
     """
-    return validate(read_toml(path), path, relative_to=path.parent)
+    content = parse(kind, read_toml(path), path)
+    return kind.model_validate(_absolute(content.model_dump(), path.parent.absolute()))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -213,12 +281,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise FedsegError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise FedsegError(f"{path}: not valid TOML: {error}") from None
-
-
-def validate(data: dict[str, Any], origin: Path, relative_to: Path) -> Federation:
-    """Check the content of a federation file and make its paths absolute."""
-    federation = parse(Federation, data, origin)
-    return Federation.model_validate(_absolute(federation.model_dump(), relative_to.absolute()))
 
 
 def parse(kind: type[T], data: dict[str, Any], origin: Path) -> T:
@@ -284,8 +346,13 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
 def _fields_at(kind: Any, location: tuple[str | int, ...]) -> Iterable[str]:
     """Names of the keys that the table at `location` may hold."""
     for part in location:
-        in_container = get_origin(kind) in (list, dict)
-        kind = get_args(kind)[-1] if in_container else kind.model_fields[part].annotation
+        match get_origin(kind):
+            case builtins.list | builtins.tuple:
+                kind = get_args(kind)[0]
+            case builtins.dict:
+                kind = get_args(kind)[1]
+            case _:
+                kind = kind.model_fields[part].annotation
     return kind.model_fields
 
 

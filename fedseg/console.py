@@ -60,8 +60,18 @@ def score_table(score: dict[str, Any]) -> Table:
     )
     table.add_column("IoU %", justify="right")
     for name, value in score["iou"].items():
-        table.add_row(name, "-" if value is None else f"{100 * value:.1f}")
+        table.add_row(name, _percent(value))
     table.add_section()
-    mean = "-" if score["miou"] is None else f"{100 * score['miou']:.1f}"
-    table.add_row("[bold]mIoU[/bold]", f"[bold]{mean}[/bold]")
+    for title, key in (
+        ("mIoU", "miou"),
+        (f"mIoU of SYNTHIA's {len(score['miou_16_classes'])}", "miou_16"),
+        ("frequency-weighted IoU", "frequency_weighted_iou"),
+        ("pixel accuracy", "pixel_accuracy"),
+    ):
+        if key == "miou" or score[key] is not None:
+            table.add_row(f"[bold]{title}[/bold]", f"[bold]{_percent(score[key])}[/bold]")
     return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

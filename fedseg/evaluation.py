@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fedseg.checkpoints import Info
+from fedseg.classes import CLASSES, SYNTHIA_CLASSES
+from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.loading import prefetch
-from fedseg.inference import infer, input_size, probabilities
-from fedseg.metrics import confusion_matrix, iou
+from fedseg.inference import PLAIN, infer, resize, view_sizes
+from fedseg.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.progress import OnProgress
 
 
@@ -18,64 +21,116 @@ def evaluate(
     network: nn.Module,
     info: Info,
     dataset: Dataset,
+    protocol: Protocol = PLAIN,
     on_image: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Score a model: one confusion matrix over the whole dataset, at the labels' resolution.
 
-    For a dataset coarser than the 19 classes, probabilities are summed as its card says, before
-    the most probable class is taken.
+    A dataset of classes as fine as ours is scored over all 19, as cityscapesScripts does: one that
+    it lacks, but that is predicted, is a mistake. For a coarser one probabilities are summed as its
+    card says, before the most probable class is taken.
 
     Args:
         network: in evaluation mode.
         info: of the model.
         dataset: labelled.
+        protocol: how images are shown to the model.
         on_image: called after each image.
 
     Returns:
-        A record for JSON: `dataset`, `split`, `images`, `protocol`, `classes` (names), `confusion`
-        [C][C] (rows are true classes), `iou` by class (0..1, None where neither labelled nor
-        predicted), `miou` (0..1) and `miou_classes`, the classes it averages over.
-    """
-    device = next(network.parameters()).device
-    membership = torch.from_numpy(dataset.card.membership()).to(device)
-    classes = [entry.name for entry in dataset.card.classes]
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
+        A record for JSON: `dataset`, `split`, `images`, `protocol`, and what `summarise` gives.
 
+    Raises:
+        FedsegError: an image or a label can't be read, or they differ in size.
+    """
+    classes = scored_classes(dataset)
+    coarse = dataset.card.is_coarse
+    table = np.arange(256, dtype=np.uint8) if coarse else dataset.train_ids()
+    device = next(network.parameters()).device
+    membership = torch.from_numpy(dataset.card.membership()).to(device) if coarse else None
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
     sizes = set()
-    images = infer(network, info, dataset.image, range(len(dataset)))
-    labels = prefetch(dataset.label, range(len(dataset)), threads=2, ahead=8)
+    images = infer(network, info, dataset.image, range(len(dataset)), protocol)
+    labels = prefetch(
+        lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)), threads=2, ahead=8
+    )
     for (index, image, logits), label in zip(images, labels, strict=True):
-        chances = probabilities(logits, image.shape[:2])
-        # `max` finds the same place as `argmax`, on a CPU ten times faster.
-        prediction = torch.einsum("cp,phw->chw", membership, chances).max(dim=0).indices
+        prediction = classify(resize(logits, label.shape), membership)
         confusion += confusion_matrix(label, prediction.cpu().numpy(), len(classes))
-        sizes.add(input_size(*image.shape[:2], info))
+        sizes.update(view_sizes(*image.shape[:2], info, protocol))
         if on_image:
             on_image(index + 1, len(dataset))
     return {
         "dataset": dataset.card.name,
         "split": dataset.split,
         "images": len(dataset),
-        "protocol": {
-            "inference": "whole image, one scale, no flip",
-            "input_sizes": sorted(sizes),
-            "scored_at": "label resolution",
-        },
+        "protocol": protocol_record(protocol) | {"input_sizes": sorted(sizes)},
         **summarise(confusion, classes),
     }
 
 
+def protocol_record(protocol: Protocol) -> dict[str, Any]:
+    """How a score was made, for its record."""
+    return {**protocol.model_dump(mode="json"), "scored_at": "label resolution"}
+
+
+def scored_classes(dataset: Dataset) -> list[str]:
+    """Names of the classes that a dataset is scored over: ours, or its own coarser ones."""
+    own = [entry.name for entry in dataset.card.classes]
+    return own if dataset.card.is_coarse else list(CLASSES)
+
+
+def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:
+    """The most probable class of each pixel.
+
+    Args:
+        logits: float32 [19, H, W].
+        membership: float32 [C, 19], which of the 19 make up each class; default: they stay.
+
+    Returns:
+        int64 [H, W], 0..18, or 0..C-1.
+    """
+    if membership is not None:
+        logits = torch.einsum("cp,phw->chw", membership, logits.softmax(dim=0))
+    # `max` finds the same place as `argmax`, on a CPU ten times faster.
+    return logits.max(dim=0).indices
+
+
 def summarise(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """The scores that follow from a confusion matrix, as a record for JSON."""
-    values = iou(confusion)
-    found = ~np.isnan(values)
+    """The scores that follow from a confusion matrix, as a record for JSON.
+
+    Args:
+        confusion: int64 [C, C]; rows are true classes, columns predicted ones.
+        classes: their names.
+
+    Returns:
+        `classes`; `confusion`; `iou` by class (0..1, None where neither labelled nor predicted);
+        `miou` and `miou_classes`, the classes it averages over; `miou_16` and `miou_16_classes`,
+        the same over SYNTHIA's 16 classes (None for coarser classes); `frequency_weighted_iou` and
+        `pixel_accuracy`.
+    """
+    by_class = {
+        name: None if np.isnan(value) else float(value)
+        for name, value in zip(classes, iou(confusion), strict=True)
+    }
+    miou, averaged = _mean(by_class)
+    fine = classes == list(CLASSES)
+    miou_16, averaged_16 = _mean({n: by_class[n] for n in SYNTHIA_CLASSES} if fine else {})
+    labelled = bool(confusion.any())
     return {
         "classes": classes,
         "confusion": confusion.tolist(),
-        "iou": {
-            name: float(value) if ok else None
-            for name, value, ok in zip(classes, values, found, strict=True)
-        },
-        "miou": float(values[found].mean()) if found.any() else None,
-        "miou_classes": [name for name, ok in zip(classes, found, strict=True) if ok],
+        "iou": by_class,
+        "miou": miou,
+        "miou_classes": averaged,
+        "miou_16": miou_16,
+        "miou_16_classes": averaged_16,
+        "frequency_weighted_iou": frequency_weighted_iou(confusion) if labelled else None,
+        "pixel_accuracy": pixel_accuracy(confusion) if labelled else None,
     }
+
+
+def _mean(by_class: dict[str, float | None]) -> tuple[float | None, list[str]]:
+    """Mean over the classes that have a score, and which these are."""
+    found = {name: value for name, value in by_class.items() if value is not None}
+    return (sum(found.values()) / len(found) if found else None), list(found)

@@ -1,7 +1,7 @@
 """What a Flower app's processes know from where: the run's settings and a node's own.
 
-In a simulation every process reads the same federation file, and a node plays the clients that its
-partition falls on.
+In a simulation every process reads the same federation file, and a node plays whom its partition
+falls on.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedseg import config
-from fedseg.config import Client, Federation
+from fedseg.config import Client, Evaluator, Federation
 from fedseg.files import cache_dir
 from fedseg.runs import Run
 
@@ -24,7 +24,14 @@ def run_of(run_config: Mapping[str, Any], run_id: int) -> Run:
     return Run(Path(str(run_config.get("out") or cache_dir() / "runs" / str(run_id))).absolute())
 
 
-def clients_of_node(federation: Federation, node_config: Mapping[str, Any]) -> list[Client]:
-    """The clients that a simulated node plays: every n-th one, where there are n nodes."""
+def roles_of_node(
+    federation: Federation, node_config: Mapping[str, Any]
+) -> list[Client | Evaluator]:
+    """Whom a simulated node plays: every n-th client and evaluator, where there are n nodes."""
     first, step = int(node_config["partition-id"]), int(node_config["num-partitions"])
-    return federation.clients[first::step]
+    return participants(federation)[first::step]
+
+
+def participants(federation: Federation) -> list[Client | Evaluator]:
+    """Everyone who takes part on a node of their own."""
+    return [*federation.clients, *federation.evaluators]

@@ -31,3 +31,20 @@ def iou(confusion: np.ndarray) -> np.ndarray:
     hit = np.diag(confusion).astype(np.float64)
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - hit
     return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+
+
+def pixel_accuracy(confusion: np.ndarray) -> float:
+    """Part of the labelled pixels that is right, 0..1; NaN where none is labelled."""
+    total = confusion.sum()
+    return float(np.trace(confusion) / total) if total else float("nan")
+
+
+def frequency_weighted_iou(confusion: np.ndarray) -> float:
+    """Mean IoU weighted by how common each class is in the labels, 0..1; NaN without labels.
+
+    Long et al., Fully Convolutional Networks for Semantic Segmentation, CVPR 2015, section 5.
+    """
+    true = confusion.sum(axis=1)
+    return (
+        float((true * np.nan_to_num(iou(confusion))).sum() / true.sum()) if true.any() else np.nan
+    )

@@ -24,7 +24,7 @@ from fedseg.fusion import balance, fuse
 from fedseg.inconsistency import Agreement
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
-from fedseg.runs import Run
+from fedseg.runs import GLOBAL, UPPER_BOUND, Run
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -136,7 +136,7 @@ def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
     """Everything to be scored, in the order of the result table."""
-    folders = clients | {"global": run.global_model, "upper bound": run.upper_bound}
+    folders = clients | {GLOBAL: run.global_model, UPPER_BOUND: run.upper_bound}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
 
@@ -157,7 +157,8 @@ def evaluate_model(
     network, info = checkpoints.load(folder, best_device())
     for chosen in sets:
         dataset = open_dataset(chosen)
-        score = evaluate(network, info, dataset, partial(progress, f"{name} on {chosen.name}"))
+        told = partial(progress, f"{name} on {chosen.name}")
+        score = evaluate(network, info, dataset, chosen.protocol, told)
         write_json(run.score(name, chosen.name), {"model": name, **score})
 
 

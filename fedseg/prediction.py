@@ -1,73 +1,156 @@
-"""Predicting images: a trainId map and an overlay for each."""
+"""Predicting pictures: a trainId map and an overlay for each, or a video of the overlays."""
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
+from torch import nn
 
-from fedseg import checkpoints
+from fedseg.checkpoints import Info
 from fedseg.classes import colourise
 from fedseg.data.dataset import read_image
 from fedseg.errors import FedsegError
+from fedseg.evaluation import classify
 from fedseg.files import atomic_file
 from fedseg.inference import infer, resize
-from fedseg.models import best_device
 from fedseg.progress import OnProgress
+from fedseg.video import SUFFIXES as VIDEO_SUFFIXES
+from fedseg.video import Video, writing
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
+Item = Path | tuple[str, np.ndarray]
 
-def find_images(inputs: list[Path]) -> list[Path]:
-    """The images meant by files and folders, in order.
+
+@dataclass(frozen=True)
+class Sequence:
+    """Pictures that belong together: given one by one, a folder of frames, or a video."""
+
+    name: str
+    """What a video of them is called."""
+    pictures: tuple[Path, ...] | Video
+    """Image files, or a video."""
+
+    def __len__(self) -> int:
+        return self.pictures.frames if isinstance(self.pictures, Video) else len(self.pictures)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Image files, or the names and pixels of frames."""
+        if not isinstance(self.pictures, Video):
+            return iter(self.pictures)
+        return ((f"{self.name}_{i:06d}", frame) for i, frame in enumerate(self.pictures))
+
+
+def find_sequences(inputs: list[Path]) -> list[Sequence]:
+    """The pictures meant by image files, videos and folders of frames, in order.
 
     Raises:
-        FedsegError: something is not there, a folder holds no image, or two images have one stem,
-            so that the results of one would overwrite the other's.
+        FedsegError: something is not there, can't be read or holds no image, or two results would
+            have one name.
     """
     images: list[Path] = []
+    sequences: list[Sequence] = []
     for path in inputs:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
             if not inside:
                 raise FedsegError(f"{path}: no image in this folder")
-            images += inside
-        elif path.is_file():
-            images.append(path)
-        else:
+            sequences.append(Sequence(path.resolve().name, tuple(inside)))
+        elif not path.is_file():
             raise FedsegError(f"{path}: no such file or folder")
-    by_stem: dict[str, Path] = {}
-    for image in images:
-        other = by_stem.setdefault(image.stem, image)
-        if other is not image:
-            raise FedsegError(f"{image} and {other} would both be written as {image.stem}_*")
-    return images
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            sequences.append(Sequence(path.stem, Video(path)))
+        else:
+            images.append(path)
+    if images:
+        sequences.insert(0, Sequence("images", tuple(images)))
+    by_name: dict[str, Path | str] = {}
+    for sequence in sequences:
+        video = isinstance(sequence.pictures, Video)
+        for path in [sequence.pictures.path] if video else sequence.pictures:
+            other = by_name.setdefault(path.stem, path)
+            if other is not path:
+                raise FedsegError(f"{path} and {other} would both be written as {path.stem}_*")
+    return sequences
 
 
-def predict(checkpoint: Path, images: list[Path], out: Path, on_image: OnProgress) -> None:
-    """Write `<stem>_trainId.png` and `<stem>_overlay.jpg` for each image, at its size.
+def predict_frames(
+    network: nn.Module, info: Info, sequence: Sequence, out: Path, on_image: OnProgress
+) -> None:
+    """Write `<stem>_trainId.png` and `<stem>_overlay.jpg` for each picture, at its size.
 
     Args:
-        checkpoint: a checkpoint folder.
-        images: image files.
+        network: in evaluation mode.
+        info: of the model.
+        sequence: the pictures.
         out: folder to write to; made where it is not there.
-        on_image: called after each image.
+        on_image: called after each picture.
 
     Raises:
-        FedsegError: the checkpoint or an image can't be read.
+        FedsegError: an image can't be read.
     """
-    network, info = checkpoints.load(checkpoint, best_device())
-    for done, (path, image, logits) in enumerate(infer(network, info, read_image, images), 1):
-        train_ids = resize(logits, image.shape[:2]).max(dim=0).indices
-        label = train_ids.to(torch.uint8).cpu().numpy()
-        _save(out / f"{path.stem}_trainId.png", label)
-        _save(out / f"{path.stem}_overlay.jpg", overlay(image, label))
-        on_image(done, len(images))
+
+    def write(name: str, image: np.ndarray, label: np.ndarray) -> None:
+        _save(out / f"{name}_trainId.png", label)
+        _save(out / f"{name}_overlay.jpg", overlay(image, label))
+
+    _predict(network, info, sequence, write, on_image)
+
+
+def predict_video(
+    network: nn.Module,
+    info: Info,
+    sequence: Sequence,
+    out: Path,
+    rate: float,
+    on_image: OnProgress,
+) -> None:
+    """Write `<name>_overlay.mp4`, whole or not at all.
+
+    Args:
+        network: in evaluation mode.
+        info: of the model.
+        sequence: the pictures, all of one size.
+        out: folder to write to; made where it is not there.
+        rate: frames a second, of a sequence that has no rate of its own.
+        on_image: called after each picture.
+
+    Raises:
+        FedsegError: an image can't be read, or pictures differ in size.
+    """
+    rate = sequence.pictures.rate if isinstance(sequence.pictures, Video) else rate
+    with writing(out / f"{sequence.name}_overlay.mp4", rate) as video:
+
+        def write(name: str, image: np.ndarray, label: np.ndarray) -> None:
+            video.write(overlay(image, label))
+
+        _predict(network, info, sequence, write, on_image)
+
+
+def _predict(
+    network: nn.Module,
+    info: Info,
+    sequence: Sequence,
+    write: Callable[[str, np.ndarray, np.ndarray], None],
+    on_image: OnProgress,
+) -> None:
+    """Hand the name, the pixels and the trainIds of each picture to `write`."""
+    pictures: Iterable[Item] = sequence
+    for done, (item, image, logits) in enumerate(infer(network, info, _pixels, pictures), 1):
+        label = classify(resize(logits, image.shape[:2])).cpu().numpy().astype(np.uint8)
+        write(item.stem if isinstance(item, Path) else item[0], image, label)
+        on_image(done, len(sequence))
 
 
 def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
     """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W]."""
     return (image // 2) + (colourise(label) // 2)
+
+
+def _pixels(item: Item) -> np.ndarray:
+    return read_image(item) if isinstance(item, Path) else item[1]
 
 
 def _save(path: Path, array: np.ndarray) -> None:

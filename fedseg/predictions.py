@@ -58,7 +58,7 @@ def predict(
     kept = len(dataset) - len(missing)
     images = infer(network, info, dataset.image, missing)
     for done, (index, image, logits) in enumerate(images, start=kept + 1):
-        rows, columns = input_size(*image.shape[:2], student)
+        rows, columns = input_size(*image.shape[:2], student.inference_height)
         scores = resize(logits, (rows // TARGET_STRIDE, columns // TARGET_STRIDE))
         scores[unseen] = -torch.inf
         chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)

@@ -26,9 +26,10 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
         with_owner(f"client '{client.name}'", partial(_check_data, client, True, told))
     told = partial(on_progress, name="server")
     with_owner("server", partial(_check_data, federation.server, False, told))
-    for chosen in federation.evaluation:
+    for chosen in [*federation.evaluation, *federation.evaluators]:
         told = partial(on_progress, name=chosen.name)
-        with_owner(f"evaluation '{chosen.name}'", partial(_check_data, chosen, True, told))
+        role = type(chosen).__name__.lower()
+        with_owner(f"{role} '{chosen.name}'", partial(_check_data, chosen, True, told))
 
 
 def check_models(federation: Federation) -> None:

@@ -8,8 +8,9 @@ from rich.table import Table
 
 from fedseg.config import Federation
 from fedseg.files import read_json, write_json
-from fedseg.runs import Run
+from fedseg.runs import GLOBAL, UPPER_BOUND, Run
 
+UNHEARD = "nothing was heard of it"
 VERSIONED = ("fedseg", "flwr", "torch", "segmentation-models-pytorch", "albumentations", "ray")
 
 
@@ -27,7 +28,7 @@ def write_result(
         run: the run folder.
         federation: its configuration.
         status: "completed" or "failed".
-        failures: for each client without a good upload, why.
+        failures: for each client without a good upload, and evaluator without a score, why.
         seconds: wall-clock time of the stages that ran.
         error: why the run failed.
 
@@ -41,6 +42,9 @@ def write_result(
         "seed": federation.seed,
         "clients": {
             client.name: _client(run, client.name, failures) for client in federation.clients
+        },
+        "evaluators": {
+            chosen.name: _evaluator(run, chosen.name, failures) for chosen in federation.evaluators
         },
         "unstable_classes": disagreement.get("unstable", []),
         "inconsistency": disagreement.get("inconsistency", {}),
@@ -57,8 +61,8 @@ def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
     """For each model and evaluation set: miou, miou_classes, iou by class, images."""
     keys = ("miou", "miou_classes", "iou", "images", "dataset", "split")
     found: dict[str, dict[str, Any]] = {}
-    for model in [*(client.name for client in federation.clients), "global", "upper bound"]:
-        for chosen in federation.evaluation:
+    for model in [*(client.name for client in federation.clients), GLOBAL, UPPER_BOUND]:
+        for chosen in [*federation.evaluation, *federation.evaluators]:
             score = _read(run.score(model, chosen.name), None)
             if score is not None:
                 found.setdefault(model, {})[chosen.name] = {key: score[key] for key in keys}
@@ -68,10 +72,15 @@ def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
 def result_table(result: dict[str, Any]) -> Table:
     """Rows are models, columns evaluation sets, cells mIoU in percent (classes averaged over).
 
-    Clients without a good upload have a row too, with the reason.
+    Clients without a good upload have a row too, with the reason; evaluators without a score are
+    named below the table.
     """
     sets = list(dict.fromkeys(s for row in result["evaluation"].values() for s in row))
-    table = Table("model", caption="mIoU in % (classes averaged over)")
+    caption = "mIoU in % (classes averaged over)"
+    for name, evaluator in result["evaluators"].items():
+        if evaluator["status"] != "good":
+            caption += f"\n[red]no score from evaluator {name}: {evaluator['reason']}[/red]"
+    table = Table("model", caption=caption)
     for name in sets:
         table.add_column(name, justify="right", no_wrap=True)
     for name, client in result["clients"].items():
@@ -81,7 +90,7 @@ def result_table(result: dict[str, Any]) -> Table:
         else:
             table.add_row(name, *_cells(result, name, sets))
     table.add_section()
-    for name in ("global", "upper bound"):
+    for name in (GLOBAL, UPPER_BOUND):
         if name in result["evaluation"]:
             table.add_row(f"[bold]{name}[/bold]", *_cells(result, name, sets))
     return table
@@ -95,10 +104,17 @@ def _cells(result: dict[str, Any], model: str, sets: list[str]) -> list[str]:
     ]
 
 
+def _evaluator(run: Run, name: str, failures: dict[str, str]) -> dict[str, Any]:
+    score = _read(run.score(GLOBAL, name), None)
+    if score is None:
+        return {"status": "failed", "reason": failures.get(name, UNHEARD)}
+    return {"status": "good", **{key: score[key] for key in ("dataset", "split", "images")}}
+
+
 def _client(run: Run, name: str, failures: dict[str, str]) -> dict[str, Any]:
     uploaded = _read(run.clients / name / "client.json", None)
     if uploaded is None:
-        return {"status": "failed", "reason": failures.get(name, "nothing was heard of it")}
+        return {"status": "failed", "reason": failures.get(name, UNHEARD)}
     keys = ("dataset", "images", "iterations", "seconds", "bytes", "sha256")
     model = {key: uploaded["info"][key] for key in ("arch", "encoder", "coverage")}
     return {"status": "good", **{key: uploaded[key] for key in keys}, **model}

@@ -21,6 +21,9 @@ from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import write_text
 
+GLOBAL, UPPER_BOUND = "global", "upper bound"
+"""What these two models are called in tables and in the names of score files."""
+
 
 class Run:
     """Paths within a run folder."""

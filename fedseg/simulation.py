@@ -12,6 +12,7 @@ from fedseg import console, preflight
 from fedseg.baselines import train_upper_bound
 from fedseg.config import Federation
 from fedseg.errors import RunFailed
+from fedseg.federation import participants
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
 from fedseg.pipeline import evaluate_all, good_clients
@@ -65,11 +66,12 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
     run.result.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
-    cpus, gpus = resources(len(federation.clients))
+    nodes = len(participants(federation))
+    cpus, gpus = resources(nodes)
     simulation = Simulation(
         app_dir(),
         {"federation": str(run.config), "out": str(run.path)},
-        nodes=len(federation.clients),
+        nodes=nodes,
         log=run.log,
         cpus_per_client=cpus,
         gpus_per_client=gpus,
@@ -89,7 +91,7 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
 
 def _show_progress(run: Run, federation: Federation, bars: console.Bars) -> None:
     said = read_all(run.progress)
-    for name in [*(client.name for client in federation.clients), "server"]:
+    for name in [*(someone.name for someone in participants(federation)), "server"]:
         if name in said:
             bars(name=name, **said[name])
 

@@ -1,9 +1,12 @@
-"""The Flower ServerApp: opens the run, collects the uploads, runs the server's part."""
+"""The Flower ServerApp: opens the run, collects the uploads, runs the server's part,
+has the evaluators score what came of it."""
 
 import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
-from flwr.app import ArrayRecord, Context
+from flwr.app import ArrayRecord, ConfigRecord, Context
 from flwr.serverapp import Grid, ServerApp
+from safetensors.torch import load_file
 
+from fedseg.checkpoints import load_info
 from fedseg.errors import FedsegError
 from fedseg.federation import federation_of, run_of
 from fedseg.pipeline import run_server
@@ -26,6 +29,10 @@ def main(grid: Grid, context: Context) -> None:
         strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
         seconds = {"clients": strategy.seconds}
         seconds |= run_server(run, federation, Progress(run.progress, "server"))
+        if federation.evaluators:
+            weights = ArrayRecord(load_file(run.global_model / "model.safetensors"))
+            info = ConfigRecord({"info": load_info(run.global_model).model_dump_json()})
+            strategy.evaluate(grid, weights, info, federation.client_timeout)
     except Exception as error:
         reason = (
             str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"

@@ -1,9 +1,14 @@
-"""One-shot federated learning as a Flower strategy: every client trains, and uploads once."""
+"""One-shot federated learning as a Flower strategy.
+
+Every client trains and uploads once; evaluators score the global model that comes of it.
+"""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import INFO, WARNING, getLogger
+from pathlib import Path
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -11,8 +16,10 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
+from fedseg.evaluator import Introduction, score_of
+from fedseg.files import write_json
 from fedseg.pipeline import good_clients
-from fedseg.runs import Run
+from fedseg.runs import GLOBAL, Run
 from fedseg.uploads import parse_upload, store
 
 NODE_POLL, UPLOAD_POLL = 0.2, 1.0
@@ -35,7 +42,8 @@ class OneShot(Strategy):
         self.federation = federation
         self.failures: dict[str, str] = {}
         self.seconds = 0.0
-        self._asked: dict[str, str] = {}  # message id -> client
+        self._asked: dict[str, str] = {}  # message id -> whom it went to
+        self._said: dict[str, Introduction] = {}  # by evaluators
 
     def start(
         self,
@@ -50,13 +58,16 @@ class OneShot(Strategy):
         started = time.monotonic()
         self.summary()
         messages = self.configure_train(1, initial_arrays, train_config or ConfigRecord(), grid)
-        ids = list(grid.push_messages(messages))
-        self._asked = {
-            i: str(m.content["task"]["client"]) for i, m in zip(ids, messages, strict=True)
-        }
-        self.aggregate_train(1, replies_to(grid, ids, timeout))
+        self.aggregate_train(1, self._replies(grid, messages, "client", timeout))
         self.seconds = round(time.monotonic() - started, 1)
         return Result()
+
+    def evaluate(
+        self, grid: Grid, weights: ArrayRecord, info: ConfigRecord, timeout: float
+    ) -> None:
+        """Have the evaluators score the global model."""
+        messages = self.configure_evaluate(1, weights, info, grid)
+        self.aggregate_evaluate(1, self._replies(grid, messages, "evaluator", timeout))
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -64,15 +75,9 @@ class OneShot(Strategy):
         """A message to each client that has not uploaded yet, once its node has been found."""
         done = good_clients(self.run, self.federation)
         wanted = {client.name for client in self.federation.clients} - done.keys()
-        nodes = find_clients(grid, wanted, self.federation.node_timeout)
-        self.failures |= {name: "no node speaks for it" for name in wanted - nodes.keys()}
+        nodes = self._find(grid, wanted)
         return [
-            Message(
-                RecordDict({"task": ConfigRecord({"client": name})}),
-                dst_node_id=nodes[name],
-                message_type="train",
-                ttl=self.federation.client_timeout,
-            )
+            self._message("train", {"client": name}, nodes[name])
             for name in (client.name for client in self.federation.clients)
             if name in nodes
         ]
@@ -81,41 +86,105 @@ class OneShot(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Store each upload as it comes. Nothing is averaged: the distillation comes after."""
-        for reply in replies:
-            name = self._asked.pop(reply.metadata.reply_to_message_id)
-            try:
-                self._take(name, reply)
-                log(INFO, "client %s: upload accepted", name)
-            except FedsegError as error:
-                self.failures[name] = str(error)
-                log(WARNING, "client %s: %s", name, error)
-        for name in self._asked.values():
-            self.failures[name] = f"no upload within {self.federation.client_timeout:g} s"
+        self._take_each(replies, self._take_upload)
         return None, None
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Nobody evaluates at home yet."""
-        return []
+    ) -> list[Message]:
+        """The global model to each evaluator that has not scored it yet and has what to score on.
+
+        Args:
+            server_round: not looked at.
+            arrays: the global model's weights.
+            config: `info`, its `checkpoints.Info` as JSON.
+            grid: where the nodes are.
+        """
+        wanted = {e.name for e in self.federation.evaluators if not self._score(e.name).is_file()}
+        nodes = self._find(grid, wanted)
+        for name in nodes:
+            if problem := self._said[name].problem:
+                self._fail(name, problem)
+        return [
+            self._message("evaluate", {"evaluator": name, **config}, node, weights=arrays)
+            for name, node in nodes.items()
+            if not self._said[name].problem
+        ]
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        """Nobody evaluates at home yet."""
+        """Write each evaluator's score as it comes."""
+        self._take_each(replies, self._take_score)
         return None
 
     def summary(self) -> None:
         """Say who is expected."""
         log(INFO, "clients: %s", ", ".join(c.name for c in self.federation.clients))
 
-    def _take(self, name: str, reply: Message) -> None:
+    def _find(self, grid: Grid, wanted: set[str]) -> dict[str, int]:
+        """Nodes by the name of whom they speak for; the others are failures."""
+        nodes, said = find_nodes(grid, wanted, self.federation.node_timeout)
+        self._said |= said
+        for name in sorted(wanted - nodes.keys()):
+            self._fail(name, "no node speaks for it")
+        return nodes
+
+    def _message(
+        self, kind: str, task: Mapping[str, Any], node: int, **records: ArrayRecord
+    ) -> Message:
+        content = RecordDict({"task": ConfigRecord(dict(task)), **records})
+        return Message(
+            content, dst_node_id=node, message_type=kind, ttl=self.federation.client_timeout
+        )
+
+    def _replies(
+        self, grid: Grid, messages: list[Message], role: str, timeout: float
+    ) -> Iterator[Message]:
+        ids = list(grid.push_messages(messages))
+        names = [str(message.content["task"][role]) for message in messages]
+        self._asked = dict(zip(ids, names, strict=True))
+        return replies_to(grid, ids, timeout)
+
+    def _take_each(self, replies: Iterable[Message], take: Callable[[str, Message], None]) -> None:
+        """Take in the replies as they come; one that can't be used is its sender's failure."""
+        for reply in replies:
+            name = self._asked.pop(reply.metadata.reply_to_message_id)
+            try:
+                take(name, reply)
+                log(INFO, "%s: answer accepted", name)
+            except FedsegError as error:
+                self._fail(name, str(error))
+        for name in self._asked.values():
+            self._fail(name, f"no answer within {self.federation.client_timeout:g} s")
+
+    def _fail(self, name: str, reason: str) -> None:
+        self.failures[name] = reason
+        log(WARNING, "%s: %s", name, reason)
+
+    def _take_upload(self, name: str, reply: Message) -> None:
         with _well_formed(reply):
-            answer = reply.content["answer"]
-            if "error" in answer:
-                raise FedsegError(str(answer["error"]))
-            text, weights = str(answer["upload"]), reply.content["weights"].to_torch_state_dict()
+            text = str(_answer(reply)["upload"])
+            weights = reply.content["weights"].to_torch_state_dict()
         store(self.run, parse_upload(text, expected=name), weights)
+
+    def _take_score(self, name: str, reply: Message) -> None:
+        with _well_formed(reply):
+            confusion = [int(count) for count in _answer(reply)["confusion"]]
+        evaluator = next(e for e in self.federation.evaluators if e.name == name)
+        score = score_of(confusion, self._said[name], evaluator)
+        write_json(self._score(name), {"model": GLOBAL, **score})
+
+    def _score(self, name: str) -> Path:
+        return self.run.score(GLOBAL, name)
+
+
+def _answer(reply: Message) -> ConfigRecord:
+    """What a node answered, unless it says that it failed."""
+    answer = reply.content["answer"]
+    if "error" in answer:
+        raise FedsegError(str(answer["error"]))
+    return answer
 
 
 @contextmanager
@@ -131,19 +200,23 @@ def _well_formed(reply: Message) -> Iterator[None]:
         raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
 
 
-def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]:
-    """Ask nodes, as they appear, whom they speak for, until every wanted client is found.
+def find_nodes(
+    grid: Grid, wanted: set[str], timeout: float
+) -> tuple[dict[str, int], dict[str, Introduction]]:
+    """Ask nodes, as they appear, whom they speak for, until everyone wanted is found.
 
     Args:
         grid: where the nodes are.
-        wanted: names of clients.
+        wanted: names of clients and evaluators.
         timeout: seconds after which the search ends with those found so far.
 
     Returns:
-        Node id by client name; the first node to speak for a client is the one that counts.
+        Node id by name, where the first node to speak for somebody is the one that counts; and
+        what the evaluators among them said.
     """
     deadline = time.monotonic() + timeout
     found: dict[str, int] = {}
+    said: dict[str, Introduction] = {}
     asked: set[int] = set()
     pending: dict[str, int] = {}  # id of a question -> the node it went to
     while wanted - found.keys() and time.monotonic() < deadline:
@@ -156,13 +229,17 @@ def find_clients(grid: Grid, wanted: set[str], timeout: float) -> dict[str, int]
             node = pending.pop(reply.metadata.reply_to_message_id)
             try:
                 with _well_formed(reply):
-                    names = [str(name) for name in reply.content["answer"]["clients"]]
+                    answer = _answer(reply)
+                    names = [str(name) for name in answer["clients"]]
+                    evaluators = map(Introduction.model_validate_json, answer["evaluators"])
+                    introduced = {one.name: one for one in evaluators}
             except FedsegError as error:
                 log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
                 continue
-            found = {name: node for name in names} | found
+            said = introduced | said
+            found = dict.fromkeys([*names, *introduced], node) | found
         time.sleep(NODE_POLL)
-    return {name: node for name, node in found.items() if name in wanted}
+    return {name: node for name, node in found.items() if name in wanted}, said
 
 
 def replies_to(grid: Grid, message_ids: Iterable[str], timeout: float) -> Iterator[Message]:

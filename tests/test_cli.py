@@ -46,6 +46,34 @@ def test_evaluate_prints_a_table_and_writes_json(fedseg, checkpoint, make_world,
     assert "4 images" in done.out
 
 
+def test_evaluate_a_suite(fedseg, checkpoint, make_world, tmp_path):
+    make_world("north")
+    make_world("south", seed=1)
+    sets = [{"name": name, "dataset": "folder", "root": name} for name in ("north", "south")]
+    (tmp_path / "suite.toml").write_text(tomli_w.dumps({"evaluation": sets}))
+    suite, out = tmp_path / "suite.toml", tmp_path / "scores"
+    done = fedseg("evaluate", checkpoint, "--suite", suite, "--out", out)
+    assert done.returncode == 0, done.err
+    assert "north" in done.out
+    assert "mean" in done.out
+    assert {path.name for path in out.iterdir()} >= {"table.md", "table.tex", "scores.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "either --dataset CARD or --suite FILE"),
+        (["--dataset", "folder", "--suite", "s.toml"], "either --dataset CARD or --suite FILE"),
+        (["--suite", "s.toml", "--root", "."], "--root and --split go with --dataset"),
+        (["--suite", "nowhere.toml"], "no such file"),
+    ],
+)
+def test_evaluate_on_nothing_or_too_much(fedseg, checkpoint, arguments, said):
+    done = fedseg("evaluate", checkpoint, *arguments)
+    assert done.returncode == 2
+    assert said in done.err
+
+
 def test_predict(fedseg, checkpoint, make_world, tmp_path):
     images = make_world("world") / "images"
     done = fedseg("predict", checkpoint, images, images / "0.png", "--out", tmp_path / "out")

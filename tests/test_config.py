@@ -4,6 +4,7 @@ import pytest
 import tomli_w
 
 from fedseg import config
+from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
 
 
@@ -113,3 +114,50 @@ def test_a_file_that_is_not_toml(tmp_path):
         config.load(path)
     with pytest.raises(FedsegError, match="no such file"):
         config.load(Path("nowhere.toml"))
+
+
+def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data):
+    federation_data["protocol"] = {"flip": True, "height": 64}
+    federation_data["evaluation"][0]["protocol"] = {"height": "original"}
+    federation_data["evaluators"] = [{"dataset": "camvid"}]
+    federation = load(federation_data)
+    assert federation.evaluation[0].protocol == config.Protocol(flip=True, height="original")
+    assert federation.evaluators[0].name == "camvid"
+    assert federation.evaluators[0].protocol == config.Protocol(flip=True, height=64)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"protocol": {"window": [100, 128]}}, "window: height and width must be multiples of 32"),
+        ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
+        ({"evaluators": [{"name": "one", "dataset": "folder"}]}, "the name 'one' is given twice"),
+        ({"evaluators": [{"dataset": "folder", "rot": "."}]}, "did you mean 'root'"),
+        ({"evaluation": []}, "'evaluation' is empty"),
+    ],
+)
+def test_mistakes_in_protocols_and_evaluators(load, federation_data, change, said):
+    with pytest.raises(FedsegError, match=said):
+        load(federation_data | change)
+
+
+def test_a_suite_is_read_like_a_federation(tmp_path):
+    path = tmp_path / "suite.toml"
+    path.write_text(tomli_w.dumps({"evaluation": [{"dataset": "folder", "root": "city"}]}))
+    suite = config.load(path, config.Suite)
+    assert suite.evaluation[0].root == tmp_path / "city"
+    path.write_text(tomli_w.dumps({"evaluation": [{"dataset": "folder"}] * 2}))
+    with pytest.raises(FedsegError, match="the name 'folder' is given twice"):
+        config.load(path, config.Suite)
+
+
+def test_a_key_misspelt_in_a_list_of_tables_is_explained():
+    with pytest.raises(FedsegError, match=r"classes.*did you mean 'members'"):
+        config.parse(
+            Card,
+            {
+                "name": "x", "title": "x", "kind": "real", "images": "*", "labels": "*",
+                "splits": {"all": {}}, "classes": [{"name": "a", "ids": [1], "membrs": ["road"]}],
+            },
+            Path("x.toml"),
+        )  # fmt: skip

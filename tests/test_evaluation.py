@@ -1,11 +1,13 @@
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from fedseg import checkpoints
 from fedseg.classes import CLASSES
-from fedseg.config import Model, Source, Training
+from fedseg.config import Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
+from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate, summarise
 from fedseg.models import IMAGENET
 from tests.conftest import TINY_MODEL
@@ -71,3 +73,33 @@ def test_mean_leaves_out_classes_found_nowhere_and_counts_false_ones_as_zero():
     assert score["iou"] == {"a": 0.8, "b": 0.0, "c": None}
     assert score["miou"] == 0.4
     assert score["miou_classes"] == ["a", "b"]
+    assert score["pixel_accuracy"] == 0.8
+    assert score["frequency_weighted_iou"] == 0.8
+    assert score["miou_16"] is None  # these are not the 19
+
+
+def test_the_16_classes_of_synthia_are_averaged_apart():
+    confusion = np.zeros((19, 19), np.int64)
+    confusion[0, 0] = 10  # road, all right
+    confusion[9, 8] = 10  # terrain, all taken for vegetation
+    score = summarise(confusion, list(CLASSES))
+    assert score["miou"] == pytest.approx(1 / 3)  # road 1, vegetation 0, terrain 0
+    assert score["miou_16"] == pytest.approx(1 / 2)
+    assert score["miou_16_classes"] == ["road", "vegetation"]
+
+
+def test_a_score_says_how_it_was_made(make_world):
+    info = INFO.model_copy(update={"mean": IMAGENET.mean, "std": IMAGENET.std})
+    dataset = open_dataset(Source(dataset="folder", root=make_world("world")))
+    protocol = Protocol(height=64, scales=(1.0, 1.5), flip=True)
+    made = evaluate(Painter(), info, dataset, protocol)["protocol"]
+    assert made["input_sizes"] == [(64, 96), (96, 160)]
+    assert made["flip"] is True
+    assert made["scored_at"] == "label resolution"
+
+
+def test_a_label_of_another_size_than_its_image_is_an_error(make_world):
+    root = make_world("world")
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(root / "labels" / "2.png")
+    with pytest.raises(FedsegError, match=r"2\.png: is 10x10 pixels, but its image .* is 80x48"):
+        evaluate(Painter(), INFO, open_dataset(Source(dataset="folder", root=root)))

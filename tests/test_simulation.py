@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from fedseg import console, simulation
+from fedseg import checkpoints, console, simulation
 from fedseg.config import Federation
+from fedseg.data.dataset import open_dataset
+from fedseg.evaluation import evaluate
 from fedseg.files import read_json
 from fedseg.runs import open_run
 
@@ -32,6 +34,10 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
         {"name": "missing", "dataset": "folder", "root": str(tmp_path / "nowhere")},
         {"name": "hanging", "dataset": "folder", "root": str(hanging)},
     ]
+    federation_data["evaluators"] = [
+        {"name": "city", "dataset": "folder", "root": str(make_world("city", seed=5))},
+        {"name": "lost", "dataset": "folder", "root": str(tmp_path / "nowhere")},
+    ]
     federation_data["stall_timeout"] = 8.0
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
@@ -45,6 +51,17 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     assert "no progress for 8 s" in result["clients"]["hanging"]["reason"]
     assert (result["clients"]["one"]["arch"], result["clients"]["two"]["arch"]) == ("unet", "fpn")
     assert set(result["evaluation"]) == {"one", "two", "global"}
+    assert set(result["evaluation"]["global"]) == {"held-out", "city"}
+    assert result["evaluators"]["city"] == {
+        "status": "good", "dataset": "folder", "split": "all", "images": 4
+    }  # fmt: skip
+    assert "no such folder" in result["evaluators"]["lost"]["reason"]
+    here = fedseg_evaluate(run.global_model, federation.evaluators[0])
+    assert result["evaluation"]["global"]["city"]["miou"] == here["miou"]
+
+
+def fedseg_evaluate(checkpoint, source):
+    return evaluate(*checkpoints.load(checkpoint), open_dataset(source))
 
 
 def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_path):

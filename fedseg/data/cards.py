@@ -147,6 +147,11 @@ class Card(Section):
         """Whether each class that is trained on is one of the 19, so that there can be training."""
         return all(len(entry.members) == 1 for entry in self.classes if entry.train)
 
+    @property
+    def is_coarse(self) -> bool:
+        """Whether a class takes in several of the 19, so that scoring sums their probabilities."""
+        return any(len(entry.members) > 1 for entry in self.classes)
+
     def lists(self, kind: str) -> bool:
         """Whether classes are given by "ids", "colours" or "names"."""
         return any(getattr(entry, kind) for entry in self.classes)

@@ -7,9 +7,12 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from fedseg import checkpoints
 from fedseg.client import read_upload, train_client
+from fedseg.config import Evaluator
+from fedseg.evaluator import Introduction
+from fedseg.files import read_json
 from fedseg.progress import Progress
 from fedseg.runs import open_run
-from server.strategy import OneShot, find_clients
+from server.strategy import OneShot, find_nodes
 
 
 class Grid:
@@ -18,6 +21,7 @@ class Grid:
     def __init__(self, behaviour, nodes):
         self.behaviour = behaviour
         self.nodes = nodes
+        self.evaluators = {}  # name -> introduction
         self.replies = {}
         self.trained = []
         self.given = set()
@@ -36,8 +40,12 @@ class Grid:
         message.metadata.__dict__["_message_id"] = message_id
         if message.metadata.message_type == "query":
             names = self.nodes[message.metadata.dst_node_id]
-            answer = ConfigRecord({"clients": names})
+            said = [self.evaluators[name] for name in names if name in self.evaluators]
+            clients = [name for name in names if name not in self.evaluators]
+            answer = ConfigRecord({"clients": clients, "evaluators": said})
             return Message(RecordDict({"answer": answer}), reply_to=message)
+        if message.metadata.message_type == "evaluate":
+            return self.behaviour[message.content["task"]["evaluator"]](message)
         name = message.content["task"]["client"]
         self.trained.append(name)
         return self.behaviour[name](message)
@@ -149,7 +157,7 @@ def silent(message):
         (told, "label 7 is missing"),
         (empty, "malformed reply"),
         (half, "malformed reply"),
-        (silent, "no upload within"),
+        (silent, "no answer within"),
     ],
 )
 def test_a_bad_client_is_named_and_the_others_go_on(federation, tmp_path, upload_of, bad, said):
@@ -180,7 +188,7 @@ def test_nodes_may_appear_late(federation):
         return list(grid.nodes)
 
     grid.get_node_ids = appear
-    assert find_clients(grid, {"one", "two"}, timeout=5) == {"one": 1, "two": 2}
+    assert find_nodes(grid, {"one", "two"}, timeout=5)[0] == {"one": 1, "two": 2}
 
 
 def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
@@ -194,4 +202,52 @@ def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
         return reply
 
     grid._answer = garbled
-    assert find_clients(grid, {"one"}, timeout=5) == {"one": 2}
+    assert find_nodes(grid, {"one"}, timeout=5)[0] == {"one": 2}
+
+
+CITY = Introduction(name="city", dataset="folder", split="val", images=7, classes=("a", "b"))
+GOOD = {"confusion": [3, 1, 0, 4]}
+
+
+def evaluated(federation, tmp_path, answer, said=CITY):
+    """What comes of an evaluator that gives that answer when it is asked to score."""
+
+    def answers(message):
+        assert set(message.content) == {"task", "weights"}
+        return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
+
+    city = Evaluator(name="city", dataset="folder")
+    federation = federation.model_copy(update={"evaluators": [city], "node_timeout": 0.5})
+    run = open_run(tmp_path / "run", federation)
+    strategy = OneShot(run, federation)
+    grid = Grid({"city": answers}, {1: ["city"]})
+    grid.evaluators = {"city": said.model_dump_json()}
+    strategy.evaluate(grid, ArrayRecord(), ConfigRecord({"info": "{}"}), timeout=0.5)
+    return strategy, run.score("global", "city")
+
+
+def test_an_evaluators_matrix_becomes_a_score(federation, tmp_path):
+    strategy, path = evaluated(federation, tmp_path, GOOD)
+    score = read_json(path)
+    assert strategy.failures == {}
+    assert score["iou"] == {"a": 3 / 4, "b": 4 / 5}
+    assert score["images"] == 7
+    path.write_text('{"kept": true}')
+    evaluated(federation, tmp_path, GOOD)
+    assert read_json(path) == {"kept": True}  # what is done is not asked for again
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "why"),
+    [
+        ({"confusion": [1, 2, 3]}, CITY, "not a confusion matrix"),
+        ({"confusion": ["x"]}, CITY, "malformed reply"),
+        ({"error": "the disk is gone"}, CITY, "the disk is gone"),
+        (GOOD, Introduction(name="city", problem="no such folder"), "no such folder"),
+        (GOOD, Introduction(name="other"), "no node speaks for it"),
+    ],
+)
+def test_an_evaluator_that_fails_is_named(federation, tmp_path, answer, said, why):
+    strategy, path = evaluated(federation, tmp_path, answer, said)
+    assert why in strategy.failures["city"]
+    assert not path.exists()

@@ -1,0 +1,103 @@
+"""An evaluator's part: score the global model at home and tell only the confusion matrix."""
+
+from functools import partial
+
+import numpy as np
+from pydantic import ValidationError
+from torch import Tensor
+
+from fedseg import checkpoints
+from fedseg.checkpoints import Info
+from fedseg.config import Evaluator, Section
+from fedseg.data.dataset import open_dataset
+from fedseg.errors import FedsegError
+from fedseg.evaluation import evaluate, protocol_record, scored_classes, summarise
+from fedseg.models import best_device, build, check_names
+from fedseg.progress import Progress
+
+
+class Introduction(Section):
+    """What an evaluator says of its set before it is asked to score anything."""
+
+    name: str
+    """The evaluator's name in the federation."""
+    dataset: str = ""
+    """Name of its dataset card."""
+    split: str = ""
+    """Split of the card."""
+    images: int = 0
+    """Number of images that its score rests on."""
+    classes: tuple[str, ...] = ()
+    """Classes that it is scored over."""
+    problem: str = ""
+    """Why it has nothing to score on, where that is so."""
+
+
+def introduce(evaluator: Evaluator) -> Introduction:
+    """Say what an evaluator has, or why it has nothing."""
+    try:
+        dataset = open_dataset(evaluator)
+    except FedsegError as error:
+        return Introduction(name=evaluator.name, problem=str(error))
+    return Introduction(
+        name=evaluator.name,
+        dataset=dataset.card.name,
+        split=dataset.split,
+        images=len(dataset),
+        classes=tuple(scored_classes(dataset)),
+    )
+
+
+def score_at_home(
+    evaluator: Evaluator, info_text: str, weights: dict[str, Tensor], progress: Progress
+) -> np.ndarray:
+    """Score the global model on an evaluator's own data.
+
+    Args:
+        evaluator: its half of the configuration.
+        info_text: a `checkpoints.Info` as JSON.
+        weights: of the model.
+        progress: told how far the work is.
+
+    Returns:
+        The confusion matrix, int64 [C, C]; rows are true classes, columns predicted ones.
+
+    Raises:
+        FedsegError: the model is not on the allow-list or its weights are not those of such a
+            model, or the data can't be used.
+    """
+    try:
+        info = Info.model_validate_json(info_text)
+    except ValidationError:
+        raise FedsegError("the global model came with malformed metadata") from None
+    check_names(info.arch, info.encoder)
+    network = build(info.model)
+    checkpoints.check_weights(network, weights, "global model")
+    network.load_state_dict(weights)
+    network = network.eval().to(best_device())
+    told = partial(progress, "evaluating")
+    score = evaluate(network, info, open_dataset(evaluator), evaluator.protocol, told)
+    return np.array(score["confusion"], np.int64)
+
+
+def score_of(confusion: list[int], said: Introduction, evaluator: Evaluator) -> dict[str, object]:
+    """The record that an evaluator's answer makes, as of `evaluate`.
+
+    Args:
+        confusion: its matrix, row by row.
+        said: what it said of its set.
+        evaluator: its part of the server's configuration.
+
+    Raises:
+        FedsegError: not a confusion matrix over the classes it said.
+    """
+    size = len(said.classes)
+    if len(confusion) != size**2 or min(confusion, default=0) < 0:
+        raise FedsegError(f"its answer is not a confusion matrix of {size} classes")
+    return {
+        "dataset": said.dataset,
+        "split": said.split,
+        "images": said.images,
+        "protocol": protocol_record(evaluator.protocol),
+        **summarise(np.array(confusion, np.int64).reshape(size, size), list(said.classes)),
+    }

@@ -1,0 +1,86 @@
+"""A table of scores, models by datasets, as papers print it: terminal, Markdown and LaTeX."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.table import Table
+
+Cell = float | None
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """mIoU in 0..1 of models (rows) on datasets (columns); None where there is none.
+
+    A last column, the mean over the datasets, is given for models that have a score on each.
+    """
+
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[Cell, ...]]
+    caption: str
+
+    def rich(self) -> Table:
+        """For the terminal; the best of each column is bold."""
+        table = Table("model", caption=self.caption)
+        for name in self._headings():
+            table.add_column(name, justify="right")
+        for cells in self._body(lambda text: f"[bold]{text}[/bold]"):
+            table.add_row(*cells)
+        return table
+
+    def markdown(self) -> str:
+        """For a README."""
+        lines = [["model", *self._headings()], ["---", *["---:"] * len(self._headings())]]
+        lines += self._body(lambda text: f"**{text}**")
+        body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        return f"{body}\n\n{self.caption}\n"
+
+    def latex(self) -> str:
+        r"""For a paper; needs `\usepackage{booktabs}`."""
+        head = " & ".join(map(_escaped, ["model", *self._headings()]))
+        body = [
+            " & ".join([_escaped(name), *cells])
+            for name, *cells in self._body(lambda text: rf"\textbf{{{text}}}")
+        ]
+        lines = [
+            rf"% {self.caption}",
+            rf"\begin{{tabular}}{{l{'r' * len(self._headings())}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *(rf"{row} \\" for row in body),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _headings(self) -> list[str]:
+        return [*self.columns, "mean"] if len(self.columns) > 1 else list(self.columns)
+
+    def _body(self, best: Callable[[str], str]) -> list[list[str]]:
+        """Rows of text; `best` marks the highest of each column."""
+        rows = {name: self._with_mean(cells) for name, cells in self.rows.items()}
+        columns = zip(*rows.values(), strict=True)
+        highest = [max((c for c in column if c is not None), default=None) for column in columns]
+
+        def text(cell: Cell, top: Cell) -> str:
+            if cell is None:
+                return "-"
+            number = f"{100 * cell:.1f}"
+            return best(number) if cell == top and len(rows) > 1 else number
+
+        return [
+            [name, *(text(cell, top) for cell, top in zip(cells, highest, strict=True))]
+            for name, cells in rows.items()
+        ]
+
+    def _with_mean(self, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        if len(cells) == 1:
+            return cells
+        return (*cells, None if None in cells else sum(cells) / len(cells))
+
+
+def _escaped(text: str) -> str:
+    for character in "&%_#$":
+        text = text.replace(character, "\\" + character)
+    return text

@@ -1,0 +1,32 @@
+from rich.console import Console
+
+from fedseg.tables import ScoreTable
+
+TABLE = ScoreTable(
+    ("cityscapes", "a_b"), {"one": (0.5, 0.25), "two": (0.4, None)}, "mIoU in %, 5 & 6 classes"
+)
+
+
+def test_markdown():
+    assert TABLE.markdown().splitlines() == [
+        "| model | cityscapes | a_b | mean |",
+        "| --- | ---: | ---: | ---: |",
+        "| one | **50.0** | **25.0** | **37.5** |",
+        "| two | 40.0 | - | - |",
+        "",
+        "mIoU in %, 5 & 6 classes",
+    ]
+
+
+def test_latex_escapes_names():
+    lines = TABLE.latex().splitlines()
+    assert r"model & cityscapes & a\_b & mean \\" in lines
+    assert r"one & \textbf{50.0} & \textbf{25.0} & \textbf{37.5} \\" in lines
+    assert lines[1] == r"\begin{tabular}{lrrr}"
+
+
+def test_a_mean_needs_several_columns(capsys):
+    single = ScoreTable(("city",), {"one": (0.5,)}, "")
+    assert "mean" not in single.markdown()
+    Console().print(single.rich())
+    assert "50.0" in capsys.readouterr().out
