@@ -100,11 +100,22 @@ class Client(Source):
     """Overrides [training] for this client."""
 
 
+class Augmentation(Section):
+    """More images of the classes that the clients disagree on."""
+
+    generator: Literal["none", "mix"] = "none"
+    """"mix" pastes regions that clients agree on into other images of the server's."""
+    images: int = Field(200, ge=1)
+    """How many images to make."""
+    unstable_classes: int = Field(5, ge=1, le=19)
+    """How many of the classes the clients disagree on most count as unstable."""
+
+
 class Server(Source):
     """The server and its unlabelled images; labels, if there are any, are never opened."""
 
-    unstable_classes: int = Field(5, ge=1, le=19)
-    """How many of the classes the clients disagree on most count as unstable."""
+    augmentation: Augmentation = Augmentation()
+    """More images of unstable classes."""
     distillation: Distillation = Distillation()
     """Overrides [training] for the global model."""
 

@@ -8,6 +8,9 @@ import numpy as np
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.metrics import confusion_matrix, iou
 
+SUSPICION = 0.5
+"""Part of the usual agreement below which a client is suspected."""
+
 
 class Agreement:
     """Counts, image by image, which classes each pair of clients gives to the same pixels.
@@ -21,6 +24,14 @@ class Agreement:
             pair: np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
             for pair in combinations(range(len(clients)), 2)
         }
+
+    def among(self, clients: list[str]) -> "Agreement":
+        """The same counts for some of the clients."""
+        chosen = Agreement(clients)
+        places = [self.clients.index(name) for name in clients]
+        for first, second in chosen.pairs:
+            chosen.pairs[first, second] = self.pairs[places[first], places[second]]
+        return chosen
 
     def update(self, predictions: list[np.ndarray]) -> None:
         """Add one image: each client's trainIds, uint8 [h, w], in the order of `clients`."""
@@ -58,11 +69,42 @@ def unstable_classes(scores: np.ndarray, most: int) -> list[int]:
     return [int(c) for c in ranked[:most] if scores[c] > 0]
 
 
+def typical_agreement(
+    agreement: Agreement, coverage: dict[str, set[int]]
+) -> dict[str, float | None]:
+    """How far each client agrees with the others, 0..1: the median over its pairs of their mIoU.
+
+    The median, because one client that agrees with nobody must not count against those it is paired
+    with. None for a client without others.
+    """
+    by_client: dict[str, list[float]] = {name: [] for name in agreement.clients}
+    for pair in agreement.pairs:
+        values = _pair_iou(agreement, pair, coverage)
+        mean = np.nanmean(values) if not np.isnan(values).all() else 0.0
+        for k in pair:
+            by_client[agreement.clients[k]].append(float(mean))
+    return {name: float(np.median(means)) if means else None for name, means in by_client.items()}
+
+
+def suspects(typical: dict[str, float | None]) -> list[str]:
+    """Clients that agree with the others less than half as far as is usual among all.
+
+    A model of random weights, of permuted classes, or that gives one class everywhere, shares next
+    to nothing with models that have learnt something. Of fewer than three nobody is suspected:
+    there is no telling which of two is wrong.
+    """
+    if len(typical) < 3:
+        return []
+    usual = float(np.median(list(typical.values())))
+    return [name for name, value in typical.items() if value < SUSPICION * usual]
+
+
 def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> dict[str, Any]:
     """The content of inconsistency.json."""
     scores = inconsistency(agreement, coverage)
     return {
         "clients": agreement.clients,
+        "agreement": typical_agreement(agreement, coverage),
         "inconsistency": _by_class(scores),
         "unstable": [CLASSES[c] for c in unstable_classes(scores, most)],
         "pairs": [
@@ -73,20 +115,6 @@ def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> di
             for pair in agreement.pairs
         ],
     }
-
-
-def mean_agreement(content: dict[str, Any]) -> dict[str, float]:
-    """How far each client agrees with the others, 0..1: mean over its pairs of their mean IoU.
-
-    Args:
-        content: of inconsistency.json.
-    """
-    by_client: dict[str, list[float]] = {name: [] for name in content["clients"]}
-    for pair in content["pairs"]:
-        values = [value for value in pair["iou"].values() if value is not None]
-        for name in pair["clients"]:
-            by_client[name].append(sum(values) / max(len(values), 1))
-    return {name: sum(means) / max(len(means), 1) for name, means in by_client.items()}
 
 
 def _pair_iou(

@@ -10,21 +10,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
-from fedseg import checkpoints, distillation, inconsistency, predictions
-from fedseg.classes import NUM_CLASSES
+from fedseg import checkpoints, distillation
 from fedseg.config import Evaluation, Federation
-from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.dataset import open_dataset
 from fedseg.errors import RunFailed
 from fedseg.evaluation import evaluate
-from fedseg.files import digest, read_json, write_json
-from fedseg.fusion import balance, fuse
-from fedseg.inconsistency import Agreement
+from fedseg.files import read_json, write_json
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
 from fedseg.runs import GLOBAL, UPPER_BOUND, Run
+from fedseg.targets import make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -65,9 +62,8 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     if run.global_model.is_dir():
         return
     settings = federation.server.distillation
-    images = open_dataset(federation.server, labelled=False)
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
-    make_targets(run, federation, clients, images, info, progress)
+    images = make_targets(run, federation, clients, info, progress)
     network = distillation.distil(
         images,
         run.targets,
@@ -83,45 +79,11 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
         shutil.rmtree(working, ignore_errors=True)
 
 
-def make_targets(
-    run: Run,
-    federation: Federation,
-    clients: dict[str, Path],
-    images: Dataset,
-    student: checkpoints.Info,
-    progress: Progress,
-) -> None:
-    """Write every client's predictions, inconsistency.json and the fused targets."""
-    folders = []
-    for name, checkpoint in clients.items():
-        weights = read_json(checkpoint / "client.json")["sha256"]
-        folders.append(run.predictions / f"{name}-{digest(weights)}")
-        told = partial(progress, f"labels by {name}")
-        predictions.predict(checkpoint, images, student, folders[-1], told)
-    coverage = {name: _coverage(checkpoint) for name, checkpoint in clients.items()}
-    known = list(coverage.values())
-    agreement = Agreement(list(clients))
-    prior = np.zeros(NUM_CLASSES)
-    for index in range(len(images)):
-        chances = [predictions.read(folder, index) for folder in folders]
-        agreement.update([client.argmax(axis=-1) for client in chances])
-        prior += fuse(chances, known).mean(axis=(0, 1)) / len(images)
-        progress("comparing clients", index + 1, len(images))
-    most = federation.server.unstable_classes
-    write_json(run.inconsistency, inconsistency.record(agreement, coverage, most))
-    settings = federation.server.distillation
-    for index in range(len(images)):
-        fused = fuse([predictions.read(folder, index) for folder in folders], known)
-        target = balance(fused, prior, settings.class_balance, settings.temperature)
-        predictions.write_target(run.targets, index, target)
-        progress("fusing targets", index + 1, len(images))
-
-
 def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
     """The model that distillation starts from.
 
     Of the clients that have the global model's architecture, it is the one that agrees most with
-    all others: no label is needed to choose it, and the steps that would teach a new decoder what a
+    the others: no label is needed to choose it, and the steps that would teach a new decoder what a
     road is are saved. Where no client has that architecture, it is an untrained model.
     """
     kind = (federation.model.arch, federation.model.encoder)
@@ -129,8 +91,8 @@ def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -
     alike = [name for name, info in infos.items() if (info.arch, info.encoder) == kind]
     if not alike:
         return seeded_build(federation.model, federation.seed)
-    agreement = inconsistency.mean_agreement(read_json(run.inconsistency))
-    chosen = max(alike, key=lambda name: agreement[name])
+    agreement = read_json(run.inconsistency)["agreement"]
+    chosen = max(alike, key=lambda name: agreement[name] or 0.0)
     return checkpoints.load(clients[chosen])[0]
 
 

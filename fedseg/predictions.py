@@ -13,7 +13,7 @@ from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
-from fedseg.files import atomic_file
+from fedseg.files import atomic_file, digest, read_json
 from fedseg.inference import infer, input_size, resize
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
@@ -30,6 +30,20 @@ def image_file(folder: Path, index: int) -> Path:
 def read(folder: Path, index: int) -> np.ndarray:
     """The array of an image, uint8 [h, w, 19], mapped from disk rather than read as a whole."""
     return np.load(image_file(folder, index), mmap_mode="r", allow_pickle=False)
+
+
+class Teacher:
+    """A client's checkpoint, the classes it was trained on, and its predictions on disk."""
+
+    def __init__(self, checkpoint: Path, folder: Path) -> None:
+        weights = read_json(checkpoint / "client.json")["sha256"]
+        self.checkpoint = checkpoint
+        self.coverage = set(checkpoints.load_info(checkpoint).coverage)
+        self.folder = folder / f"{checkpoint.name}-{digest(weights)}"
+
+    def chances(self, index: int) -> np.ndarray:
+        """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""
+        return read(self.folder, index)
 
 
 def predict(

@@ -46,6 +46,7 @@ def write_result(
         "evaluators": {
             chosen.name: _evaluator(run, chosen.name, failures) for chosen in federation.evaluators
         },
+        "suspects": disagreement.get("suspects", []),
         "unstable_classes": disagreement.get("unstable", []),
         "inconsistency": disagreement.get("inconsistency", {}),
         "evaluation": scores(run, federation),
@@ -80,6 +81,8 @@ def result_table(result: dict[str, Any]) -> Table:
     for name, evaluator in result["evaluators"].items():
         if evaluator["status"] != "good":
             caption += f"\n[red]no score from evaluator {name}: {evaluator['reason']}[/red]"
+    for name in result["suspects"]:
+        caption += f"\n[red]{name} agrees with nobody; the global model was made without it[/red]"
     table = Table("model", caption=caption)
     for name in sets:
         table.add_column(name, justify="right", no_wrap=True)

@@ -5,6 +5,7 @@ clients/<name>/        a checkpoint folder, and client.json
 predictions/           the clients' predictions on the server's images   } working files, removed
 targets/               the fused soft targets                            } after distillation
 inconsistency.json     agreement between clients by class, and the unstable classes
+generated/             images made for unstable classes, with a manifest
 global/                the global model, a checkpoint folder
 baselines/<name>/      models to compare with, checkpoint folders
 evaluation/<model>@<set>.json
@@ -35,6 +36,7 @@ class Run:
         self.predictions = path / "predictions"
         self.targets = path / "targets"
         self.inconsistency = path / "inconsistency.json"
+        self.generated = path / "generated"
         self.global_model = path / "global"
         self.upper_bound = path / "baselines" / "upper_bound"
         self.evaluation = path / "evaluation"

@@ -5,8 +5,9 @@ from fedseg.classes import CLASSES
 from fedseg.inconsistency import (
     Agreement,
     inconsistency,
-    mean_agreement,
     record,
+    suspects,
+    typical_agreement,
     unstable_classes,
 )
 
@@ -65,15 +66,44 @@ def test_record_names_classes_and_pairs():
 
 
 def test_the_client_that_agrees_most_is_the_one_in_the_middle():
-    # 0 and 2 share nothing; 1 agrees with each by half. Each class IoU by hand: 1/3 or 0.
+    # 0 and 2 share nothing; 1 agrees with each by half. Each class IoU by hand: 1/2 or 0.
     agreement = agreement_of([0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1])
-    content = record(agreement, {name: ALL for name in "012"}, 5)
-    means = mean_agreement(content)
-    assert means["1"] == pytest.approx(1 / 4)  # (1/2 + 0) / 2 with either of the others
-    assert means["0"] == means["2"] == pytest.approx(1 / 8)
-    assert max(means, key=means.get) == "1"
+    typical = typical_agreement(agreement, {name: ALL for name in "012"})
+    assert typical["1"] == pytest.approx(1 / 4)  # the mIoU (1/2 + 0) / 2 with either of the others
+    assert typical["0"] == typical["2"] == pytest.approx(1 / 8)  # median of 1/4 and 0
+    assert max(typical, key=typical.get) == "1"
 
 
 def test_a_client_alone_agrees_with_nobody():
-    content = record(agreement_of([0, 1]), {"0": ALL}, 5)
-    assert mean_agreement(content) == {"0": 0.0}
+    assert typical_agreement(agreement_of([0, 1]), {"0": ALL}) == {"0": None}
+
+
+@pytest.fixture
+def good():
+    """Three clients that see the same street, each wrong in a third of the places."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice([0, 1, 2, 8, 10, 13], 3000, p=[0.4, 0.1, 0.2, 0.1, 0.1, 0.1])
+    wrong = rng.integers(0, 19, (3, 3000))
+    return [np.where(rng.random(3000) < 0.33, other, truth) for other in wrong]
+
+
+@pytest.mark.parametrize("kind", ["random", "permuted", "constant"])
+def test_a_garbage_client_is_suspected(good, kind):
+    rng = np.random.default_rng(1)
+    bad = {
+        "random": rng.integers(0, 19, 3000),
+        "permuted": (good[0] + 7) % 19,
+        "constant": np.zeros(3000, int),
+    }[kind]
+    agreement = agreement_of(*good, bad)
+    coverage = {name: ALL for name in "0123"}
+    assert suspects(typical_agreement(agreement, coverage)) == ["3"]
+    rest = agreement.among(["0", "2"])
+    assert rest.clients == ["0", "2"]
+    assert np.array_equal(rest.pairs[0, 1], agreement.pairs[0, 2])
+
+
+def test_honest_clients_are_not_suspected(good):
+    typical = typical_agreement(agreement_of(*good), {name: ALL for name in "012"})
+    assert suspects(typical) == []
+    assert suspects({"0": 0.5, "1": 0.0}) == []  # of two, who could tell

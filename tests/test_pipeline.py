@@ -1,8 +1,9 @@
 import shutil
 
 import pytest
+import torch
 
-from fedseg import checkpoints, pipeline
+from fedseg import checkpoints, targets
 from fedseg.client import read_upload, train_client
 from fedseg.errors import RunFailed
 from fedseg.files import read_json
@@ -49,7 +50,7 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     whole = finish(run, federation)
     scores = run.score("global", "held-out").read_text()
 
-    real = pipeline.predictions.write_target
+    real = targets.predictions.write_target
 
     def killed(folder, index, target):
         if index == 2:
@@ -59,7 +60,7 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.evaluation)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.predictions, "write_target", killed)
+        patch.setattr(targets.predictions, "write_target", killed)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -78,3 +79,38 @@ def test_too_few_clients(run, federation):
     shutil.rmtree(run.clients / "two")
     with pytest.raises(RunFailed, match="1 good uploads, but min_clients = 2"):
         run_server(run, stricter, Progress(run.progress, "server"))
+
+
+def test_generated_images_join_the_servers_and_the_manifest_says_which(run, federation):
+    augmentation = {"generator": "mix", "images": 6, "unstable_classes": 19}
+    server = federation.server.model_copy(
+        update={"augmentation": federation.server.augmentation.model_copy(update=augmentation)}
+    )
+    finish(run, federation.model_copy(update={"server": server}))
+    manifest = read_json(run.generated / "manifest.json")
+    assert manifest["made"] == len(manifest["images"]) <= 6
+    assert manifest["kept"] == sum(entry["kept"] for entry in manifest["images"])
+    assert len(read_json(run.inconsistency)["after_augmentation"]) == 19
+
+
+def test_a_client_of_random_weights_leaves_the_global_model_as_it_was(run, federation, tmp_path):
+    """Three that agree and one that does not: the same global model as of the three alone."""
+    clients = {c.name: c for c in federation.clients}
+    names = {"twin": "one", "bad": "two"}
+    more = [clients[of].model_copy(update={"name": name}) for name, of in names.items()]
+    for name, of in names.items():
+        shutil.copytree(run.clients / of, run.clients / name)
+    # The two clients of the fixture have hardly learnt anything: make three of a kind of one.
+    shutil.rmtree(run.clients / "two")
+    shutil.copytree(run.clients / "one", run.clients / "two")
+    network, info = checkpoints.load(run.clients / "bad")
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape)
+    meta = read_json(run.clients / "bad" / "client.json") | {"sha256": "bad"}
+    checkpoints.save(run.clients / "bad", network, info, client=meta)
+    with_bad = federation.model_copy(update={"clients": [*federation.clients, *more]})
+    poisoned = finish(run, with_bad)
+    assert read_json(run.inconsistency)["suspects"] == ["bad"]
+    shutil.rmtree(run.global_model)
+    shutil.rmtree(run.clients / "bad")
+    assert finish(run, with_bad.model_copy(update={"clients": with_bad.clients[:-1]})) == poisoned

@@ -1,0 +1,156 @@
+"""Cut and paste between the server's images: regions of unstable classes that clients agree on."""
+
+from typing import NamedTuple
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from fedseg.data.augment import Augmentation, photometry
+from fedseg.data.dataset import Dataset
+from fedseg.generation import Made
+from fedseg.predictions import Teacher
+
+SMALLEST = 6
+"""Cells of the prediction grid that a region must have to be worth pasting."""
+
+
+class Region(NamedTuple):
+    """A connected region of one class, on the prediction grid of an image."""
+
+    index: int
+    top: float  # in parts of the image, like all of these
+    left: float
+    height: float
+    width: float
+    area: float
+
+
+def weather() -> list[A.BasicTransform]:
+    """Changes of light and weather."""
+    return [
+        *photometry(),
+        A.OneOf(
+            [A.RandomRain(p=1), A.RandomFog(fog_coef_range=(0.1, 0.4), p=1), A.RandomShadow(p=1)],
+            p=0.5,
+        ),
+    ]
+
+
+class Mix:
+    """Pastes a region where, and as large as, the clients see its class in other images.
+
+    A region is a connected set of cells that most of the clients who know the class, and two at
+    least, give to it. So no label is needed to find it, and its place and size are plausible ones.
+    """
+
+    def __init__(self, images: Dataset, teachers: list[Teacher], classes: list[int]) -> None:
+        self._images = images
+        self._teachers = teachers
+        self._augment = Augmentation(weather)
+        self._regions: dict[int, list[Region]] = {train_id: [] for train_id in classes}
+        for index in range(len(images)):
+            for train_id in classes:
+                self._regions[train_id] += self._find(index, train_id)
+
+    def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
+        """An image with one region of that class more; None where no region was agreed on."""
+        regions = self._regions[train_id]
+        if not regions or len(self._images) < 2:
+            return None
+        weights = np.sqrt([region.area for region in regions])
+        source = regions[rng.choice(len(regions), p=weights / weights.sum())]
+        place = regions[rng.integers(len(regions))]
+        onto = int(rng.integers(len(self._images) - 1))
+        onto += onto >= source.index
+        image = self._images.image(onto)
+        patch, alpha = self._cut(source, train_id)
+        rows = place.height * image.shape[0] * rng.uniform(0.9, 1.1)
+        scale = float(np.clip(rows / patch.shape[0], 0.5, 2.0))
+        size = [max(round(side * scale), 1) for side in patch.shape[1::-1]]
+        patch, alpha = (
+            cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in (patch, alpha)
+        )
+        if rng.random() < 0.5:
+            patch, alpha = patch[:, ::-1], alpha[:, ::-1]
+        bottom = round((place.top + place.height) * image.shape[0])
+        left = int(rng.integers(-patch.shape[1] // 4, image.shape[1] - patch.shape[1] * 3 // 4 + 1))
+        image, box, area = paste(image, patch, alpha, bottom, left)
+        image = self._augment(image, None, int(rng.integers(2**31)))[0]
+        recipe = {
+            "from": self._images.images[source.index].name,
+            "onto": self._images.images[onto].name,
+        }
+        return Made(image, box, area, recipe)
+
+    def _agreed(self, index: int, train_id: int) -> np.ndarray:
+        """bool [h, w]: cells that clients agree to be of that class."""
+        votes = [
+            teacher.chances(index).argmax(axis=-1) == train_id
+            for teacher in self._teachers
+            if train_id in teacher.coverage
+        ]
+        return np.sum(votes, axis=0) > max(1, len(votes) / 2)
+
+    def _find(self, index: int, train_id: int) -> list[Region]:
+        agreed = self._agreed(index, train_id)
+        if not agreed.any():
+            return []
+        _, _, stats, _ = cv2.connectedComponentsWithStats(agreed.astype(np.uint8), connectivity=8)
+        rows, columns = agreed.shape
+        return [
+            Region(index, y / rows, x / columns, h / rows, w / columns, cells / agreed.size)
+            for x, y, w, h, cells in stats[1:]
+            if cells >= SMALLEST
+        ]
+
+    def _cut(self, region: Region, train_id: int) -> tuple[np.ndarray, np.ndarray]:
+        """A region's pixels, uint8 [h, w, 3], and how opaque they are, float32 [h, w], 0..1."""
+        image = self._images.image(region.index)
+        agreed = self._agreed(region.index, train_id).astype(np.float32)
+        alpha = cv2.resize(agreed, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        rows, columns = image.shape[:2]
+        place = (
+            slice(round(region.top * rows), round((region.top + region.height) * rows)),
+            slice(round(region.left * columns), round((region.left + region.width) * columns)),
+        )
+        return image[place], alpha[place]
+
+
+def paste(
+    image: np.ndarray, patch: np.ndarray, alpha: np.ndarray, bottom: int, left: int
+) -> tuple[np.ndarray, tuple[float, float, float, float], float]:
+    """Paste a patch so that its lowest row is `bottom`; what sticks out is cut off.
+
+    Args:
+        image: uint8 [H, W, 3].
+        patch: uint8 [h, w, 3].
+        alpha: float32 [h, w], 0..1; its edges are softened.
+        bottom: row, exclusive.
+        left: column, may be negative.
+
+    Returns:
+        The new image; the pasted box (top, left, bottom, right) and its opaque area, both in parts
+        of the image.
+    """
+    rows, columns = image.shape[:2]
+    height, width = alpha.shape
+    top = bottom - height
+    inside = (
+        slice(max(-top, 0), min(height, rows - top)),
+        slice(max(-left, 0), min(width, columns - left)),
+    )
+    target = (
+        slice(max(top, 0), min(bottom, rows)),
+        slice(max(left, 0), min(left + width, columns)),
+    )
+    soft = cv2.GaussianBlur(alpha, (0, 0), sigmaX=max(rows / 200, 0.8))[inside][..., None]
+    out = image.copy()
+    out[target] = np.rint(soft * patch[inside] + (1 - soft) * image[target]).astype(np.uint8)
+    box = (
+        target[0].start / rows,
+        target[1].start / columns,
+        target[0].stop / rows,
+        target[1].stop / columns,
+    )
+    return out, box, float((alpha[inside] > 0.5).sum() / (rows * columns))

@@ -1,0 +1,116 @@
+"""What the server makes of the clients' models before it distils them: the soft targets.
+
+server images -> every client's predictions -> inconsistency, suspects -> generated images of
+unstable classes -> predictions on these too -> fused and balanced targets
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fedseg import checkpoints, generation, predictions
+from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.config import Distillation, Federation
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.files import write_json
+from fedseg.fusion import balance, fuse
+from fedseg.generation.mix import Mix
+from fedseg.inconsistency import Agreement, record, suspects, typical_agreement
+from fedseg.predictions import Teacher
+from fedseg.progress import Progress
+from fedseg.runs import Run
+
+Teachers = dict[str, Teacher]
+
+
+def make_targets(
+    run: Run,
+    federation: Federation,
+    clients: dict[str, Path],
+    student: checkpoints.Info,
+    progress: Progress,
+) -> Dataset:
+    """Write every client's predictions, inconsistency.json, generated/ and the fused targets.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        clients: checkpoint folder of each client.
+        student: of the model to be distilled; its input size sets the size of the targets.
+        progress: told how far the work is.
+
+    Returns:
+        The images that the targets belong to: the server's, and the generated ones after them.
+    """
+    augmentation = federation.server.augmentation
+    images = open_dataset(federation.server, labelled=False)
+    chosen = list(range(len(images)))
+    teachers = {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
+    coverage = {name: teacher.coverage for name, teacher in teachers.items()}
+    predict_all(teachers, images, student, progress)
+    everyone = compare(teachers, chosen, progress)
+    agreement = typical_agreement(everyone, coverage)
+    named = suspects(agreement)
+    trusted = {name: teacher for name, teacher in teachers.items() if name not in named}
+    content = record(everyone.among(list(trusted)), coverage, augmentation.unstable_classes)
+    content |= {"agreement": agreement, "suspects": named}
+    if augmentation.generator != "none":
+        weights = {CLASSES.index(c): content["inconsistency"][c] for c in content["unstable"]}
+        candidates = generation.make_candidates(
+            Mix(images, list(trusted.values()), list(weights)),
+            augmentation.images,
+            weights,
+            federation.seed,
+            run.generated,
+            partial(progress, "generating images"),
+        )
+        first = len(images)
+        images = generation.dataset_with(images, candidates)
+        predict_all(trusted, images, student, progress)
+        chosen += generation.judge(
+            candidates, first, list(trusted.values()), run.generated / "manifest.json"
+        )
+        after = record(compare(trusted, chosen, progress), coverage, augmentation.unstable_classes)
+        content["after_augmentation"] = after["inconsistency"]
+    write_json(run.inconsistency, content)
+    write_fused(run, federation.server.distillation, trusted, chosen, progress)
+    return replace(images, images=tuple(images.images[index] for index in chosen))
+
+
+def predict_all(
+    teachers: Teachers, images: Dataset, student: checkpoints.Info, progress: Progress
+) -> None:
+    """Have every client predict every image."""
+    for name, teacher in teachers.items():
+        told = partial(progress, f"labels by {name}")
+        predictions.predict(teacher.checkpoint, images, student, teacher.folder, told)
+
+
+def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:
+    """Count on which of the chosen images' cells the clients agree."""
+    agreement = Agreement(list(teachers))
+    for done, index in enumerate(chosen, 1):
+        agreement.update([t.chances(index).argmax(axis=-1) for t in teachers.values()])
+        progress("comparing clients", done, len(chosen))
+    return agreement
+
+
+def write_fused(
+    run: Run, settings: Distillation, teachers: Teachers, chosen: list[int], progress: Progress
+) -> None:
+    """Write the fused and balanced target of each chosen image, in their order."""
+
+    def fused(index: int) -> np.ndarray:
+        chances = [teacher.chances(index) for teacher in teachers.values()]
+        return fuse(chances, [teacher.coverage for teacher in teachers.values()])
+
+    prior = np.zeros(NUM_CLASSES)
+    for done, index in enumerate(chosen, 1):
+        prior += fused(index).mean(axis=(0, 1)) / len(chosen)
+        progress("measuring class priors", done, len(chosen))
+    for place, index in enumerate(chosen):
+        target = balance(fused(index), prior, settings.class_balance, settings.temperature)
+        predictions.write_target(run.targets, place, target)
+        progress("fusing targets", place + 1, len(chosen))
