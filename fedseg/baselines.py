@@ -1,23 +1,42 @@
-"""Models to compare the global model with."""
+"""What the global model is compared with, made from the same clients."""
 
 from functools import partial
+from pathlib import Path
 
-from fedseg import checkpoints
-from fedseg.config import Federation
+import torch
+from torch import Tensor, nn
+
+from fedseg import checkpoints, pipeline, targets
+from fedseg.checkpoints import Info
+from fedseg.classes import NUM_CLASSES
+from fedseg.config import FEDAVG, FEDDF, UPPER_BOUND, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
+from fedseg.distillation import distil
+from fedseg.files import read_json
+from fedseg.models import Normalisation, best_device
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.supervised import train_supervised
+
+Clients = dict[str, Path]
+
+
+def make_baselines(run: Run, federation: Federation, progress: Progress) -> None:
+    """Make every baseline model that is not in the run folder already."""
+    clients = pipeline.good_clients(run, federation)
+    train_upper_bound(run, federation, progress)
+    average_weights(run, clients)
+    distil_mean(run, federation, clients, progress)
 
 
 def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> None:
     """Train one model on the data of all clients at once, as nobody in a federation could.
 
     It is the global model's architecture, trained with the settings, and for as many iterations,
-    as the distillation. Nothing is done if it is in the run folder already.
+    as the distillation.
     """
-    if run.upper_bound.is_dir():
+    if run.baseline(UPPER_BOUND).is_dir():
         return
     training = federation.server.distillation
     datasets = [open_dataset(client) for client in federation.clients]
@@ -30,4 +49,108 @@ def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> N
         run.state / "upper_bound.safetensors",
         partial(progress, "upper bound"),
     )
-    checkpoints.save(run.upper_bound, network, info)
+    checkpoints.save(run.baseline(UPPER_BOUND), network, info)
+
+
+def average_weights(run: Run, clients: Clients) -> None:
+    """One-shot FedAvg: the mean of the clients' weights, each counting as its number of images.
+
+    McMahan et al., arXiv 1602.05629, algorithm 1, with one round. Nothing is made where the
+    clients' architectures differ.
+    """
+    loaded = [checkpoints.load(folder) for folder in clients.values()]
+    kinds = {(info.arch, info.encoder, info.mean, info.std) for _, info in loaded}
+    if run.baseline(FEDAVG).is_dir() or len(kinds) > 1:
+        return
+    images = [read_json(folder / "client.json")["images"] for folder in clients.values()]
+    states = [network.state_dict() for network, _ in loaded]
+    network, info = loaded[0]
+    network.load_state_dict(
+        {name: _weighted([state[name] for state in states], images) for name in states[0]}
+    )
+    union = sorted(set().union(*(info.coverage for _, info in loaded)))
+    checkpoints.save(
+        run.baseline(FEDAVG), network, info.model_copy(update={"coverage": tuple(union)})
+    )
+
+
+def _weighted(tensors: list[Tensor], weights: list[int]) -> Tensor:
+    total = sum(t.double() * w for t, w in zip(tensors, weights, strict=True)) / sum(weights)
+    return total.to(tensors[0].dtype)
+
+
+def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+    """FedDF: distil the plain mean of the clients' probabilities, all of them, all classes.
+
+    Lin et al., arXiv 2006.07242, with one round. Start, images, augmentation and iterations are
+    those of the global model, so that what differs is what is distilled.
+    """
+    if run.baseline(FEDDF).is_dir():
+        return
+    plain = federation.server.distillation.model_copy(
+        update={"class_balance": 0.0, "temperature": 1.0}
+    )
+    images = open_dataset(federation.server, labelled=False)
+    info = checkpoints.load_info(run.global_model)
+    teachers = targets.teachers_of(run, clients)
+    targets.predict_all(teachers, images, info, progress)
+    for teacher in teachers.values():
+        teacher.coverage = set(range(NUM_CLASSES))
+    folder = run.baseline("targets")
+    targets.write_fused(folder, plain, teachers, list(range(len(images))), progress)
+    network = distil(
+        images,
+        folder,
+        pipeline.starting_point(run, federation, clients),
+        info,
+        plain,
+        federation.seed,
+        run.state / "feddf.safetensors",
+        partial(progress, "FedDF"),
+    )
+    checkpoints.save(run.baseline(FEDDF), network, info)
+    pipeline.remove_working_files(run)
+
+
+class Ensemble(nn.Module):
+    """All clients at once: logits whose softmax is their class-aware mean, as `fusion.fuse` has it.
+
+    Takes images normalised for the first of them.
+    """
+
+    def __init__(self, members: list[tuple[nn.Module, Info]]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(network for network, _ in members)
+        self.infos = [info for _, info in members]
+        knows = torch.zeros(len(members), NUM_CLASSES)
+        for row, info in zip(knows, self.infos, strict=True):
+            row[list(info.coverage)] = 1
+        self.register_buffer("knows", knows)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 [N, 3, H, W] to logarithms of probabilities, [N, 19, H, W]."""
+        total = 0
+        for network, info, known in zip(self.members, self.infos, self.knows, strict=True):
+            seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
+            logits = network(seen).float().masked_fill(known[:, None, None] == 0, -torch.inf)
+            total = total + logits.softmax(dim=1)
+        mean = total / self.knows.sum(dim=0).clamp(min=1)[:, None, None]
+        return mean.clamp(min=1e-12).log()
+
+
+def load_ensemble(clients: Clients, info: Info) -> tuple[Ensemble, Info]:
+    """The clients as one model that sees images at the size of another."""
+    members = [checkpoints.load(folder, best_device()) for folder in clients.values()]
+    first = members[0][1].normalisation
+    info = info.model_copy(update={"mean": first.mean, "std": first.std})
+    return Ensemble(members).eval().to(best_device()), info
+
+
+def _renormalise(images: Tensor, given: Normalisation, wanted: Normalisation) -> Tensor:
+    if given == wanted:
+        return images
+    mean, std, new_mean, new_std = (
+        torch.tensor(values, device=images.device)[:, None, None]
+        for values in (given.mean, given.std, wanted.mean, wanted.std)
+    )
+    return (images * std + mean - new_mean) / new_std

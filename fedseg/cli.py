@@ -65,6 +65,52 @@ def simulate(
 
 
 @app.command()
+def distill(
+    run: Annotated[Path, typer.Argument(help="Run folder whose clients to use.")],
+    without: Annotated[list[str] | None, typer.Option(help="Leave this client out.")] = None,
+    late: Annotated[
+        list[Path] | None, typer.Option("--with", help="Add this client's checkpoint folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New run folder; default: a name that says what changed.")
+    ] = None,
+) -> None:
+    """Make a new global model from saved clients: without one, or with a late one.
+
+    Example: `fedseg distill runs/first --without suburb`
+    """
+    from fedseg import console
+    from fedseg.redistillation import redistil
+    from fedseg.result import result_table
+
+    changes = [f"without-{name}" for name in without or []]
+    changes += [f"with-{folder.name}" for folder in late or []]
+    out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
+    with console.Bars() as bars:
+        result = redistil(run, without or [], late or [], out, partial(bars, name="server"))
+    console.show(result_table(result))
+    console.show(f"run folder: {out}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that differ in the seed only.")],
+) -> None:
+    """Compare the global model with FedAvg, FedDF, the ensemble and the upper bound.
+
+    What is missing is trained and scored, and kept in the run folders.
+
+    Example: `fedseg compare runs/seed0 runs/seed1 runs/seed2`
+    """
+    from fedseg import console
+    from fedseg.comparison import compare as compare_runs
+
+    with console.Bars() as bars:
+        table = compare_runs(runs, bars)
+    console.show(table.rich())
+
+
+@app.command()
 def evaluate(
     checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoint folders.")],
     dataset: Annotated[str | None, typer.Option(help="Dataset card: a name, or a file.")] = None,

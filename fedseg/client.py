@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fedseg import checkpoints
-from fedseg.config import Client, Section
+from fedseg.config import Client, Name, Section
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 class Upload(Section):
     """What a client tells of itself, beside its weights. Nothing else ever leaves it."""
 
-    name: str
+    name: Name
     """The client's name in the federation."""
     dataset: str
     """Name of its dataset card."""

@@ -18,6 +18,11 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 EMBEDDED = Path(__file__).parent / "embedded.toml"
 """The federation that runs where no file is given: streetsim, no download."""
 
+GLOBAL = "global"
+"""What the global model is called in tables and in the names of score files."""
+FEDAVG, ENSEMBLE, FEDDF, UPPER_BOUND = BASELINES = ("fedavg", "ensemble", "feddf", "upper_bound")
+"""What it is compared with, likewise, and folders below baselines/; the ensemble has none."""
+
 
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, values do not change."""
@@ -214,8 +219,9 @@ class Federation(Section):
                 f"min_clients: {self.min_clients} good uploads can never come from "
                 f"{len(self.clients)} client(s); lower it or add [[clients]]"
             )
-        if any(client.name == "global" for client in self.clients):
-            raise ValueError("clients: 'global' is the global model's name; choose another")
+        for client in self.clients:
+            if client.name in (GLOBAL, *BASELINES):
+                raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from torch import nn
 
 from fedseg import checkpoints, distillation
-from fedseg.config import Evaluation, Federation
+from fedseg.config import BASELINES, GLOBAL, Evaluation, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import RunFailed
 from fedseg.evaluation import evaluate
 from fedseg.files import read_json, write_json
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
-from fedseg.runs import GLOBAL, UPPER_BOUND, Run
+from fedseg.runs import Run
 from fedseg.targets import make_targets
 
 
@@ -75,7 +75,12 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
         partial(progress, "distillation"),
     )
     checkpoints.save(run.global_model, network, info)
-    for working in (run.predictions, run.targets):
+    remove_working_files(run)
+
+
+def remove_working_files(run: Run) -> None:
+    """Remove what is large and can be made again."""
+    for working in (run.predictions, run.targets, run.baseline("targets")):
         shutil.rmtree(working, ignore_errors=True)
 
 
@@ -97,8 +102,9 @@ def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -
 
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
-    """Everything to be scored, in the order of the result table."""
-    folders = clients | {GLOBAL: run.global_model, UPPER_BOUND: run.upper_bound}
+    """Checkpoint folders of everything to be scored."""
+    folders = clients | {name: run.baseline(name) for name in BASELINES}
+    folders |= {GLOBAL: run.global_model}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
 
@@ -116,7 +122,18 @@ def evaluate_model(
     run: Run, name: str, folder: Path, sets: list[Evaluation], progress: Progress
 ) -> None:
     """Score one model on some evaluation sets."""
-    network, info = checkpoints.load(folder, best_device())
+    score_network(run, name, *checkpoints.load(folder, best_device()), sets, progress)
+
+
+def score_network(
+    run: Run,
+    name: str,
+    network: nn.Module,
+    info: checkpoints.Info,
+    sets: list[Evaluation],
+    progress: Progress,
+) -> None:
+    """Score a model in memory on some evaluation sets, one JSON file each."""
     for chosen in sets:
         dataset = open_dataset(chosen)
         told = partial(progress, f"{name} on {chosen.name}")

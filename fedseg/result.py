@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
-from fedseg.config import Federation
+from fedseg.config import BASELINES, GLOBAL, Federation
 from fedseg.files import read_json, write_json
-from fedseg.runs import GLOBAL, UPPER_BOUND, Run
+from fedseg.runs import Run
 
 UNHEARD = "nothing was heard of it"
 VERSIONED = ("fedseg", "flwr", "torch", "segmentation-models-pytorch", "albumentations", "ray")
@@ -62,7 +62,7 @@ def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
     """For each model and evaluation set: miou, miou_classes, iou by class, images."""
     keys = ("miou", "miou_classes", "iou", "images", "dataset", "split")
     found: dict[str, dict[str, Any]] = {}
-    for model in [*(client.name for client in federation.clients), GLOBAL, UPPER_BOUND]:
+    for model in [*(client.name for client in federation.clients), *BASELINES, GLOBAL]:
         for chosen in [*federation.evaluation, *federation.evaluators]:
             score = _read(run.score(model, chosen.name), None)
             if score is not None:
@@ -93,9 +93,10 @@ def result_table(result: dict[str, Any]) -> Table:
         else:
             table.add_row(name, *_cells(result, name, sets))
     table.add_section()
-    for name in (GLOBAL, UPPER_BOUND):
+    for name in (GLOBAL, *BASELINES):
         if name in result["evaluation"]:
-            table.add_row(f"[bold]{name}[/bold]", *_cells(result, name, sets))
+            title = f"[bold]{name}[/bold]" if name == GLOBAL else name.replace("_", " ")
+            table.add_row(title, *_cells(result, name, sets))
     return table
 
 

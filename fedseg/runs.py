@@ -22,9 +22,6 @@ from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import write_text
 
-GLOBAL, UPPER_BOUND = "global", "upper bound"
-"""What these two models are called in tables and in the names of score files."""
-
 
 class Run:
     """Paths within a run folder."""
@@ -38,12 +35,15 @@ class Run:
         self.inconsistency = path / "inconsistency.json"
         self.generated = path / "generated"
         self.global_model = path / "global"
-        self.upper_bound = path / "baselines" / "upper_bound"
         self.evaluation = path / "evaluation"
         self.result = path / "result.json"
         self.progress = path / "progress"
         self.state = path / "state"
         self.log = path / "log.txt"
+
+    def baseline(self, name: str) -> Path:
+        """Checkpoint folder of a baseline."""
+        return self.path / "baselines" / name
 
     def score(self, model: str, dataset: str) -> Path:
         """Where a model's score on an evaluation set is kept."""

@@ -18,6 +18,8 @@ class ScoreTable:
     columns: tuple[str, ...]
     rows: dict[str, tuple[Cell, ...]]
     caption: str
+    spreads: dict[str, tuple[float, ...]] | None = None
+    """Standard deviation of each cell, where there is one."""
 
     def rich(self) -> Table:
         """For the terminal; the best of each column is bold."""
@@ -63,16 +65,22 @@ class ScoreTable:
         columns = zip(*rows.values(), strict=True)
         highest = [max((c for c in column if c is not None), default=None) for column in columns]
 
-        def text(cell: Cell, top: Cell) -> str:
+        def text(cell: Cell, top: Cell, spread: Cell) -> str:
             if cell is None:
                 return "-"
             number = f"{100 * cell:.1f}"
-            return best(number) if cell == top and len(rows) > 1 else number
+            number = best(number) if cell == top and len(rows) > 1 else number
+            return number if spread is None else f"{number} \u00b1 {100 * spread:.1f}"
 
         return [
-            [name, *(text(cell, top) for cell, top in zip(cells, highest, strict=True))]
+            [name, *map(text, cells, highest, self._spreads(name, len(cells)))]
             for name, cells in rows.items()
         ]
+
+    def _spreads(self, name: str, columns: int) -> list[Cell]:
+        """The spread of each cell of a row; the mean over datasets has none."""
+        known = list(self.spreads[name]) if self.spreads else []
+        return known + [None] * (columns - len(known))
 
     def _with_mean(self, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
         if len(cells) == 1:

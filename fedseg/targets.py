@@ -47,7 +47,7 @@ def make_targets(
     augmentation = federation.server.augmentation
     images = open_dataset(federation.server, labelled=False)
     chosen = list(range(len(images)))
-    teachers = {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
+    teachers = teachers_of(run, clients)
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
     predict_all(teachers, images, student, progress)
     everyone = compare(teachers, chosen, progress)
@@ -75,8 +75,13 @@ def make_targets(
         after = record(compare(trusted, chosen, progress), coverage, augmentation.unstable_classes)
         content["after_augmentation"] = after["inconsistency"]
     write_json(run.inconsistency, content)
-    write_fused(run, federation.server.distillation, trusted, chosen, progress)
+    write_fused(run.targets, federation.server.distillation, trusted, chosen, progress)
     return replace(images, images=tuple(images.images[index] for index in chosen))
+
+
+def teachers_of(run: Run, clients: dict[str, Path]) -> Teachers:
+    """The clients as teachers, with what they predicted so far."""
+    return {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
 
 
 def predict_all(
@@ -98,7 +103,11 @@ def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreem
 
 
 def write_fused(
-    run: Run, settings: Distillation, teachers: Teachers, chosen: list[int], progress: Progress
+    folder: Path,
+    settings: Distillation,
+    teachers: Teachers,
+    chosen: list[int],
+    progress: Progress,
 ) -> None:
     """Write the fused and balanced target of each chosen image, in their order."""
 
@@ -112,5 +121,5 @@ def write_fused(
         progress("measuring class priors", done, len(chosen))
     for place, index in enumerate(chosen):
         target = balance(fused(index), prior, settings.class_balance, settings.temperature)
-        predictions.write_target(run.targets, place, target)
+        predictions.write_target(folder, place, target)
         progress("fusing targets", place + 1, len(chosen))

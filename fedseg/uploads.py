@@ -13,8 +13,8 @@ from fedseg.models import build, check_names
 from fedseg.runs import Run
 
 
-def parse_upload(text: str, expected: str) -> Upload:
-    """Read a client's metadata.
+def parse_upload(text: str, expected: str | None = None) -> Upload:
+    """Read a client's metadata; of the client that is expected, where one is.
 
     Raises:
         FedsegError: it is malformed, or speaks for another client than the one asked.
@@ -25,7 +25,7 @@ def parse_upload(text: str, expected: str) -> Upload:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise FedsegError(f"malformed metadata: {where}: {first['msg']}") from None
-    if upload.name != expected:
+    if expected is not None and upload.name != expected:
         raise FedsegError(f"answered in the name of '{upload.name}'")
     info = upload.info
     if info.classes != CLASSES:

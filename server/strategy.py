@@ -14,12 +14,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from fedseg.config import Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.evaluator import Introduction, score_of
 from fedseg.files import write_json
 from fedseg.pipeline import good_clients
-from fedseg.runs import GLOBAL, Run
+from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
 
 NODE_POLL, UPLOAD_POLL = 0.2, 1.0

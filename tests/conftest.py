@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedseg import checkpoints
+from fedseg.client import read_upload, train_client
 from fedseg.config import Federation
+from fedseg.progress import Progress
+from fedseg.runs import open_run
+from fedseg.uploads import store
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
@@ -76,3 +81,15 @@ def federation_data(make_world):
 def federation(federation_data) -> Federation:
     """The same, checked."""
     return Federation.model_validate(federation_data)
+
+
+@pytest.fixture
+def run(federation, tmp_path):
+    """A run folder with both clients' uploads in it."""
+    run = open_run(tmp_path / "run", federation)
+    for client in federation.clients:
+        folder = train_client(
+            client, 0, tmp_path / client.name, Progress(run.progress, client.name)
+        )
+        store(run, read_upload(folder), checkpoints.load(folder)[0].state_dict())
+    return run

@@ -4,26 +4,11 @@ import pytest
 import torch
 
 from fedseg import checkpoints, targets
-from fedseg.client import read_upload, train_client
 from fedseg.errors import RunFailed
 from fedseg.files import read_json
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
 from fedseg.result import write_result
-from fedseg.runs import open_run
-from fedseg.uploads import store
-
-
-@pytest.fixture
-def run(federation, tmp_path):
-    """A run folder with both clients' uploads in it."""
-    run = open_run(tmp_path / "run", federation)
-    for client in federation.clients:
-        folder = train_client(
-            client, 0, tmp_path / client.name, Progress(run.progress, client.name)
-        )
-        store(run, read_upload(folder), checkpoints.load(folder)[0].state_dict())
-    return run
 
 
 def finish(run, federation):

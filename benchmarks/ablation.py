@@ -1,0 +1,124 @@
+"""What each part of the method is worth: the same clients, distilled in several ways.
+
+Clients are trained once a seed; every variant distils these same clients, for as many iterations,
+from the same start. Interrupted, the same command goes on where it was.
+
+    python benchmarks/ablation.py CONFIG --out DIR [--seeds 3] [--crop 96 128] [--iterations 200]
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Annotated, Any
+
+import typer
+from safetensors.torch import load_file
+
+from fedseg import comparison, config, console
+from fedseg.client import read_upload, train_client
+from fedseg.config import BASELINES, GLOBAL, Federation
+from fedseg.errors import FedsegError
+from fedseg.files import write_text
+from fedseg.pipeline import run_server
+from fedseg.result import scores, write_result
+from fedseg.runs import Run, open_run
+from fedseg.tables import ScoreTable
+from fedseg.uploads import store
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "class-aware mean": {"distillation": {"class_balance": 0.0, "temperature": 1.0}},
+    "+ class balance": {"distillation": {"temperature": 1.0}},
+    "+ sharpening": {},
+    "+ mix": {"augmentation": {"generator": "mix"}},
+}
+"""Each adds a part to the one above it; "+ sharpening" is the default."""
+
+BASE = "+ sharpening"
+"""The variant whose run folder holds the clients and the baselines."""
+
+
+def main(
+    federation: Path,
+    out: Annotated[Path, typer.Option(help="Folder for the runs and the tables.")],
+    seeds: int = 3,
+    crop: tuple[int, int] = (96, 128),
+    iterations: Annotated[int, typer.Option(help="Of every training and distillation.")] = 200,
+) -> None:
+    """Train, distil, score and print."""
+    settings = {"iterations": iterations, "crop": crop}
+    found: list[dict[str, Any]] = []
+    with console.Bars() as bars:
+        for seed in range(seeds):
+            base = config.with_seed(shortened(config.load(federation), settings), seed)
+            told = partial(bars, name=f"seed {seed}")
+            home = out / f"seed{seed}"
+            clients = train_clients(base, home, told)
+            rows: dict[str, Any] = {}
+            for name, change in VARIANTS.items():
+                run = distilled(varied(base, change), home / name.strip("+ "), clients, told)
+                score = scores(run, config.load(run.config))
+                rows |= {name: score.pop(GLOBAL)} | ({} if name != BASE else score)
+            found.append(rows)
+            names = [client.name for client in base.clients]
+            table = summary(found, [*names, *BASELINES, *VARIANTS])
+            write_text(out / "table.md", table.markdown())
+            console.show(table.rich())
+
+
+def shortened(federation: Federation, settings: dict[str, Any]) -> Federation:
+    """The federation with all its trainings at another length and size."""
+    data = federation.model_dump()
+    for part in [data["server"]["distillation"], *(c["training"] for c in data["clients"])]:
+        part |= settings
+    return Federation.model_validate(data)
+
+
+def varied(federation: Federation, change: dict[str, dict[str, Any]]) -> Federation:
+    """The federation with parts of the server's settings changed."""
+    data = federation.model_dump()
+    for table, values in change.items():
+        data["server"][table] |= values
+    return Federation.model_validate(data)
+
+
+def train_clients(federation: Federation, home: Path, progress) -> list[Path]:
+    """Checkpoint folders of the clients, trained one after another."""
+    return [
+        train_client(client, federation.seed, home / "clients" / client.name, progress)
+        for client in federation.clients
+    ]
+
+
+def distilled(federation: Federation, folder: Path, clients: list[Path], progress) -> Run:
+    """A completed run of these clients; the base one with all baselines."""
+    run = open_run(folder, federation)
+    for checkpoint in clients:
+        upload = read_upload(checkpoint)
+        if not (run.clients / upload.name).is_dir():
+            store(run, upload, load_file(checkpoint / "model.safetensors"))
+    run_server(run, federation, progress)
+    write_result(run, federation, "completed", {}, {})
+    if folder.name == BASE.strip("+ "):
+        comparison.compare([folder], progress)
+    return run
+
+
+def summary(found: list[dict[str, Any]], names: list[str]) -> ScoreTable:
+    """Mean and spread over seeds."""
+    sets = tuple(next(iter(found[0].values())))
+    rows, spreads = {}, {}
+    for name in names:
+        if all(name in seed for seed in found):
+            columns = [[seed[name][chosen]["miou"] for seed in found] for chosen in sets]
+            rows[name] = tuple(fmean(values) for values in columns)
+            spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
+    return ScoreTable(sets, rows, f"mIoU in %, mean and deviation of {len(found)} seeds", spreads)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        typer.run(main)
+    except FedsegError as error:
+        raise SystemExit(f"error: {error}") from None

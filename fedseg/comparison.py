@@ -1,0 +1,80 @@
+"""The global model beside what it is compared with, over several runs of one federation."""
+
+from functools import partial
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from fedseg import config
+from fedseg.baselines import load_ensemble, make_baselines
+from fedseg.checkpoints import load_info
+from fedseg.config import BASELINES, ENSEMBLE, GLOBAL, Federation
+from fedseg.errors import FedsegError
+from fedseg.files import read_json
+from fedseg.pipeline import evaluate_all, good_clients, score_network
+from fedseg.progress import OnProgress
+from fedseg.result import scores
+from fedseg.runs import Run
+from fedseg.tables import ScoreTable
+
+
+def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
+    """Make and score every baseline of every run, and put them in one table.
+
+    Args:
+        folders: run folders that differ in nothing but the seed.
+        on_progress: called with a stage, and else as any `OnProgress`.
+
+    Returns:
+        Rows are the clients, the baselines and the global model, columns the evaluation sets, cells
+        the mean mIoU over the runs, with its standard deviation.
+
+    Raises:
+        FedsegError: a folder is no completed run, or the runs are not of one federation.
+    """
+    runs = [Run(folder) for folder in folders]
+    federations = [_completed(run) for run in runs]
+    for folder, federation in zip(folders, federations, strict=True):
+        if federation.model_copy(update={"seed": 0}) != federations[0].model_copy(
+            update={"seed": 0}
+        ):
+            raise FedsegError(f"{folder}: is not of the same federation as {folders[0]}")
+    found = []
+    for run, federation in zip(runs, federations, strict=True):
+        told = partial(on_progress, name=run.path.name)
+        make_baselines(run, federation, told)
+        clients = good_clients(run, federation)
+        evaluate_all(run, federation, clients, told)
+        _score_ensemble(run, federation, clients, told)
+        found.append(scores(run, federation))
+    return _table(found, federations[0])
+
+
+def _completed(run: Run) -> Federation:
+    if not run.result.is_file() or read_json(run.result)["status"] != "completed":
+        raise FedsegError(f"{run.path}: not the folder of a completed run")
+    return config.load(run.config)
+
+
+def _score_ensemble(
+    run: Run, federation: Federation, clients: dict[str, Path], progress: OnProgress
+) -> None:
+    todo = [s for s in federation.evaluation if not run.score(ENSEMBLE, s.name).is_file()]
+    if todo:
+        network, info = load_ensemble(clients, load_info(run.global_model))
+        score_network(run, ENSEMBLE, network, info, todo, progress)
+
+
+def _table(found: list[dict[str, dict[str, Any]]], federation: Federation) -> ScoreTable:
+    """The mean over runs, of what every run has."""
+    sets = tuple(chosen.name for chosen in federation.evaluation)
+    rows, spreads = {}, {}
+    for name in [*(client.name for client in federation.clients), *BASELINES, GLOBAL]:
+        if all(name in run for run in found):
+            columns = [[run[name][chosen]["miou"] for run in found] for chosen in sets]
+            rows[name] = tuple(fmean(values) for values in columns)
+            spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
+    caption = f"mIoU in %, {len(found)} run(s)"
+    if len(found) > 1:
+        return ScoreTable(sets, rows, f"{caption}; mean \u00b1 standard deviation", spreads)
+    return ScoreTable(sets, rows, caption)
