@@ -9,7 +9,6 @@ from the same start. Interrupted, the same command goes on where it was.
 import os
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +22,6 @@ from fedseg.files import write_text
 from fedseg.pipeline import run_server
 from fedseg.result import scores, write_result
 from fedseg.runs import Run, open_run
-from fedseg.tables import ScoreTable
 from fedseg.uploads import store
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -61,7 +59,7 @@ def main(
                 rows |= {name: score.pop(GLOBAL)} | ({} if name != BASE else score)
             found.append(rows)
             names = [client.name for client in base.clients]
-            table = summary(found, [*names, *BASELINES, *VARIANTS])
+            table = comparison.mean_over_runs(found, [*names, *BASELINES, *VARIANTS])
             write_text(out / "table.md", table.markdown())
             console.show(table.rich())
 
@@ -102,18 +100,6 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     if folder.name == BASE.strip("+ "):
         comparison.compare([folder], progress)
     return run
-
-
-def summary(found: list[dict[str, Any]], names: list[str]) -> ScoreTable:
-    """Mean and spread over seeds."""
-    sets = tuple(next(iter(found[0].values())))
-    rows, spreads = {}, {}
-    for name in names:
-        if all(name in seed for seed in found):
-            columns = [[seed[name][chosen]["miou"] for seed in found] for chosen in sets]
-            rows[name] = tuple(fmean(values) for values in columns)
-            spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
-    return ScoreTable(sets, rows, f"mIoU in %, mean and deviation of {len(found)} seeds", spreads)
 
 
 if __name__ == "__main__":

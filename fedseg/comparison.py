@@ -47,7 +47,8 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
         evaluate_all(run, federation, clients, told)
         _score_ensemble(run, federation, clients, told)
         found.append(scores(run, federation))
-    return _table(found, federations[0])
+    names = [client.name for client in federations[0].clients]
+    return mean_over_runs(found, [*names, *BASELINES, GLOBAL])
 
 
 def _completed(run: Run) -> Federation:
@@ -65,16 +66,21 @@ def _score_ensemble(
         score_network(run, ENSEMBLE, network, info, todo, progress)
 
 
-def _table(found: list[dict[str, dict[str, Any]]], federation: Federation) -> ScoreTable:
-    """The mean over runs, of what every run has."""
-    sets = tuple(chosen.name for chosen in federation.evaluation)
+def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) -> ScoreTable:
+    """The mean mIoU, and its deviation, of the models that every run has scores of.
+
+    Args:
+        found: for each run what `result.scores` gives.
+        models: rows, in order.
+    """
+    sets = tuple(next(iter(found[0].values())))
     rows, spreads = {}, {}
-    for name in [*(client.name for client in federation.clients), *BASELINES, GLOBAL]:
+    for name in models:
         if all(name in run for run in found):
             columns = [[run[name][chosen]["miou"] for run in found] for chosen in sets]
             rows[name] = tuple(fmean(values) for values in columns)
             spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
-    caption = f"mIoU in %, {len(found)} run(s)"
-    if len(found) > 1:
-        return ScoreTable(sets, rows, f"{caption}; mean \u00b1 standard deviation", spreads)
-    return ScoreTable(sets, rows, caption)
+    if len(found) == 1:
+        return ScoreTable(sets, rows, "mIoU in %, one run")
+    caption = f"mIoU in %, {len(found)} runs, mean \u00b1 standard deviation"
+    return ScoreTable(sets, rows, caption, spreads)
