@@ -4,7 +4,7 @@ config.toml            the resolved configuration
 clients/<name>/        a checkpoint folder, and client.json
 predictions/           the clients' predictions on the server's images   } working files, removed
 targets/               the fused soft targets                            } after distillation
-inconsistency.json     agreement between clients by class, and the unstable classes
+inconsistency.json     agreement between clients by class, and the unstable classes; .png, drawn
 generated/             images made for unstable classes, with a manifest
 global/                the global model, a checkpoint folder
 baselines/<name>/      models to compare with, checkpoint folders

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedseg import checkpoints, generation, predictions
+from fedseg import checkpoints, figures, generation, predictions
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.config import Distillation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
@@ -75,6 +75,7 @@ def make_targets(
         after = record(compare(trusted, chosen, progress), coverage, augmentation.unstable_classes)
         content["after_augmentation"] = after["inconsistency"]
     write_json(run.inconsistency, content)
+    figures.save(figures.inconsistency_figure(content), run.inconsistency.with_suffix(".png"))
     write_fused(run.targets, federation.server.distillation, trusted, chosen, progress)
     return replace(images, images=tuple(images.images[index] for index in chosen))
 

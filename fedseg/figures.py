@@ -1,0 +1,54 @@
+"""Figures of a run, by Matplotlib."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from fedseg.classes import CLASSES
+from fedseg.files import atomic_file
+
+matplotlib.use("Agg")  # no screen is needed, and none is opened
+
+STABLE, UNSTABLE, AFTER = "#4c78a8", "#e45756", "#222222"
+
+
+def inconsistency_figure(content: dict[str, Any]) -> Figure:
+    """A bar a class, the unstable ones marked, beside a heat map of classes by pairs of clients.
+
+    Args:
+        content: of inconsistency.json.
+    """
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1 + len(content["pairs"])))
+    places = np.arange(len(CLASSES))
+    values = _floats(content["inconsistency"])
+    colours = [UNSTABLE if name in content["unstable"] else STABLE for name in CLASSES]
+    bars.barh(places, np.nan_to_num(values), color=colours)
+    if after := content.get("after_augmentation"):
+        bars.plot(_floats(after), places, "|", color=AFTER, markersize=12, label="with generated")
+        bars.legend(loc="lower right")
+    bars.set(xlim=(0, 1), xlabel="inconsistency (unstable classes in red)")
+    bars.set_yticks(places, CLASSES)
+    bars.invert_yaxis()
+
+    pairs = [_floats(pair["iou"]) for pair in content["pairs"]]
+    table = np.stack(pairs, axis=1) if pairs else np.empty((len(CLASSES), 0))
+    names = [" / ".join(pair["clients"]) for pair in content["pairs"]]
+    shown = heat.imshow(np.ma.masked_invalid(table), vmin=0, vmax=1, aspect="auto", cmap="viridis")
+    heat.set_xticks(np.arange(len(names)), names, rotation=30, ha="right")
+    heat.set_title("IoU between two clients' predictions")
+    figure.colorbar(shown, ax=heat)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure atomically; the suffix decides the format."""
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def _floats(by_class: dict[str, float | None]) -> np.ndarray:
+    return np.array([np.nan if by_class[c] is None else by_class[c] for c in CLASSES])
