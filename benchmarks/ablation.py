@@ -28,9 +28,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "class-aware mean": {"distillation": {"class_balance": 0.0, "temperature": 1.0}},
     "+ class balance": {"distillation": {"temperature": 1.0}},
     "+ sharpening": {},
+    "+ student": {"distillation": {"rounds": 2}},
     "+ mix": {"augmentation": {"generator": "mix"}},
 }
-"""Each adds a part to the one above it; "+ sharpening" is the default."""
+"""Each adds a part to the default, "+ sharpening", or leaves one out."""
 
 BASE = "+ sharpening"
 """The variant whose run folder holds the clients and the baselines."""

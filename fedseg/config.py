@@ -79,6 +79,9 @@ class Distillation(Training):
 
     temperature: float = Field(0.5, gt=0)
     """Of the targets: below 1 sharpens what the clients say, above 1 softens it."""
+    rounds: int = Field(1, ge=1)
+    """How often targets are made; from the second time on, the student so far is half of them. The
+    iterations are shared among the rounds."""
     class_balance: float = Field(0.7, ge=0, le=1)
     """How far the targets undo the rarity of rare classes; 0 not at all, 1 entirely."""
 

@@ -4,6 +4,7 @@ It knows nothing of Flower: whoever has a run folder with clients in it can run 
 A stage whose product is there already is not repeated.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from fedseg.files import read_json, write_json
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
 from fedseg.runs import Run
-from fedseg.targets import make_targets
+from fedseg.targets import join_student, make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -64,16 +65,24 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     settings = federation.server.distillation
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
     images = make_targets(run, federation, clients, info, progress)
-    network = distillation.distil(
-        images,
-        run.targets,
-        starting_point(run, federation, clients),
-        info,
-        settings,
-        federation.seed,
-        run.state / "global.safetensors",
-        partial(progress, "distillation"),
+    network = starting_point(run, federation, clients)
+    share = settings.model_copy(
+        update={"iterations": math.ceil(settings.iterations / settings.rounds)}
     )
+    folder = run.targets
+    for turn in range(settings.rounds):
+        student = run.state / f"student-{turn}"
+        if turn > 0:
+            folder = run.targets / f"round-{turn}"
+            before = run.state / f"student-{turn - 1}"
+            join_student(run, before, run.targets, folder, images, progress)
+        if not student.is_dir():
+            state = run.state / f"distillation-{turn}.safetensors"
+            told = partial(progress, "distillation")
+            seed = federation.seed + turn
+            distillation.distil(images, folder, network, info, share, seed, state, told)
+            checkpoints.save(student, network, info)
+        network = checkpoints.load(student)[0]
     checkpoints.save(run.global_model, network, info)
     remove_working_files(run)
 

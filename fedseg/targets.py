@@ -85,6 +85,36 @@ def teachers_of(run: Run, clients: dict[str, Path]) -> Teachers:
     return {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
 
 
+def join_student(
+    run: Run,
+    student: Path,
+    before: Path,
+    after: Path,
+    images: Dataset,
+    progress: Progress,
+) -> None:
+    """Write the targets of the next round: the mean of the first ones and of what the student says.
+
+    It has seen the server's world, which no client has, and on real images it is better than the
+    targets it learnt from.
+
+    Args:
+        run: the run folder.
+        student: its checkpoint folder.
+        before: folder of the targets that the clients make.
+        after: folder of the new ones.
+        images: what the targets belong to.
+        progress: told how far the work is.
+    """
+    info = checkpoints.load_info(student)
+    folder = run.predictions / student.name
+    predictions.predict(student, images, info, folder, partial(progress, "labels by the student"))
+    for index in range(len(images)):
+        both = [predictions.read(where, index).astype(np.uint16) for where in (before, folder)]
+        predictions.write_target(after, index, ((both[0] + both[1]) // 2).astype(np.uint8))
+        progress("joining the student", index + 1, len(images))
+
+
 def predict_all(
     teachers: Teachers, images: Dataset, student: checkpoints.Info, progress: Progress
 ) -> None:

@@ -52,6 +52,32 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     assert run.score("global", "held-out").read_text() == scores
 
 
+def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, monkeypatch):
+    data = federation.model_dump()
+    data["server"]["distillation"] |= {"rounds": 2, "iterations": 4}
+    federation = type(federation).model_validate(data)
+    seen = []
+    real = targets.predictions.write_target
+
+    def spy(folder, index, target):
+        seen.append((folder.name, index, target))
+        real(folder, index, target)
+
+    monkeypatch.setattr(targets.predictions, "write_target", spy)
+    whole = finish(run, federation)
+    first = {index: target for name, index, target in seen if name == "targets"}
+    second = {index: target for name, index, target in seen if name == "round-1"}
+    assert first.keys() == second.keys() == {0, 1, 2, 3}
+    # Halves of two distributions: still one, and no further from the first than half of all.
+    assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= 20 for t in second.values())
+    assert all(abs(second[i] - first[i].astype(int)).max() <= 128 for i in first)
+    assert any((second[i] != first[i]).any() for i in first)
+    # Killed after the first round, it ends the same.
+    shutil.rmtree(run.global_model)
+    shutil.rmtree(run.state / "student-1")
+    assert finish(run, federation) == whole
+
+
 def test_what_is_done_is_not_done_again(run, federation):
     finish(run, federation)
     before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*.safetensors")}
