@@ -1,0 +1,192 @@
+"""How good the targets are that clients make, however they are fused, measured before any student.
+
+Scored as labels of a labelled set that nobody trains on, at the targets' resolution. The oracle
+picks, pixel by pixel, a client that is right.
+
+    python benchmarks/target_quality.py RUN --dataset camvid --root ROOT --split val
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from torch import Tensor
+from torch.nn import functional as F
+
+from fedseg import checkpoints, config
+from fedseg.classes import NUM_CLASSES
+from fedseg.config import Client, Source
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.evaluation import classify, scored_classes
+from fedseg.fusion import RAREST
+from fedseg.inference import infer, resize, view_sizes
+from fedseg.metrics import confusion_matrix, iou
+from fedseg.pipeline import good_clients
+from fedseg.predictions import TARGET_STRIDE
+from fedseg.runs import Run
+
+STRENGTHS = (0.0, 0.3, 0.5, 0.7)
+"""Of class balance; a column each."""
+SITE_IMAGES = 100
+"""Images of each client's own data on which the others' models are scored."""
+
+
+def main(
+    run: Path,
+    dataset: Annotated[str, typer.Option()],
+    root: Annotated[Path | None, typer.Option()] = None,
+    split: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """Print mIoU in % of each way to fuse, by strength of class balance."""
+    folder = Run(run)
+    federation = config.load(folder.config)
+    clients = good_clients(folder, federation)
+    data = open_dataset(Source(dataset=dataset, root=root, split=split))
+    members = {name: Member(path, data) for name, path in clients.items()}
+    chances = [member.chances for member in members.values()]
+    knows = torch.stack([member.knows for member in members.values()])
+    score = scorer(data, chances[0].shape[-2:])
+
+    def row(name: str, target: Tensor) -> None:
+        cells = "".join(f"{100 * score(balanced(target, s)):8.1f}" for s in STRENGTHS)
+        Console().print(f"{name:<34}{cells}")
+
+    Console().print(f"{'class balance':<34}" + "".join(f"{s:8.1f}" for s in STRENGTHS))
+    for name, chance in zip(members, chances, strict=True):
+        row(name, chance)
+    fuse = partial(fused, chances, knows)
+    row("mean", torch.stack(chances).mean(dim=0))
+    row("class-aware mean", fuse([torch.ones(())] * len(chances)))
+    row("by confidence", fuse([c.amax(dim=1, keepdim=True) for c in chances]))
+    entropies = [-(c * c.clamp(min=1e-9).log()).sum(dim=1, keepdim=True) for c in chances]
+    row("by entropy", fuse([(-e).exp() for e in entropies]))
+    row("by agreement with the others", fuse(agreement(chances)))
+    for name, spread in (("pixel", (1,)), ("image", (1, 2, 3))):
+        weights = [(-m.distance.mean(dim=spread, keepdim=True)).exp() for m in members.values()]
+        row(f"by closeness of BatchNorm, {name}", fuse(weights))
+    sites = cross_site(federation.clients, clients)
+    row("cross-site, by mIoU", fuse([torch.tensor(iou(c)).nanmean().float() for c in sites]))
+    reliable = [torch.tensor(np.nan_to_num(iou(c)) + 0.01).float() for c in sites]
+    row("cross-site, by class IoU", fuse([r[:, None, None] for r in reliable]))
+    row("oracle", oracle(data, chances, fuse([torch.ones(())] * len(chances))))
+
+
+class Member:
+    """A client's probabilities on the set, and how far its features are from those it learnt on."""
+
+    def __init__(self, folder: Path, data: Dataset) -> None:
+        network, info = checkpoints.load(folder)
+        self.knows = torch.zeros(NUM_CLASSES)
+        self.knows[list(info.coverage)] = 1
+        distances: list[Tensor] = []
+
+        def measure(layer: torch.nn.BatchNorm2d, given: tuple[Tensor]) -> None:
+            """Mean squared deviation of a layer's input from its running statistics."""
+            mean, var = layer.running_mean[:, None, None], layer.running_var[:, None, None]
+            distances.append(((given[0] - mean) ** 2 / (var + layer.eps)).mean(dim=1, keepdim=True))
+
+        for layer in network.encoder.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.register_forward_pre_hook(measure)
+        chances, far = [], []
+        for index in range(len(data)):
+            distances.clear()
+            [(_, image, logits)] = infer(network, info, data.image, [index])
+            rows, columns = view_sizes(*image.shape[:2], info)[0]
+            size = (rows // TARGET_STRIDE, columns // TARGET_STRIDE)
+            logits = resize(logits, size).masked_fill(self.knows[:, None, None] == 0, -torch.inf)
+            chances.append(logits.softmax(dim=0))
+            far.append(torch.stack([F.interpolate(d.log(), size)[0, 0] for d in distances]).mean(0))
+        self.chances = torch.stack(chances)
+        self.distance = torch.stack(far)[:, None]
+
+
+def fused(chances: list[Tensor], knows: Tensor, weights: list[Tensor]) -> Tensor:
+    """Class-aware weighted mean, [N, 19, h, w]."""
+    masks = knows[:, :, None, None]
+    total = sum(c * m * w for c, m, w in zip(chances, masks, weights, strict=True))
+    count = sum(m * w for m, w in zip(masks, weights, strict=True))
+    total = total / count.clamp(min=1e-6)
+    return total / total.sum(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+def balanced(target: Tensor, strength: float) -> Tensor:
+    """Divided by the classes' prior to that power, as in fedseg.fusion.balance."""
+    prior = target.mean(dim=(0, 2, 3)).clamp(min=RAREST)[:, None, None]
+    target = target / prior**strength
+    return target / target.sum(dim=1, keepdim=True)
+
+
+def agreement(chances: list[Tensor]) -> list[Tensor]:
+    """How far each client agrees with the mean of the others, pixel by pixel."""
+    total = sum(chances)
+    others = [(total - chance) / (len(chances) - 1) for chance in chances]
+    return [(c * o).sum(dim=1, keepdim=True) for c, o in zip(chances, others, strict=True)]
+
+
+def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
+    """The set's labels at the targets' resolution, uint8 [N, h, w]."""
+    table = np.arange(256, dtype=np.uint8) if data.card.is_coarse else data.train_ids()
+    return np.stack(
+        [
+            cv2.resize(table[data.label(i)], size[::-1], interpolation=cv2.INTER_NEAREST)
+            for i in range(len(data))
+        ]
+    )
+
+
+def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], float]:
+    """A function from targets [N, 19, h, w] to their mIoU, 0..1."""
+    labels = labels_of(data, size)
+    membership = torch.from_numpy(data.card.membership()) if data.card.is_coarse else None
+    classes = len(scored_classes(data))
+
+    def score(target: Tensor) -> float:
+        confusion = np.zeros((classes, classes), np.int64)
+        for chance, label in zip(target, labels, strict=True):
+            guess = classify(chance.clamp(min=1e-12).log(), membership).numpy()
+            confusion += confusion_matrix(label, guess, classes)
+        return float(np.nanmean(iou(confusion)))
+
+    return score
+
+
+def oracle(data: Dataset, chances: list[Tensor], otherwise: Tensor) -> Tensor:
+    """The prediction of a client that is right, wherever one is."""
+    labels = torch.from_numpy(labels_of(data, chances[0].shape[-2:])).long()
+    membership = torch.from_numpy(data.card.membership()) if data.card.is_coarse else None
+    out = otherwise.clone()
+    for chance in chances:
+        guess = torch.stack([classify(c.clamp(min=1e-12).log(), membership) for c in chance])
+        out = torch.where((guess == labels)[:, None], chance, out)
+    return out
+
+
+def cross_site(clients: list[Client], folders: dict[str, Path]) -> list[np.ndarray]:
+    """Each model's confusion on the data of all clients but its own."""
+    confusions = []
+    for name, folder in folders.items():
+        network, info = checkpoints.load(folder)
+        total = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
+        for client in clients:
+            if client.name != name:
+                data = open_dataset(client)
+                table = data.train_ids()
+                chosen = range(0, len(data), max(len(data) // SITE_IMAGES, 1))
+                for index, image, logits in infer(network, info, data.image, chosen):
+                    guess = classify(resize(logits, image.shape[:2])).numpy()
+                    total += confusion_matrix(table[data.label(index)], guess, NUM_CLASSES)
+        confusions.append(total)
+    return confusions
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    typer.run(main)
