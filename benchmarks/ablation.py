@@ -3,7 +3,7 @@
 Clients are trained once a seed; every variant distils these same clients, for as many iterations,
 from the same start. Interrupted, the same command goes on where it was.
 
-    python benchmarks/ablation.py CONFIG --out DIR [--seeds 3] [--crop 96 128] [--iterations 200]
+    python benchmarks/ablation.py CONFIG --out DIR [--seed 0 --seed 1] [--crop 96 128] [--iterations 200]
 """
 
 import os
@@ -40,7 +40,7 @@ BASE = "+ sharpening"
 def main(
     federation: Path,
     out: Annotated[Path, typer.Option(help="Folder for the runs and the tables.")],
-    seeds: int = 3,
+    seed: Annotated[list[int], typer.Option(help="Give several times.")] = [0, 1, 2],  # noqa: B006
     crop: tuple[int, int] = (96, 128),
     iterations: Annotated[int, typer.Option(help="Of every training and distillation.")] = 200,
 ) -> None:
@@ -48,10 +48,10 @@ def main(
     settings = {"iterations": iterations, "crop": crop}
     found: list[dict[str, Any]] = []
     with console.Bars() as bars:
-        for seed in range(seeds):
-            base = config.with_seed(shortened(config.load(federation), settings), seed)
-            told = partial(bars, name=f"seed {seed}")
-            home = out / f"seed{seed}"
+        for number in seed:
+            base = config.with_seed(shortened(config.load(federation), settings), number)
+            told = partial(bars, name=f"seed {number}")
+            home = out / f"seed{number}"
             clients = train_clients(base, home, told)
             rows: dict[str, Any] = {}
             for name, change in VARIANTS.items():
