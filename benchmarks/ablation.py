@@ -3,7 +3,7 @@
 Clients are trained once a seed; every variant distils these same clients, for as many iterations,
 from the same start. Interrupted, the same command goes on where it was.
 
-    python benchmarks/ablation.py CONFIG --out DIR [--seed 0 --seed 1] [--crop 96 128] [--iterations 200]
+    python benchmarks/ablation.py CONFIG --out DIR [--seed 0 --seed 1] [--crop 96 128]
 """
 
 import os
