@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 from safetensors.torch import load_file
@@ -24,6 +25,7 @@ from fedseg.pipeline import run_server
 from fedseg.progress import Progress
 from fedseg.result import write_result
 from fedseg.runs import open_run
+from fedseg.simulation import resources
 from fedseg.uploads import store
 
 ALLOWED_RATIO, ALLOWED_START = 1.15, 20.0
@@ -57,11 +59,15 @@ def run_plainly(path: Path, out: Path) -> None:
     """A federation in this process, without Flower: clients one after another, then the server."""
     federation = config.load(path)
     run = open_run(out, federation)
+    cores = torch.get_num_threads()
+    # As many threads as a simulated client gets: another number gives other roundings.
+    torch.set_num_threads(resources(len(federation.clients))[0])
     for client in federation.clients:
         progress = Progress(run.progress, client.name)
         folder = train_client(client, federation.seed, run.state / client.name, progress)
         weights = load_file(folder / "model.safetensors")
         store(run, read_upload(folder), weights)
+    torch.set_num_threads(cores)
     seconds = run_server(run, federation, Progress(run.progress, "server"))
     write_result(run, federation, "completed", {}, seconds)
 

@@ -20,8 +20,8 @@ from fedseg.progress import read_all
 from fedseg.result import result_table, scores
 from fedseg.runs import Run, check_folder, open_run
 
-CORES_PER_CLIENT = 4
-"""Below this, training two clients side by side is slower than one after the other."""
+MEMORY_PER_CLIENT = 4 * 2**30
+"""Bytes of memory that a client in training is reckoned to need."""
 
 
 def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
@@ -51,10 +51,15 @@ def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
 
 
 def resources(clients: int) -> tuple[int, float]:
-    """CPU cores and GPUs for each client, so that the machine is used and not overcommitted."""
+    """CPU cores and GPUs for each client, so that the machine is used and not overcommitted.
+
+    As many clients side by side as there are GPUs, or else cores: two trainings on a core each get
+    through half as much again as one after the other on both.
+    """
     cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count()
-    at_once = min(clients, gpus or max(cores // CORES_PER_CLIENT, 1))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    at_once = min(clients, gpus or cores, max(memory // MEMORY_PER_CLIENT, 1))
     return max(cores // at_once, 1), 1.0 if gpus else 0.0
 
 

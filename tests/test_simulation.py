@@ -127,3 +127,23 @@ def _processes_of(out: Path) -> list[str]:
         if str(out).encode() in said and process.name != str(os.getpid()):
             found.append(said[:200].decode(errors="replace"))
     return found
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_gib", "gpus", "clients", "expected"),
+    [
+        (2, 24, 0, 3, (1, 0.0)),  # two at once, a core each
+        (16, 64, 0, 3, (5, 0.0)),  # all three at once
+        (64, 16, 0, 64, (16, 0.0)),  # memory for four
+        (2, 2, 0, 3, (2, 0.0)),  # little memory: one after another
+        (16, 128, 2, 3, (8, 1.0)),  # a GPU each, for two at once
+    ],
+)
+def test_clients_side_by_side_as_the_machine_allows(
+    monkeypatch, cores, memory_gib, gpus, clients, expected
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    sizes = {"SC_PAGE_SIZE": 2**10, "SC_PHYS_PAGES": memory_gib * 2**20}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert simulation.resources(clients) == expected
