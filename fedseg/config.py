@@ -111,12 +111,29 @@ class Client(Source):
 class Augmentation(Section):
     """More images of the classes that the clients disagree on."""
 
-    generator: Literal["none", "mix"] = "none"
-    """"mix" pastes regions that clients agree on into other images of the server's."""
+    generator: Literal["none", "mix", "diffusion"] = "none"
+    """"mix" pastes regions that clients agree on into other images of the server's; "diffusion"
+    paints new images, and new regions into the server's, and needs fedseg[diffusion]."""
     images: int = Field(200, ge=1)
     """How many images to make."""
     unstable_classes: int = Field(5, ge=1, le=19)
     """How many of the classes the clients disagree on most count as unstable."""
+    model: str | None = None
+    """For "diffusion": a Stable Diffusion checkpoint in safetensors, by its name on the Hugging
+    Face hub, or a folder; a folder's path begins with ".", "/" or "~"."""
+    steps: int = Field(30, ge=1)
+    """For "diffusion": denoising steps an image."""
+    size: tuple[int, int] = (512, 768)
+    """For "diffusion": height and width in pixels at which is painted; multiples of 64, best near
+    the checkpoint's own."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Augmentation":
+        if self.generator == "diffusion" and not self.model:
+            raise ValueError("model: generator = 'diffusion' needs one; name a checkpoint")
+        if any(side < 64 or side % 64 for side in self.size):
+            raise ValueError("size: height and width must be multiples of 64")
+        return self
 
 
 class Server(Source):
@@ -321,7 +338,7 @@ def dump(federation: Federation) -> str:
 
 
 def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Paths under `root`, `dataset` and `encoder_weights` made absolute."""
+    """Paths under `root`, `dataset`, `encoder_weights` and `model` made absolute."""
 
     def resolve(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -332,6 +349,7 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
             (key == "root" and value is not None)
             or (key == "dataset" and str(value).endswith(".toml"))
             or (key == "encoder_weights" and str(value).endswith(".safetensors"))
+            or (key == "model" and str(value).startswith((".", "/", "~")))
         )
         return str((base / Path(value).expanduser()).resolve()) if is_path else value
 

@@ -12,6 +12,11 @@ class RunFailed(FedsegError):
     """Everything was set up rightly, but the run did not reach its end. Exit status 1."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error of somebody else's says, or else its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def did_you_mean(word: str, options: Iterable[str], most: int = 3) -> str:
     """`did you mean 'a' or 'b'?`, or all the options where none is near."""
     options = list(options)

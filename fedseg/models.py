@@ -13,7 +13,7 @@ from torch import nn
 
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
-from fedseg.errors import FedsegError, did_you_mean
+from fedseg.errors import FedsegError, did_you_mean, first_line
 
 ARCHITECTURES = smp.MODEL_ARCHITECTURES_MAPPING
 """The allow-list: no other code is ever run for a model that came from somebody else."""
@@ -72,7 +72,7 @@ def build(model: Model) -> nn.Module:
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
         hint = "; without a network, use encoder_weights = 'none' or a file" if imagenet else ""
         raise FedsegError(
-            f"{model.arch} with encoder {model.encoder} can't be built: {_first_line(error)}{hint}"
+            f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
         ) from error
     if not imagenet and model.encoder_weights != "none":
         _load_encoder(network, Path(model.encoder_weights))
@@ -137,9 +137,5 @@ def check_size(network: nn.Module, size: tuple[int, int]) -> None:
     except (RuntimeError, ValueError) as error:
         raise FedsegError(
             f"the model can't take images of {size[0]}x{size[1]} (height x width): "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,6 +7,7 @@ from fedseg.config import Client, Federation, Model, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey
 from fedseg.errors import FedsegError
+from fedseg.generation.diffusion import fetch
 from fedseg.models import build, check_size
 from fedseg.progress import OnProgress
 
@@ -45,6 +46,17 @@ def check_models(federation: Federation) -> None:
         wanted.setdefault((client.model, client.training.crop), f"client '{client.name}'")
     for (model, crop), owner in wanted.items():
         with_owner(owner, lambda m=model, c=crop: check_size(build(m), c))
+
+
+def check_generator(federation: Federation) -> None:
+    """See that what makes more images for the server can be had.
+
+    Raises:
+        FedsegError: a missing extra, or a checkpoint that can't be used.
+    """
+    augmentation = federation.server.augmentation
+    if augmentation.generator == "diffusion":
+        with_owner("server", partial(fetch, augmentation.model))
 
 
 def with_owner(owner: str, action: Callable[[], None]) -> None:

@@ -38,6 +38,7 @@ def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
     """
     check_folder(out, federation)
     preflight.check_models(federation)
+    preflight.check_generator(federation)
     with console.Bars() as bars:
         preflight.check_data(federation, bars)
         run = open_run(out, federation)

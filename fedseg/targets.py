@@ -12,10 +12,11 @@ import numpy as np
 
 from fedseg import checkpoints, figures, generation, predictions
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import Distillation, Federation
+from fedseg.config import Augmentation, Distillation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.files import write_json
 from fedseg.fusion import balance, fuse
+from fedseg.generation.diffusion import Diffusion
 from fedseg.generation.mix import Mix
 from fedseg.inconsistency import Agreement, record, suspects, typical_agreement
 from fedseg.predictions import Teacher
@@ -59,7 +60,7 @@ def make_targets(
     if augmentation.generator != "none":
         weights = {CLASSES.index(c): content["inconsistency"][c] for c in content["unstable"]}
         candidates = generation.make_candidates(
-            Mix(images, list(trusted.values()), list(weights)),
+            make_generator(augmentation, images, list(trusted.values()), list(weights)),
             augmentation.images,
             weights,
             federation.seed,
@@ -113,6 +114,15 @@ def join_student(
         both = [predictions.read(where, index).astype(np.uint16) for where in (before, folder)]
         predictions.write_target(after, index, ((both[0] + both[1]) // 2).astype(np.uint8))
         progress("joining the student", index + 1, len(images))
+
+
+def make_generator(
+    augmentation: Augmentation, images: Dataset, teachers: list[Teacher], classes: list[int]
+) -> generation.Generator:
+    """What makes more images of the classes, as configured."""
+    if augmentation.generator == "diffusion":
+        return Diffusion(augmentation, images, teachers, classes)
+    return Mix(images, teachers, classes)
 
 
 def predict_all(

@@ -1,7 +1,5 @@
 """Cut and paste between the server's images: regions of unstable classes that clients agree on."""
 
-from typing import NamedTuple
-
 import albumentations as A
 import cv2
 import numpy as np
@@ -9,21 +7,8 @@ import numpy as np
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.generation import Made
+from fedseg.generation.regions import Region, agreed, draw, find_regions
 from fedseg.predictions import Teacher
-
-SMALLEST = 6
-"""Cells of the prediction grid that a region must have to be worth pasting."""
-
-
-class Region(NamedTuple):
-    """A connected region of one class, on the prediction grid of an image."""
-
-    index: int
-    top: float  # in parts of the image, like all of these
-    left: float
-    height: float
-    width: float
-    area: float
 
 
 def weather() -> list[A.BasicTransform]:
@@ -38,28 +23,20 @@ def weather() -> list[A.BasicTransform]:
 
 
 class Mix:
-    """Pastes a region where, and as large as, the clients see its class in other images.
-
-    A region is a connected set of cells that most of the clients who know the class, and two at
-    least, give to it. So no label is needed to find it, and its place and size are plausible ones.
-    """
+    """Pastes a region where, and as large as, the clients see its class in other images."""
 
     def __init__(self, images: Dataset, teachers: list[Teacher], classes: list[int]) -> None:
         self._images = images
         self._teachers = teachers
         self._augment = Augmentation(weather)
-        self._regions: dict[int, list[Region]] = {train_id: [] for train_id in classes}
-        for index in range(len(images)):
-            for train_id in classes:
-                self._regions[train_id] += self._find(index, train_id)
+        self._regions = {c: find_regions(len(images), teachers, c) for c in classes}
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
         """An image with one region of that class more; None where no region was agreed on."""
         regions = self._regions[train_id]
         if not regions or len(self._images) < 2:
             return None
-        weights = np.sqrt([region.area for region in regions])
-        source = regions[rng.choice(len(regions), p=weights / weights.sum())]
+        source = draw(regions, rng)
         place = regions[rng.integers(len(regions))]
         onto = int(rng.integers(len(self._images) - 1))
         onto += onto >= source.index
@@ -83,32 +60,11 @@ class Mix:
         }
         return Made(image, box, area, recipe)
 
-    def _agreed(self, index: int, train_id: int) -> np.ndarray:
-        """bool [h, w]: cells that clients agree to be of that class."""
-        votes = [
-            teacher.chances(index).argmax(axis=-1) == train_id
-            for teacher in self._teachers
-            if train_id in teacher.coverage
-        ]
-        return np.sum(votes, axis=0) > max(1, len(votes) / 2)
-
-    def _find(self, index: int, train_id: int) -> list[Region]:
-        agreed = self._agreed(index, train_id)
-        if not agreed.any():
-            return []
-        _, _, stats, _ = cv2.connectedComponentsWithStats(agreed.astype(np.uint8), connectivity=8)
-        rows, columns = agreed.shape
-        return [
-            Region(index, y / rows, x / columns, h / rows, w / columns, cells / agreed.size)
-            for x, y, w, h, cells in stats[1:]
-            if cells >= SMALLEST
-        ]
-
     def _cut(self, region: Region, train_id: int) -> tuple[np.ndarray, np.ndarray]:
         """A region's pixels, uint8 [h, w, 3], and how opaque they are, float32 [h, w], 0..1."""
         image = self._images.image(region.index)
-        agreed = self._agreed(region.index, train_id).astype(np.float32)
-        alpha = cv2.resize(agreed, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        cells = agreed(region.index, self._teachers, train_id).astype(np.float32)
+        alpha = cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         rows, columns = image.shape[:2]
         place = (
             slice(round(region.top * rows), round((region.top + region.height) * rows)),
