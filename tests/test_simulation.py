@@ -88,7 +88,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     assert done.returncode == 0, done.stderr
     assert first.stat().st_mtime_ns == written
     result = read_json(out / "result.json")
-    assert set(result["evaluation"]) == {"one", "two", "global", "upper bound"}
+    assert set(result["evaluation"]) == {"one", "two", "global", "upper_bound"}
     for model in result["evaluation"].values():
         assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
     _wait_until_gone(out)
