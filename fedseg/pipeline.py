@@ -18,7 +18,7 @@ from fedseg.config import BASELINES, GLOBAL, Evaluation, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import RunFailed
 from fedseg.evaluation import evaluate
-from fedseg.files import read_json, write_json
+from fedseg.files import digest, read_json, write_json
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
 from fedseg.runs import Run
@@ -69,15 +69,17 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     share = settings.model_copy(
         update={"iterations": math.ceil(settings.iterations / settings.rounds)}
     )
+    # What was begun with other clients, before one more answered, is not gone on with.
+    of = digest(*(read_json(client / "client.json")["sha256"] for client in clients.values()))
     folder = run.targets
     for turn in range(settings.rounds):
-        student = run.state / f"student-{turn}"
+        student = run.state / f"student-{of}-{turn}"
         if turn > 0:
             folder = run.targets / f"round-{turn}"
-            before = run.state / f"student-{turn - 1}"
+            before = run.state / f"student-{of}-{turn - 1}"
             join_student(run, before, run.targets, folder, images, progress)
         if not student.is_dir():
-            state = run.state / f"distillation-{turn}.safetensors"
+            state = run.state / f"distillation-{of}-{turn}.safetensors"
             told = partial(progress, "distillation")
             seed = federation.seed + turn
             distillation.distil(images, folder, network, info, share, seed, state, told)

@@ -74,7 +74,8 @@ def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, m
     assert any((second[i] != first[i]).any() for i in first)
     # Killed after the first round, it ends the same.
     shutil.rmtree(run.global_model)
-    shutil.rmtree(run.state / "student-1")
+    [second_student] = run.state.glob("student-*-1")
+    shutil.rmtree(second_student)
     assert finish(run, federation) == whole
 
 
