@@ -34,8 +34,10 @@ def inconsistency_figure(content: dict[str, Any]) -> Figure:
     bars.set_yticks(places, CLASSES)
     bars.invert_yaxis()
 
-    pairs = [_floats(pair["iou"]) for pair in content["pairs"]]
-    table = np.stack(pairs, axis=1) if pairs else np.empty((len(CLASSES), 0))
+    if not content["pairs"]:
+        heat.set_axis_off()  # of one client
+        return figure
+    table = np.stack([_floats(pair["iou"]) for pair in content["pairs"]], axis=1)
     names = [" / ".join(pair["clients"]) for pair in content["pairs"]]
     shown = heat.imshow(np.ma.masked_invalid(table), vmin=0, vmax=1, aspect="auto", cmap="viridis")
     heat.set_xticks(np.arange(len(names)), names, rotation=30, ha="right")

@@ -35,3 +35,8 @@ def test_augmentation_is_marked_and_the_file_is_an_image(content, tmp_path):
     assert figure.axes[0].get_legend().get_texts()[0].get_text() == "with generated"
     save(figure, tmp_path / "figure.png")
     assert Image.open(tmp_path / "figure.png").size[0] > 800
+
+
+def test_one_client_alone_has_no_pairs():
+    content = record(Agreement(["a"]), {"a": {0}}, 2)
+    assert not inconsistency_figure(content).axes[1].images
