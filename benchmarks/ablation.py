@@ -18,20 +18,31 @@ from fedseg import comparison, config, console
 from fedseg.client import read_upload, train_client
 from fedseg.config import BASELINES, GLOBAL, Federation
 from fedseg.errors import FedsegError
-from fedseg.files import write_text
+from fedseg.files import digest, write_text
 from fedseg.pipeline import run_server
 from fedseg.result import scores, write_result
 from fedseg.runs import Run, open_run
 from fedseg.uploads import store
 
+MEAN = {"class_balance": 0.0, "temperature": 1.0}
+GATE = {"fusion": "features"}
+FLIP = {"flip": True}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "class-aware mean": {"distillation": {"class_balance": 0.0, "temperature": 1.0}},
+    "class-aware mean": {"distillation": MEAN},
     "+ class balance": {"distillation": {"temperature": 1.0}},
     "+ sharpening": {},
+    "+ flip": {"labelling": FLIP},
+    "+ gate": {"distillation": GATE},
+    "+ feature loss": {"distillation": GATE | {"feature_weight": 1.0}},
     "+ student": {"distillation": {"rounds": 2}},
     "+ mix": {"augmentation": {"generator": "mix"}},
+    "all": {
+        "labelling": FLIP,
+        "distillation": GATE | {"feature_weight": 1.0, "rounds": 2},
+        "augmentation": {"generator": "mix"},
+    },
 }
-"""Each adds a part to the default, "+ sharpening", or leaves one out."""
+"""The first three build up to "+ sharpening"; each of the others adds one part to that."""
 
 BASE = "+ sharpening"
 """The variant whose run folder holds the clients and the baselines."""
@@ -43,6 +54,8 @@ def main(
     seed: Annotated[list[int], typer.Option(help="Give several times.")] = [0, 1, 2],  # noqa: B006
     crop: tuple[int, int] = (96, 128),
     iterations: Annotated[int, typer.Option(help="Of every training and distillation.")] = 200,
+    only: Annotated[list[str], typer.Option(help="Variants to run; default: all.")] = [],  # noqa: B006
+    clients: Annotated[Path | None, typer.Option(help="Another OUT, for its clients.")] = None,
 ) -> None:
     """Train, distil, score and print."""
     settings = {"iterations": iterations, "crop": crop}
@@ -52,10 +65,11 @@ def main(
             base = config.with_seed(shortened(config.load(federation), settings), number)
             told = partial(bars, name=f"seed {number}")
             home = out / f"seed{number}"
-            clients = train_clients(base, home, told)
+            trained = train_clients(base, (clients or out) / home.name, told)
             rows: dict[str, Any] = {}
-            for name, change in VARIANTS.items():
-                run = distilled(varied(base, change), home / name.strip("+ "), clients, told)
+            for name in only or VARIANTS:
+                variant = varied(base, VARIANTS[name])
+                run = distilled(variant, home / name.strip("+ "), trained, told)
                 score = scores(run, config.load(run.config))
                 rows |= {name: score.pop(GLOBAL)} | ({} if name != BASE else score)
             found.append(rows)
@@ -92,6 +106,11 @@ def train_clients(federation: Federation, home: Path, progress) -> list[Path]:
 def distilled(federation: Federation, folder: Path, clients: list[Path], progress) -> Run:
     """A completed run of these clients; the base one with all baselines."""
     run = open_run(folder, federation)
+    if not run.predictions.exists():
+        # What the clients say of the server's images is the same for all, unless shown otherwise.
+        shared = folder.parent / "predictions" / digest(federation.server.labelling)
+        shared.mkdir(parents=True, exist_ok=True)
+        run.predictions.symlink_to(shared.absolute())
     for checkpoint in clients:
         upload = read_upload(checkpoint)
         if not (run.clients / upload.name).is_dir():

@@ -18,6 +18,7 @@ from fedseg.models import Normalisation, best_device
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.supervised import train_supervised
+from fedseg.target_files import write_fused
 
 Clients = dict[str, Path]
 
@@ -93,11 +94,11 @@ def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Pr
     images = open_dataset(federation.server, labelled=False)
     info = checkpoints.load_info(run.global_model)
     teachers = targets.teachers_of(run, clients)
-    targets.predict_all(teachers, images, info, progress)
+    targets.predict_all(teachers, images, info, federation.server.labelling, progress)
     for teacher in teachers.values():
         teacher.coverage = set(range(NUM_CLASSES))
     folder = run.baseline("targets")
-    targets.write_fused(folder, plain, teachers, list(range(len(images))), progress)
+    write_fused(folder, plain, teachers, list(range(len(images))), progress)
     network = distil(
         images,
         folder,

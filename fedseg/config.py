@@ -84,6 +84,17 @@ class Distillation(Training):
     iterations are shared among the rounds."""
     class_balance: float = Field(0.7, ge=0, le=1)
     """How far the targets undo the rarity of rare classes; 0 not at all, 1 entirely."""
+    fusion: Literal["mean", "features"] = "mean"
+    """"mean" of what the clients predict; "features" also asks a gate over the clients' features,
+    which is learnt on the server's images."""
+    feature_weight: float = Field(0.0, ge=0)
+    """Of the loss by which the student's features follow the fused ones, fusion = "features"."""
+
+    @model_validator(mode="after")
+    def _fused(self) -> "Distillation":
+        if self.feature_weight and self.fusion != "features":
+            raise ValueError("feature_weight: fused features need fusion = 'features'")
+        return self
 
 
 class Source(Section):
@@ -136,15 +147,6 @@ class Augmentation(Section):
         return self
 
 
-class Server(Source):
-    """The server and its unlabelled images; labels, if there are any, are never opened."""
-
-    augmentation: Augmentation = Augmentation()
-    """More images of unstable classes."""
-    distillation: Distillation = Distillation()
-    """Overrides [training] for the global model."""
-
-
 class Protocol(Section):
     """How images are shown to a model that is scored: a part of the score."""
 
@@ -164,6 +166,17 @@ class Protocol(Section):
         if self.window and any(side < 32 or side % 32 for side in self.window):
             raise ValueError("window: height and width must be multiples of 32")
         return self
+
+
+class Server(Source):
+    """The server and its unlabelled images; labels, if there are any, are never opened."""
+
+    augmentation: Augmentation = Augmentation()
+    """More images of unstable classes."""
+    labelling: Protocol = Protocol()
+    """How images are shown to the clients that label them."""
+    distillation: Distillation = Distillation()
+    """Overrides [training] for the global model."""
 
 
 class Evaluation(Source):

@@ -4,17 +4,21 @@ The student sees augmented views of the server's images and learns to predict th
 targets that the clients, fused, gave to the images as they are.
 """
 
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.checkpoints import Info
+from fedseg.classes import NUM_CLASSES
 from fedseg.config import Distillation
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
+from fedseg.features import WIDTH, Featured, feature_width, from_bytes
 from fedseg.predictions import TARGET_STRIDE, read
 from fedseg.progress import OnProgress
 from fedseg.training import Example, fit
@@ -46,6 +50,11 @@ def distil(
         The global model, in evaluation mode on the CPU.
     """
     augment = Augmentation(photometry)
+    network, loss = start, soft_cross_entropy
+    if settings.feature_weight:
+        torch.manual_seed(seed)
+        projection = nn.Conv2d(feature_width(start), WIDTH, 1)
+        network, loss = Featured(start, projection), partial(feature_loss, settings.feature_weight)
 
     def example(rng: np.random.Generator) -> Example:
         index = int(rng.integers(len(dataset)))
@@ -54,9 +63,8 @@ def distil(
         )
         return augment(image, None, int(rng.integers(2**31)))[0], target
 
-    return fit(
-        start, example, soft_cross_entropy, settings, info.normalisation, seed, state, on_step
-    )
+    fit(network, example, loss, settings, info.normalisation, seed, state, on_step)
+    return start
 
 
 def random_view(
@@ -95,6 +103,22 @@ def random_view(
     small = (crop[1] // TARGET_STRIDE, crop[0] // TARGET_STRIDE)
     view = cv2.resize(np.ascontiguousarray(window), crop[::-1], interpolation=cv2.INTER_LINEAR)
     return view, cv2.resize(np.ascontiguousarray(part), small, interpolation=cv2.INTER_LINEAR)
+
+
+def feature_loss(weight: float, output: Tensor, target: Tensor) -> Tensor:
+    """`soft_cross_entropy`, and the mean squared distance of the features to the fused ones.
+
+    Args:
+        weight: of that distance.
+        output: float32 [N, 19 + D, H, W], of a `features.Featured` student.
+        target: uint8 [N, h, w, 19 + D], after the classes the fused features, -1..1 as 0..255.
+    """
+    size = target.shape[1:3]
+    wanted = from_bytes(target[..., NUM_CLASSES:]).permute(0, 3, 1, 2)
+    given = F.interpolate(output[:, NUM_CLASSES:], size, mode="bilinear", align_corners=False)
+    distance = F.mse_loss(given.tanh(), wanted)
+    classes = soft_cross_entropy(output[:, :NUM_CLASSES], target[..., :NUM_CLASSES])
+    return classes + weight * distance
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ from fedseg.files import digest, read_json, write_json
 from fedseg.models import best_device, seeded_build
 from fedseg.progress import Progress
 from fedseg.runs import Run
-from fedseg.targets import join_student, make_targets
+from fedseg.target_files import join_student
+from fedseg.targets import make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -77,7 +78,8 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
         if turn > 0:
             folder = run.targets / f"round-{turn}"
             before = run.state / f"student-{of}-{turn - 1}"
-            join_student(run, before, run.targets, folder, images, progress)
+            said = run.predictions / before.name
+            join_student(before, run.targets, folder, said, images, progress)
         if not student.is_dir():
             state = run.state / f"distillation-{of}-{turn}.safetensors"
             told = partial(progress, "distillation")

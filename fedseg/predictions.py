@@ -12,9 +12,10 @@ import torch
 from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.classes import NUM_CLASSES
+from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.files import atomic_file, digest, read_json
-from fedseg.inference import infer, input_size, resize
+from fedseg.inference import PLAIN, infer, input_size, resize
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
 
@@ -52,6 +53,7 @@ def predict(
     student: Info,
     folder: Path,
     on_image: OnProgress,
+    protocol: Protocol = PLAIN,
 ) -> None:
     """Write a client's class probabilities for every image; those there already are kept.
 
@@ -63,6 +65,7 @@ def predict(
         student: its input size sets the size of the targets, the same for every client.
         folder: where the arrays are written.
         on_image: called after each image.
+        protocol: how images are shown to the client.
     """
     missing = [i for i in range(len(dataset)) if not image_file(folder, i).is_file()]
     if not missing:
@@ -70,18 +73,23 @@ def predict(
     network, info = checkpoints.load(checkpoint, best_device())
     unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
     kept = len(dataset) - len(missing)
-    images = infer(network, info, dataset.image, missing)
+    images = infer(network, info, dataset.image, missing, protocol)
     for done, (index, image, logits) in enumerate(images, start=kept + 1):
-        rows, columns = input_size(*image.shape[:2], student.inference_height)
-        scores = resize(logits, (rows // TARGET_STRIDE, columns // TARGET_STRIDE))
+        scores = resize(logits, target_size(image, student))
         scores[unseen] = -torch.inf
         chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
         _write(image_file(folder, index), chances.permute(1, 2, 0).cpu().numpy())
         on_image(done, len(dataset))
 
 
+def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:
+    """Height and width of an image's target: a quarter of the size at which the student sees it."""
+    rows, columns = input_size(*image.shape[:2], student.inference_height)
+    return rows // TARGET_STRIDE, columns // TARGET_STRIDE
+
+
 def write_target(folder: Path, index: int, target: np.ndarray) -> None:
-    """Write a fused target, uint8 [h, w, 19], atomically."""
+    """Write a target, uint8 [h, w, 19] or with fused features after the classes, atomically."""
     _write(image_file(folder, index), target)
 
 

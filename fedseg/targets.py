@@ -8,22 +8,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from fedseg import checkpoints, figures, generation, predictions
-from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import Augmentation, Distillation, Federation
+from fedseg.classes import CLASSES
+from fedseg.config import Augmentation, Federation, Protocol
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.files import write_json
-from fedseg.fusion import balance, fuse
 from fedseg.generation.diffusion import Diffusion
 from fedseg.generation.mix import Mix
 from fedseg.inconsistency import Agreement, record, suspects, typical_agreement
 from fedseg.predictions import Teacher
 from fedseg.progress import Progress
 from fedseg.runs import Run
-
-Teachers = dict[str, Teacher]
+from fedseg.target_files import Teachers, write_fused, write_gated
 
 
 def make_targets(
@@ -46,11 +42,12 @@ def make_targets(
         The images that the targets belong to: the server's, and the generated ones after them.
     """
     augmentation = federation.server.augmentation
+    shown = federation.server.labelling
     images = open_dataset(federation.server, labelled=False)
     chosen = list(range(len(images)))
     teachers = teachers_of(run, clients)
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
-    predict_all(teachers, images, student, progress)
+    predict_all(teachers, images, student, shown, progress)
     everyone = compare(teachers, chosen, progress)
     agreement = typical_agreement(everyone, coverage)
     named = suspects(agreement)
@@ -69,7 +66,7 @@ def make_targets(
         )
         first = len(images)
         images = generation.dataset_with(images, candidates)
-        predict_all(trusted, images, student, progress)
+        predict_all(trusted, images, student, shown, progress)
         chosen += generation.judge(
             candidates, first, list(trusted.values()), run.generated / "manifest.json"
         )
@@ -77,43 +74,21 @@ def make_targets(
         content["after_augmentation"] = after["inconsistency"]
     write_json(run.inconsistency, content)
     figures.save(figures.inconsistency_figure(content), run.inconsistency.with_suffix(".png"))
-    write_fused(run.targets, federation.server.distillation, trusted, chosen, progress)
-    return replace(images, images=tuple(images.images[index] for index in chosen))
+    images_kept = replace(images, images=tuple(images.images[index] for index in chosen))
+    settings = federation.server.distillation
+    if settings.fusion == "mean":
+        write_fused(run.targets, settings, trusted, chosen, progress)
+    else:
+        mean = run.targets / "mean"
+        write_fused(mean, settings, trusted, chosen, progress)
+        seed = federation.seed
+        write_gated(mean, run.targets, settings, trusted, images_kept, student, seed, progress)
+    return images_kept
 
 
 def teachers_of(run: Run, clients: dict[str, Path]) -> Teachers:
     """The clients as teachers, with what they predicted so far."""
     return {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
-
-
-def join_student(
-    run: Run,
-    student: Path,
-    before: Path,
-    after: Path,
-    images: Dataset,
-    progress: Progress,
-) -> None:
-    """Write the targets of the next round: the mean of the first ones and of what the student says.
-
-    It has seen the server's world, which no client has, and on real images it is better than the
-    targets it learnt from.
-
-    Args:
-        run: the run folder.
-        student: its checkpoint folder.
-        before: folder of the targets that the clients make.
-        after: folder of the new ones.
-        images: what the targets belong to.
-        progress: told how far the work is.
-    """
-    info = checkpoints.load_info(student)
-    folder = run.predictions / student.name
-    predictions.predict(student, images, info, folder, partial(progress, "labels by the student"))
-    for index in range(len(images)):
-        both = [predictions.read(where, index).astype(np.uint16) for where in (before, folder)]
-        predictions.write_target(after, index, ((both[0] + both[1]) // 2).astype(np.uint8))
-        progress("joining the student", index + 1, len(images))
 
 
 def make_generator(
@@ -126,12 +101,16 @@ def make_generator(
 
 
 def predict_all(
-    teachers: Teachers, images: Dataset, student: checkpoints.Info, progress: Progress
+    teachers: Teachers,
+    images: Dataset,
+    student: checkpoints.Info,
+    protocol: Protocol,
+    progress: Progress,
 ) -> None:
-    """Have every client predict every image."""
+    """Have every client predict every image, shown as the protocol says."""
     for name, teacher in teachers.items():
         told = partial(progress, f"labels by {name}")
-        predictions.predict(teacher.checkpoint, images, student, teacher.folder, told)
+        predictions.predict(teacher.checkpoint, images, student, teacher.folder, told, protocol)
 
 
 def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:
@@ -141,26 +120,3 @@ def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreem
         agreement.update([t.chances(index).argmax(axis=-1) for t in teachers.values()])
         progress("comparing clients", done, len(chosen))
     return agreement
-
-
-def write_fused(
-    folder: Path,
-    settings: Distillation,
-    teachers: Teachers,
-    chosen: list[int],
-    progress: Progress,
-) -> None:
-    """Write the fused and balanced target of each chosen image, in their order."""
-
-    def fused(index: int) -> np.ndarray:
-        chances = [teacher.chances(index) for teacher in teachers.values()]
-        return fuse(chances, [teacher.coverage for teacher in teachers.values()])
-
-    prior = np.zeros(NUM_CLASSES)
-    for done, index in enumerate(chosen, 1):
-        prior += fused(index).mean(axis=(0, 1)) / len(chosen)
-        progress("measuring class priors", done, len(chosen))
-    for place, index in enumerate(chosen):
-        target = balance(fused(index), prior, settings.class_balance, settings.temperature)
-        predictions.write_target(folder, place, target)
-        progress("fusing targets", place + 1, len(chosen))

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fedseg.distillation import random_view, soft_cross_entropy
+from fedseg.distillation import feature_loss, random_view, soft_cross_entropy
 
 
 def test_view_and_target_show_the_same_place():
@@ -37,3 +37,15 @@ def test_loss_equals_kl_divergence_up_to_the_entropy_of_the_target():
     entropy = torch.special.entr(soft).sum(dim=1).mean()
     expected = (divergence + entropy).item()
     assert soft_cross_entropy(logits, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_feature_loss_is_the_loss_of_the_classes_and_the_squared_distance_of_the_features():
+    rng = torch.Generator().manual_seed(0)
+    output = torch.randn(1, 19 + 3, 4, 4, generator=rng)
+    target = torch.randint(0, 256, (1, 4, 4, 19 + 3), generator=rng, dtype=torch.uint8)
+    given = output[:, 19:].tanh().permute(0, 2, 3, 1)
+    wanted = target[..., 19:] / 127.5 - 1
+    expected = (
+        soft_cross_entropy(output[:, :19], target[..., :19]) + 0.3 * ((given - wanted) ** 2).mean()
+    )
+    assert feature_loss(0.3, output, target).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from fedseg import checkpoints, targets
+from fedseg import checkpoints, gate, targets
 from fedseg.errors import RunFailed
 from fedseg.files import read_json
 from fedseg.pipeline import run_server
@@ -50,6 +50,43 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
             finish(run, federation)
     assert finish(run, federation) == whole
     assert run.score("global", "held-out").read_text() == scores
+
+
+def test_features_of_clients_of_different_kinds_are_fused(run, federation, monkeypatch):
+    data = federation.model_dump()
+    data["server"]["distillation"] |= {"fusion": "features", "feature_weight": 1.0, "rounds": 2}
+    federation = type(federation).model_validate(data)
+    monkeypatch.setattr(gate, "STEPS", 20)
+    seen = {}
+    real = targets.predictions.write_target
+
+    def spy(folder, index, target):
+        seen[folder.name, index] = target
+        real(folder, index, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(targets.predictions, "write_target", spy)
+        whole = finish(run, federation)
+    assert {target.shape[-1] for (name, _), target in seen.items() if name == "mean"} == {19}
+    gated = {i: target for (name, i), target in seen.items() if name == "targets"}
+    joined = {i: target for (name, i), target in seen.items() if name == "round-1"}
+    assert {target.shape[-1] for target in gated.values()} == {19 + 32}
+    assert all((joined[i][..., 19:] == gated[i][..., 19:]).all() for i in gated)
+    # The student left its projection behind: the model is one that anybody can load.
+    assert checkpoints.load_info(run.global_model).arch == "fpn"
+
+    def killed(folder, index, target):
+        if (folder.name, index) == ("targets", 2):
+            raise KeyboardInterrupt
+        real(folder, index, target)
+
+    shutil.rmtree(run.global_model)
+    shutil.rmtree(run.state)
+    with monkeypatch.context() as patch:
+        patch.setattr(targets.predictions, "write_target", killed)
+        with pytest.raises(KeyboardInterrupt):
+            finish(run, federation)
+    assert finish(run, federation) == whole
 
 
 def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, monkeypatch):
