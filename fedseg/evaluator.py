@@ -1,5 +1,7 @@
 """An evaluator's part: score the global model at home and tell only the confusion matrix."""
 
+import logging
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,10 +12,12 @@ from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.config import Evaluator, Section
 from fedseg.data.dataset import open_dataset
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation import evaluate, protocol_record, scored_classes, summarise
 from fedseg.models import best_device, build, check_names
 from fedseg.progress import Progress
+
+log = logging.getLogger("flwr")
 
 
 class Introduction(Section):
@@ -33,12 +37,18 @@ class Introduction(Section):
     """Why it has nothing to score on, where that is so."""
 
 
-def introduce(evaluator: Evaluator) -> Introduction:
-    """Say what an evaluator has, or why it has nothing."""
+def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -> Introduction:
+    """Say what an evaluator has, or why it has nothing.
+
+    Args:
+        evaluator: its half of the configuration.
+        explain: makes of an error what may be said of it.
+    """
     try:
         dataset = open_dataset(evaluator)
     except FedsegError as error:
-        return Introduction(name=evaluator.name, problem=str(error))
+        log.error("evaluator '%s': %s", evaluator.name, error)
+        return Introduction(name=evaluator.name, problem=explain(error))
     return Introduction(
         name=evaluator.name,
         dataset=dataset.card.name,
@@ -69,7 +79,7 @@ def score_at_home(
     try:
         info = Info.model_validate_json(info_text)
     except ValidationError:
-        raise FedsegError("the global model came with malformed metadata") from None
+        raise PublicError("the global model came with malformed metadata") from None
     check_names(info.arch, info.encoder)
     network = build(info.model)
     checkpoints.check_weights(network, weights, "global model")

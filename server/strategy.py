@@ -18,7 +18,9 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.evaluator import Introduction, score_of
 from fedseg.files import write_json
+from fedseg.node import score_task, train_task
 from fedseg.pipeline import good_clients
+from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
 
@@ -77,9 +79,10 @@ class OneShot(Strategy):
         wanted = {client.name for client in self.federation.clients} - done.keys()
         nodes = self._find(grid, wanted)
         return [
-            self._message("train", {"client": name}, nodes[name])
-            for name in (client.name for client in self.federation.clients)
-            if name in nodes
+            self._message("train", {"client": client.name, "how": how}, nodes[client.name])
+            for client in self.federation.clients
+            if client.name in nodes
+            for how in [train_task(self.federation, client).model_dump_json()]
         ]
 
     def aggregate_train(
@@ -100,16 +103,19 @@ class OneShot(Strategy):
             config: `info`, its `checkpoints.Info` as JSON.
             grid: where the nodes are.
         """
-        wanted = {e.name for e in self.federation.evaluators if not self._score(e.name).is_file()}
-        nodes = self._find(grid, wanted)
-        for name in nodes:
+        missing = [e for e in self.federation.evaluators if not self._score(e.name).is_file()]
+        nodes = self._find(grid, {evaluator.name for evaluator in missing})
+        messages = []
+        for evaluator in missing:
+            if (name := evaluator.name) not in nodes:
+                continue
             if problem := self._said[name].problem:
                 self._fail(name, problem)
-        return [
-            self._message("evaluate", {"evaluator": name, **config}, node, weights=arrays)
-            for name, node in nodes.items()
-            if not self._said[name].problem
-        ]
+                continue
+            how = score_task(self.federation, evaluator).model_dump_json()
+            task = {"evaluator": name, "how": how, **config}
+            messages.append(self._message("evaluate", task, nodes[name], weights=arrays))
+        return messages
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
@@ -141,8 +147,10 @@ class OneShot(Strategy):
     def _replies(
         self, grid: Grid, messages: list[Message], role: str, timeout: float
     ) -> Iterator[Message]:
-        ids = list(grid.push_messages(messages))
         names = [str(message.content["task"][role]) for message in messages]
+        for name in names:
+            self._tell(name, "asked", 0)
+        ids = list(grid.push_messages(messages))
         self._asked = dict(zip(ids, names, strict=True))
         return replies_to(grid, ids, timeout)
 
@@ -153,6 +161,7 @@ class OneShot(Strategy):
             try:
                 take(name, reply)
                 log(INFO, "%s: answer accepted", name)
+                self._tell(name, "answered", 1)
             except FedsegError as error:
                 self._fail(name, str(error))
         for name in self._asked.values():
@@ -160,7 +169,12 @@ class OneShot(Strategy):
 
     def _fail(self, name: str, reason: str) -> None:
         self.failures[name] = reason
+        self._tell(name, "failed", 0)
         log(WARNING, "%s: %s", name, reason)
+
+    def _tell(self, name: str, stage: str, done: int) -> None:
+        """What the server knows of a node's progress; a simulated node adds what itself knows."""
+        Progress(self.run.progress, name)(stage, done, 1)
 
     def _take_upload(self, name: str, reply: Message) -> None:
         with _well_formed(reply):
@@ -211,28 +225,26 @@ def find_nodes(
         timeout: seconds after which the search ends with those found so far.
 
     Returns:
-        Node id by name, where the first node to speak for somebody is the one that counts; and
-        what the evaluators among them said.
+        Node id by name, where the first node to speak for somebody is the one that counts, and a
+        node that was registered under a name speaks for nobody else; and what the evaluators among
+        them said.
     """
     deadline = time.monotonic() + timeout
     found: dict[str, int] = {}
     said: dict[str, Introduction] = {}
-    asked: set[int] = set()
+    registered: dict[int, str] = {}  # by node id, of those asked
     pending: dict[str, int] = {}  # id of a question -> the node it went to
     while wanted - found.keys() and time.monotonic() < deadline:
-        new = sorted(set(grid.get_node_ids()) - asked)
+        nodes = {node.node_id: node.name for node in grid.get_nodes()}
+        new = sorted(nodes.keys() - registered.keys())
         questions = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
         pending |= zip(grid.push_messages(questions), new, strict=True)
-        asked |= set(new)
+        registered |= nodes
         for reply in grid.pull_messages(list(pending)):
             # An answer can be pulled only once, so its question must not be asked about again.
             node = pending.pop(reply.metadata.reply_to_message_id)
             try:
-                with _well_formed(reply):
-                    answer = _answer(reply)
-                    names = [str(name) for name in answer["clients"]]
-                    evaluators = map(Introduction.model_validate_json, answer["evaluators"])
-                    introduced = {one.name: one for one in evaluators}
+                names, introduced = _introductions(reply, registered[node])
             except FedsegError as error:
                 log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
                 continue
@@ -240,6 +252,19 @@ def find_nodes(
             found = dict.fromkeys([*names, *introduced], node) | found
         time.sleep(NODE_POLL)
     return {name: node for name, node in found.items() if name in wanted}, said
+
+
+def _introductions(reply: Message, registered: str) -> tuple[list[str], dict[str, Introduction]]:
+    """The clients, and the evaluators by name, that a node speaks for."""
+    with _well_formed(reply):
+        answer = _answer(reply)
+        names = [str(name) for name in answer["clients"]]
+        evaluators = map(Introduction.model_validate_json, answer["evaluators"])
+        introduced = {one.name: one for one in evaluators}
+    for name in [*names, *introduced]:
+        if registered and name != registered:
+            raise FedsegError(f"it is registered as '{registered}', but says that it is '{name}'")
+    return names, introduced
 
 
 def replies_to(grid: Grid, message_ids: Iterable[str], timeout: float) -> Iterator[Message]:

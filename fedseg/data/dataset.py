@@ -88,6 +88,8 @@ def open_dataset(
     Raises:
         FedsegError: no such card, split or folder; no image; an image without its label.
     """
+    if not source.dataset:
+        raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")
     card = load_card(source.dataset)
     split = card.split(source.split)
     root = source.root or _generated(card, split, on_render)

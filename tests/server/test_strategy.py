@@ -3,6 +3,7 @@
 import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedseg import checkpoints
@@ -21,13 +22,14 @@ class Grid:
     def __init__(self, behaviour, nodes):
         self.behaviour = behaviour
         self.nodes = nodes
+        self.registered = {}  # node id -> name
         self.evaluators = {}  # name -> introduction
         self.replies = {}
         self.trained = []
         self.given = set()
 
-    def get_node_ids(self):
-        return list(self.nodes)
+    def get_nodes(self):
+        return [NodeInfo(node_id=n, name=self.registered.get(n, "")) for n in self.nodes]
 
     def push_messages(self, messages):
         ids = []
@@ -185,9 +187,9 @@ def test_nodes_may_appear_late(federation):
 
     def appear():
         grid.nodes = next(polls, grid.nodes)
-        return list(grid.nodes)
+        return [NodeInfo(node_id=node) for node in grid.nodes]
 
-    grid.get_node_ids = appear
+    grid.get_nodes = appear
     assert find_nodes(grid, {"one", "two"}, timeout=5)[0] == {"one": 1, "two": 2}
 
 
@@ -203,6 +205,12 @@ def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
 
     grid._answer = garbled
     assert find_nodes(grid, {"one"}, timeout=5)[0] == {"one": 2}
+
+
+def test_a_node_speaks_only_for_whom_it_is_registered(federation):
+    grid = Grid({}, {1: ["one"], 2: ["one"], 3: ["two"]})
+    grid.registered = {1: "thief", 2: "one", 3: "two"}
+    assert find_nodes(grid, {"one", "two"}, timeout=5)[0] == {"one": 2, "two": 3}
 
 
 CITY = Introduction(name="city", dataset="folder", split="val", images=7, classes=("a", "b"))
