@@ -1,16 +1,16 @@
 """The Flower ClientApp: unpacks a message, calls fedseg, packs the reply."""
 
+# A deployed node answers each message in a process of its own. Torch takes seconds to import, and
+# whom a node speaks for can be said without it, so each handler imports what it needs itself.
+
 import logging
 from collections.abc import Callable
 from functools import wraps
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedseg.client import pack, train_client, watched
 from fedseg.errors import FedsegError
-from fedseg.evaluator import introduce, score_at_home
 from fedseg.federation import nodes_of, progress_of
 from fedseg.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.progress import Progress
@@ -40,11 +40,7 @@ def describe(message: Message, context: Context) -> Message:
     """Say whom this node speaks for, and what its evaluators have."""
     nodes = nodes_of(context)
     clients = [node.name for node in nodes if node.role == "trainer"]
-    evaluators = [
-        introduce(node.evaluator(), node.explain).model_dump_json()
-        for node in nodes
-        if node.role == "evaluator"
-    ]
+    evaluators = [_introduction(node) for node in nodes if node.role == "evaluator"]
     return _reply(message, {"clients": clients, "evaluators": evaluators})
 
 
@@ -52,6 +48,8 @@ def describe(message: Message, context: Context) -> Message:
 @answering
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
+    from fedseg.client import pack, train_client
+
     task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
@@ -67,6 +65,10 @@ def train(message: Message, context: Context) -> Message:
 @answering
 def evaluate(message: Message, context: Context) -> Message:
     """Score the global model on one evaluator's own data."""
+    import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
+
+    from fedseg.evaluator import score_at_home
+
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
@@ -78,6 +80,12 @@ def evaluate(message: Message, context: Context) -> Message:
     return _at_work(message, context, "evaluator", work, task.stall_timeout)
 
 
+def _introduction(node: Node) -> str:
+    from fedseg.evaluator import introduce
+
+    return introduce(node.evaluator(), node.explain).model_dump_json()
+
+
 def _at_work(
     message: Message,
     context: Context,
@@ -86,6 +94,10 @@ def _at_work(
     stall_timeout: float,
 ) -> Message:
     """Do what one of this node's roles is asked for; what goes wrong is the answer."""
+    import torch
+
+    from fedseg.client import watched
+
     name = message.content["task"][role]
     node = next(node for node in nodes_of(context) if node.name == name)
     if node.limits.threads:

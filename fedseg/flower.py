@@ -135,6 +135,12 @@ def _supervise(app_dir: str, run_config: dict, federation: dict) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def die_with_parent() -> None:
+    """Between fork and exec: the new process is killed when the one that started it ends."""
+    if sys.platform == "linux":
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _prctl(option: int, value: int) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
         raise OSError(ctypes.get_errno(), f"prctl({option}, {value}) failed")
@@ -179,7 +185,7 @@ def _run(app_dir: str, run_config: dict, federation: dict, scratch: Path) -> Non
         f"flower-superlink --insecure --simulation --host 127.0.0.1 --port {port}".split(),
         stdin=subprocess.DEVNULL,
         # should even we be killed, the SuperLink goes, and everything else for want of it
-        preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=die_with_parent,
         cwd=scratch,
     )
     _wait_until_healthy(superlink, port)

@@ -56,10 +56,10 @@ def check_node(folder: Path) -> Iterator[Line]:
         yield _line("model", lambda: _check_model(node))
     yield _line("memory", _check_memory)
     yield _line("disk", lambda: _check_disk(node))
-    reached = _line("server", lambda: _check_server(node, folder))
+    reached = _line("server", lambda: check_server(node, folder))
     yield reached
     if reached.is_good:
-        yield _line("registration", lambda: _check_registration(node, folder))
+        yield _line("registration", lambda: check_registration(node, folder))
 
 
 def _line(what: str, look: Callable[[], str]) -> Line:
@@ -129,22 +129,32 @@ def _enough(have: int, need: int, what: str) -> str:
     return f"{have / 2**30:.1f} GiB {thing}"
 
 
-def _check_server(node: Node, folder: Path) -> str:
+def check_server(node: Node, folder: Path) -> str:
+    """See that a node's server answers, with a certificate that the node trusts.
+
+    Raises:
+        Unreachable: it does not, and may later.
+        FedsegError: it is not the right one.
+    """
     address = _address(node)
     try:
         response = httpx.get(f"https://{address}/health", verify=trusting(folder / CA), timeout=10)
         response.raise_for_status()
     except httpx.TransportError as error:
-        raise FedsegError(f"{address}: {unreachable(error)}") from None
+        raise unreachable(address, error) from None
     except httpx.HTTPStatusError:
         raise FedsegError(f"{address}: is no server of a federation; check the port") from None
     return f"{address} answers, with a certificate of {CA}"
 
 
-def _check_registration(node: Node, folder: Path) -> str:
-    """Ask to be let in with an impossible interval: refused for that only where the key is known.
+def check_registration(node: Node, folder: Path) -> str:
+    """See that a node's server knows its key.
 
-    So the node is not made active, which would disturb one that is running.
+    It asks to be let in with an impossible interval, and is refused for that only where the key is
+    known. So the node is not made active, which would disturb one that is running.
+
+    Raises:
+        FedsegError: it is not known, or the server speaks another version of Flower.
     """
     key = load_key(folder)
     client = FleetHttpClient(
@@ -160,6 +170,8 @@ def _check_registration(node: Node, folder: Path) -> str:
     )
     try:
         client.ActivateNode(probe)
+    except httpx.TransportError as error:
+        raise unreachable(_address(node), error) from None
     except httpx.HTTPStatusError as error:
         error.response.read()
         found = FlowerError.from_json(error.response.text)

@@ -30,6 +30,10 @@ from fedseg.errors import FedsegError, first_line
 APP_ID = "@fedseg/fedseg"
 
 
+class Unreachable(FedsegError):
+    """A server that may be reached later."""
+
+
 class Server:
     """A deployed server, as its owner sees it.
 
@@ -157,7 +161,7 @@ def reached(address: str) -> Iterator[None]:
     except httpx.HTTPStatusError as error:
         raise FedsegError(f"{address}: {_refusal(error.response)}") from None
     except httpx.TransportError as error:
-        raise FedsegError(f"{address}: {unreachable(error)}") from None
+        raise unreachable(address, error) from None
     except KeyError:
         raise FedsegError(f"{address}: has no app; start it with `fedseg server start`") from None
 
@@ -171,21 +175,31 @@ def _refusal(response: httpx.Response) -> str:
     return f"answers {response.status_code}"
 
 
-def unreachable(error: Exception) -> str:
-    """What kept a TLS connection from being made, and what to do."""
+def unreachable(address: str, error: Exception) -> FedsegError:
+    """What kept a TLS connection from being made, and what to do.
+
+    Returns:
+        An `Unreachable` where trying again may help.
+    """
     text = first_line(error)
+    foreign = "its certificate is of another authority than ca.crt"
     for sign, meaning in (
         ("Hostname mismatch", "its certificate does not name this host; issue one that does"),
         ("IP address mismatch", "its certificate does not name this address; issue one that does"),
-        ("self-signed certificate", "its certificate is of another authority than ca.crt"),
-        ("unable to get local issuer", "its certificate is of another authority than ca.crt"),
-        ("signature failure", "its certificate is of another authority than ca.crt"),
+        ("self-signed certificate", foreign),
+        ("self signed certificate", foreign),
+        ("unable to get local issuer", foreign),
+        ("signature failure", foreign),
         ("has expired", "its certificate has expired; the server's owner must renew it"),
         ("WRONG_VERSION_NUMBER", "it does not speak TLS; wrong port?"),
+    ):
+        if sign in text:
+            return FedsegError(f"{address}: {meaning}")
+    for sign, meaning in (
         ("Connection refused", "nothing listens there; is the server up, and the port right?"),
         ("Name or service not known", "no such host; check the name, or the DNS"),
         ("timed out", "no answer; a firewall, or the wrong address?"),
     ):
         if sign in text:
-            return meaning
-    return f"can't be reached: {text}"
+            return Unreachable(f"{address}: {meaning}")
+    return Unreachable(f"{address}: can't be reached: {text}")

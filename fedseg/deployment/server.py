@@ -10,7 +10,9 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy
 import uvicorn
 from flwr.common.constant import NOOP_FLWR_AID
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
@@ -26,6 +28,9 @@ from fedseg.flower import quiet_environment
 
 APP_ID = "@fedseg/fedseg"
 FOR_NODES = "/v1/fleet/"
+LOCK_SECONDS = 20
+"""How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
+can hold it longer, and a node whose request fails for that gives up altogether."""
 FILES = ("ca.crt", "server.crt", "server.key", "app.signed")
 
 
@@ -58,7 +63,8 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
             )
     app = read_signed(certificates / "app.signed")
     state.mkdir(parents=True, exist_ok=True)
-    os.environ.update(quiet_environment(state / "flower"))
+    os.environ.update(quiet_environment(state.absolute() / "flower"))
+    sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
     superlink = _superlink(certificates, state, admin_port)
     superlink.include_router(runs_router(state.absolute() / "runs"))
     superlink.state.linkstate_factory.state().store_app(
@@ -105,6 +111,10 @@ def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
     ]
     module = sys.modules[flower_superlink.__module__]
     return create_app(module._parse_superlink_lifespan_config(), module.SuperLinkLifespan)
+
+
+def _wait_for_locks(connection: Any, *_: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
 
 
 async def _serve(inner: uvicorn.Server, outer: uvicorn.Server) -> None:

@@ -1,5 +1,6 @@
 """Runs a federation on a deployed server: submits it, follows it, fetches what comes of it."""
 
+import itertools
 import tarfile
 import tempfile
 import time
@@ -13,8 +14,8 @@ from fedseg.errors import FedsegError, RunFailed
 from fedseg.federation import participants
 from fedseg.result import failed_clients, result_table
 
-POLL = 1.0
-"""Seconds between two looks at a run."""
+POLL, ALIVE_POLL = 1.0, 5
+"""Seconds between two looks at a run, and looks between two questions whether it is still going."""
 
 
 class _Named(Section):
@@ -69,15 +70,15 @@ def _follow(
 ) -> None:
     """Show how far everyone is until the run has ended."""
     names = [*(someone.name for someone in participants(federation)), "server"]
-    is_going = True
-    while is_going:
-        is_going = run_id in server.active_runs()
+    for turn in itertools.count():
+        is_over = turn % ALIVE_POLL == 0 and run_id not in server.active_runs()
         said: dict[str, Any] = server.look(name)["progress"]
         for who in names:
             if who in said:
                 bars(name=who, **said[who])
-        if is_going:
-            time.sleep(POLL)
+        if is_over:
+            return
+        time.sleep(POLL)
 
 
 def _fetch(server: Server, name: str, out: Path) -> None:
