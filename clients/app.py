@@ -12,6 +12,7 @@ from flwr.clientapp import ClientApp
 
 from fedseg.errors import FedsegError
 from fedseg.federation import nodes_of, progress_of
+from fedseg.introduction import introduce
 from fedseg.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.progress import Progress
 
@@ -81,8 +82,6 @@ def evaluate(message: Message, context: Context) -> Message:
 
 
 def _introduction(node: Node) -> str:
-    from fedseg.evaluator import introduce
-
     return introduce(node.evaluator(), node.explain).model_dump_json()
 
 

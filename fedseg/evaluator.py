@@ -1,7 +1,5 @@
 """An evaluator's part: score the global model at home and tell only the confusion matrix."""
 
-import logging
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,52 +8,13 @@ from torch import Tensor
 
 from fedseg import checkpoints
 from fedseg.checkpoints import Info
-from fedseg.config import Evaluator, Section
+from fedseg.config import Evaluator
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError, PublicError
-from fedseg.evaluation import evaluate, protocol_record, scored_classes, summarise
+from fedseg.evaluation import evaluate, protocol_record, summarise
+from fedseg.introduction import Introduction
 from fedseg.models import best_device, build, check_names
 from fedseg.progress import Progress
-
-log = logging.getLogger("flwr")
-
-
-class Introduction(Section):
-    """What an evaluator says of its set before it is asked to score anything."""
-
-    name: str
-    """The evaluator's name in the federation."""
-    dataset: str = ""
-    """Name of its dataset card."""
-    split: str = ""
-    """Split of the card."""
-    images: int = 0
-    """Number of images that its score rests on."""
-    classes: tuple[str, ...] = ()
-    """Classes that it is scored over."""
-    problem: str = ""
-    """Why it has nothing to score on, where that is so."""
-
-
-def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -> Introduction:
-    """Say what an evaluator has, or why it has nothing.
-
-    Args:
-        evaluator: its half of the configuration.
-        explain: makes of an error what may be said of it.
-    """
-    try:
-        dataset = open_dataset(evaluator)
-    except FedsegError as error:
-        log.error("evaluator '%s': %s", evaluator.name, error)
-        return Introduction(name=evaluator.name, problem=explain(error))
-    return Introduction(
-        name=evaluator.name,
-        dataset=dataset.card.name,
-        split=dataset.split,
-        images=len(dataset),
-        classes=tuple(scored_classes(dataset)),
-    )
 
 
 def score_at_home(

@@ -11,7 +11,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fedseg.errors import FedsegError
-from fedseg.evaluator import Introduction
+from fedseg.introduction import Introduction
 
 NODE_POLL, UPLOAD_POLL = 0.2, 1.0
 """Seconds between two looks: for nodes, which come within seconds, and for uploads. Each look costs
@@ -46,10 +46,12 @@ class Nodes:
 
     Attributes:
         said: what evaluators said of their sets, by name.
+        refused: why a node does not speak, by the name it is registered under.
     """
 
     def __init__(self, grid: Grid) -> None:
         self.said: dict[str, Introduction] = {}
+        self.refused: dict[str, str] = {}
         self._grid = grid
         self._found: dict[str, int] = {}  # node id by the name it speaks for
         self._registered: dict[int, str] = {}  # name by node id, of those asked
@@ -67,7 +69,7 @@ class Nodes:
             a node that was registered under a name speaks for nobody else.
         """
         deadline = time.monotonic() + timeout
-        while wanted - self._found.keys() and time.monotonic() < deadline:
+        while wanted - self._found.keys() - self.refused.keys() and time.monotonic() < deadline:
             nodes = {node.node_id: node.name for node in self._grid.get_nodes()}
             new = sorted(nodes.keys() - self._registered.keys())
             requests = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
@@ -162,6 +164,8 @@ class Nodes:
                     raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
         except FedsegError as error:
             log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
+            if registered:
+                self.refused[registered] = str(error)
             return
         self.said = said | self.said
         self._found = dict.fromkeys([*names, *said], node) | self._found

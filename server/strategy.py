@@ -130,7 +130,7 @@ class OneShot(Strategy):
         self._nodes = self._nodes or Nodes(grid)
         nodes = self._nodes.find(wanted, self.federation.node_timeout)
         for name in sorted(wanted - nodes.keys()):
-            self._fail(name, "no node speaks for it")
+            self._fail(name, self._nodes.refused.get(name, "no node speaks for it"))
         return nodes
 
     def _message(

@@ -113,6 +113,12 @@ def open_dataset(
     return Dataset(card, split, images, labels if labelled else None)
 
 
+def scored_classes(dataset: Dataset) -> list[str]:
+    """Names of the classes that a dataset is scored over: ours, or its own coarser ones."""
+    own = [entry.name for entry in dataset.card.classes]
+    return own if dataset.card.is_coarse else list(CLASSES)
+
+
 def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
     """The cache folder that holds the generated split, made now where it is not there yet."""
     if card.generator is None:

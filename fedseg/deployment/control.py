@@ -1,6 +1,5 @@
 """The owner's side of the server: registering nodes, starting runs and looking at them."""
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,13 +24,10 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
+from fedseg.deployment.connection import trusting, unreachable
 from fedseg.errors import FedsegError, first_line
 
 APP_ID = "@fedseg/fedseg"
-
-
-class Unreachable(FedsegError):
-    """A server that may be reached later."""
 
 
 class Server:
@@ -126,18 +122,6 @@ class Server:
             return response.raise_for_status()
 
 
-def trusting(ca: Path) -> ssl.SSLContext:
-    """A TLS context that trusts one authority.
-
-    Raises:
-        FedsegError: no such file, or no certificate in it.
-    """
-    try:
-        return ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise FedsegError(f"{ca}: can't be read as a certificate: {first_line(error)}") from None
-
-
 def read_public_key(path: Path) -> bytes:
     """A node's public key as Flower sends it.
 
@@ -173,33 +157,3 @@ def _refusal(response: httpx.Response) -> str:
     if found := FlowerError.from_json(response.text):
         return " ".join(filter(None, [found.message, found.public_details]))
     return f"answers {response.status_code}"
-
-
-def unreachable(address: str, error: Exception) -> FedsegError:
-    """What kept a TLS connection from being made, and what to do.
-
-    Returns:
-        An `Unreachable` where trying again may help.
-    """
-    text = first_line(error)
-    foreign = "its certificate is of another authority than ca.crt"
-    for sign, meaning in (
-        ("Hostname mismatch", "its certificate does not name this host; issue one that does"),
-        ("IP address mismatch", "its certificate does not name this address; issue one that does"),
-        ("self-signed certificate", foreign),
-        ("self signed certificate", foreign),
-        ("unable to get local issuer", foreign),
-        ("signature failure", foreign),
-        ("has expired", "its certificate has expired; the server's owner must renew it"),
-        ("WRONG_VERSION_NUMBER", "it does not speak TLS; wrong port?"),
-    ):
-        if sign in text:
-            return FedsegError(f"{address}: {meaning}")
-    for sign, meaning in (
-        ("Connection refused", "nothing listens there; is the server up, and the port right?"),
-        ("Name or service not known", "no such host; check the name, or the DNS"),
-        ("timed out", "no answer; a firewall, or the wrong address?"),
-    ):
-        if sign in text:
-            return Unreachable(f"{address}: {meaning}")
-    return Unreachable(f"{address}: can't be reached: {text}")

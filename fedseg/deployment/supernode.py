@@ -9,8 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from fedseg.deployment.check import check_registration, check_server
-from fedseg.deployment.control import Unreachable
+from fedseg.deployment.connection import Unreachable, check_registration, check_server
 from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
 from fedseg.errors import FedsegError
 from fedseg.federation import NODE_KEY as IN_CONTEXT

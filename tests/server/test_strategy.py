@@ -9,8 +9,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from fedseg import checkpoints
 from fedseg.client import read_upload, train_client
 from fedseg.config import Evaluator
-from fedseg.evaluator import Introduction
 from fedseg.files import read_json
+from fedseg.introduction import Introduction
 from fedseg.progress import Progress
 from fedseg.runs import open_run
 from server.nodes import Nodes
