@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from fedseg import checkpoints, config
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Client, Source
-from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.evaluation import classify, scored_classes
+from fedseg.data.dataset import Dataset, open_dataset, scored_classes
+from fedseg.evaluation import classify
 from fedseg.fusion import RAREST
 from fedseg.inference import infer, resize, view_sizes
 from fedseg.metrics import confusion_matrix, iou

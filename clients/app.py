@@ -1,96 +1,118 @@
 """The Flower ClientApp: unpacks a message, calls fedseg, packs the reply."""
 
+# A deployed node answers each message in a process of its own. Torch takes seconds to import, and
+# whom a node speaks for can be said without it, so each handler imports what it needs itself.
+
 import logging
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
 
-import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from safetensors.torch import load_file
 
-from fedseg.client import read_upload, train_client, watched
-from fedseg.config import Client, Evaluator, Federation
 from fedseg.errors import FedsegError
-from fedseg.evaluator import introduce, score_at_home
-from fedseg.federation import federation_of, roles_of_node, run_of
+from fedseg.federation import nodes_of, progress_of
+from fedseg.introduction import introduce
+from fedseg.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.progress import Progress
-from fedseg.runs import Run
 
 app = ClientApp()
+log = logging.getLogger("flwr")
+Answer = dict[str, str | list[str] | list[int]]
+
+
+def answering(handler: Callable[[Message, Context], Message]) -> Callable:
+    """Turn whatever a handler raises into an answer: Flower would send the exception's text."""
+
+    @wraps(handler)
+    def answered(message: Message, context: Context) -> Message:
+        try:
+            return handler(message, context)
+        except Exception as error:
+            log.exception("%s failed", handler.__name__)
+            return _reply(message, {"error": unnamed(error)})
+
+    return answered
 
 
 @app.query()
+@answering
 def describe(message: Message, context: Context) -> Message:
     """Say whom this node speaks for, and what its evaluators have."""
-    roles = _roles(context)
-    clients = [role.name for role in roles if isinstance(role, Client)]
-    evaluators = [
-        introduce(role).model_dump_json() for role in roles if isinstance(role, Evaluator)
-    ]
+    nodes = nodes_of(context)
+    clients = [node.name for node in nodes if node.role == "trainer"]
+    evaluators = [_introduction(node) for node in nodes if node.role == "evaluator"]
     return _reply(message, {"clients": clients, "evaluators": evaluators})
 
 
 @app.train()
+@answering
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
-    federation, run = _federation(context)
+    from fedseg.client import pack, train_client
 
-    def work(client: Client, progress: Progress) -> Message:
-        home = run.state / client.name
-        folder = train_client(client, federation.seed, home, progress)
-        weights = ArrayRecord(load_file(folder / "model.safetensors"))
-        upload = ConfigRecord({"upload": read_upload(folder).model_dump_json()})
-        return Message(RecordDict({"weights": weights, "answer": upload}), reply_to=message)
+    task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
 
-    return _at_work(message, context, "client", work)
+    def work(node: Node, progress: Progress) -> Message:
+        client = node.client(task)
+        folder = train_client(client, task.seed, node.state, progress)
+        weights, upload = pack(folder, node.upload)
+        return _reply(message, {"upload": upload.model_dump_json()}, weights=ArrayRecord(weights))
+
+    return _at_work(message, context, "client", work, task.stall_timeout)
 
 
 @app.evaluate()
+@answering
 def evaluate(message: Message, context: Context) -> Message:
     """Score the global model on one evaluator's own data."""
+    import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
 
-    def work(evaluator: Evaluator, progress: Progress) -> Message:
+    from fedseg.evaluator import score_at_home
+
+    task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
+
+    def work(node: Node, progress: Progress) -> Message:
         weights = message.content["weights"].to_torch_state_dict()
         info = str(message.content["task"]["info"])
-        confusion = score_at_home(evaluator, info, weights, progress)
+        confusion = score_at_home(node.evaluator(task.protocol), info, weights, progress)
         return _reply(message, {"confusion": confusion.ravel().tolist()})
 
-    return _at_work(message, context, "evaluator", work)
+    return _at_work(message, context, "evaluator", work, task.stall_timeout)
+
+
+def _introduction(node: Node) -> str:
+    return introduce(node.evaluator(), node.explain).model_dump_json()
 
 
 def _at_work(
     message: Message,
     context: Context,
     role: str,
-    work: Callable[[Any, Progress], Message],
+    work: Callable[[Node, Progress], Message],
+    stall_timeout: float,
 ) -> Message:
-    """Do what one of this node's roles is asked for; what goes wrong is the answer.
+    """Do what one of this node's roles is asked for; what goes wrong is the answer."""
+    import torch
 
-    An answer rather than an exception: Flower would send a traceback in its place.
-    """
+    from fedseg.client import watched
+
     name = message.content["task"][role]
-    federation, run = _federation(context)
-    asked = next(r for r in _roles(context) if r.name == name)
-    progress = Progress(run.progress, name)
+    node = next(node for node in nodes_of(context) if node.name == name)
+    if node.limits.threads:
+        torch.set_num_threads(node.limits.threads)
+    progress = progress_of(context, node)
     try:
-        return watched(lambda told: work(asked, told), progress, federation.stall_timeout)
+        return watched(lambda told: work(node, told), progress, stall_timeout)
     except FedsegError as error:
-        reason = str(error)
+        log.error("%s '%s': %s", role, name, error)
+        reason = node.explain(error)
     except Exception as error:
-        logging.getLogger("flwr").exception("%s %s failed", role, name)
-        reason = f"{type(error).__name__}: {error}"
+        log.exception("%s '%s' failed", role, name)
+        reason = node.explain(error)
     progress("failed", 0, 1)
     return _reply(message, {"error": reason})
 
 
-def _federation(context: Context) -> tuple[Federation, Run]:
-    return federation_of(context.run_config), run_of(context.run_config, context.run_id)
-
-
-def _roles(context: Context) -> list[Client | Evaluator]:
-    return roles_of_node(federation_of(context.run_config), context.node_config)
-
-
-def _reply(message: Message, answer: dict[str, str | list[str] | list[int]]) -> Message:
-    return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
+def _reply(message: Message, answer: Answer, **records: ArrayRecord) -> Message:
+    return Message(RecordDict({"answer": ConfigRecord(answer), **records}), reply_to=message)

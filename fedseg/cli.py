@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from fedseg import cli_deploy
 from fedseg.cli_data import data
 from fedseg.errors import FedsegError, RunFailed
 
@@ -20,6 +21,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data, name="data")
+app.add_typer(cli_deploy.node, name="node")
+app.add_typer(cli_deploy.server, name="server")
+app.add_typer(cli_deploy.app, name="app")
 
 
 def main() -> None:
@@ -190,3 +194,7 @@ def predict(
             else:
                 prediction.predict_frames(network, info, sequence, out, told)
     console.show(f"{sum(map(len, sequences))} pictures segmented into {out}")
+
+
+app.command()(cli_deploy.certs)
+app.command()(cli_deploy.run)

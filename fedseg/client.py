@@ -8,12 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
 from fedseg import checkpoints
 from fedseg.config import Client, Name, Section
 from fedseg.data.dataset import open_dataset
-from fedseg.data.survey import survey, train_id_counts
-from fedseg.errors import FedsegError
+from fedseg.data.survey import fingerprint, survey, train_id_counts
+from fedseg.errors import PublicError
 from fedseg.files import digest, read_json
+from fedseg.node import UploadOptions
 from fedseg.progress import Progress
 from fedseg.supervised import train_supervised
 
@@ -31,8 +37,8 @@ class Upload(Section):
     """Architecture, classes it was trained on, normalisation, sizes."""
     images: int
     """Number of training images."""
-    pixel_counts: tuple[int, ...]
-    """Labelled pixels of each trainId over all training images."""
+    pixel_counts: tuple[int, ...] | None
+    """Labelled pixels of each trainId over all training images; None where they are withheld."""
     iterations: int
     """Training steps."""
     seconds: float
@@ -44,7 +50,7 @@ class Upload(Section):
 
 
 def train_client(client: Client, seed: int, home: Path, progress: Progress) -> Path:
-    """Train a client's model; if this was done before with the same settings, take that.
+    """Train a client's model; if this was done before on the same data, in the same way, take that.
 
     Args:
         client: its half of the configuration.
@@ -58,15 +64,15 @@ def train_client(client: Client, seed: int, home: Path, progress: Progress) -> P
     Raises:
         FedsegError: the data or the model can't be used.
     """
-    settings = digest(client.model_dump_json(), seed)
+    dataset = open_dataset(client)
+    settings = digest(client.model_dump_json(), seed, fingerprint(dataset))
     folder = home / f"checkpoint-{settings}"
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
     started = time.monotonic()
-    dataset = open_dataset(client)
     counts = train_id_counts(dataset, survey(dataset, partial(progress, "checking data")))
     if not counts.any():
-        raise FedsegError(f"client '{client.name}': no labelled pixel in its data; check the card")
+        raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
 
     state = home / f"training-{settings}.safetensors"
     network, info = train_supervised(
@@ -104,6 +110,38 @@ def read_upload(folder: Path) -> Upload:
     return Upload.model_validate(read_json(folder / "upload.json"))
 
 
+def pack(folder: Path, options: UploadOptions) -> tuple[dict[str, Tensor], Upload]:
+    """All that leaves a client: its weights and its `Upload`.
+
+    Args:
+        folder: what `train_client` left.
+        options: of the node's owner.
+
+    Raises:
+        PublicError: the weights do not fit the chosen precision.
+    """
+    weights, upload = load_file(folder / "model.safetensors"), read_upload(folder)
+    if options.precision == "float16":
+        weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise PublicError("its weights exceed float16; set upload.precision to 'float32'")
+        size = sum(tensor.nbytes for tensor in weights.values())
+        changes = {"bytes": size, "sha256": checkpoints.content_hash(weights)}
+        upload = upload.model_copy(update=changes)
+    if not options.pixel_counts:
+        upload = upload.model_copy(update={"pixel_counts": None})
+    return weights, upload
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a checkpoint is there, with the very weights that were written."""
+    try:
+        weights = load_file(folder / "model.safetensors")
+        return checkpoints.content_hash(weights) == read_upload(folder).sha256
+    except (OSError, ValueError, SafetensorError):
+        return False
+
+
 def watched(work: Callable[[Progress], Result], progress: Progress, stall: float) -> Result:
     """Run `work(progress)` and give up on it when it makes no progress for `stall` seconds.
 
@@ -111,7 +149,7 @@ def watched(work: Callable[[Progress], Result], progress: Progress, stall: float
     only left behind: it stays in a daemon thread.
 
     Raises:
-        FedsegError: nothing was heard of the work for too long. Whatever it raises itself, else.
+        PublicError: nothing was heard of the work for too long. Whatever it raises itself, else.
     """
     outcome: dict[str, Any] = {}
     heard = time.monotonic()
@@ -132,7 +170,7 @@ def watched(work: Callable[[Progress], Result], progress: Progress, stall: float
     while thread.is_alive():
         thread.join(timeout=min(stall / 4, 1.0))
         if thread.is_alive() and time.monotonic() - heard > stall:
-            raise FedsegError(f"no progress for {stall:g} s; gave up (stall_timeout)")
+            raise PublicError(f"no progress for {stall:g} s; gave up (stall_timeout)")
     if "error" in outcome:
         raise outcome["error"]
     return outcome["result"]

@@ -113,6 +113,8 @@ class Client(Source):
 
     name: Name
     """Shown in every table, and the client's folder name in the run folder."""
+    dataset: str = ""
+    """As above; left out, with `root`, where the client has a node of its own that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
     training: Training = Training()
@@ -191,6 +193,9 @@ class Evaluation(Source):
 class Evaluator(Evaluation):
     """A node that holds a private labelled set, scores the global model on it at home and sends
     back the confusion matrix."""
+
+    dataset: str = ""
+    """As above; left out, with `root`, where the evaluator has a node of its own that knows."""
 
 
 class Federation(Section):
@@ -295,7 +300,7 @@ def _with_protocols(data: dict[str, Any], *lists: str) -> dict[str, Any]:
     def complete(table: Any) -> Any:
         if not isinstance(table, dict):
             return table
-        name = {"name": Path(str(table.get("dataset"))).stem}
+        name = {"name": Path(str(table["dataset"])).stem} if "dataset" in table else {}
         return _inherit(name | table, data, protocol="protocol")
 
     found = {key: data[key] for key in lists if isinstance(data.get(key), list)}
@@ -313,7 +318,16 @@ def load(path: Path, kind: type[T] = Federation) -> T:
     Raises:
         FedsegError: naming the file, the key and the remedy.
     """
-    content = parse(kind, read_toml(path), path)
+    return resolved(kind, read_toml(path), path)
+
+
+def resolved(kind: type[T], data: dict[str, Any], path: Path) -> T:
+    """Check the content of a file; relative paths in it are relative to its folder.
+
+    Raises:
+        FedsegError: naming the file, the key and the remedy.
+    """
+    content = parse(kind, data, path)
     return kind.model_validate(_absolute(content.model_dump(), path.parent.absolute()))
 
 
@@ -351,7 +365,7 @@ def dump(federation: Federation) -> str:
 
 
 def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Paths under `root`, `dataset`, `encoder_weights` and `model` made absolute."""
+    """Paths under `root`, `state`, `dataset`, `encoder_weights` and `model` made absolute."""
 
     def resolve(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -359,7 +373,7 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
         if isinstance(value, list):
             return [resolve(key, item) for item in value]
         is_path = (
-            (key == "root" and value is not None)
+            (key in ("root", "state") and value is not None)
             or (key == "dataset" and str(value).endswith(".toml"))
             or (key == "encoder_weights" and str(value).endswith(".safetensors"))
             or (key == "model" and str(value).startswith((".", "/", "~")))

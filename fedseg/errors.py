@@ -8,6 +8,10 @@ class FedsegError(Exception):
     """A mistake of the user's, or of the user's data. Commands print it and exit with status 2."""
 
 
+class PublicError(FedsegError):
+    """Its text names no file, host or person, so that a node may send it to the server."""
+
+
 class RunFailed(FedsegError):
     """Everything was set up rightly, but the run did not reach its end. Exit status 1."""
 

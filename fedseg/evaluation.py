@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fedseg.checkpoints import Info
 from fedseg.classes import CLASSES, SYNTHIA_CLASSES
 from fedseg.config import Protocol
-from fedseg.data.dataset import Dataset
+from fedseg.data.dataset import Dataset, scored_classes
 from fedseg.data.loading import prefetch
 from fedseg.inference import PLAIN, infer, resize, view_sizes
 from fedseg.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
@@ -72,12 +72,6 @@ def evaluate(
 def protocol_record(protocol: Protocol) -> dict[str, Any]:
     """How a score was made, for its record."""
     return {**protocol.model_dump(mode="json"), "scored_at": "label resolution"}
-
-
-def scored_classes(dataset: Dataset) -> list[str]:
-    """Names of the classes that a dataset is scored over: ours, or its own coarser ones."""
-    own = [entry.name for entry in dataset.card.classes]
-    return own if dataset.card.is_coarse else list(CLASSES)
 
 
 def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:

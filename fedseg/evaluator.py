@@ -8,44 +8,13 @@ from torch import Tensor
 
 from fedseg import checkpoints
 from fedseg.checkpoints import Info
-from fedseg.config import Evaluator, Section
+from fedseg.config import Evaluator
 from fedseg.data.dataset import open_dataset
-from fedseg.errors import FedsegError
-from fedseg.evaluation import evaluate, protocol_record, scored_classes, summarise
+from fedseg.errors import FedsegError, PublicError
+from fedseg.evaluation import evaluate, protocol_record, summarise
+from fedseg.introduction import Introduction
 from fedseg.models import best_device, build, check_names
 from fedseg.progress import Progress
-
-
-class Introduction(Section):
-    """What an evaluator says of its set before it is asked to score anything."""
-
-    name: str
-    """The evaluator's name in the federation."""
-    dataset: str = ""
-    """Name of its dataset card."""
-    split: str = ""
-    """Split of the card."""
-    images: int = 0
-    """Number of images that its score rests on."""
-    classes: tuple[str, ...] = ()
-    """Classes that it is scored over."""
-    problem: str = ""
-    """Why it has nothing to score on, where that is so."""
-
-
-def introduce(evaluator: Evaluator) -> Introduction:
-    """Say what an evaluator has, or why it has nothing."""
-    try:
-        dataset = open_dataset(evaluator)
-    except FedsegError as error:
-        return Introduction(name=evaluator.name, problem=str(error))
-    return Introduction(
-        name=evaluator.name,
-        dataset=dataset.card.name,
-        split=dataset.split,
-        images=len(dataset),
-        classes=tuple(scored_classes(dataset)),
-    )
 
 
 def score_at_home(
@@ -69,7 +38,7 @@ def score_at_home(
     try:
         info = Info.model_validate_json(info_text)
     except ValidationError:
-        raise FedsegError("the global model came with malformed metadata") from None
+        raise PublicError("the global model came with malformed metadata") from None
     check_names(info.arch, info.encoder)
     network = build(info.model)
     checkpoints.check_weights(network, weights, "global model")

@@ -1,17 +1,30 @@
 """What a Flower app's processes know from where: the run's settings and a node's own.
 
-In a simulation every process reads the same federation file, and a node plays whom its partition
-falls on.
+The server, and in a simulation every node too, reads the federation file that the run's settings
+name. A deployed node reads nothing but its own folder.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fedseg import config
 from fedseg.config import Client, Evaluator, Federation
 from fedseg.files import cache_dir
+from fedseg.node import Node, load_node, simulated_node
+from fedseg.progress import Progress
 from fedseg.runs import Run
+
+NODE_KEY = "fedseg"
+"""What a deployed node's folder is called in its Flower configuration."""
+
+
+class Context(Protocol):
+    """What is used here of Flower's `Context`."""
+
+    run_id: int
+    node_config: Mapping[str, Any]
+    run_config: Mapping[str, Any]
 
 
 def federation_of(run_config: Mapping[str, Any]) -> Federation:
@@ -24,12 +37,22 @@ def run_of(run_config: Mapping[str, Any], run_id: int) -> Run:
     return Run(Path(str(run_config.get("out") or cache_dir() / "runs" / str(run_id))).absolute())
 
 
-def roles_of_node(
-    federation: Federation, node_config: Mapping[str, Any]
-) -> list[Client | Evaluator]:
-    """Whom a simulated node plays: every n-th client and evaluator, where there are n nodes."""
-    first, step = int(node_config["partition-id"]), int(node_config["num-partitions"])
-    return participants(federation)[first::step]
+def nodes_of(context: Context) -> list[Node]:
+    """Whom a node plays: itself, or in a simulation every n-th participant, where there are n."""
+    if folder := context.node_config.get(NODE_KEY):
+        return [load_node(Path(str(folder)))]
+    federation, run = federation_of(context.run_config), run_of(context.run_config, context.run_id)
+    first = int(context.node_config["partition-id"])
+    step = int(context.node_config["num-partitions"])
+    chosen = participants(federation)[first::step]
+    return [simulated_node(role, run.state / role.name) for role in chosen]
+
+
+def progress_of(context: Context, node: Node) -> Progress:
+    """Where a node's progress is told: to whoever watches the run, or in its own folder."""
+    if node.server is None:
+        return Progress(run_of(context.run_config, context.run_id).progress, node.name)
+    return Progress(node.state / "progress", node.name)
 
 
 def participants(federation: Federation) -> list[Client | Evaluator]:

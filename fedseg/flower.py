@@ -135,6 +135,12 @@ def _supervise(app_dir: str, run_config: dict, federation: dict) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def die_with_parent() -> None:
+    """Between fork and exec: the new process is killed when the one that started it ends."""
+    if sys.platform == "linux":
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _prctl(option: int, value: int) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
         raise OSError(ctypes.get_errno(), f"prctl({option}, {value}) failed")
@@ -145,35 +151,41 @@ def _short_temp_dir() -> str:
     return folder if len(folder := tempfile.gettempdir()) <= 20 else "/tmp"
 
 
-def _environment(scratch: Path) -> dict[str, str]:
-    """Keeps all state in the scratch folder, and Flower and Ray from calling anywhere."""
+def quiet_environment(home: Path) -> dict[str, str]:
+    """Keeps Flower's state in one folder, and Flower from calling home or installing anything."""
     path = os.environ.get("PATH", os.defpath)
     no_proxy = os.environ.get("NO_PROXY", os.environ.get("no_proxy", ""))
     return {
-        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), path]),  # Ray needs a bash too
+        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), path]),
         "PYTHONDONTWRITEBYTECODE": "1",  # flwr imports the app from where it lies
         "PYTHONUNBUFFERED": "1",  # the log ends where a killed process ended
-        "TMPDIR": str(scratch),
-        "RAY_TMPDIR": str(scratch),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "FLWR_HOME": str(scratch),
+        "FLWR_HOME": str(home),
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
-        "COLUMNS": "1000",  # each of Flower's errors on one line
         "NO_PROXY": f"{no_proxy},127.0.0.1".lstrip(","),
         "no_proxy": f"{no_proxy},127.0.0.1".lstrip(","),
     }
 
 
+def _environment(scratch: Path) -> dict[str, str]:
+    """The same for a simulation, with Ray, and all of it in the scratch folder."""
+    return quiet_environment(scratch) | {
+        "TMPDIR": str(scratch),
+        "RAY_TMPDIR": str(scratch),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+        "COLUMNS": "1000",  # each of Flower's errors on one line
+    }
+
+
 def _run(app_dir: str, run_config: dict, federation: dict, scratch: Path) -> None:
-    port = _free_port()
+    port = free_port()
     superlink = subprocess.Popen(
         f"flower-superlink --insecure --simulation --host 127.0.0.1 --port {port}".split(),
         stdin=subprocess.DEVNULL,
         # should even we be killed, the SuperLink goes, and everything else for want of it
-        preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=die_with_parent,
         cwd=scratch,
     )
     _wait_until_healthy(superlink, port)
@@ -195,7 +207,7 @@ def _run(app_dir: str, run_config: dict, federation: dict, scratch: Path) -> Non
     _wait_until_over(superlink, client)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

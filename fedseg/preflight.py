@@ -25,12 +25,22 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
     for client in federation.clients:
         told = partial(on_progress, name=client.name)
         with_owner(f"client '{client.name}'", partial(_check_data, client, True, told))
-    told = partial(on_progress, name="server")
-    with_owner("server", partial(_check_data, federation.server, False, told))
-    for chosen in [*federation.evaluation, *federation.evaluators]:
-        told = partial(on_progress, name=chosen.name)
-        role = type(chosen).__name__.lower()
-        with_owner(f"{role} '{chosen.name}'", partial(_check_data, chosen, True, told))
+    _check_server_data(federation, partial(on_progress, name="server"))
+    for evaluator in federation.evaluators:
+        told = partial(on_progress, name=evaluator.name)
+        with_owner(f"evaluator '{evaluator.name}'", partial(_check_data, evaluator, True, told))
+
+
+def check_server(federation: Federation, on_progress: OnProgress) -> None:
+    """See that the server's own part can be done: its model, its generator and its data.
+
+    Raises:
+        FedsegError: the first thing wrong, with the remedy.
+    """
+    crop = federation.server.distillation.crop
+    with_owner("the global model", lambda: check_size(build(federation.model), crop))
+    check_generator(federation)
+    _check_server_data(federation, on_progress)
 
 
 def check_models(federation: Federation) -> None:
@@ -72,3 +82,10 @@ def _check_data(source: Source, labelled: bool, on_progress: OnProgress) -> None
     if isinstance(source, Client):
         dataset.train_ids()  # a card too coarse to train on is refused here
     survey(dataset, partial(on_progress, "checking data"))
+
+
+def _check_server_data(federation: Federation, on_progress: OnProgress) -> None:
+    with_owner("server", partial(_check_data, federation.server, False, on_progress))
+    for chosen in federation.evaluation:
+        check = partial(_check_data, chosen, True, on_progress)
+        with_owner(f"evaluation '{chosen.name}'", check)

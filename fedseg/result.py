@@ -100,6 +100,15 @@ def result_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def failed_clients(result: dict[str, Any]) -> str:
+    """What a run that failed says first: which clients did, and why."""
+    return "".join(
+        f"client '{name}': {client['reason']}; "
+        for name, client in result["clients"].items()
+        if client["status"] != "good"
+    )
+
+
 def _cells(result: dict[str, Any], model: str, sets: list[str]) -> list[str]:
     row = result["evaluation"].get(model, {})
     return [

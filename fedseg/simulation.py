@@ -4,20 +4,19 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from fedseg import console, preflight
 from fedseg.baselines import train_upper_bound
 from fedseg.config import Federation
-from fedseg.errors import RunFailed
+from fedseg.errors import FedsegError, RunFailed
 from fedseg.federation import participants
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
-from fedseg.result import result_table, scores
+from fedseg.result import failed_clients, result_table, scores
 from fedseg.runs import Run, check_folder, open_run
 
 MEMORY_PER_CLIENT = 4 * 2**30
@@ -36,6 +35,12 @@ def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
         FedsegError: something is wrong with the configuration or the data; nothing was trained.
         RunFailed: the federation did not reach its end.
     """
+    for someone in participants(federation):
+        if not someone.dataset:
+            raise FedsegError(
+                f"'{someone.name}' names no dataset: its data is on a node of its own; run this "
+                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+            )
     check_folder(out, federation)
     preflight.check_models(federation)
     preflight.check_generator(federation)
@@ -91,7 +96,7 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
         raise RunFailed(str(simulation.error()))
     result = read_json(run.result)
     if result["status"] != "completed":
-        raise RunFailed(f"{_failures(result)}{result['error']} (log: {run.log})")
+        raise RunFailed(f"{failed_clients(result)}{result['error']} (log: {run.log})")
     shutil.rmtree(run.state, ignore_errors=True)
 
 
@@ -107,11 +112,3 @@ def _add_upper_bound(run: Run, federation: Federation, bars: console.Bars) -> No
     evaluate_all(run, federation, good_clients(run, federation), bars)
     result = read_json(run.result)
     write_json(run.result, result | {"evaluation": scores(run, federation)})
-
-
-def _failures(result: dict[str, Any]) -> str:
-    return "".join(
-        f"client '{name}': {client['reason']}; "
-        for name, client in result["clients"].items()
-        if client["status"] != "good"
-    )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -32,7 +33,8 @@ def parse_upload(text: str, expected: str | None = None) -> Upload:
         raise FedsegError("its classes are not Cityscapes' 19")
     if not info.coverage or not set(info.coverage) <= set(range(NUM_CLASSES)):
         raise FedsegError("its class coverage is empty or not made of trainIds 0..18")
-    if len(upload.pixel_counts) != NUM_CLASSES or min(upload.pixel_counts) < 0:
+    counts = upload.pixel_counts
+    if counts is not None and (len(counts) != NUM_CLASSES or min(counts) < 0):
         raise FedsegError("pixel_counts must be 19 numbers, none negative")
     if min(info.std) <= 0:
         raise FedsegError("its normalisation divides by 0")
@@ -42,16 +44,24 @@ def parse_upload(text: str, expected: str | None = None) -> Upload:
 def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
     """Check a client's weights and write them to the run folder, whole or not at all.
 
+    Weights that came as float16 are kept as float32, and hashed again as they are kept.
+
     Raises:
         FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of
             another shape or dtype, not finite, or not what the metadata's hash says.
     """
     check_names(upload.info.arch, upload.info.encoder)
     network = build(upload.info.model)
-    checkpoints.check_weights(network, weights, "upload")
-    network.load_state_dict(weights)
+    kept = _widened(weights)
+    checkpoints.check_weights(network, kept, "upload")
+    network.load_state_dict(kept)
     if checkpoints.content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
+    upload = upload.model_copy(update={"sha256": checkpoints.content_hash(kept)})
     folder = run.clients / upload.name
     checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))
     return folder
+
+
+def _widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.float() if t.dtype == torch.float16 else t for name, t in weights.items()}

@@ -10,6 +10,7 @@ from fedseg.checkpoints import load_info
 from fedseg.errors import FedsegError
 from fedseg.federation import federation_of, run_of
 from fedseg.pipeline import run_server
+from fedseg.preflight import check_server
 from fedseg.progress import Progress
 from fedseg.result import write_result
 from fedseg.runs import open_run
@@ -23,12 +24,15 @@ def main(grid: Grid, context: Context) -> None:
     """Run a federation to its result.json, whatever comes of it."""
     federation = federation_of(context.run_config)
     run = open_run(run_of(context.run_config, context.run_id).path, federation)
+    run.result.unlink(missing_ok=True)
     strategy = OneShot(run, federation)
+    told = Progress(run.progress, "server")
     seconds: dict[str, float] = {}
     try:
+        check_server(federation, told)
         strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
         seconds = {"clients": strategy.seconds}
-        seconds |= run_server(run, federation, Progress(run.progress, "server"))
+        seconds |= run_server(run, federation, told)
         if federation.evaluators:
             weights = ArrayRecord(load_file(run.global_model / "model.safetensors"))
             info = ConfigRecord({"info": load_info(run.global_model).model_dump_json()})

@@ -5,7 +5,6 @@ Every client trains and uploads once; evaluators score the global model that com
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from logging import INFO, WARNING, getLogger
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,17 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
-from fedseg.evaluator import Introduction, score_of
+from fedseg.evaluator import score_of
 from fedseg.files import write_json
+from fedseg.node import score_task, train_task
 from fedseg.pipeline import good_clients
+from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
-
-NODE_POLL, UPLOAD_POLL = 0.2, 1.0
-"""Seconds between two looks: for nodes, which come within seconds, and for uploads. Each look costs
-the SuperLink work, which in a simulation is taken from the training."""
+from server.nodes import Nodes, answer_in, well_formed
 
 log = getLogger("flwr").log
+NamedReply = tuple[str, Message]
 
 
 class OneShot(Strategy):
@@ -42,8 +41,8 @@ class OneShot(Strategy):
         self.federation = federation
         self.failures: dict[str, str] = {}
         self.seconds = 0.0
-        self._asked: dict[str, str] = {}  # message id -> whom it went to
-        self._said: dict[str, Introduction] = {}  # by evaluators
+        self._nodes: Nodes | None = None
+        self._unheard: set[str] = set()  # of those asked
 
     def start(
         self,
@@ -77,13 +76,14 @@ class OneShot(Strategy):
         wanted = {client.name for client in self.federation.clients} - done.keys()
         nodes = self._find(grid, wanted)
         return [
-            self._message("train", {"client": name}, nodes[name])
-            for name in (client.name for client in self.federation.clients)
-            if name in nodes
+            self._message("train", {"client": client.name, "how": how}, nodes[client.name])
+            for client in self.federation.clients
+            if client.name in nodes
+            for how in [train_task(self.federation, client).model_dump_json()]
         ]
 
     def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
+        self, server_round: int, replies: Iterable[NamedReply]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Store each upload as it comes. Nothing is averaged: the distillation comes after."""
         self._take_each(replies, self._take_upload)
@@ -100,19 +100,22 @@ class OneShot(Strategy):
             config: `info`, its `checkpoints.Info` as JSON.
             grid: where the nodes are.
         """
-        wanted = {e.name for e in self.federation.evaluators if not self._score(e.name).is_file()}
-        nodes = self._find(grid, wanted)
-        for name in nodes:
-            if problem := self._said[name].problem:
+        missing = [e for e in self.federation.evaluators if not self._score(e.name).is_file()]
+        nodes = self._find(grid, {evaluator.name for evaluator in missing})
+        messages = []
+        for evaluator in missing:
+            if (name := evaluator.name) not in nodes:
+                continue
+            if problem := self._nodes.said[name].problem:
                 self._fail(name, problem)
-        return [
-            self._message("evaluate", {"evaluator": name, **config}, node, weights=arrays)
-            for name, node in nodes.items()
-            if not self._said[name].problem
-        ]
+                continue
+            how = score_task(self.federation, evaluator).model_dump_json()
+            task = {"evaluator": name, "how": how, **config}
+            messages.append(self._message("evaluate", task, nodes[name], weights=arrays))
+        return messages
 
     def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
+        self, server_round: int, replies: Iterable[NamedReply]
     ) -> MetricRecord | None:
         """Write each evaluator's score as it comes."""
         self._take_each(replies, self._take_score)
@@ -124,10 +127,10 @@ class OneShot(Strategy):
 
     def _find(self, grid: Grid, wanted: set[str]) -> dict[str, int]:
         """Nodes by the name of whom they speak for; the others are failures."""
-        nodes, said = find_nodes(grid, wanted, self.federation.node_timeout)
-        self._said |= said
+        self._nodes = self._nodes or Nodes(grid)
+        nodes = self._nodes.find(wanted, self.federation.node_timeout)
         for name in sorted(wanted - nodes.keys()):
-            self._fail(name, "no node speaks for it")
+            self._fail(name, self._nodes.refused.get(name, "no node speaks for it"))
         return nodes
 
     def _message(
@@ -140,115 +143,50 @@ class OneShot(Strategy):
 
     def _replies(
         self, grid: Grid, messages: list[Message], role: str, timeout: float
-    ) -> Iterator[Message]:
-        ids = list(grid.push_messages(messages))
-        names = [str(message.content["task"][role]) for message in messages]
-        self._asked = dict(zip(ids, names, strict=True))
-        return replies_to(grid, ids, timeout)
+    ) -> Iterator[NamedReply]:
+        by_name = {str(message.content["task"][role]): message for message in messages}
+        self._unheard = set(by_name)
+        for name in by_name:
+            self._tell(name, "asked", 0)
+        nodes = self._nodes or Nodes(grid)
+        return nodes.ask(by_name, timeout, self.federation.node_timeout)
 
-    def _take_each(self, replies: Iterable[Message], take: Callable[[str, Message], None]) -> None:
+    def _take_each(
+        self, replies: Iterable[NamedReply], take: Callable[[str, Message], None]
+    ) -> None:
         """Take in the replies as they come; one that can't be used is its sender's failure."""
-        for reply in replies:
-            name = self._asked.pop(reply.metadata.reply_to_message_id)
+        for name, reply in replies:
+            self._unheard.discard(name)
             try:
                 take(name, reply)
                 log(INFO, "%s: answer accepted", name)
+                self._tell(name, "answered", 1)
             except FedsegError as error:
                 self._fail(name, str(error))
-        for name in self._asked.values():
+        for name in sorted(self._unheard):
             self._fail(name, f"no answer within {self.federation.client_timeout:g} s")
 
     def _fail(self, name: str, reason: str) -> None:
         self.failures[name] = reason
+        self._tell(name, "failed", 0)
         log(WARNING, "%s: %s", name, reason)
 
+    def _tell(self, name: str, stage: str, done: int) -> None:
+        """What the server knows of a node's progress; a simulated node adds what itself knows."""
+        Progress(self.run.progress, name)(stage, done, 1)
+
     def _take_upload(self, name: str, reply: Message) -> None:
-        with _well_formed(reply):
-            text = str(_answer(reply)["upload"])
+        with well_formed(reply):
+            text = str(answer_in(reply)["upload"])
             weights = reply.content["weights"].to_torch_state_dict()
         store(self.run, parse_upload(text, expected=name), weights)
 
     def _take_score(self, name: str, reply: Message) -> None:
-        with _well_formed(reply):
-            confusion = [int(count) for count in _answer(reply)["confusion"]]
+        with well_formed(reply):
+            confusion = [int(count) for count in answer_in(reply)["confusion"]]
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
-        score = score_of(confusion, self._said[name], evaluator)
+        score = score_of(confusion, self._nodes.said[name], evaluator)
         write_json(self._score(name), {"model": GLOBAL, **score})
 
     def _score(self, name: str) -> Path:
         return self.run.score(GLOBAL, name)
-
-
-def _answer(reply: Message) -> ConfigRecord:
-    """What a node answered, unless it says that it failed."""
-    answer = reply.content["answer"]
-    if "error" in answer:
-        raise FedsegError(str(answer["error"]))
-    return answer
-
-
-@contextmanager
-def _well_formed(reply: Message) -> Iterator[None]:
-    """Within it a reply is read; whatever it lacks becomes a FedsegError."""
-    if reply.has_error():
-        # Flower sends a traceback; its last line is what happened.
-        reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
-        raise FedsegError(f"its node failed: {reason}")
-    try:
-        yield
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
-
-
-def find_nodes(
-    grid: Grid, wanted: set[str], timeout: float
-) -> tuple[dict[str, int], dict[str, Introduction]]:
-    """Ask nodes, as they appear, whom they speak for, until everyone wanted is found.
-
-    Args:
-        grid: where the nodes are.
-        wanted: names of clients and evaluators.
-        timeout: seconds after which the search ends with those found so far.
-
-    Returns:
-        Node id by name, where the first node to speak for somebody is the one that counts; and
-        what the evaluators among them said.
-    """
-    deadline = time.monotonic() + timeout
-    found: dict[str, int] = {}
-    said: dict[str, Introduction] = {}
-    asked: set[int] = set()
-    pending: dict[str, int] = {}  # id of a question -> the node it went to
-    while wanted - found.keys() and time.monotonic() < deadline:
-        new = sorted(set(grid.get_node_ids()) - asked)
-        questions = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
-        pending |= zip(grid.push_messages(questions), new, strict=True)
-        asked |= set(new)
-        for reply in grid.pull_messages(list(pending)):
-            # An answer can be pulled only once, so its question must not be asked about again.
-            node = pending.pop(reply.metadata.reply_to_message_id)
-            try:
-                with _well_formed(reply):
-                    answer = _answer(reply)
-                    names = [str(name) for name in answer["clients"]]
-                    evaluators = map(Introduction.model_validate_json, answer["evaluators"])
-                    introduced = {one.name: one for one in evaluators}
-            except FedsegError as error:
-                log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
-                continue
-            said = introduced | said
-            found = dict.fromkeys([*names, *introduced], node) | found
-        time.sleep(NODE_POLL)
-    return {name: node for name, node in found.items() if name in wanted}, said
-
-
-def replies_to(grid: Grid, message_ids: Iterable[str], timeout: float) -> Iterator[Message]:
-    """The replies as they come, one in memory at a time, until all are there or time is up."""
-    deadline = time.monotonic() + timeout
-    pending = list(message_ids)
-    while pending and time.monotonic() < deadline:
-        for message_id in list(pending):
-            for reply in grid.pull_messages([message_id]):
-                pending.remove(message_id)
-                yield reply
-        time.sleep(UPLOAD_POLL)

@@ -1,6 +1,7 @@
 """What the tests share: a miniature world on disk, and a cache that is not the user's."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 # Threads that spin while they wait slow everything down on a machine that does other things too.
@@ -39,22 +40,23 @@ def paint(rng: np.random.Generator, classes: list[int], size=(48, 80)):
     return np.clip(shade + noise, 0, 255).astype(np.uint8), label
 
 
+def make_world_in(folder: Path, name: str, classes=(0, 2, 8, 10, 13), count=4, seed=0) -> Path:
+    """A folder of images/ and labels/ in trainIds."""
+    root = folder / name
+    rng = np.random.default_rng(seed)
+    for part in ("images", "labels"):
+        (root / part).mkdir(parents=True)
+    for index in range(count):
+        image, label = paint(rng, list(classes))
+        Image.fromarray(image).save(root / "images" / f"{index}.png")
+        Image.fromarray(label).save(root / "labels" / f"{index}.png")
+    return root
+
+
 @pytest.fixture
 def make_world(tmp_path):
     """Makes a folder of images/ and labels/ in trainIds: make_world(name, classes, count)."""
-
-    def make(name: str, classes=(0, 2, 8, 10, 13), count=4, seed=0) -> Path:
-        root = tmp_path / name
-        rng = np.random.default_rng(seed)
-        for part in ("images", "labels"):
-            (root / part).mkdir(parents=True)
-        for index in range(count):
-            image, label = paint(rng, list(classes))
-            Image.fromarray(image).save(root / "images" / f"{index}.png")
-            Image.fromarray(label).save(root / "labels" / f"{index}.png")
-        return root
-
-    return make
+    return partial(make_world_in, tmp_path)
 
 
 @pytest.fixture

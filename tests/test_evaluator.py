@@ -7,7 +7,8 @@ from fedseg.config import Evaluator, Model, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate
-from fedseg.evaluator import introduce, score_at_home, score_of
+from fedseg.evaluator import score_at_home, score_of
+from fedseg.introduction import introduce
 from fedseg.models import build
 from tests.conftest import TINY_MODEL
 

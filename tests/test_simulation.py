@@ -16,6 +16,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.evaluation import evaluate
 from fedseg.files import read_json
 from fedseg.runs import open_run
+from tests.processes import wait_until_gone
 
 pytestmark = [
     pytest.mark.e2e,
@@ -80,7 +81,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     assert first.is_file()
     assert not (out / "result.json").exists()
     written = first.stat().st_mtime_ns
-    _wait_until_gone(out)
+    wait_until_gone(out)
 
     done = subprocess.run(
         [*command, "--upper-bound"], capture_output=True, text=True, timeout=300, check=False
@@ -91,7 +92,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     assert set(result["evaluation"]) == {"one", "two", "global", "upper_bound"}
     for model in result["evaluation"].values():
         assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
-    _wait_until_gone(out)
+    wait_until_gone(out)
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert again.returncode == 0
@@ -107,26 +108,6 @@ def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
     result = read_json(run.result)
     assert result["status"] == "failed"
     assert "no such folder" in result["clients"]["two"]["reason"]
-
-
-def _wait_until_gone(out: Path) -> None:
-    """See that no process is left that was told of this run folder."""
-    deadline = time.monotonic() + 10
-    while (left := _processes_of(out)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not left
-
-
-def _processes_of(out: Path) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if str(out).encode() in said and process.name != str(os.getpid()):
-            found.append(said[:200].decode(errors="replace"))
-    return found
 
 
 @pytest.mark.parametrize(

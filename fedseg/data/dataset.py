@@ -88,6 +88,8 @@ def open_dataset(
     Raises:
         FedsegError: no such card, split or folder; no image; an image without its label.
     """
+    if not source.dataset:
+        raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")
     card = load_card(source.dataset)
     split = card.split(source.split)
     root = source.root or _generated(card, split, on_render)
@@ -109,6 +111,12 @@ def open_dataset(
                 )
     images, labels = zip(*pairs, strict=True)
     return Dataset(card, split, images, labels if labelled else None)
+
+
+def scored_classes(dataset: Dataset) -> list[str]:
+    """Names of the classes that a dataset is scored over: ours, or its own coarser ones."""
+    own = [entry.name for entry in dataset.card.classes]
+    return own if dataset.card.is_coarse else list(CLASSES)
 
 
 def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:

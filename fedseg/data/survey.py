@@ -28,7 +28,7 @@ def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
         FedsegError: a file can't be decoded, a label's size is not its image's, or a label id is
             not listed by the card.
     """
-    path = cache_dir() / "surveys" / f"{_fingerprint(dataset)}.npy"
+    path = cache_dir() / "surveys" / f"{fingerprint(dataset)}.npy"
     if path.is_file():
         return np.load(path, allow_pickle=False)
     classes = len(dataset.card.classes) if dataset.labels else 0
@@ -61,7 +61,8 @@ def _count(dataset: Dataset, index: int) -> np.ndarray:
     return np.bincount(label.ravel(), minlength=256)[: len(dataset.card.classes)]
 
 
-def _fingerprint(dataset: Dataset) -> str:
+def fingerprint(dataset: Dataset) -> str:
+    """A name for a dataset as it is now: made from its card and its files' sizes and times."""
     files = [*dataset.images, *(dataset.labels or ())]
     stats = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
     return digest(dataset.card.model_dump_json(), stats)

@@ -3,16 +3,18 @@
 import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedseg import checkpoints
 from fedseg.client import read_upload, train_client
 from fedseg.config import Evaluator
-from fedseg.evaluator import Introduction
 from fedseg.files import read_json
+from fedseg.introduction import Introduction
 from fedseg.progress import Progress
 from fedseg.runs import open_run
-from server.strategy import OneShot, find_nodes
+from server.nodes import Nodes
+from server.strategy import OneShot
 
 
 class Grid:
@@ -21,13 +23,18 @@ class Grid:
     def __init__(self, behaviour, nodes):
         self.behaviour = behaviour
         self.nodes = nodes
+        self.registered = {}  # node id -> name
+        self.came = dict.fromkeys(range(10), "at noon")  # node id -> when
         self.evaluators = {}  # name -> introduction
         self.replies = {}
         self.trained = []
         self.given = set()
 
-    def get_node_ids(self):
-        return list(self.nodes)
+    def get_nodes(self):
+        return [
+            NodeInfo(node_id=n, name=self.registered.get(n, ""), last_activated_at=self.came[n])
+            for n in self.nodes
+        ]
 
     def push_messages(self, messages):
         ids = []
@@ -64,7 +71,7 @@ def _within_a_run(monkeypatch):
     monkeypatch.setattr(TaskIdentity, "_run_id", 1)
     monkeypatch.setattr(TaskIdentity, "_node_id", 1)
     monkeypatch.setattr(TaskIdentity, "_task_id", 1)
-    monkeypatch.setattr("server.strategy.UPLOAD_POLL", 0.05)
+    monkeypatch.setattr("server.nodes.UPLOAD_POLL", 0.05)
 
 
 @pytest.fixture
@@ -128,6 +135,10 @@ def raised(message):
     return Message(Error(code=2, reason="CUDA out of memory"), reply_to=message)
 
 
+def unavailable(message):
+    return Message(Error(code=5, reason="Node Unavailable"), reply_to=message)
+
+
 def told(message):
     return Message(
         RecordDict({"answer": ConfigRecord({"error": "label 7 is missing"})}), reply_to=message
@@ -185,10 +196,10 @@ def test_nodes_may_appear_late(federation):
 
     def appear():
         grid.nodes = next(polls, grid.nodes)
-        return list(grid.nodes)
+        return [NodeInfo(node_id=node) for node in grid.nodes]
 
-    grid.get_node_ids = appear
-    assert find_nodes(grid, {"one", "two"}, timeout=5)[0] == {"one": 1, "two": 2}
+    grid.get_nodes = appear
+    assert Nodes(grid).find({"one", "two"}, timeout=5) == {"one": 1, "two": 2}
 
 
 def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
@@ -202,7 +213,55 @@ def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
         return reply
 
     grid._answer = garbled
-    assert find_nodes(grid, {"one"}, timeout=5)[0] == {"one": 2}
+    assert Nodes(grid).find({"one"}, timeout=5) == {"one": 2}
+
+
+def test_a_node_speaks_only_for_whom_it_is_registered(federation):
+    grid = Grid({}, {1: ["one"], 2: ["one"], 3: ["two"]})
+    grid.registered = {1: "thief", 2: "one", 3: "two"}
+    assert Nodes(grid).find({"one", "two"}, timeout=5) == {"one": 2, "two": 3}
+
+
+def test_a_node_that_comes_back_is_asked_again(federation, tmp_path, upload_of):
+    """Its SuperNode was killed: Flower reports it away, or nothing at all if it is quickly back."""
+    upload = upload_of(federation.clients[0])
+    away, restarted = iter([True, False]), iter([True, False])
+    grid = Grid({}, {1: ["one"], 2: ["two"]})
+
+    def goes_away(message):
+        return unavailable(message) if next(away) else upload(message)
+
+    def is_restarted(message):
+        if next(restarted):
+            grid.came[2] = "at one"
+            return None
+        return upload(message)
+
+    grid.behaviour = {"one": goes_away, "two": is_restarted}
+    messages = {n: question(n, node) for n, node in (("one", 1), ("two", 2))}
+    replies = dict(Nodes(grid).ask(messages, timeout=20, patience=5))
+    assert grid.trained == ["one", "two", "one", "two"]
+    assert all("upload" in reply.content["answer"] for reply in replies.values())
+
+
+def test_a_node_that_stays_away_is_given_up(federation):
+    grid = Grid({"one": unavailable}, {})
+    ((name, reply),) = Nodes(grid).ask({"one": question("one", 1)}, timeout=20, patience=0.2)
+    assert name == "one"
+    assert reply.error.code == 5
+    assert grid.trained == ["one"]
+
+
+def test_a_node_that_always_goes_away_is_not_asked_for_ever(federation):
+    grid = Grid({"one": unavailable}, {1: ["one"]})
+    ((_, reply),) = Nodes(grid).ask({"one": question("one", 1)}, timeout=20, patience=0.2)
+    assert reply.has_error()
+    assert grid.trained == ["one"] * 3
+
+
+def question(name, node):
+    content = RecordDict({"task": ConfigRecord({"client": name})})
+    return Message(content, dst_node_id=node, message_type="train", ttl=60)
 
 
 CITY = Introduction(name="city", dataset="folder", split="val", images=7, classes=("a", "b"))

@@ -1,0 +1,1 @@
+"""A federation across machines: certificates, identities, the server, and running on it."""

@@ -1,0 +1,155 @@
+"""A certificate authority of one's own, and the server's certificate from it."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from fedseg.errors import FedsegError
+from fedseg.files import atomic_file
+
+CA_DAYS, SERVER_DAYS = 3650, 365
+ALWAYS = ("localhost", "127.0.0.1")
+"""The server's own processes reach it under these names."""
+
+
+def make_certificates(folder: Path, hosts: list[str]) -> bool:
+    """Write ca.crt, ca.key, server.crt and server.key; where there is a ca.key, use that.
+
+    Args:
+        folder: where they go; made where it is not there.
+        hosts: names and IP addresses under which the server is reached.
+
+    Returns:
+        Whether a new authority was made; else only the server's certificate is new.
+
+    Raises:
+        FedsegError: certificates without their authority's key are there already; a bad host.
+    """
+    names = [_general_name(host) for host in dict.fromkeys([*hosts, *ALWAYS])]
+    is_new = not (folder / "ca.key").is_file()
+    if is_new:
+        for name in ("ca.crt", "server.crt", "server.key"):
+            if (folder / name).exists():
+                raise FedsegError(
+                    f"{folder / name}: is there already, but no ca.key to renew it with; "
+                    "put ca.key there or choose another folder"
+                )
+        _make_authority(folder)
+    key, authority = _load_authority(folder)
+    _make_server(folder, names, key, authority)
+    return is_new
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone can read, atomically."""
+    with atomic_file(path) as temporary:  # made with mode 0600
+        temporary.write_bytes(content)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file that everyone can read, atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+        temporary.chmod(0o644)
+
+
+def _make_authority(folder: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _subject("fedseg certificate authority")
+    builder = _builder(name, name, key.public_key(), CA_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+    _write(folder, "ca", key, builder.sign(key, hashes.SHA256()))
+
+
+def _make_server(
+    folder: Path,
+    names: list[x509.GeneralName],
+    authority_key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _subject(str(names[0].value))
+    builder = _builder(subject, authority.subject, key.public_key(), SERVER_DAYS)
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    for extension, critical in (
+        (x509.SubjectAlternativeName(names), False),
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_usage(signs_certificates=False), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        (issuer, False),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    _write(folder, "server", key, builder.sign(authority_key, hashes.SHA256()))
+
+
+def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    try:
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise FedsegError(f"{folder}: ca.key and ca.crt can't be read: {error}") from None
+    if certificate.public_key() != key.public_key():
+        raise FedsegError(f"{folder}: ca.key is not the key of ca.crt")
+    return key, certificate
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not host or not host.isascii() or any(c in host for c in " /:@"):
+        raise FedsegError(f"'{host}': is no host name and no IP address; leave out port and scheme")
+    return x509.DNSName(host)
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))  # other machines' clocks may be behind
+        .not_valid_after(now + timedelta(days=days))
+    )
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+
+
+def _usage(signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _write(
+    folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
+) -> None:
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    write_secret(folder / f"{name}.key", private)
+    write_public(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))

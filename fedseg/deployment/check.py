@@ -1,0 +1,119 @@
+"""What must be right before a node can take part, looked at one by one."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from fedseg.config import Model
+from fedseg.data.dataset import open_dataset, scored_classes
+from fedseg.data.survey import survey
+from fedseg.deployment.connection import check_registration, check_server
+from fedseg.deployment.identity import NODE_KEY, TRUSTED, load_key
+from fedseg.errors import FedsegError, first_line
+from fedseg.models import build
+from fedseg.node import Node, load_node
+
+MEMORY, DISK = 4 * 2**30, 2 * 2**30
+"""Bytes that a training is reckoned to need, of memory and below the state folder."""
+
+
+class Line(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    said: str
+    """What was found, or the remedy."""
+    is_good: bool
+
+
+def check_node(folder: Path) -> Iterator[Line]:
+    """Look at a node's folder, data, machine and server; one line each, as they are done.
+
+    Args:
+        folder: as `make_node` makes it.
+    """
+    nodes: list[Node] = []
+    yield _line("configuration", lambda: nodes.append(load_node(folder)) or "node.toml is right")
+    if not nodes:
+        return
+    node = nodes[0]
+    yield _line("key", lambda: _check_key(folder))
+    yield _line("trust", lambda: _check_trust(folder))
+    yield _line("data", lambda: _check_data(node))
+    if node.role == "trainer":
+        yield _line("model", lambda: _check_model(node))
+    yield _line("memory", _check_memory)
+    yield _line("disk", lambda: _check_disk(node))
+    reached = _line("server", lambda: check_server(node, folder))
+    yield reached
+    if reached.is_good:
+        yield _line("registration", lambda: check_registration(node, folder))
+
+
+def _line(what: str, look: Callable[[], str]) -> Line:
+    try:
+        return Line(what, look(), True)
+    except FedsegError as error:
+        return Line(what, str(error), False)
+    except Exception as error:  # the other lines are worth looking at still
+        return Line(what, f"{type(error).__name__}: {first_line(error)}", False)
+
+
+def _check_key(folder: Path) -> str:
+    load_key(folder)
+    if (folder / NODE_KEY).stat().st_mode & 0o077:
+        path = folder / NODE_KEY
+        raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
+    return "private, readable by its owner alone"
+
+
+def _check_trust(folder: Path) -> str:
+    if not (folder / TRUSTED).is_file():
+        raise FedsegError(
+            f"{folder / TRUSTED}: no such file; the node would run any code it is sent. Make the "
+            "node anew with `fedseg node init --trust app.pub`"
+        )
+    return f"runs only an app signed by who stands in {TRUSTED}"
+
+
+def _check_data(node: Node) -> str:
+    dataset = open_dataset(node)
+    if node.role == "trainer":
+        dataset.train_ids()  # a card too coarse to train on is refused here
+        classes = f"{int((survey(dataset).sum(axis=0) > 0).sum())} of the card's classes"
+    else:
+        survey(dataset)
+        classes = f"scored over {len(scored_classes(dataset))} classes"
+    return f"{len(dataset)} images of '{dataset.card.name}', all readable; {classes}"
+
+
+def _check_model(node: Node) -> str:
+    own = node.model.model_dump(exclude_none=True)
+    if not own:
+        return "the federation's; known once a run starts"
+    model = Model(**own)
+    build(model)
+    return f"{model.arch} with {model.encoder} can be built"
+
+
+def _check_memory() -> str:
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _enough(available, MEMORY, "memory; give the machine or the container more")
+
+
+def _check_disk(node: Node) -> str:
+    node.state.mkdir(parents=True, exist_ok=True)
+    if not os.access(node.state, os.W_OK):
+        raise FedsegError(f"{node.state}: can't be written to; let this user write there")
+    return _enough(shutil.disk_usage(node.state).free, DISK, f"free below {node.state}; make room")
+
+
+def _enough(have: int, need: int, what: str) -> str:
+    thing, _, remedy = what.partition("; ")
+    if have < need:
+        raise FedsegError(
+            f"{have / 2**30:.1f} GiB {thing}, but {need / 2**30:.0f} needed; {remedy}"
+        )
+    return f"{have / 2**30:.1f} GiB {thing}"

@@ -1,0 +1,159 @@
+"""The owner's side of the server: registering nodes, starting runs and looking at them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.common.serde import fab_to_proto, user_config_from_proto, user_config_to_proto
+from flwr.proto.control_pb2 import (
+    ListAppsRequest,
+    ListNodesRequest,
+    ListRunsRequest,
+    RegisterNodeRequest,
+    StartRunRequest,
+    UnregisterNodeRequest,
+)
+from flwr.supercore.constant import NOOP_FEDERATION_ID
+from flwr.supercore.control import ControlHttpClient
+from flwr.supercore.error import FlowerError
+from flwr.supercore.fab import Fab
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+
+from fedseg.deployment.connection import trusting, unreachable
+from fedseg.errors import FedsegError, first_line
+
+APP_ID = "@fedseg/fedseg"
+
+
+class Server:
+    """A deployed server, as its owner sees it.
+
+    Args:
+        address: HOST:PORT of its admin port, which only its own machine reaches.
+        ca: certificate of its authority.
+    """
+
+    def __init__(self, address: str, ca: Path) -> None:
+        self.address = address
+        context = trusting(ca)
+        self._flower = ControlHttpClient(
+            f"https://{address}",
+            verify=context,
+            interceptors=[RuntimeVersionHttpInterceptor(component_name="flwr CLI")],
+        )
+        self._http = httpx.Client(base_url=f"https://{address}", verify=context, timeout=60)
+
+    def add_node(self, name: str, key: Path) -> None:
+        """Let a node in, by its public key; it may speak for `name` and for nobody else."""
+        request = RegisterNodeRequest(public_key=read_public_key(key), name=name)
+        if name in self.nodes():
+            raise FedsegError(f"a node '{name}' is registered already; remove it first")
+        with reached(self.address):
+            self._flower.RegisterNode(request)
+
+    def remove_node(self, name: str) -> None:
+        """Keep a node out from now on."""
+        nodes = self.nodes()
+        if name not in nodes:
+            raise FedsegError(f"no node '{name}' is registered; there are: {', '.join(nodes)}")
+        with reached(self.address):
+            self._flower.UnregisterNode(UnregisterNodeRequest(node_id=nodes[name][0]))
+
+    def nodes(self) -> dict[str, tuple[int, str]]:
+        """The registered nodes by name: id and status."""
+        with reached(self.address):
+            found = self._flower.ListNodes(ListNodesRequest()).nodes_info
+        kept = [node for node in found if node.status != "unregistered"]
+        return {node.name or str(node.node_id): (node.node_id, node.status) for node in kept}
+
+    def start(self, settings: dict[str, str]) -> int:
+        """Start a run of the server's app; returns its id."""
+        with reached(self.address):
+            apps = self._flower.ListApps(ListAppsRequest(federation_id=NOOP_FEDERATION_ID)).apps
+            stored = {app.app_id: app.fab_hash for app in apps}
+            request = StartRunRequest(
+                fab=fab_to_proto(Fab(stored[APP_ID], b"", {})),
+                app_spec=APP_ID,
+                override_config=user_config_to_proto(settings),
+                federation=NOOP_FEDERATION_ID,
+            )
+            return self._flower.StartRun(request).run_id
+
+    def active_runs(self) -> dict[int, dict[str, Any]]:
+        """The settings of the runs that have not ended, by id."""
+        with reached(self.address):
+            runs = self._flower.ListRuns(ListRunsRequest()).run_dict
+        return {
+            run_id: user_config_from_proto(run.override_config)
+            for run_id, run in runs.items()
+            if run.status.status != "finished"
+        }
+
+    def lay_down(self, name: str, federation: str) -> dict[str, str]:
+        """Make a run folder on the server; returns what to start the run with."""
+        return self._ask("PUT", name, json={"federation": federation}).json()
+
+    def look(self, name: str) -> dict[str, Any]:
+        """How far a run is: `progress` by name, and `result`, None before the end."""
+        return self._ask("GET", name).json()
+
+    def fetch(self, name: str, archive: Path) -> None:
+        """Write a run's results to a tar archive."""
+        with (
+            reached(self.address),
+            self._http.stream("GET", f"/fedseg/runs/{name}/results") as response,
+            archive.open("wb") as file,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+
+    def _ask(self, method: str, name: str, **content: Any) -> httpx.Response:
+        with reached(self.address):
+            response = self._http.request(method, f"/fedseg/runs/{name}", **content)
+        if response.status_code == 409:
+            raise FedsegError(response.json()["detail"])
+        with reached(self.address):
+            return response.raise_for_status()
+
+
+def read_public_key(path: Path) -> bytes:
+    """A node's public key as Flower sends it.
+
+    Raises:
+        FedsegError: no ECDSA public key in OpenSSH's format.
+    """
+    try:
+        key = serialization.load_ssh_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FedsegError(f"{path}: can't be read as a public key: {first_line(error)}") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise FedsegError(f"{path}: is no node's key; `fedseg node init` makes one, node.pub")
+    return public_key_to_bytes(key)
+
+
+@contextmanager
+def reached(address: str) -> Iterator[None]:
+    """Within it a server is asked; whatever goes wrong becomes a FedsegError with the remedy."""
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        raise FedsegError(f"{address}: {_refusal(error.response)}") from None
+    except httpx.TransportError as error:
+        raise unreachable(address, error) from None
+    except KeyError:
+        raise FedsegError(f"{address}: has no app; start it with `fedseg server start`") from None
+
+
+def _refusal(response: httpx.Response) -> str:
+    response.read()
+    if response.status_code in (403, 404):
+        return "this is not a server's admin port; see `fedseg server start --admin-port`"
+    if found := FlowerError.from_json(response.text):
+        return " ".join(filter(None, [found.message, found.public_details]))
+    return f"answers {response.status_code}"

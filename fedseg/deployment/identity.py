@@ -1,0 +1,100 @@
+"""A node's folder: who it is, and whom it trusts.
+
+node.toml       what its owner set up, a `Node`
+node.key        its private key            } OpenSSH, ECDSA P-384: what Flower's SuperNode
+node.pub        its public key             } and the server's register want
+ca.crt          the authority behind the server's certificate
+trusted.yaml    whose signature under the Flower app it accepts
+state/          trained models, and Flower's files
+"""
+
+from pathlib import Path
+
+import tomli_w
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fedseg import config
+from fedseg.deployment import signing
+from fedseg.deployment.certificates import write_public, write_secret
+from fedseg.errors import FedsegError
+from fedseg.files import write_text
+from fedseg.node import NODE_FILE, Node
+
+NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yaml"
+
+OPTIONAL = """
+# What follows is optional; these are the defaults.
+# [model]                       # a trainer's own; default: the federation's
+# arch = "fpn"
+# encoder = "tu-tf_efficientnet_lite0"
+# encoder_weights = "imagenet"  # "imagenet", "none" or the path of a .safetensors file
+# [limits]                      # the most that this node gives; default: what the server asks for
+# threads = 4
+# iterations = 10000
+# batch_size = 8
+# [upload]
+# precision = "float32"         # "float16" halves the upload
+# pixel_counts = true           # false: do not tell how many pixels of each class there are
+"""
+
+
+def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | None) -> Node:
+    """Make a node's folder.
+
+    Args:
+        folder: made; must not hold a node yet.
+        settings: name, role, dataset, root, split, server, as in `Node`.
+        ca: the certificate of the server's authority.
+        trusted: public key of whoever signs the app; default: app.pub beside `ca`.
+
+    Raises:
+        FedsegError: a bad setting, no such file, or a node that is there already.
+    """
+    if (folder / NODE_FILE).exists() or (folder / NODE_KEY).exists():
+        raise FedsegError(f"{folder}: holds a node already; remove it or choose another folder")
+    settings = {key: value for key, value in settings.items() if value is not None}
+    node = config.parse(Node, settings | {"state": "state"}, folder / NODE_FILE)
+    if not ca.is_file():
+        raise FedsegError(f"{ca}: no such file; ask the server's owner for ca.crt")
+    trusted = trusted or ca.parent / signing.PUBLIC_KEY
+    if not trusted.is_file():
+        raise FedsegError(
+            f"{trusted}: no such file; ask whoever signs the app for their app.pub, and name it "
+            "with --trust"
+        )
+    trusted_entities = signing.trust(trusted)
+    key = ec.generate_private_key(ec.SECP384R1())
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    write_secret(folder / NODE_KEY, private)
+    write_public(folder / NODE_PUB, public_openssh(key) + b"\n")
+    write_public(folder / CA, ca.read_bytes())
+    write_public(folder / TRUSTED, trusted_entities)
+    write_text(folder / NODE_FILE, tomli_w.dumps(settings) + OPTIONAL)
+    return node
+
+
+def public_openssh(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key's public half, as OpenSSH writes it."""
+    encoding, form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    return key.public_key().public_bytes(encoding, form)
+
+
+def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:
+    """A node's private key.
+
+    Raises:
+        FedsegError: it is not there or is no such key.
+    """
+    path = folder / NODE_KEY
+    try:
+        key = serialization.load_ssh_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise FedsegError(f"{path}: can't be read as a private key: {error}") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise FedsegError(f"{path}: is no ECDSA key; make a node anew with `fedseg node init`")
+    return key

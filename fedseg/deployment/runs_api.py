@@ -1,0 +1,72 @@
+"""What the server's owner asks of it besides what Flower offers: to lay a run down and fetch it.
+
+Flower 1.41 returns nothing of a run but its log, so run folders are served here, on the port that
+is for the server's own machine.
+"""
+
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import fastapi
+from fastapi import Body, HTTPException
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from fedseg import config
+from fedseg.config import Federation
+from fedseg.errors import FedsegError
+from fedseg.files import read_json
+from fedseg.progress import read_all
+from fedseg.runs import Run, open_run
+
+RESULTS = (
+    "config.toml",
+    "result.json",
+    "report.html",
+    "inconsistency.json",
+    "inconsistency.png",
+    "evaluation",
+    "global",
+)
+"""What is fetched; the clients' models and the working files stay on the server."""
+
+RunName = Annotated[str, fastapi.Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def runs_router(runs: Path) -> fastapi.APIRouter:
+    """Routes over a folder of run folders."""
+    router = fastapi.APIRouter(prefix="/fedseg/runs")
+
+    @router.put("/{name}")
+    def lay_down_run(name: RunName, federation: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+        """Make a run folder, or find the one of the same federation; says what to start it with."""
+        try:
+            content = config.parse(Federation, tomllib.loads(federation), Path("federation"))
+            run = open_run(runs / name, content)
+        except (FedsegError, tomllib.TOMLDecodeError) as error:
+            raise HTTPException(409, str(error)) from None
+        return {"federation": str(run.config), "out": str(run.path)}
+
+    @router.get("/{name}")
+    def look_at_run(name: RunName) -> dict[str, Any]:
+        """How far everyone is, and result.json once it is there."""
+        run = Run(runs / name)
+        result = read_json(run.result) if run.result.is_file() else None
+        return {"progress": read_all(run.progress), "result": result}
+
+    @router.get("/{name}/results")
+    def fetch_run(name: RunName) -> FileResponse:
+        """A tar archive of what is worth fetching."""
+        run = Run(runs / name)
+        with tempfile.NamedTemporaryFile(suffix=".tar", delete=False) as file:
+            with tarfile.open(fileobj=file, mode="w") as archive:
+                for part in (run.path / part for part in RESULTS):
+                    if part.exists():
+                        archive.add(part, part.name)
+            path = Path(file.name)
+        return FileResponse(path, background=BackgroundTask(path.unlink))
+
+    return router

@@ -1,0 +1,128 @@
+"""The server of a federation: Flower's SuperLink, with a door for nodes and one for its owner.
+
+Flower 1.41 serves nodes (authenticated by their keys), operators and its own processes (by nothing)
+on one port: whoever reaches that could register nodes and start runs. So that port listens on this
+machine alone, and a second one passes on what nodes need and nothing else.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+import uvicorn
+from flwr.common.constant import NOOP_FLWR_AID
+from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
+from flwr.superlink.cli import flower_superlink
+from flwr.superlink.main import create_app
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fedseg.deployment.runs_api import runs_router
+from fedseg.deployment.signing import read_signed
+from fedseg.errors import FedsegError
+from fedseg.flower import quiet_environment
+
+APP_ID = "@fedseg/fedseg"
+FOR_NODES = "/v1/fleet/"
+LOCK_SECONDS = 20
+"""How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
+can hold it longer, and a node whose request fails for that gives up altogether."""
+FILES = ("ca.crt", "server.crt", "server.key", "app.signed")
+
+
+class Server(uvicorn.Server):
+    """A second server in the process: the first one handles signals."""
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int) -> None:
+    """Run the server until it is told to stop.
+
+    Args:
+        certificates: folder with ca.crt, server.crt, server.key and app.signed.
+        state: folder for the database and the runs; what a server that is started again goes on
+            from.
+        host: address that nodes reach.
+        port: port that nodes reach.
+        admin_port: port for this machine alone: submitting runs, registering nodes.
+
+    Raises:
+        FedsegError: a file is missing.
+    """
+    for name in FILES:
+        if not (certificates / name).is_file():
+            raise FedsegError(
+                f"{certificates / name}: no such file; make it with `fedseg certs` or "
+                "`fedseg app sign`"
+            )
+    app = read_signed(certificates / "app.signed")
+    state.mkdir(parents=True, exist_ok=True)
+    os.environ.update(quiet_environment(state.absolute() / "flower"))
+    sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
+    superlink = _superlink(certificates, state, admin_port)
+    superlink.include_router(runs_router(state.absolute() / "runs"))
+    superlink.state.linkstate_factory.state().store_app(
+        fab=app,
+        federation_id=NOOP_FEDERATION_ID,
+        app_id=APP_ID,
+        app_type=TaskType.SERVER_APP,
+        added_by=NOOP_FLWR_AID,
+    )
+    tls = {
+        "ssl_certfile": str(certificates / "server.crt"),
+        "ssl_keyfile": str(certificates / "server.key"),
+    }
+    common = {"log_level": "warning", "access_log": False, **tls}
+    inner = uvicorn.Server(uvicorn.Config(superlink, host="127.0.0.1", port=admin_port, **common))
+    outer = Server(
+        uvicorn.Config(nodes_only(superlink), host=host, port=port, lifespan="off", **common)
+    )
+    asyncio.run(_serve(inner, outer))
+
+
+def nodes_only(app: ASGIApp) -> ASGIApp:
+    """An application that passes nodes' requests and the health check on, and refuses others."""
+
+    async def gate(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path.startswith(FOR_NODES) or path == "/health"):
+            await app(scope, receive, send)
+        elif scope["type"] == "http":
+            await PlainTextResponse("This port is for nodes only.", 403)(scope, receive, send)
+
+    return gate
+
+
+def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
+    """Flower's own application, as the command `flower-superlink` would make it."""
+    sys.argv = [
+        *("flower-superlink", "--host", "127.0.0.1", "--port", str(port)),
+        *("--ssl-ca-certfile", str(certificates / "ca.crt")),
+        *("--ssl-certfile", str(certificates / "server.crt")),
+        *("--ssl-keyfile", str(certificates / "server.key")),
+        *("--enable-supernode-auth", "--database", str(state.absolute() / "superlink.db")),
+        "--disable-runtime-dependency-installation",
+    ]
+    module = sys.modules[flower_superlink.__module__]
+    return create_app(module._parse_superlink_lifespan_config(), module.SuperLinkLifespan)
+
+
+def _wait_for_locks(connection: Any, *_: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
+
+
+async def _serve(inner: uvicorn.Server, outer: uvicorn.Server) -> None:
+    """Serve on both until the inner one is told to stop; neither goes on without the other."""
+    nodes = asyncio.create_task(outer.serve())
+    nodes.add_done_callback(lambda _: setattr(inner, "should_exit", True))
+    try:
+        await inner.serve()
+    finally:
+        outer.should_exit = True
+        await nodes

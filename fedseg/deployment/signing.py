@@ -1,0 +1,108 @@
+"""The signed app: what a node runs, and who vouches for it.
+
+A server sends its nodes the Flower app, code, and they run it only if somebody signed it whom their
+owner trusts. Flower's SuperNode checks that (`--trusted-entities`). Flower 1.41 takes signatures
+from its own hub alone; here the installed app is signed, and the server hands the signature out.
+"""
+
+import base64
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from flwr.cli.build import build_fab_from_disk
+from flwr.supercore.fab import Fab
+from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign
+
+from fedseg.deployment.certificates import write_public, write_secret
+from fedseg.errors import FedsegError
+from fedseg.files import app_dir, read_json, write_json
+
+KEY, PUBLIC_KEY, SIGNED = "app.key", "app.pub", "app.signed"
+
+
+def sign_app(folder: Path) -> Path:
+    """Sign the installed app with the key in a folder; the key is made where there is none.
+
+    Returns:
+        The file that the server needs: the app and its signature.
+
+    Raises:
+        FedsegError: the key is no Ed25519 key in OpenSSH's format, or has a passphrase.
+    """
+    key = _key(folder)
+    content = build_fab_from_disk(app_dir())
+    signed_at = int(time.time())
+    signature = key.sign(create_message_to_sign(hashlib.sha256(content).digest(), signed_at))
+    encoded = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
+    record = json.dumps({"signature": encoded, "signed_at": signed_at})
+    verifications = {key_id(key.public_key()): record, "valid_license": "Valid"}
+    app = {"app": base64.b64encode(content).decode(), "verifications": verifications}
+    write_json(folder / SIGNED, app)
+    (folder / SIGNED).chmod(0o644)
+    return folder / SIGNED
+
+
+def read_signed(path: Path) -> Fab:
+    """Read what `sign_app` wrote.
+
+    Raises:
+        FedsegError: there is no such file, or it is something else.
+    """
+    try:
+        record = read_json(path)
+        content = base64.b64decode(record["app"])
+        return Fab(hashlib.sha256(content).hexdigest(), content, dict(record["verifications"]))
+    except FileNotFoundError:
+        raise FedsegError(
+            f"{path}: no such file; sign the app with `fedseg app sign {path.parent}`"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FedsegError(f"{path}: is no signed app: {error}") from None
+
+
+def trust(public_key: Path) -> bytes:
+    """The content of a SuperNode's file of trusted entities: one public key.
+
+    Raises:
+        FedsegError: no Ed25519 public key in OpenSSH's format.
+    """
+    try:
+        key = serialization.load_ssh_public_key(public_key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FedsegError(f"{public_key}: can't be read as a public key: {error}") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise FedsegError(f"{public_key}: is no Ed25519 key; `fedseg app sign` makes one")
+    return json.dumps({key_id(key): _openssh(key).decode()}, indent=2).encode()
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """What a key is called in signatures and in files of trusted entities."""
+    return f"fpk_{hashlib.sha256(_openssh(key)).hexdigest()[:32]}"
+
+
+def _key(folder: Path) -> Ed25519PrivateKey:
+    path = folder / KEY
+    if not path.is_file():
+        key = Ed25519PrivateKey.generate()
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        write_secret(path, private)
+    try:
+        key = serialization.load_ssh_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise FedsegError(f"{path}: can't be read as a private key: {error}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise FedsegError(f"{path}: is no Ed25519 key; remove it, and a new one is made")
+    write_public(folder / PUBLIC_KEY, _openssh(key.public_key()) + b"\n")
+    return key
+
+
+def _openssh(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)

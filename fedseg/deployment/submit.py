@@ -1,0 +1,90 @@
+"""Runs a federation on a deployed server: submits it, follows it, fetches what comes of it."""
+
+import itertools
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from fedseg import config, console
+from fedseg.config import Federation, Name, Section
+from fedseg.deployment.control import Server
+from fedseg.errors import FedsegError, RunFailed
+from fedseg.federation import participants
+from fedseg.result import failed_clients, result_table
+
+POLL, ALIVE_POLL = 1.0, 5
+"""Seconds between two looks at a run, and looks between two questions whether it is still going."""
+
+
+class _Named(Section):
+    name: Name
+
+
+def run_on(server: Server, federation: Federation, out: Path) -> None:
+    """Run a federation on a server, or go on with one of the same name, and print its result.
+
+    Args:
+        server: where to.
+        federation: a checked configuration; paths in it are paths on the server.
+        out: folder for the results; its name is the run's name on the server.
+
+    Raises:
+        FedsegError: the server can't be reached, refuses, or is busy with another run.
+        RunFailed: the federation did not reach its end.
+    """
+    name = config.parse(_Named, {"name": out.absolute().name}, Path("--out")).name
+    settings = server.lay_down(name, config.dump(federation))
+    run_id = _start(server, settings)
+    try:
+        with console.Bars() as bars:
+            _follow(server, run_id, name, federation, bars)
+    except KeyboardInterrupt:
+        console.show(f"run {run_id} goes on; the same command follows it again")
+        raise
+    result = server.look(name)["result"]
+    _fetch(server, name, out)
+    if result is None:
+        raise RunFailed(f"run {run_id} ended without a result; the server's log says why")
+    if result["status"] != "completed":
+        raise RunFailed(f"{failed_clients(result)}{result['error']}")
+    console.show(result_table(result))
+    console.show(f"run folder: {out}; the clients' models are in {settings['out']} on the server")
+
+
+def _start(server: Server, settings: dict[str, str]) -> int:
+    """Start the run, or find it where it is going already."""
+    for run_id, active in server.active_runs().items():
+        if active.get("out") == settings["out"]:
+            return run_id
+        raise FedsegError(
+            f"the server is busy with run {run_id} ({Path(str(active.get('out'))).name}); wait for "
+            "its end. A run whose server was killed counts as going on for a minute or two"
+        )
+    return server.start(settings)
+
+
+def _follow(
+    server: Server, run_id: int, name: str, federation: Federation, bars: console.Bars
+) -> None:
+    """Show how far everyone is until the run has ended."""
+    names = [*(someone.name for someone in participants(federation)), "server"]
+    for turn in itertools.count():
+        is_over = turn % ALIVE_POLL == 0 and run_id not in server.active_runs()
+        said: dict[str, Any] = server.look(name)["progress"]
+        for who in names:
+            if who in said:
+                bars(name=who, **said[who])
+        if is_over:
+            return
+        time.sleep(POLL)
+
+
+def _fetch(server: Server, name: str, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".fetch-") as scratch:
+        archive = Path(scratch) / "results.tar"
+        server.fetch(name, archive)
+        with tarfile.open(archive) as content:
+            content.extractall(out, filter="data")

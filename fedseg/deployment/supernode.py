@@ -1,0 +1,78 @@
+"""Runs a node: Flower's SuperNode, with TLS, its own key, and nothing but apps that it trusts."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fedseg.deployment.connection import Unreachable, check_registration, check_server
+from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
+from fedseg.errors import FedsegError
+from fedseg.federation import NODE_KEY as IN_CONTEXT
+from fedseg.flower import die_with_parent, free_port, quiet_environment
+from fedseg.node import Node, load_node
+
+AGAIN = 5.0
+"""Seconds before a server is tried again, or a SuperNode that gave up is started again."""
+
+log = logging.getLogger("flwr")
+
+
+def start(folder: Path) -> None:
+    """Take part until told to stop, through whatever happens to the server and the network.
+
+    Flower's SuperNode waits for a server without a word, whatever the reason, and ends when one
+    that it knows fails; so the server is looked at first, and a SuperNode that ended is replaced.
+
+    Raises:
+        FedsegError: the folder is not complete, the server's certificate is not to be trusted, or
+            the server does not know the node's key.
+    """
+    folder = folder.absolute()
+    node = load_node(folder)
+    for name in (NODE_KEY, CA, TRUSTED):
+        if not (folder / name).is_file():
+            raise FedsegError(f"{folder / name}: no such file; see `fedseg node check {folder}`")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        try:
+            check_server(node, folder)
+            check_registration(node, folder)
+        except Unreachable as problem:
+            log.warning("%s; trying again", problem)
+        else:
+            _run(_command(node, folder), _environment(node))
+        time.sleep(AGAIN)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    """Run a SuperNode until it ends; should we end, it does too."""
+    process = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
+    try:
+        process.wait()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _command(node: Node, folder: Path) -> list[str]:
+    return [
+        *("flower-supernode", "--superlink", str(node.server)),
+        *("--root-certificates", str(folder / CA)),
+        *("--auth-supernode-private-key", str(folder / NODE_KEY)),
+        *("--trusted-entities", str(folder / TRUSTED)),
+        # Its SuperExec reaches it here; nobody outside this machine, or container, does.
+        *("--host", "127.0.0.1", "--port", str(free_port())),
+        *("--node-config", f"{IN_CONTEXT}={json.dumps(str(folder))}"),
+    ]
+
+
+def _environment(node: Node) -> dict[str, str]:
+    environment = os.environ | quiet_environment(node.state / "flower")
+    if node.limits.threads:
+        environment["OMP_NUM_THREADS"] = str(node.limits.threads)
+    return environment

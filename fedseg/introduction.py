@@ -1,0 +1,48 @@
+"""What an evaluator says of its set before it is asked to score anything. Needs no torch."""
+
+import logging
+from collections.abc import Callable
+
+from fedseg.config import Evaluator, Section
+from fedseg.data.dataset import open_dataset, scored_classes
+from fedseg.errors import FedsegError
+
+log = logging.getLogger("flwr")
+
+
+class Introduction(Section):
+    """What an evaluator says of its set before it is asked to score anything."""
+
+    name: str
+    """The evaluator's name in the federation."""
+    dataset: str = ""
+    """Name of its dataset card."""
+    split: str = ""
+    """Split of the card."""
+    images: int = 0
+    """Number of images that its score rests on."""
+    classes: tuple[str, ...] = ()
+    """Classes that it is scored over."""
+    problem: str = ""
+    """Why it has nothing to score on, where that is so."""
+
+
+def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -> Introduction:
+    """Say what an evaluator has, or why it has nothing.
+
+    Args:
+        evaluator: its half of the configuration.
+        explain: makes of an error what may be said of it.
+    """
+    try:
+        dataset = open_dataset(evaluator)
+    except FedsegError as error:
+        log.error("evaluator '%s': %s", evaluator.name, error)
+        return Introduction(name=evaluator.name, problem=explain(error))
+    return Introduction(
+        name=evaluator.name,
+        dataset=dataset.card.name,
+        split=dataset.split,
+        images=len(dataset),
+        classes=tuple(scored_classes(dataset)),
+    )

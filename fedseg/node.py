@@ -1,0 +1,181 @@
+"""A node: who it speaks for, where its data is, and what it lets the server decide.
+
+The server says how to train or to score; never where anything lies on a node. In a deployment a
+node reads `node.toml`, which its owner wrote; in a simulation it is made from the federation file.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fedseg import config
+from fedseg.config import (
+    Client,
+    Evaluator,
+    Federation,
+    Model,
+    Name,
+    Protocol,
+    Section,
+    Source,
+    Training,
+)
+from fedseg.errors import FedsegError, PublicError
+
+NODE_FILE = "node.toml"
+WITHOUT_FILE = ("imagenet", "none")
+"""Encoder weights that are the same everywhere."""
+
+
+class TrainTask(Section):
+    """What the server asks of a trainer."""
+
+    model: Model
+    """The client's model in the federation file; a path of weights is replaced by "file"."""
+    training: Training
+    """The client's training in the federation file."""
+    seed: int
+    """The federation's seed."""
+    stall_timeout: float
+    """Seconds without progress after which the node gives up."""
+
+
+class ScoreTask(Section):
+    """What the server asks of an evaluator."""
+
+    protocol: Protocol
+    """How images are shown to the model."""
+    stall_timeout: float
+    """Seconds without progress after which the node gives up."""
+
+
+class OwnModel(Section):
+    """What the owner of a node chooses of the model; the federation's default for the rest."""
+
+    arch: str | None = None
+    """Any segmentation-models-pytorch architecture."""
+    encoder: str | None = None
+    """Any of its encoders."""
+    encoder_weights: str | None = None
+    """"imagenet", "none", or the path of a .safetensors file on this machine."""
+
+
+class Limits(Section):
+    """The most that a node gives, whatever the server asks for."""
+
+    threads: int | None = Field(None, ge=1)
+    """CPU threads that compute, and threads that read images."""
+    iterations: int | None = Field(None, ge=1)
+    """Training steps."""
+    batch_size: int | None = Field(None, ge=2)
+    """Images a step."""
+
+
+class UploadOptions(Section):
+    """What a node sends."""
+
+    precision: Literal["float32", "float16"] = "float32"
+    """Of the weights; float16 halves the upload."""
+    pixel_counts: bool = True
+    """Whether the number of labelled pixels of each class is told."""
+
+
+class Node(Source):
+    """One node, as its owner set it up."""
+
+    name: Name
+    """The client or evaluator that it speaks for in the federation."""
+    role: Literal["trainer", "evaluator"]
+    """"trainer": trains a model and uploads it; "evaluator": scores the global model."""
+    server: str | None = None
+    """HOST:PORT of the server; None in a simulation."""
+    state: Path
+    """Folder for trained models, half-done ones too, and for Flower's files."""
+    model: OwnModel = OwnModel()
+    """Its own model, for a trainer that does not want the federation's."""
+    limits: Limits = Limits()
+    """The most that it gives."""
+    upload: UploadOptions = UploadOptions()
+    """What it sends."""
+
+    def client(self, task: TrainTask) -> Client:
+        """How this node's client trains: as the server asks, within what the node allows.
+
+        Raises:
+            PublicError: the server starts from a file of weights and the node names none.
+        """
+        model = task.model.model_copy(update=self.model.model_dump(exclude_none=True))
+        if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
+            raise PublicError(
+                "the federation starts from a file of encoder weights; the node must name its copy "
+                "of it: encoder_weights under [model] in node.toml"
+            )
+        limits = self.limits.model_dump(exclude_none=True)
+        wanted = task.training.model_dump()
+        training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
+        return Client(name=self.name, model=model, training=Training(**training), **self._source())
+
+    def evaluator(self, protocol: Protocol | None = None) -> Evaluator:
+        """This node's evaluator, with the server's protocol once that is known."""
+        return Evaluator(name=self.name, protocol=protocol or Protocol(), **self._source())
+
+    def explain(self, error: Exception) -> str:
+        """What the server is told of an error: in a deployment no more than names nothing.
+
+        A message may hold a path, and an exception of somebody else's anything at all.
+        """
+        if self.server is None or isinstance(error, PublicError):
+            named = isinstance(error, FedsegError)
+            return str(error) if named else f"{type(error).__name__}: {error}"
+        return unnamed(error)
+
+    def _source(self) -> dict:
+        return {"dataset": self.dataset, "root": self.root, "split": self.split}
+
+
+def unnamed(error: Exception) -> str:
+    """What kind of error it was, without its text."""
+    if isinstance(error, FedsegError):
+        return "its data, its settings or its model can't be used; the node's log says more"
+    return f"{type(error).__name__}; the node's log says more"
+
+
+def load_node(folder: Path) -> Node:
+    """Read a node's folder, as `fedseg node init` made it.
+
+    Raises:
+        FedsegError: no such folder, or a mistake in its file.
+    """
+    path = folder / NODE_FILE
+    if not path.is_file():
+        raise FedsegError(f"{path}: no such file; make a node with `fedseg node init {folder}`")
+    data = {"state": "state"} | config.read_toml(path)
+    return config.resolved(Node, data, path)
+
+
+def simulated_node(role: Client | Evaluator, state: Path) -> Node:
+    """The node of somebody in a federation that is simulated on one machine."""
+    source = {"dataset": role.dataset, "root": role.root, "split": role.split}
+    if isinstance(role, Client):
+        own = OwnModel(**role.model.model_dump())
+        return Node(name=role.name, role="trainer", state=state, model=own, **source)
+    return Node(name=role.name, role="evaluator", state=state, **source)
+
+
+def train_task(federation: Federation, client: Client) -> TrainTask:
+    """What the server asks of a client of its federation."""
+    model = client.model
+    if model.encoder_weights not in WITHOUT_FILE:
+        model = model.model_copy(update={"encoder_weights": "file"})
+    return TrainTask(
+        model=model,
+        training=client.training,
+        seed=federation.seed,
+        stall_timeout=federation.stall_timeout,
+    )
+
+
+def score_task(federation: Federation, evaluator: Evaluator) -> ScoreTask:
+    """What the server asks of an evaluator of its federation."""
+    return ScoreTask(protocol=evaluator.protocol, stall_timeout=federation.stall_timeout)

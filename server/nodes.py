@@ -1,0 +1,192 @@
+"""Talking to nodes: whom they speak for, and asking them, whatever happens to them meanwhile."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import INFO, WARNING, getLogger
+
+from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid
+
+from fedseg.errors import FedsegError
+from fedseg.introduction import Introduction
+
+NODE_POLL, UPLOAD_POLL = 0.2, 1.0
+"""Seconds between two looks: for nodes, which come within seconds, and for uploads. Each look costs
+the SuperLink work, which in a simulation is taken from the training."""
+MOST_TIMES = 3
+"""How often a node is asked the same, should it go away in between: it might go because of it."""
+
+log = getLogger("flwr").log
+
+
+@dataclass
+class _Question:
+    name: str
+    message: Message
+    activated: str
+    """When its node came, as the server knew when it was last asked."""
+    ids: set[str]
+    """Of the messages that may still be answered."""
+    times: int = 1
+    gone: float = 0.0
+    """When its node was found to be away."""
+    error: Message | None = None
+    """What Flower said then."""
+
+    @property
+    def node(self) -> int:
+        return self.message.metadata.dst_node_id
+
+
+class Nodes:
+    """The nodes of a run.
+
+    Attributes:
+        said: what evaluators said of their sets, by name.
+        refused: why a node does not speak, by the name it is registered under.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.said: dict[str, Introduction] = {}
+        self.refused: dict[str, str] = {}
+        self._grid = grid
+        self._found: dict[str, int] = {}  # node id by the name it speaks for
+        self._registered: dict[int, str] = {}  # name by node id, of those asked
+        self._unanswered: dict[str, int] = {}  # id of an introduction's request -> its node
+
+    def find(self, wanted: set[str], timeout: float) -> dict[str, int]:
+        """Ask nodes, as they appear, whom they speak for, until everyone wanted is found.
+
+        Args:
+            wanted: names of clients and evaluators.
+            timeout: seconds after which the search ends with those found so far.
+
+        Returns:
+            Node id by name, where the first node to speak for somebody is the one that counts, and
+            a node that was registered under a name speaks for nobody else.
+        """
+        deadline = time.monotonic() + timeout
+        while wanted - self._found.keys() - self.refused.keys() and time.monotonic() < deadline:
+            nodes = {node.node_id: node.name for node in self._grid.get_nodes()}
+            new = sorted(nodes.keys() - self._registered.keys())
+            requests = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
+            self._unanswered |= zip(self._grid.push_messages(requests), new, strict=True)
+            self._registered |= nodes
+            for reply in self._grid.pull_messages(list(self._unanswered)):
+                # An answer can be pulled only once, so it must not be asked for again.
+                node = self._unanswered.pop(reply.metadata.reply_to_message_id)
+                self._introduce(node, reply)
+            time.sleep(NODE_POLL)
+        return {name: node for name, node in self._found.items() if name in wanted}
+
+    def ask(
+        self, messages: Mapping[str, Message], timeout: float, patience: float
+    ) -> Iterator[tuple[str, Message]]:
+        """Ask nodes, and hand on their replies as they come, one in memory at a time.
+
+        A node that went away and came back is asked again: what it was doing is lost, but what it
+        had finished is not. Whichever of its answers comes first counts.
+
+        Args:
+            messages: what to ask, by name.
+            timeout: seconds after which no more replies are waited for.
+            patience: seconds in which a node may come back.
+
+        Yields:
+            Name and reply; an error of Flower's, where a node stayed away.
+        """
+        activated = self._activated()
+        asked = {
+            name: _Question(name, message, activated.get(message.metadata.dst_node_id, ""), {i})
+            for (name, message), i in zip(
+                messages.items(), self._push(*messages.values()), strict=True
+            )
+        }
+        deadline = time.monotonic() + timeout
+        while asked and time.monotonic() < deadline:
+            for question in list(asked.values()):
+                if (reply := self._reply(question)) is not None:
+                    del asked[question.name]
+                    yield question.name, reply
+            activated = self._activated()
+            for question in list(asked.values()):
+                came = activated.get(question.node)
+                is_away = not question.ids
+                if came and (is_away or came != question.activated) and question.times < MOST_TIMES:
+                    self._ask_again(question, came)
+                elif is_away and time.monotonic() - question.gone > patience:
+                    del asked[question.name]
+                    yield question.name, question.error
+            time.sleep(UPLOAD_POLL)
+
+    def _reply(self, question: _Question) -> Message | None:
+        """The answer, if one is there. That the node is away is none."""
+        for message_id in sorted(question.ids):
+            for reply in self._grid.pull_messages([message_id]):
+                question.ids.discard(message_id)
+                if not (reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE):
+                    return reply
+                question.gone, question.error = time.monotonic(), reply
+        return None
+
+    def _ask_again(self, question: _Question, came: str) -> None:
+        log(INFO, "%s: its node is back; asking again", question.name)
+        old = question.message
+        question.message = Message(
+            old.content,
+            dst_node_id=question.node,
+            message_type=old.metadata.message_type,
+            ttl=old.metadata.ttl,
+        )
+        question.activated, question.times = came, question.times + 1
+        question.ids |= set(self._push(question.message))
+
+    def _push(self, *messages: Message) -> list[str]:
+        return list(self._grid.push_messages(messages))
+
+    def _activated(self) -> dict[int, str]:
+        """When each node that is there now came, by its id."""
+        return {node.node_id: node.last_activated_at for node in self._grid.get_nodes()}
+
+    def _introduce(self, node: int, reply: Message) -> None:
+        """Note whom a node speaks for, if it says so and may."""
+        registered = self._registered[node]
+        try:
+            with well_formed(reply):
+                names = [str(name) for name in answer_in(reply)["clients"]]
+                evaluators = answer_in(reply)["evaluators"]
+                said = {i.name: i for i in map(Introduction.model_validate_json, evaluators)}
+            for name in [*names, *said]:
+                if registered and name != registered:
+                    raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
+        except FedsegError as error:
+            log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
+            if registered:
+                self.refused[registered] = str(error)
+            return
+        self.said = said | self.said
+        self._found = dict.fromkeys([*names, *said], node) | self._found
+
+
+def answer_in(reply: Message) -> ConfigRecord:
+    """What a node answered, unless it says that it failed."""
+    answer = reply.content["answer"]
+    if "error" in answer:
+        raise FedsegError(str(answer["error"]))
+    return answer
+
+
+@contextmanager
+def well_formed(reply: Message) -> Iterator[None]:
+    """Within it a reply is read; whatever it lacks becomes a FedsegError."""
+    if reply.has_error():
+        # Flower sends a traceback; its last line is what happened.
+        reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
+        raise FedsegError(f"its node failed: {reason}")
+    try:
+        yield
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
