@@ -10,6 +10,7 @@ from functools import wraps
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from fedseg.cross_validation import MOST_IMAGES
 from fedseg.errors import FedsegError
 from fedseg.federation import nodes_of, progress_of
 from fedseg.introduction import introduce
@@ -66,6 +67,17 @@ def train(message: Message, context: Context) -> Message:
 @answering
 def evaluate(message: Message, context: Context) -> Message:
     """Score the global model on one evaluator's own data."""
+    return _score(message, context, "evaluator")
+
+
+@app.evaluate("cross_validation")
+@answering
+def cross_validate(message: Message, context: Context) -> Message:
+    """Score another client's model on this client's own data."""
+    return _score(message, context, "client", MOST_IMAGES)
+
+
+def _score(message: Message, context: Context, role: str, most: int | None = None) -> Message:
     import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
 
     from fedseg.evaluator import score_at_home
@@ -75,10 +87,11 @@ def evaluate(message: Message, context: Context) -> Message:
     def work(node: Node, progress: Progress) -> Message:
         weights = message.content["weights"].to_torch_state_dict()
         info = str(message.content["task"]["info"])
-        confusion = score_at_home(node.evaluator(task.protocol), info, weights, progress)
+        data = node.evaluator(task.protocol)
+        confusion = score_at_home(data, info, weights, progress, most)
         return _reply(message, {"confusion": confusion.ravel().tolist()})
 
-    return _at_work(message, context, "evaluator", work, task.stall_timeout)
+    return _at_work(message, context, role, work, task.stall_timeout)
 
 
 def _introduction(node: Node) -> str:

@@ -211,6 +211,9 @@ class Federation(Section):
     """Seconds the server waits for uploads before it goes on without the missing ones."""
     stall_timeout: float = Field(600.0, gt=0)
     """Seconds without a training step after which a client gives up on itself."""
+    cross_validation: bool = False
+    """Whether clients score each other's models at home, so that the votes of those who know a
+    class better count more. Clients then see each other's models."""
     model: Model = Model()
     """The global model, and every client's default."""
     training: Training = Training()

@@ -1,5 +1,6 @@
-"""An evaluator's part: score the global model at home and tell only the confusion matrix."""
+"""An evaluator's part: score a model at home and tell only the confusion matrix."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -18,15 +19,20 @@ from fedseg.progress import Progress
 
 
 def score_at_home(
-    evaluator: Evaluator, info_text: str, weights: dict[str, Tensor], progress: Progress
+    evaluator: Evaluator,
+    info_text: str,
+    weights: dict[str, Tensor],
+    progress: Progress,
+    most: int | None = None,
 ) -> np.ndarray:
-    """Score the global model on an evaluator's own data.
+    """Score a model that the server sent on a node's own data.
 
     Args:
         evaluator: its half of the configuration.
         info_text: a `checkpoints.Info` as JSON.
         weights: of the model.
         progress: told how far the work is.
+        most: images to score it on, evenly spread; default: all.
 
     Returns:
         The confusion matrix, int64 [C, C]; rows are true classes, columns predicted ones.
@@ -38,14 +44,17 @@ def score_at_home(
     try:
         info = Info.model_validate_json(info_text)
     except ValidationError:
-        raise PublicError("the global model came with malformed metadata") from None
+        raise PublicError("the model came with malformed metadata") from None
     check_names(info.arch, info.encoder)
     network = build(info.model)
-    checkpoints.check_weights(network, weights, "global model")
+    checkpoints.check_weights(network, weights, "model from the server")
     network.load_state_dict(weights)
     network = network.eval().to(best_device())
     told = partial(progress, "evaluating")
-    score = evaluate(network, info, open_dataset(evaluator), evaluator.protocol, told)
+    dataset = open_dataset(evaluator)
+    if most:
+        dataset = dataset.every(math.ceil(len(dataset) / most))
+    score = evaluate(network, info, dataset, evaluator.protocol, told)
     return np.array(score["confusion"], np.int64)
 
 

@@ -8,24 +8,28 @@ RAREST = 1e-3
 """Smallest share of the pixels that a class counts as having: what bounds the correction."""
 
 
-def fuse(chances: list[np.ndarray], coverage: list[set[int]]) -> np.ndarray:
+def fuse(
+    chances: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
+) -> np.ndarray:
     """Class-aware mean of the clients: a class's chance is averaged over those who know it.
 
-    t_c ~ sum over k with c in S_k of p_k,c / |{k: c in S_k}|, normalised over c; so a class that
-    one client was never shown is not voted down by it.
+    t_c ~ sum over k with c in S_k of w_k,c p_k,c / sum over the same k of w_k,c, normalised over c;
+    so a class that one client was never shown is not voted down by it.
 
     Args:
         chances: each client's, uint8 [h, w, 19].
         coverage: S_k, the trainIds each client was trained on.
+        weights: float32 [K, 19], how much each one's vote for each class counts; default: the same.
 
     Returns:
         float32 [h, w, 19], sums to 1 over the classes.
     """
     knows = np.array([[c in known for c in range(NUM_CLASSES)] for known in coverage])
+    votes = knows.astype(np.float32) if weights is None else knows * weights
     total = np.zeros(chances[0].shape, np.float32)
-    for client, known in zip(chances, knows, strict=True):
-        total += client * known.astype(np.float32)
-    total /= np.maximum(knows.sum(axis=0), 1)
+    for client, vote in zip(chances, votes, strict=True):
+        total += client * vote
+    total /= np.maximum(votes.sum(axis=0), 1e-6)
     return total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
 
 

@@ -1,5 +1,6 @@
 """The server's part once more, from saved clients: without one that left, or with a late one."""
 
+from itertools import permutations
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -9,6 +10,7 @@ from fedseg import config
 from fedseg.client import Upload
 from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
+from fedseg.files import read_json, write_json
 from fedseg.pipeline import good_clients, run_server
 from fedseg.progress import Progress
 from fedseg.result import write_result
@@ -53,6 +55,9 @@ def redistil(
     for name, folder in (kept | late).items():
         if not (new_run.clients / name / "client.json").is_file():
             store(new_run, _read_upload(folder), _read_weights(folder))
+    for model, site in permutations(kept, 2):
+        if (known := run.cross_validation(model, site)).is_file():
+            write_json(new_run.cross_validation(model, site), read_json(known))
     seconds = run_server(new_run, federation, progress)
     return write_result(new_run, federation, "completed", {}, seconds)
 

@@ -4,6 +4,7 @@ config.toml            the resolved configuration
 clients/<name>/        a checkpoint folder, and client.json
 predictions/           the clients' predictions on the server's images   } working files, removed
 targets/               the fused soft targets                            } after distillation
+cross_validation/      <model>@<client>.json: what clients found of each other's models, if asked
 inconsistency.json     agreement between clients by class, and the unstable classes; .png, drawn
 generated/             images made for unstable classes, with a manifest
 global/                the global model, a checkpoint folder
@@ -44,6 +45,10 @@ class Run:
     def baseline(self, name: str) -> Path:
         """Checkpoint folder of a baseline."""
         return self.path / "baselines" / name
+
+    def cross_validation(self, model: str, site: str) -> Path:
+        """Where the score of one client's model on another's data is kept."""
+        return self.path / "cross_validation" / f"{model}@{site}.json"
 
     def score(self, model: str, dataset: str) -> Path:
         """Where a model's score on an evaluation set is kept."""

@@ -27,6 +27,7 @@ def write_fused(
     teachers: Teachers,
     chosen: list[int],
     progress: Progress,
+    weights: np.ndarray | None = None,
 ) -> None:
     """Write the fused and balanced target of each chosen image, in their order.
 
@@ -36,11 +37,12 @@ def write_fused(
         teachers: with their predictions of all images.
         chosen: numbers of the images to keep.
         progress: told how far the work is.
+        weights: how much each client's vote for each class counts, as for `fuse`.
     """
+    coverage = [teacher.coverage for teacher in teachers.values()]
 
     def fused(index: int) -> np.ndarray:
-        chances = [teacher.chances(index) for teacher in teachers.values()]
-        return fuse(chances, [teacher.coverage for teacher in teachers.values()])
+        return fuse([teacher.chances(index) for teacher in teachers.values()], coverage, weights)
 
     prior = np.zeros(NUM_CLASSES)
     for done, index in enumerate(chosen, 1):

@@ -11,6 +11,7 @@ from pathlib import Path
 from fedseg import checkpoints, figures, generation, predictions
 from fedseg.classes import CLASSES
 from fedseg.config import Augmentation, Federation, Protocol
+from fedseg.cross_validation import reliability
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.files import write_json
 from fedseg.generation.diffusion import Diffusion
@@ -76,11 +77,12 @@ def make_targets(
     figures.save(figures.inconsistency_figure(content), run.inconsistency.with_suffix(".png"))
     images_kept = replace(images, images=tuple(images.images[index] for index in chosen))
     settings = federation.server.distillation
+    weights = reliability(run, list(trusted))
     if settings.fusion == "mean":
-        write_fused(run.targets, settings, trusted, chosen, progress)
+        write_fused(run.targets, settings, trusted, chosen, progress, weights)
     else:
         mean = run.targets / "mean"
-        write_fused(mean, settings, trusted, chosen, progress)
+        write_fused(mean, settings, trusted, chosen, progress, weights)
         seed = federation.seed
         write_gated(mean, run.targets, settings, trusted, images_kept, student, seed, progress)
     return images_kept

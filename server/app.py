@@ -31,6 +31,8 @@ def main(grid: Grid, context: Context) -> None:
     try:
         check_server(federation, told)
         strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
+        if federation.cross_validation:
+            strategy.cross_validate(grid, federation.client_timeout)
         seconds = {"clients": strategy.seconds}
         seconds |= run_server(run, federation, told)
         if federation.evaluators:

@@ -12,12 +12,15 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
+from safetensors.torch import load_file
 
-from fedseg.config import GLOBAL, Federation
+from fedseg.checkpoints import load_info
+from fedseg.config import GLOBAL, Federation, Protocol
+from fedseg.cross_validation import keep, missing_sites
 from fedseg.errors import FedsegError
 from fedseg.evaluator import score_of
 from fedseg.files import write_json
-from fedseg.node import score_task, train_task
+from fedseg.node import ScoreTask, score_task, train_task
 from fedseg.pipeline import good_clients
 from fedseg.progress import Progress
 from fedseg.runs import Run
@@ -67,6 +70,32 @@ class OneShot(Strategy):
         """Have the evaluators score the global model."""
         messages = self.configure_evaluate(1, weights, info, grid)
         self.aggregate_evaluate(1, self._replies(grid, messages, "evaluator", timeout))
+
+    def cross_validate(self, grid: Grid, timeout: float) -> None:
+        """Have every client's model scored by every other client; a pair that fails is left out."""
+        clients = good_clients(self.run, self.federation)
+        self._nodes = self._nodes or Nodes(grid)
+        nodes = self._nodes.find(set(clients), self.federation.node_timeout)
+        how = ScoreTask(protocol=Protocol(), stall_timeout=self.federation.stall_timeout)
+        for name, folder in clients.items():
+            sites = [s for s in missing_sites(self.run, name, list(clients)) if s in nodes]
+            if not sites:
+                continue
+            weights = ArrayRecord(load_file(folder / "model.safetensors"))
+            task = {"how": how.model_dump_json(), "info": load_info(folder).model_dump_json()}
+            kind = "evaluate.cross_validation"
+            messages = [
+                self._message(kind, {"client": site, **task}, nodes[site], weights=weights)
+                for site in sites
+            ]
+            for site, reply in self._replies(grid, messages, "client", timeout):
+                try:
+                    with well_formed(reply):
+                        confusion = [int(count) for count in answer_in(reply)["confusion"]]
+                    keep(self.run, name, site, confusion)
+                    self._tell(site, f"scored the model of {name}", 1)
+                except FedsegError as error:
+                    log(WARNING, "%s can't score the model of %s: %s", site, name, error)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

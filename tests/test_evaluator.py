@@ -43,7 +43,7 @@ def test_weights_are_checked_before_they_are_loaded(evaluator, model):
     network, info = model
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     weights["segmentation_head.0.bias"] += torch.nan
-    with pytest.raises(FedsegError, match=r"global model: tensor .* holds NaN"):
+    with pytest.raises(FedsegError, match=r"model from the server: tensor .* holds NaN"):
         score_at_home(evaluator, info.model_dump_json(), weights, lambda *_, **__: None)
     foreign = info.model_copy(update={"arch": "os.system"})
     with pytest.raises(FedsegError, match="no architecture"):

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
@@ -40,6 +41,7 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
         {"name": "lost", "dataset": "folder", "root": str(tmp_path / "nowhere")},
     ]
     federation_data["stall_timeout"] = 8.0
+    federation_data["cross_validation"] = True
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
     with console.Bars() as bars:
@@ -57,6 +59,9 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
         "status": "good", "dataset": "folder", "split": "all", "images": 4
     }  # fmt: skip
     assert "no such folder" in result["evaluators"]["lost"]["reason"]
+    crossed = read_json(run.cross_validation("one", "two"))
+    assert np.sum(crossed["confusion"]) == 4 * 48 * 80
+    assert run.cross_validation("two", "one").is_file()
     here = fedseg_evaluate(run.global_model, federation.evaluators[0])
     assert result["evaluation"]["global"]["city"]["miou"] == here["miou"]
 

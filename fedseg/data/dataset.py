@@ -1,6 +1,6 @@
 """A dataset on disk: which files make up a split, and how one is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def every(self, step: int) -> "Dataset":
+        """Every `step`-th pair of this one."""
+        labels = None if self.labels is None else self.labels[::step]
+        return replace(self, images=self.images[::step], labels=labels)
 
     def image(self, index: int) -> np.ndarray:
         """uint8 [H, W, 3], RGB. Raises FedsegError for a file that can't be decoded."""

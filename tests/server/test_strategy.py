@@ -28,6 +28,7 @@ class Grid:
         self.evaluators = {}  # name -> introduction
         self.replies = {}
         self.trained = []
+        self.crossed = []  # clients that were asked to score another's model
         self.given = set()
 
     def get_nodes(self):
@@ -51,6 +52,9 @@ class Grid:
             clients = [name for name in names if name not in self.evaluators]
             answer = ConfigRecord({"clients": clients, "evaluators": said})
             return Message(RecordDict({"answer": answer}), reply_to=message)
+        if message.metadata.message_type == "evaluate.cross_validation":
+            self.crossed.append(str(message.content["task"]["client"]))
+            return self.behaviour["crossed"](message)
         if message.metadata.message_type == "evaluate":
             return self.behaviour[message.content["task"]["evaluator"]](message)
         name = message.content["task"]["client"]
@@ -310,3 +314,27 @@ def test_an_evaluator_that_fails_is_named(federation, tmp_path, answer, said, wh
     strategy, path = evaluated(federation, tmp_path, answer, said)
     assert why in strategy.failures["city"]
     assert not path.exists()
+
+
+def test_clients_score_each_other_and_one_that_can_not_stops_nothing(
+    federation, tmp_path, upload_of
+):
+    one, two = federation.clients
+    truths = torch.randint(0, 9, (361,)).tolist()
+
+    def crossed(message):
+        by = str(message.content["task"]["client"])
+        assert message.content["weights"].to_torch_state_dict()
+        answer = {"confusion": truths} if by == "two" else {"error": "its disk is gone"}
+        return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
+
+    behaviour = {"one": upload_of(one), "two": upload_of(two), "crossed": crossed}
+    strategy, grid, _ = run_with(federation, tmp_path, behaviour)
+    strategy.cross_validate(grid, 0.5)
+    assert sorted(grid.crossed) == ["one", "two"]
+    found = read_json(strategy.run.cross_validation("one", "two"))
+    assert torch.tensor(found["confusion"]).flatten().tolist() == truths
+    assert not strategy.run.cross_validation("two", "one").exists()
+    assert strategy.failures == {}
+    strategy.cross_validate(grid, 0.5)  # only what is missing is asked for again
+    assert sorted(grid.crossed) == ["one", "one", "two"]

@@ -1,0 +1,68 @@
+"""Cross-validation among clients: every client's model, scored at home by every other client.
+
+Each has labels, of its own world alone; so what one's model is worth elsewhere, class by class, is
+known from all the others' labels. All that leaves them for it are confusion matrices, but they see
+each other's models: it is off unless asked for.
+"""
+
+import numpy as np
+
+from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.errors import FedsegError
+from fedseg.files import read_json, write_json
+from fedseg.metrics import iou
+from fedseg.runs import Run
+
+MOST_IMAGES = 200
+"""Of its own, on which a client scores another's model."""
+LEAST = 0.01
+"""What a vote counts at least."""
+
+
+def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
+    """The clients that have not scored a client's model yet."""
+    return [c for c in clients if c != model and not run.cross_validation(model, c).is_file()]
+
+
+def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
+    """Write what one client found of another's model.
+
+    Args:
+        run: the run folder.
+        model: whose model.
+        site: on whose data.
+        confusion: the matrix over the 19 classes, row by row; rows are true classes.
+
+    Raises:
+        FedsegError: it is no such matrix.
+    """
+    if len(confusion) != NUM_CLASSES**2 or min(confusion) < 0:
+        raise FedsegError(f"its answer is not a confusion matrix of {NUM_CLASSES} classes")
+    matrix = np.array(confusion, np.int64).reshape(NUM_CLASSES, NUM_CLASSES)
+    content = {"model": model, "site": site, "classes": CLASSES, "confusion": matrix.tolist()}
+    write_json(run.cross_validation(model, site), content)
+
+
+def reliability(run: Run, clients: list[str]) -> np.ndarray:
+    """How much each client's vote for each class counts: its IoU on the other clients' data.
+
+    Args:
+        run: the run folder.
+        clients: names.
+
+    Returns:
+        float32 [K, 19]; 1 everywhere where nothing was scored. A client that was not scored on a
+        class counts as the others do on average.
+    """
+    scores = np.full((len(clients), NUM_CLASSES), np.nan)
+    for row, model in zip(scores, clients, strict=True):
+        files = [run.cross_validation(model, site) for site in clients if site != model]
+        found = [np.array(read_json(file)["confusion"]) for file in files if file.is_file()]
+        if found:
+            total = np.sum(found, axis=0)
+            # Of a class that no site has, a prediction is a mistake there, but tells little.
+            row[:] = np.where(total.sum(axis=1) > 0, iou(total), np.nan)
+    known = np.isfinite(scores)
+    typical = np.where(known, scores, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    typical[~known.any(axis=0)] = 1.0
+    return np.maximum(np.where(known, scores, typical), LEAST).astype(np.float32)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from fedseg import cross_validation
+from fedseg.cross_validation import keep, missing_sites, reliability
+from fedseg.errors import FedsegError
+from fedseg.fusion import fuse
+
+
+def confusion(**pixels: int) -> list[int]:
+    """A matrix with these counts: confusion(true0_as1=5)."""
+    matrix = np.zeros((19, 19), int)
+    for name, count in pixels.items():
+        true, predicted = name.removeprefix("true").split("_as")
+        matrix[int(true), int(predicted)] = count
+    return matrix.ravel().tolist()
+
+
+def test_a_vote_counts_what_a_client_is_worth_elsewhere(run):
+    names = ["one", "two", "three"]
+    keep(run, "one", "two", confusion(true0_as0=6, true0_as1=2))
+    keep(run, "one", "three", confusion(true0_as0=2, true1_as1=5))
+    keep(run, "two", "one", confusion(true0_as0=1, true0_as2=3))
+    assert missing_sites(run, "two", names) == ["three"]
+    found = reliability(run, names)
+    assert found[0, 0] == pytest.approx(8 / 10)  # both sites together
+    assert found[0, 1] == pytest.approx(5 / 7)
+    assert found[1, 0] == pytest.approx(1 / 4)
+    # Nobody's data has class 2: that one client predicts it there says nothing of anybody.
+    assert (found[:, 2] == 1).all()
+    # Client three was not scored at all, client two not on class 1: as the others on average.
+    assert found[2, 0] == pytest.approx((8 / 10 + 1 / 4) / 2)
+    assert found[1, 1] == found[2, 1] == pytest.approx(5 / 7)
+
+
+def test_without_scores_all_count_the_same(run):
+    weights = reliability(run, ["one", "two"])
+    chances = [np.random.default_rng(s).integers(0, 13, (3, 4, 19), np.uint8) for s in (0, 1)]
+    coverage = [set(range(19)), set(range(10))]
+    assert np.allclose(fuse(chances, coverage, weights), fuse(chances, coverage))
+
+
+def test_useless_where_it_was_scored_it_keeps_a_little_say(run):
+    keep(run, "one", "two", confusion(true3_as4=9))
+    assert reliability(run, ["one", "two"])[0, 3] == pytest.approx(cross_validation.LEAST)
+
+
+@pytest.mark.parametrize("answer", [[1, 2, 3], [-1] * 361, []])
+def test_no_matrix_is_no_answer(run, answer):
+    with pytest.raises(FedsegError, match="confusion matrix"):
+        keep(run, "one", "two", answer)
+    assert missing_sites(run, "one", ["one", "two"]) == ["two"]
