@@ -46,7 +46,7 @@ class Bars:
         )
         self._tasks: dict[str, Any] = {}
         self._stages: dict[str, str] = {}
-        self._printed: dict[str, float] = {}
+        self._printed: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -71,9 +71,11 @@ class Bars:
     def _line(self, stage: str, done: int, total: int, name: str, shown: str) -> None:
         """A line when a stage begins, and one a minute while it lasts."""
         now = time.monotonic()
-        if self._stages.get(name) == stage and now - self._printed[name] < INTERVAL:
-            return
-        self._stages[name], self._printed[name] = stage, now
+        if self._stages.get(name) == stage:
+            printed, before = self._printed[name]
+            if done == before or now - printed < INTERVAL:
+                return
+        self._stages[name], self._printed[name] = stage, (now, done)
         whose = f"{name}: " if name else ""
         progress.print(f"{whose}{stage} {done}/{total} {shown}".rstrip(), soft_wrap=True)
 
