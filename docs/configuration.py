@@ -15,12 +15,14 @@ from pydantic_core import PydanticUndefined
 
 from fedseg.config import Federation, Section, Suite
 from fedseg.data.cards import Card
+from fedseg.node import Node
 
 PAGE = Path(__file__).with_suffix(".md")
 
 FILES: dict[type[Section], str] = {
     Federation: "A federation file",
     Suite: "A suite file",
+    Node: "A node file",
     Card: "A dataset card",
 }
 """What each kind of file holds at its top, and its heading."""
@@ -87,7 +89,7 @@ def _default(field: Any) -> str:
     value = field.default
     if value is None or value is PydanticUndefined or isinstance(value, BaseModel):
         return ""
-    return f"`{json.dumps(value)}`" if value != "" else ""
+    return f"`{json.dumps(value, default=str)}`" if value != "" else ""
 
 
 def _value(schema: dict[str, Any], definitions: dict[str, Any]) -> str:

@@ -122,7 +122,8 @@ class Client(Source):
     name: Name
     """Shown in every table, and the client's folder name in the run folder."""
     dataset: str = ""
-    """As above; left out, with `root`, where the client has a node of its own that knows."""
+    """Name of a card, or the path of one; left out, with `root`, where the client has a node of its
+    own that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
     training: Training = Training()
@@ -203,7 +204,8 @@ class Evaluator(Evaluation):
     back the confusion matrix."""
 
     dataset: str = ""
-    """As above; left out, with `root`, where the evaluator has a node of its own that knows."""
+    """Name of a card, or the path of one; left out, with `root`, where the evaluator has a node of
+    its own that knows."""
 
 
 class Federation(Section):
