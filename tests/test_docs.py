@@ -52,7 +52,7 @@ def test_commands_are_real(page):
             source = (ROOT / words[1]).read_text()
             for option in (w for w in words[2:] if w.startswith("--")):
                 assert option[2:].replace("-", "_") in source, command
-        else:
+        elif not (ROOT / words[0]).is_file():  # a script of ours
             assert program in TOOLS | {"python3"} or words[0] == ".", command
 
 
