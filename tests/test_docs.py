@@ -22,8 +22,8 @@ PAGES = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 TOOLS = {
-    "cd", "cp", "curl", "docker", "export", "flower-supernode", "flower-superlink", "flwr", "git",
-    "mkdir", "pip", "pytest", "ruff", "scp", "sh", "ssh",
+    "cd", "cp", "curl", "docker", "export", "flower-superexec", "flower-superlink",
+    "flower-supernode", "flwr", "git", "mkdir", "pip", "pytest", "ruff", "scp", "sh", "ssh",
 }  # fmt: skip
 """Programs of others; what they take is not ours to check."""
 
