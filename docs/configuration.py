@@ -43,41 +43,45 @@ def page() -> str:
     parts = [INTRODUCTION]
     told: dict[type[Section], str] = {}
     for kind, heading in FILES.items():
-        parts += [f"## {heading}\n", _paragraph(kind.__doc__), _table(kind, kind.model_fields)]
-        parts += _inner(kind, "", told)
+        parts += [f"## {heading}\n", _paragraph(kind.__doc__)]
+        parts += _tables(kind, kind.model_fields, "", told)
     return "\n".join(parts)
 
 
-def _inner(kind: type[Section], place: str, told: dict[type[Section], str]) -> list[str]:
-    """Sections for the tables within a table, each kind of table once."""
-    parts = []
+def _tables(
+    kind: type[Section], keys: Iterable[str], place: str, told: dict[type[Section], str]
+) -> list[str]:
+    """A table of keys, and a section for each kind of table below it that was not told before."""
+    inner: dict[str, type[Section]] = {}
     for key, field in kind.model_fields.items():
         table = _table_kind(field.annotation)
-        if table is None or table in told:
-            continue
-        path = f"{place}.{key}".removeprefix(".")
-        brackets = {"list": f"[[{path}]]", "dict": f"[{path}.NAME]"}
-        told[table] = brackets.get(_outer(field.annotation), f"[{path}]")
+        if table and table not in told:
+            path = f"{place}.{key}".removeprefix(".")
+            brackets = {"list": f"[[{path}]]", "dict": f"[{path}.NAME]"}
+            told[table] = brackets.get(_outer(field.annotation), f"[{path}]")
+            inner[path] = table
+    parts = [_table(kind, keys, told)] if keys else []
+    for path, table in inner.items():
         parts += [f"### `{told[table]}`\n", _paragraph(table.__doc__)]
-        base, keys = table.__bases__[0], list(table.model_fields)
+        base, own = table.__bases__[0], list(table.model_fields)
         if base in told:
-            keys = [key for key in keys if key in table.__annotations__]
-            parts.append(f"All keys of `{told[base]}`{', and:' if keys else '.'}\n")
-        if keys:
-            parts.append(_table(table, keys))
-        parts += _inner(table, path, told)
+            own = [key for key in own if key in table.__annotations__]
+            parts.append(f"All keys of `{told[base]}`{', and:' if own else '.'}\n")
+        parts += _tables(table, own, path, told)
     return parts
 
 
-def _table(kind: type[Section], keys: Iterable[str]) -> str:
+def _table(kind: type[Section], keys: Iterable[str], told: dict[type[Section], str]) -> str:
     """A Markdown table of some of the keys."""
     schema = kind.model_json_schema()
     rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
     for key in keys:
         field = kind.model_fields[key]
-        told = " ".join((field.description or "").split())
+        meaning = " ".join((field.description or "").split())
         value = _value(schema["properties"][key], schema.get("$defs", {}))
-        rows.append(f"| `{key}` | {value} | {_default(field)} | {told} |")
+        if table := _table_kind(field.annotation):
+            value += f", see `{told[table]}`"
+        rows.append(f"| `{key}` | {value} | {_default(field)} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
