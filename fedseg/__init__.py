@@ -1,3 +1,38 @@
-"""Federated learning for synthetic-to-real segmentation of driving scenes."""
+"""Federated learning for synthetic-to-real segmentation of driving scenes.
+
+What a notebook needs can be imported from here; each has a runnable example in its docstring.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_EXPORTS = {
+    "FedsegError": "errors.FedsegError",
+    "Source": "config.Source",
+    "card_names": "data.cards.card_names",
+    "evaluate": "evaluation.evaluate",
+    "load_card": "data.cards.load_card",
+    "load_checkpoint": "checkpoints.load",
+    "load_federation": "config.load",
+    "load_result": "result.load_result",
+    "open_dataset": "data.dataset.open_dataset",
+    "overlay": "prediction.overlay",
+    "predict": "prediction.predict",
+    "simulate": "simulation.simulate",
+}
+"""Public name -> where it stands. Imported when it is asked for: torch takes seconds."""
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'fedseg' has no attribute '{name}'")
+    module, _, attribute = _EXPORTS[name].rpartition(".")
+    return getattr(import_module(f"fedseg.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

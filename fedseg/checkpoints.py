@@ -81,15 +81,26 @@ def save(folder: Path, network: nn.Module, info: Info, **extra: object) -> None:
             write_json(temporary / f"{name}.json", content)
 
 
-def load(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Info]:
+def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Module, Info]:
     """Read a checkpoint folder; nothing in it is run or unpickled.
+
+    Args:
+        folder: global/, or one below clients/, of a run folder.
+        device: where the model shall be.
 
     Returns:
         The model, in evaluation mode, channels last; and what to know of it.
 
     Raises:
         FedsegError: not a checkpoint folder, or one whose weights are not those of its model.
+
+    Example:
+        >>> import fedseg
+        >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
+        >>> info.arch, len(info.classes), info.inference_height
+        ('fpn', 19, 32)
     """
+    folder = Path(folder)
     info = load_info(folder)
     network = build(info.model)
     try:

@@ -4,6 +4,7 @@
 
 import os
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +13,18 @@ import typer
 
 from fedseg import cli_deploy
 from fedseg.cli_data import data
+from fedseg.cli_models import models
+from fedseg.cli_options import Json, Quiet
 from fedseg.errors import FedsegError, RunFailed
 
 app = typer.Typer(
-    help="Federated learning for synthetic-to-real segmentation of driving scenes.",
+    help="""Federated learning for synthetic-to-real segmentation of driving scenes.
+
+    Example: `fedseg simulate` runs a whole federation on embedded data.""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(data, name="data")
-app.add_typer(cli_deploy.node, name="node")
-app.add_typer(cli_deploy.server, name="server")
-app.add_typer(cli_deploy.app, name="app")
 
 
 def main() -> None:
@@ -53,19 +54,25 @@ def simulate(
     upper_bound: Annotated[
         bool, typer.Option(help="Also train one model on all clients' data, to compare.")
     ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Run a federation on this machine, with Flower's simulation engine on Ray.
 
     Example: `fedseg simulate examples/rendered-to-real.toml --out runs/first`
     """
     from fedseg import config as configuration
+    from fedseg import console
+    from fedseg.result import result_table
     from fedseg.simulation import simulate as run_simulation
 
     path = config or configuration.EMBEDDED
     federation = configuration.load(path)
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
-    run_simulation(federation, out or Path("runs") / path.stem, upper_bound)
+    out = out or Path("runs") / path.stem
+    result = run_simulation(federation, out, upper_bound)
+    console.answer(json, result, result_table(result), f"run folder: {out}")
 
 
 @app.command()
@@ -78,6 +85,8 @@ def distill(
     out: Annotated[
         Path | None, typer.Option(help="New run folder; default: a name that says what changed.")
     ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Make a new global model from saved clients: without one, or with a late one.
 
@@ -92,13 +101,14 @@ def distill(
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
         result = redistil(run, without or [], late or [], out, partial(bars, name="server"))
-    console.show(result_table(result))
-    console.show(f"run folder: {out}")
+    console.answer(json, result, result_table(result), f"run folder: {out}")
 
 
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders that differ in the seed only.")],
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Compare the global model with FedAvg, FedDF, the ensemble and the upper bound.
 
@@ -111,90 +121,14 @@ def compare(
 
     with console.Bars() as bars:
         table = compare_runs(runs, bars)
-    console.show(table.rich())
+    console.answer(json, asdict(table), table.rich())
 
 
-@app.command()
-def evaluate(
-    checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoint folders.")],
-    dataset: Annotated[str | None, typer.Option(help="Dataset card: a name, or a file.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the card.")] = None,
-    suite: Annotated[
-        Path | None, typer.Option(help="TOML file of several datasets, in place of --dataset.")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the scores to this file.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
-    ] = None,
-) -> None:
-    """Score checkpoints on labelled datasets.
-
-    Examples: `fedseg evaluate runs/first/global --dataset camvid --root /data/CamVid --split val`,
-    `fedseg evaluate runs/*/global --suite examples/suite.toml --out scores`
-    """
-    from fedseg import config, console
-    from fedseg import suite as suites
-    from fedseg.files import write_json
-
-    if (dataset is None) == (suite is None):
-        raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
-    if dataset:
-        chosen = {"dataset": dataset, "root": root, "split": split}
-        sets = config.parse(config.Suite, {"evaluation": [chosen]}, Path("--dataset"))
-    elif root or split:
-        raise FedsegError("--root and --split go with --dataset; a suite names its own")
-    else:
-        sets = config.load(suite, config.Suite)
-    with console.Bars() as bars:
-        scores = suites.score_suite(checkpoint, sets, bars, out)
-    of_all = [score for row in scores.values() for score in row.values()]
-    if json:
-        write_json(json, of_all[0] if len(of_all) == 1 else scores)
-    if len(of_all) == 1:
-        console.show(console.score_table(of_all[0]))
-    else:
-        console.show(suites.suite_table(scores, sets.evaluation).rich())
-
-
-@app.command()
-def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
-    pictures: Annotated[
-        list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for what is written.")],
-    video: Annotated[
-        bool | None,
-        typer.Option(
-            "--video/--frames",
-            help="Write a video, or an overlay and a trainId map for each frame; default: what "
-            "was given.",
-        ),
-    ] = None,
-    fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of images.")] = 10.0,
-) -> None:
-    """Segment images and videos.
-
-    Writes <stem>_overlay.jpg and <stem>_trainId.png for an image, <stem>_overlay.mp4 for a video.
-
-    Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
-    """
-    from fedseg import checkpoints, console, prediction
-    from fedseg.models import best_device
-    from fedseg.video import Video
-
-    sequences = prediction.find_sequences(pictures)
-    network, info = checkpoints.load(checkpoint, best_device())
-    with console.Bars() as bars:
-        for sequence in sequences:
-            told = partial(bars, f"predicting {sequence.name}")
-            if isinstance(sequence.pictures, Video) if video is None else video:
-                prediction.predict_video(network, info, sequence, out, fps, told)
-            else:
-                prediction.predict_frames(network, info, sequence, out, told)
-    console.show(f"{sum(map(len, sequences))} pictures segmented into {out}")
-
-
+# What other modules hold comes last in the help.
+app.add_typer(models)
+app.add_typer(data, name="data")
 app.command()(cli_deploy.certs)
 app.command()(cli_deploy.run)
+app.add_typer(cli_deploy.node, name="node")
+app.add_typer(cli_deploy.server, name="server")
+app.add_typer(cli_deploy.app, name="app")

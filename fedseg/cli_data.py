@@ -2,10 +2,11 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedseg.cli_options import CardName, Json, Quiet, Root, SomeCard
 from fedseg.errors import FedsegError
 
 if TYPE_CHECKING:
@@ -15,18 +16,17 @@ if TYPE_CHECKING:
     from fedseg.data.check import Report
 
 data = typer.Typer(
-    help="Datasets: which there are, and whether yours is whole.", no_args_is_help=True
-)
+    help="""Datasets: which there are, and whether yours is whole.
 
-CardName = Annotated[str, typer.Argument(help="Dataset card: a name, or a file.")]
-Root = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
+    Example: `fedseg data check gta5 /data/GTA5`""",
+    no_args_is_help=True,
+)
 
 
 @data.command("list")
 def list_cards(
-    card: Annotated[
-        str | None, typer.Argument(help="Tell all about this card; default: a line for each.")
-    ] = None,
+    card: SomeCard = None,
+    json: Json = False,
 ) -> None:
     """List the datasets that fedseg can read, or tell how to get one and lay it out.
 
@@ -35,10 +35,12 @@ def list_cards(
     from fedseg import console
     from fedseg.data.cards import card_names, load_card
 
+    cards = [load_card(name) for name in ([card] if card else card_names())]
+    told = [described.model_dump(mode="json") for described in cards]
     if card:
-        console.show(_details(load_card(card)))
+        console.answer(json, told[0], _details(cards[0]))
     else:
-        console.show(_overview([load_card(name) for name in card_names()]))
+        console.answer(json, told, _overview(cards))
 
 
 @data.command()
@@ -51,6 +53,8 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Open every file, not a sample of 50 images.")
     ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Find a dataset's images and labels, open some, and tell everything that is wrong.
 
@@ -65,13 +69,13 @@ def check(
     described = load_card(card)
     with console.Bars() as bars:
         report = check_files(described, root, split, everything, partial(bars, "checking"))
-    console.show(_histogram(described, report))
-    for problem in report.problems:
-        print(problem)  # as it is: Rich would break the lines
+    console.answer(json, _record(described, report), _histogram(described, report))
+    if not json:
+        # As they are: Rich would break the lines.
+        print(*(report.problems or ["nothing wrong"]), sep="\n")
     if report.problems:
         count = len(report.problems)
         raise FedsegError(f"{root}: {count} problem{'s' if count > 1 else ''}, listed above")
-    console.show("nothing wrong")
 
 
 @data.command()
@@ -151,7 +155,23 @@ def _histogram(card: "Card", report: "Report") -> "Table":
     table.add_column("pixels", justify="right")
     table.add_column("%", justify="right")
     total = max(1, report.pixels.sum())
-    names = [*(entry.name for entry in card.classes), "ignored"]
-    for name, count in zip(names, report.pixels, strict=True):
+    for name, count in _pixels(card, report).items():
         table.add_row(name, f"{count}", f"{100 * count / total:.2f}" if count else "-")
     return table
+
+
+def _pixels(card: "Card", report: "Report") -> dict[str, int]:
+    """Pixels of each class, and last those ignored, in the labels that were opened."""
+    names = [*(entry.name for entry in card.classes), "ignored"]
+    return dict(zip(names, map(int, report.pixels), strict=True))
+
+
+def _record(card: "Card", report: "Report") -> dict[str, Any]:
+    """A report for JSON."""
+    return {
+        "card": card.name,
+        "found": report.found,
+        "opened": report.opened,
+        "pixels": _pixels(card, report),
+        "problems": report.problems,
+    }

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fedseg.cli_options import Json, Quiet
 from fedseg.errors import FedsegError
 
 app = typer.Typer(no_args_is_help=True, help="The app that nodes run.")
@@ -187,14 +188,20 @@ def run(
         Path | None, typer.Option(help="Folder for the results; default: runs/<name of the file>.")
     ] = None,
     address: Address = LOCAL,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Run a federation on a deployed server, and fetch what comes of it.
 
     Example: `fedseg run federation.toml --server localhost:8000 --ca certs/ca.crt --out runs/first`
     """
     from fedseg import config as configuration
+    from fedseg import console
     from fedseg.deployment.control import Server
     from fedseg.deployment.submit import run_on
+    from fedseg.result import result_table
 
-    federation = configuration.load(config)
-    run_on(Server(address, ca), federation, out or Path("runs") / config.stem)
+    out = out or Path("runs") / config.stem
+    result, there = run_on(Server(address, ca), configuration.load(config), out)
+    told = f"run folder: {out}; the clients' models are in {there} on the server"
+    console.answer(json, result, result_table(result), told)

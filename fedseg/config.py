@@ -10,12 +10,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedseg.errors import FedsegError, did_you_mean
+from fedseg.files import app_dir
 
 T = TypeVar("T", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
-EMBEDDED = Path(__file__).parent / "embedded.toml"
+EMBEDDED = app_dir() / "examples" / "embedded.toml"
 """The federation that runs where no file is given: streetsim, no download."""
 
 GLOBAL = "global"
@@ -98,7 +99,14 @@ class Distillation(Training):
 
 
 class Source(Section):
-    """Images on disk, read as a dataset card says."""
+    """Images on disk, read as a dataset card says.
+
+    Example:
+        >>> import fedseg
+        >>> source = fedseg.Source(dataset="folder", root="data/stormnight")
+        >>> len(fedseg.open_dataset(source))
+        4
+    """
 
     dataset: str
     """Name of a card in datasets/, or the path of a card of your own."""
@@ -114,7 +122,8 @@ class Client(Source):
     name: Name
     """Shown in every table, and the client's folder name in the run folder."""
     dataset: str = ""
-    """As above; left out, with `root`, where the client has a node of its own that knows."""
+    """Name of a card, or the path of one; left out, with `root`, where the client has a node of its
+    own that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
     training: Training = Training()
@@ -195,7 +204,8 @@ class Evaluator(Evaluation):
     back the confusion matrix."""
 
     dataset: str = ""
-    """As above; left out, with `root`, where the evaluator has a node of its own that knows."""
+    """Name of a card, or the path of one; left out, with `root`, where the evaluator has a node of
+    its own that knows."""
 
 
 class Federation(Section):
@@ -315,12 +325,23 @@ def _refuse_twice(table: str, names: list[str]) -> None:
         raise ValueError(f"{table}: the name '{name}' is given twice; names must differ")
 
 
-def load(path: Path, kind: type[T] = Federation) -> T:
+def load(path: Path | str, kind: type[T] = Federation) -> T:
     """Read and check a federation file, or a suite; relative paths are relative to its folder.
+
+    Args:
+        path: the TOML file.
+        kind: what it holds.
 
     Raises:
         FedsegError: naming the file, the key and the remedy.
+
+    Example:
+        >>> import fedseg
+        >>> federation = fedseg.load_federation("federation.toml")
+        >>> [client.name for client in federation.clients]
+        ['boulevard', 'suburb', 'oldtown']
     """
+    path = Path(path)
     return resolved(kind, read_toml(path), path)
 
 

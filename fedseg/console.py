@@ -1,5 +1,7 @@
-"""What a person sees on the terminal."""
+"""What a person sees on the terminal: results on stdout, how far the work is on stderr."""
 
+import json
+import time
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -7,17 +9,31 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 console = Console()
+progress = Console(stderr=True)
+
+INTERVAL = 60.0
+"""Seconds between two plain lines of one stage."""
 
 
-def show(what: RenderableType) -> None:
-    """Print a table or a line."""
-    console.print(what)
+def show(*parts: RenderableType) -> None:
+    """Print tables and lines."""
+    for part in parts:
+        console.print(part)
+
+
+def answer(as_json: bool, value: Any, *parts: RenderableType) -> None:
+    """Print a result: `value` as JSON for a program, or tables and lines for a person."""
+    if as_json:
+        print(json.dumps(value, indent=2))
+    else:
+        show(*parts)
 
 
 class Bars:
-    """Progress bars, one a name; plain lines, one a stage, where there is no terminal."""
+    """Progress bars, one a name; plain lines, at most one a minute, where there is no terminal."""
 
     def __init__(self) -> None:
+        self._plain = not progress.is_terminal
         self._progress = Progress(
             TextColumn("{task.fields[name]:<14}"),
             TextColumn("{task.description}"),
@@ -25,11 +41,12 @@ class Bars:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[details]}"),
-            console=console,
-            disable=not console.is_terminal,
+            console=progress,
+            disable=self._plain or progress.quiet,
         )
         self._tasks: dict[str, Any] = {}
         self._stages: dict[str, str] = {}
+        self._printed: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -41,14 +58,26 @@ class Bars:
     def __call__(self, stage: str, done: int, total: int, name: str = "", **details: float) -> None:
         """Show that `done` of `total` of a stage are done, for whom, and numbers beside it."""
         shown = " ".join(f"{key} {value:.3f}" for key, value in details.items())
+        if self._plain:
+            self._line(stage, done, total, name, shown)
+            return
         if self._stages.get(name) != stage:
             self._stages[name] = stage
-            if not console.is_terminal:
-                console.print(f"{name}: {stage}" if name else stage)
             if name in self._tasks:
                 self._progress.remove_task(self._tasks[name])
             self._tasks[name] = self._progress.add_task(stage, name=name, details=shown)
         self._progress.update(self._tasks[name], completed=done, total=total, details=shown)
+
+    def _line(self, stage: str, done: int, total: int, name: str, shown: str) -> None:
+        """A line when a stage begins, and one a minute while it lasts."""
+        now = time.monotonic()
+        if self._stages.get(name) == stage:
+            printed, before = self._printed[name]
+            if done == before or now - printed < INTERVAL:
+                return
+        self._stages[name], self._printed[name] = stage, (now, done)
+        whose = f"{name}: " if name else ""
+        progress.print(f"{whose}{stage} {done}/{total} {shown}".rstrip(), soft_wrap=True)
 
 
 def score_table(score: dict[str, Any]) -> Table:

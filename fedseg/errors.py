@@ -5,7 +5,16 @@ from collections.abc import Iterable
 
 
 class FedsegError(Exception):
-    """A mistake of the user's, or of the user's data. Commands print it and exit with status 2."""
+    """A mistake of the user's, or of the user's data. Commands print it and exit with status 2.
+
+    Example:
+        >>> import fedseg
+        >>> try:
+        ...     fedseg.load_card("camvdi")
+        ... except fedseg.FedsegError as error:
+        ...     print(error)
+        no dataset card 'camvdi'; did you mean 'camvid' or 'camvid-32'?
+    """
 
 
 class PublicError(FedsegError):

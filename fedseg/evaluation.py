@@ -42,6 +42,14 @@ def evaluate(
 
     Raises:
         FedsegError: an image or a label can't be read, or they differ in size.
+
+    Example:
+        >>> import fedseg
+        >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
+        >>> source = fedseg.Source(dataset="folder", root="data/stormnight")
+        >>> score = fedseg.evaluate(network, info, fedseg.open_dataset(source))
+        >>> score["images"], len(score["confusion"]), 0 <= score["miou"] <= 1
+        (4, 19, True)
     """
     classes = scored_classes(dataset)
     coarse = dataset.card.is_coarse

@@ -14,7 +14,7 @@ import platformdirs
 
 
 def app_dir() -> Path:
-    """The Flower app's folder (pyproject.toml, clients/, server/, datasets/).
+    """The Flower app's folder (pyproject.toml, clients/, server/, datasets/, examples/).
 
     In a wheel it lies inside the package; in a checkout it is the repository's root.
     """

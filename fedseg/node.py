@@ -90,7 +90,7 @@ class Node(Source):
     """"trainer": trains a model and uploads it; "evaluator": scores the global model."""
     server: str | None = None
     """HOST:PORT of the server; None in a simulation."""
-    state: Path
+    state: Path = Path("state")
     """Folder for trained models, half-done ones too, and for Flower's files."""
     model: OwnModel = OwnModel()
     """Its own model, for a trainer that does not want the federation's."""
@@ -150,8 +150,7 @@ def load_node(folder: Path) -> Node:
     path = folder / NODE_FILE
     if not path.is_file():
         raise FedsegError(f"{path}: no such file; make a node with `fedseg node init {folder}`")
-    data = {"state": "state"} | config.read_toml(path)
-    return config.resolved(Node, data, path)
+    return config.resolved(Node, config.read_toml(path), path)
 
 
 def simulated_node(role: Client | Evaluator, state: Path) -> Node:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from fedseg.checkpoints import Info
 from fedseg.classes import colourise
@@ -139,13 +139,50 @@ def _predict(
     """Hand the name, the pixels and the trainIds of each picture to `write`."""
     pictures: Iterable[Item] = sequence
     for done, (item, image, logits) in enumerate(infer(network, info, _pixels, pictures), 1):
-        label = classify(resize(logits, image.shape[:2])).cpu().numpy().astype(np.uint8)
-        write(item.stem if isinstance(item, Path) else item[0], image, label)
+        write(item.stem if isinstance(item, Path) else item[0], image, _train_ids(logits, image))
         on_image(done, len(sequence))
 
 
+def predict(network: nn.Module, info: Info, image: np.ndarray) -> np.ndarray:
+    """Segment one image.
+
+    Args:
+        network: in evaluation mode.
+        info: of the model.
+        image: uint8 [H, W, 3], RGB.
+
+    Returns:
+        The trainId of each pixel, uint8 [H, W].
+
+    Example:
+        >>> import fedseg
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
+        >>> image = np.asarray(Image.open("photo.jpg").convert("RGB"))
+        >>> label = fedseg.predict(network, info, image)
+        >>> label.shape == image.shape[:2], label.dtype, label.max() < 19
+        (True, dtype('uint8'), np.True_)
+    """
+    [(_, _, logits)] = infer(network, info, lambda picture: picture, [image])
+    return _train_ids(logits, image)
+
+
+def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
+    """Logits at any size to trainIds at the image's, uint8 [H, W]."""
+    return classify(resize(logits, image.shape[:2])).cpu().numpy().astype(np.uint8)
+
+
 def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W]."""
+    """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W].
+
+    Example:
+        >>> import fedseg
+        >>> import numpy as np
+        >>> image, label = np.full((2, 2, 3), 200, np.uint8), np.zeros((2, 2), np.uint8)
+        >>> fedseg.overlay(image, label)[0, 0].tolist()  # half of it grey, half the road's colour
+        [164, 132, 164]
+    """
     return (image // 2) + (colourise(label) // 2)
 
 

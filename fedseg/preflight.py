@@ -49,13 +49,16 @@ def check_models(federation: Federation) -> None:
     Raises:
         FedsegError: an unknown name, missing weights or an impossible size.
     """
-    wanted: dict[tuple[Model, tuple[int, int]], str] = {
-        (federation.model, federation.server.distillation.crop): "the global model"
-    }
+    for (model, crop), owner in models_of(federation).items():
+        with_owner(owner, lambda m=model, c=crop: check_size(build(m), c))
+
+
+def models_of(federation: Federation) -> dict[tuple[Model, tuple[int, int]], str]:
+    """Each different model of a federation with its training crop, and who is the first with it."""
+    wanted = {(federation.model, federation.server.distillation.crop): "the global model"}
     for client in federation.clients:
         wanted.setdefault((client.model, client.training.crop), f"client '{client.name}'")
-    for (model, crop), owner in wanted.items():
-        with_owner(owner, lambda m=model, c=crop: check_size(build(m), c))
+    return wanted
 
 
 def check_generator(federation: Federation) -> None:

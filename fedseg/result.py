@@ -2,11 +2,13 @@
 
 import importlib.metadata
 import platform
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from fedseg.config import BASELINES, GLOBAL, Federation
+from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
 from fedseg.runs import Run
 
@@ -56,6 +58,32 @@ def write_result(
     }
     write_json(run.result, result)
     return result
+
+
+def load_result(folder: Path | str) -> dict[str, Any]:
+    """Read the result of a run.
+
+    Args:
+        folder: the run folder.
+
+    Returns:
+        The content of result.json: `status`, `clients`, `evaluation` and more, as `write_result`
+        gathers it.
+
+    Raises:
+        FedsegError: the folder holds no result.
+
+    Example:
+        >>> import fedseg
+        >>> result = fedseg.load_result("runs/embedded")
+        >>> score = result["evaluation"]["global"]["stormnight"]
+        >>> score["images"], 0 <= score["miou"] <= 1
+        (4, True)
+    """
+    run = Run(Path(folder))
+    if not run.result.is_file():
+        raise FedsegError(f"{folder}: no result of a run; expected {run.result.name} in it")
+    return read_json(run.result)
 
 
 def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:

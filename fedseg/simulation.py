@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,25 +17,38 @@ from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
-from fedseg.result import failed_clients, result_table, scores
+from fedseg.result import failed_clients, scores
 from fedseg.runs import Run, check_folder, open_run
 
 MEMORY_PER_CLIENT = 4 * 2**30
 """Bytes of memory that a client in training is reckoned to need."""
 
 
-def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
-    """Run a federation, or go on with an interrupted one, and print its result.
+def simulate(federation: Federation, out: Path | str, upper_bound: bool = False) -> dict[str, Any]:
+    """Run a federation on this machine, or go on with an interrupted run.
+
+    A run that was completed before is not repeated.
 
     Args:
         federation: a checked configuration.
         out: run folder.
         upper_bound: also train and score a model on all clients' data.
 
+    Returns:
+        The content of result.json.
+
     Raises:
         FedsegError: something is wrong with the configuration or the data; nothing was trained.
         RunFailed: the federation did not reach its end.
+
+    Example:
+        >>> import fedseg
+        >>> federation = fedseg.load_federation("federation.toml")
+        >>> result = fedseg.simulate(federation, "runs/embedded")
+        >>> result["status"], sorted(result["clients"])
+        ('completed', ['boulevard', 'oldtown', 'suburb'])
     """
+    out = Path(out)
     for someone in participants(federation):
         if not someone.dataset:
             raise FedsegError(
@@ -51,9 +65,7 @@ def simulate(federation: Federation, out: Path, upper_bound: bool) -> None:
             federate(run, federation, bars)
         if upper_bound:
             _add_upper_bound(run, federation, bars)
-    result = read_json(run.result)
-    console.show(result_table(result))
-    console.show(f"run folder: {out}")
+    return read_json(run.result)
 
 
 def resources(clients: int) -> tuple[int, float]:

@@ -1,21 +1,27 @@
 """What the tests share: a miniature world on disk, and a cache that is not the user's."""
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 # Threads that spin while they wait slow everything down on a machine that does other things too.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
+import tomli_w
 from PIL import Image
 
-from fedseg import checkpoints
+from fedseg import checkpoints, cli
 from fedseg.client import read_upload, train_client
-from fedseg.config import Federation
+from fedseg.config import EMBEDDED, Federation, load, read_toml
+from fedseg.data.cards import load_card
+from fedseg.pipeline import run_server
 from fedseg.progress import Progress
-from fedseg.runs import open_run
+from fedseg.result import write_result
+from fedseg.runs import Run, open_run
 from fedseg.uploads import store
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
@@ -27,6 +33,19 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def fedseg(monkeypatch, capfd):
+    """Calls a command: fedseg("predict", ...) gives its exit status, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fedseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return SimpleNamespace(returncode=stopped.value.code or 0, **capfd.readouterr()._asdict())
+
+    return call
 
 
 def paint(rng: np.random.Generator, classes: list[int], size=(48, 80)):
@@ -88,10 +107,38 @@ def federation(federation_data) -> Federation:
 @pytest.fixture
 def run(federation, tmp_path):
     """A run folder with both clients' uploads in it."""
-    run = open_run(tmp_path / "run", federation)
+    return upload_all(tmp_path / "run", federation)
+
+
+def upload_all(path: Path, federation: Federation) -> Run:
+    run = open_run(path, federation)
     for client in federation.clients:
-        folder = train_client(
-            client, 0, tmp_path / client.name, Progress(run.progress, client.name)
-        )
+        progress = Progress(run.progress, client.name)
+        folder = train_client(client, 0, path.parent / "homes" / client.name, progress)
         store(run, read_upload(folder), checkpoints.load(folder)[0].state_dict())
     return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A folder that looks like after `fedseg simulate`, with miniatures of the embedded data.
+
+    It holds federation.toml, data/, runs/embedded/ and photo.jpg. Tests may add to it.
+    """
+    world = tmp_path_factory.mktemp("finished")
+    for seed, style in enumerate(load_card("streetsim").splits):
+        make_world_in(world / "data", style, seed=seed)
+    data = read_toml(EMBEDDED)
+    data |= {"model": TINY_MODEL, "training": TINY_TRAINING}
+    data["server"]["distillation"] = {"iterations": 3}
+    for source in [*data["clients"], data["server"], *data["evaluation"]]:
+        style = source.pop("split")
+        source |= {"dataset": "folder", "root": f"data/{style}"}
+    data["evaluation"][0]["name"] = "stormnight"
+    (world / "federation.toml").write_text(tomli_w.dumps(data))
+    federation = load(world / "federation.toml")
+    run = upload_all(world / "runs" / "embedded", federation)
+    seconds = run_server(run, federation, Progress(run.progress, "server"))
+    write_result(run, federation, "completed", {}, seconds)
+    Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")
+    return world

@@ -1,32 +1,17 @@
 """The commands as a user calls them."""
 
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tomli_w
 from PIL import Image
 
-from fedseg import checkpoints, cli
+from fedseg import checkpoints
 from fedseg.config import Model, Training
 from fedseg.models import build
 from tests.conftest import TINY_MODEL
-
-
-@pytest.fixture
-def fedseg(monkeypatch, capfd):
-    """Calls a command: fedseg("predict", ...) gives its exit status, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fedseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return SimpleNamespace(returncode=stopped.value.code or 0, **capfd.readouterr()._asdict())
-
-    return call
 
 
 @pytest.fixture
@@ -36,14 +21,15 @@ def checkpoint(tmp_path):
     return tmp_path / "model"
 
 
-def test_evaluate_prints_a_table_and_writes_json(fedseg, checkpoint, make_world, tmp_path):
+def test_evaluate_prints_a_table_or_json(fedseg, checkpoint, make_world):
     root = make_world("world")
-    score = tmp_path / "score.json"
-    done = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root, "--json", score)
+    done = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root)
     assert done.returncode == 0, done.err
-    content = json.loads(score.read_text())
-    assert f"{100 * content['miou']:.1f}" in done.out
     assert "4 images" in done.out
+    read = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root, "--json")
+    score = json.loads(read.out)["model"]["folder"]
+    assert f"{100 * score['miou']:.1f}" in done.out
+    assert "model on folder" in read.err
 
 
 def test_evaluate_a_suite(fedseg, checkpoint, make_world, tmp_path):
@@ -81,6 +67,26 @@ def test_predict(fedseg, checkpoint, make_world, tmp_path):
     done = fedseg("predict", checkpoint, images, "--out", tmp_path / "out")
     assert done.returncode == 0, done.err
     assert len(list((tmp_path / "out").iterdir())) == 8
+
+
+def test_a_completed_run_as_json_and_in_silence(fedseg, finished):
+    config, out = finished / "federation.toml", finished / "runs" / "embedded"
+    done = fedseg("simulate", config, "--out", out, "--json", "-q")
+    assert done.returncode == 0, done.err
+    assert json.loads(done.out) == json.loads((out / "result.json").read_text())
+    assert done.err == ""
+
+
+def test_compare_and_distil_as_json(fedseg, finished):
+    run = finished / "runs" / "embedded"
+    done = fedseg("compare", run, "--json")
+    assert done.returncode == 0, done.err
+    table = json.loads(done.out)
+    assert table["columns"] == ["stormnight"]
+    assert {"suburb", "fedavg", "feddf", "ensemble", "upper_bound", "global"} < set(table["rows"])
+    done = fedseg("distill", run, "--without", "suburb", "--out", finished / "without", "--json")
+    assert done.returncode == 0, done.err
+    assert set(json.loads(done.out)["clients"]) == {"boulevard", "oldtown"}
 
 
 def _no_root(data):
@@ -138,7 +144,7 @@ def test_mistakes_are_one_line_status_2_and_leave_nothing(
     spoil(federation_data)
     config = tmp_path / "federation.toml"
     config.write_text(tomli_w.dumps(federation_data))
-    done = fedseg("simulate", config, "--out", tmp_path / "run")
+    done = fedseg("simulate", config, "--out", tmp_path / "run", "-q")
     assert done.returncode == 2
     assert said in done.err
     assert done.err.startswith("error: ")

@@ -1,25 +1,17 @@
-import sys
-from types import SimpleNamespace
+import json
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fedseg import cli
 from fedseg.data.cards import card_names
 
 
 @pytest.fixture
-def data(monkeypatch, capfd):
+def data(fedseg):
     """Calls `fedseg data ...`: gives its exit status, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fedseg", "data", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return SimpleNamespace(returncode=stopped.value.code or 0, **capfd.readouterr()._asdict())
-
-    return call
+    return partial(fedseg, "data")
 
 
 def test_list(data):
@@ -33,6 +25,8 @@ def test_list(data):
     done = data("list", "cityscape")
     assert done.returncode == 2
     assert "did you mean 'cityscapes'" in done.err
+    assert [card["name"] for card in json.loads(data("list", "--json").out)] == card_names()
+    assert json.loads(data("list", "idd-lite", "--json").out)["splits"]["val"]["count"] == 204
 
 
 def test_check(data, make_world):
@@ -47,6 +41,12 @@ def test_check(data, make_world):
     assert done.returncode == 2
     assert f"{root}/labels/1.png: label ids that the card 'folder' does not list" in done.out
     assert f"{root}/images/2.png: has no label" in done.out
+    assert done.err.endswith(f"error: {root}: 2 problems, listed above\n")
+    done = data("check", "folder", root, "--json", "--quiet")
+    assert done.returncode == 2
+    report = json.loads(done.out)
+    assert report["found"]["all"] == 4
+    assert len(report["problems"]) == 2
     assert done.err == f"error: {root}: 2 problems, listed above\n"
 
 

@@ -4,7 +4,7 @@ import pytest
 import tomli_w
 
 from fedseg import config
-from fedseg.data.cards import Card, load_card
+from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
 
 
@@ -175,17 +175,3 @@ def test_a_key_misspelt_in_a_list_of_tables_is_explained():
             },
             Path("x.toml"),
         )  # fmt: skip
-
-
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_are_valid_down_to_their_splits(path):
-    kind = config.Suite if path.stem == "suite" else config.Federation
-    content = config.load(path, kind)
-    sources = list(content.evaluation)
-    if kind is config.Federation:
-        sources += [*content.clients, *content.evaluators, content.server]
-    for source in sources:
-        load_card(source.dataset).split(source.split)

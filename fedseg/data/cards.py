@@ -230,6 +230,12 @@ def load_card(name: str) -> Card:
 
     Raises:
         FedsegError: there is none (with near matches), or it has a mistake.
+
+    Example:
+        >>> import fedseg
+        >>> card = fedseg.load_card("camvid")
+        >>> card.kind, list(card.splits), card.is_coarse
+        ('real', ['train', 'val', 'test'], True)
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -241,5 +247,11 @@ def load_card(name: str) -> Card:
 
 
 def card_names() -> list[str]:
-    """Names of the cards that come with fedseg."""
+    """Names of the cards that come with fedseg.
+
+    Example:
+        >>> import fedseg
+        >>> fedseg.card_names()[:4]
+        ['acdc', 'bdd100k', 'camvid', 'camvid-32']
+    """
     return sorted(path.stem for path in (app_dir() / "datasets").glob("*.toml"))

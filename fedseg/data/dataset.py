@@ -92,6 +92,12 @@ def open_dataset(
 
     Raises:
         FedsegError: no such card, split or folder; no image; an image without its label.
+
+    Example:
+        >>> import fedseg
+        >>> dataset = fedseg.open_dataset(fedseg.Source(dataset="folder", root="data/boulevard"))
+        >>> dataset.split, len(dataset), dataset.image(0).shape, dataset.label(0).shape
+        ('all', 4, (48, 80, 3), (48, 80))
     """
     if not source.dataset:
         raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")

@@ -1,6 +1,7 @@
 """Runs a federation on a deployed server: submits it, follows it, fetches what comes of it."""
 
 import itertools
+import sys
 import tarfile
 import tempfile
 import time
@@ -12,7 +13,7 @@ from fedseg.config import Federation, Name, Section
 from fedseg.deployment.control import Server
 from fedseg.errors import FedsegError, RunFailed
 from fedseg.federation import participants
-from fedseg.result import failed_clients, result_table
+from fedseg.result import failed_clients
 
 POLL, ALIVE_POLL = 1.0, 5
 """Seconds between two looks at a run, and looks between two questions whether it is still going."""
@@ -22,13 +23,16 @@ class _Named(Section):
     name: Name
 
 
-def run_on(server: Server, federation: Federation, out: Path) -> None:
-    """Run a federation on a server, or go on with one of the same name, and print its result.
+def run_on(server: Server, federation: Federation, out: Path) -> tuple[dict[str, Any], str]:
+    """Run a federation on a server, or go on with one of the same name.
 
     Args:
         server: where to.
         federation: a checked configuration; paths in it are paths on the server.
         out: folder for the results; its name is the run's name on the server.
+
+    Returns:
+        The content of result.json, and the run folder on the server, where clients' models are.
 
     Raises:
         FedsegError: the server can't be reached, refuses, or is busy with another run.
@@ -41,7 +45,7 @@ def run_on(server: Server, federation: Federation, out: Path) -> None:
         with console.Bars() as bars:
             _follow(server, run_id, name, federation, bars)
     except KeyboardInterrupt:
-        console.show(f"run {run_id} goes on; the same command follows it again")
+        print(f"run {run_id} goes on; the same command follows it again", file=sys.stderr)
         raise
     result = server.look(name)["result"]
     _fetch(server, name, out)
@@ -49,8 +53,7 @@ def run_on(server: Server, federation: Federation, out: Path) -> None:
         raise RunFailed(f"run {run_id} ended without a result; the server's log says why")
     if result["status"] != "completed":
         raise RunFailed(f"{failed_clients(result)}{result['error']}")
-    console.show(result_table(result))
-    console.show(f"run folder: {out}; the clients' models are in {settings['out']} on the server")
+    return result, settings["out"]
 
 
 def _start(server: Server, settings: dict[str, str]) -> int:

@@ -1,0 +1,59 @@
+"""What people type to find their way: --help and the tabulator key."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedseg.data.cards import card_names
+from tests.commands import COMMANDS, examples, is_group, parse
+
+FEDSEG = Path(sys.executable).parent / "fedseg"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "fedseg")
+def test_help_fits_a_screen_and_shows_an_example_that_holds(fedseg, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    done = fedseg(*command, "--help")
+    assert done.returncode == 0
+    lines = done.out.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    found = examples(command)
+    assert len(found) == 1 or is_group(command)
+    for example in found:
+        parse(example)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_for_each_shell(shell):
+    script = _fedseg("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "_FEDSEG_COMPLETE" in script
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("fedseg ", {"simulate", "distill", "compare", "evaluate", "predict", "data"}),
+        ("fedseg data ", {"list", "check", "show"}),
+        ("fedseg data check ca", {n for n in card_names() if n.startswith("ca")}),
+        ("fedseg evaluate runs/a/global --dataset syn", {"synscapes", "synthia"}),
+        ("fedseg simulate --up", {"--upper-bound"}),
+    ],
+)
+def test_the_tabulator_key_completes_commands_and_cards(typed, offered):
+    words = typed.split(" ")
+    said = _fedseg(
+        _FEDSEG_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words) - 1)
+    )
+    assert offered <= {*said.split()}
+
+
+def _fedseg(*arguments, **environment):
+    done = subprocess.run(
+        [FEDSEG, *arguments], env=os.environ | environment, capture_output=True, text=True
+    )
+    return done.stdout

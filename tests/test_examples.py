@@ -1,0 +1,64 @@
+"""The files in examples/: they parse, cards and splits are there, models can be built."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedseg import config
+from fedseg.data.cards import load_card
+from fedseg.models import build, check_size
+from fedseg.node import Node, load_node, train_task
+from fedseg.preflight import models_of
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
+KINDS = {"suite": config.Suite, "node": Node}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_valid_down_to_splits_and_models(path):
+    kind = KINDS.get(path.stem, config.Federation)
+    content = config.load(path, kind)
+    sources = [content] if kind is Node else list(content.evaluation)
+    if kind is config.Federation:
+        sources += [*content.clients, *content.evaluators, content.server]
+        for client in content.clients:
+            if client.dataset:
+                assert load_card(client.dataset).is_fine, f"{client.name} can't be trained on"
+        # Tensors without memory: shapes are checked, nothing is downloaded or computed.
+        with torch.device("meta"):
+            for model, crop in models_of(content):
+                check_size(build(model.model_copy(update={"encoder_weights": "none"})), crop)
+    for source in filter(lambda source: source.dataset, sources):
+        load_card(source.dataset).split(source.split)
+
+
+def test_the_settings_they_are_named_for():
+    paper = config.load(_path("paper"))
+    assert {c.dataset for c in paper.clients} == {"gta5", "synthia", "urbansyn", "synscapes"}
+    assert {e.name for e in paper.evaluation} == {
+        "Cityscapes",
+        "BDD100K",
+        "Mapillary",
+        "IDD",
+        "ACDC",
+    }
+    assert paper.server.dataset not in {e.dataset for e in paper.evaluation}
+    apart = config.load(_path("heterogeneous"))
+    assert len({(c.model.arch, c.model.encoder) for c in apart.clients}) == len(apart.clients)
+    assert _path("embedded") == config.EMBEDDED
+
+
+def test_a_deployed_federation_knows_names_only_and_a_node_the_rest():
+    deployed = config.load(_path("deployed"))
+    everyone = [*deployed.clients, *deployed.evaluators]
+    assert not any(someone.dataset or someone.root for someone in everyone)
+    node = load_node(_path("node").parent)
+    [client] = [client for client in deployed.clients if client.name == node.name]
+    trained = node.client(train_task(deployed, client))
+    assert (trained.dataset, trained.training.iterations) == ("gta5", 20000)  # below its limit
+    assert trained.training.threads <= 4
+
+
+def _path(stem: str) -> Path:
+    return next(path for path in EXAMPLES if path.stem == stem)
