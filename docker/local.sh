@@ -9,7 +9,8 @@ setup)
     cd /authority && cp ca.crt server.crt server.key app.signed /certs
     for name in $names; do
         fedseg node init "/nodes/$name" --name "$name" --role trainer \
-            --dataset streetsim --split "$name" --server server:9092 --ca /authority/ca.crt
+            --dataset streetsim --split "$name" --server server:9092 --ca /authority/ca.crt > /dev/null
+        echo "/nodes/$name: made"
         cp "/nodes/$name/node.pub" "/certs/$name.pub"
     done
     chown -R fedseg /certs /nodes

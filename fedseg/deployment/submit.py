@@ -1,9 +1,9 @@
 """Runs a federation on a deployed server: submits it, follows it, fetches what comes of it."""
 
 import itertools
-import tarfile
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def _follow(
 def _fetch(server: Server, name: str, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".fetch-") as scratch:
-        archive = Path(scratch) / "results.tar"
+        archive = Path(scratch) / "results.zip"
         server.fetch(name, archive)
-        with tarfile.open(archive) as content:
-            content.extractall(out, filter="data")
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(out)
