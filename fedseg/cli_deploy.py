@@ -109,6 +109,9 @@ def check(
 @node.command("start")
 def start_node(
     folder: Annotated[Path, typer.Argument(help="The node's folder.", metavar="DIR")],
+    port: Annotated[
+        int | None, typer.Option(help="Port for this machine alone, /health; default: any free.")
+    ] = None,
 ) -> None:
     """Run a node until it is told to stop.
 
@@ -116,7 +119,7 @@ def start_node(
     """
     from fedseg.deployment.supernode import start
 
-    start(folder)
+    start(folder, port)
 
 
 @server.command("start")

@@ -103,7 +103,7 @@ class Server:
         return self._ask("GET", name).json()
 
     def fetch(self, name: str, archive: Path) -> None:
-        """Write a run's results to a tar archive."""
+        """Write a run's results to a zip archive."""
         with (
             reached(self.address),
             self._http.stream("GET", f"/fedseg/runs/{name}/results") as response,

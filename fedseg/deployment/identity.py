@@ -64,6 +64,7 @@ def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | 
             "with --trust"
         )
     trusted_entities = signing.trust(trusted)
+    (folder / "state").mkdir(parents=True, exist_ok=True)  # where a container mounts a volume
     key = ec.generate_private_key(ec.SECP384R1())
     private = key.private_bytes(
         serialization.Encoding.PEM,

@@ -4,9 +4,9 @@ Flower 1.41 returns nothing of a run but its log, so run folders are served here
 is for the server's own machine.
 """
 
-import tarfile
 import tempfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,13 +59,14 @@ def runs_router(runs: Path) -> fastapi.APIRouter:
 
     @router.get("/{name}/results")
     def fetch_run(name: RunName) -> FileResponse:
-        """A tar archive of what is worth fetching."""
+        """A zip archive of what is worth fetching."""
         run = Run(runs / name)
-        with tempfile.NamedTemporaryFile(suffix=".tar", delete=False) as file:
-            with tarfile.open(fileobj=file, mode="w") as archive:
+        with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
+            with zipfile.ZipFile(file, "w") as archive:
                 for part in (run.path / part for part in RESULTS):
-                    if part.exists():
-                        archive.add(part, part.name)
+                    for found in (part, *part.rglob("*")):
+                        if found.is_file():
+                            archive.write(found, found.relative_to(run.path))
             path = Path(file.name)
         return FileResponse(path, background=BackgroundTask(path.unlink))
 

@@ -2,9 +2,9 @@
 
 import itertools
 import sys
-import tarfile
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def _follow(
 def _fetch(server: Server, name: str, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".fetch-") as scratch:
-        archive = Path(scratch) / "results.tar"
+        archive = Path(scratch) / "results.zip"
         server.fetch(name, archive)
-        with tarfile.open(archive) as content:
-            content.extractall(out, filter="data")
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(out)

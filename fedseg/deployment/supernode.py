@@ -22,11 +22,16 @@ AGAIN = 5.0
 log = logging.getLogger("flwr")
 
 
-def start(folder: Path) -> None:
+def start(folder: Path, port: int | None = None) -> None:
     """Take part until told to stop, through whatever happens to the server and the network.
 
     Flower's SuperNode waits for a server without a word, whatever the reason, and ends when one
     that it knows fails; so the server is looked at first, and a SuperNode that ended is replaced.
+
+    Args:
+        folder: as `fedseg node init` makes it.
+        port: where its own processes and a health check, `/health`, reach it on this machine, and
+            nobody else does; default: any that is free.
 
     Raises:
         FedsegError: the folder is not complete, the server's certificate is not to be trusted, or
@@ -45,7 +50,7 @@ def start(folder: Path) -> None:
         except Unreachable as problem:
             log.warning("%s; trying again", problem)
         else:
-            _run(_command(node, folder), _environment(node))
+            _run(_command(node, folder, port or free_port()), _environment(node))
         time.sleep(AGAIN)
 
 
@@ -59,14 +64,13 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         process.wait()
 
 
-def _command(node: Node, folder: Path) -> list[str]:
+def _command(node: Node, folder: Path, port: int) -> list[str]:
     return [
         *("flower-supernode", "--superlink", str(node.server)),
         *("--root-certificates", str(folder / CA)),
         *("--auth-supernode-private-key", str(folder / NODE_KEY)),
         *("--trusted-entities", str(folder / TRUSTED)),
-        # Its SuperExec reaches it here; nobody outside this machine, or container, does.
-        *("--host", "127.0.0.1", "--port", str(free_port())),
+        *("--host", "127.0.0.1", "--port", str(port)),
         *("--node-config", f"{IN_CONTEXT}={json.dumps(str(folder))}"),
     ]
 

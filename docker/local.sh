@@ -1,0 +1,25 @@
+#!/bin/sh
+# What docker/local.yaml runs inside: everybody's keys (setup); letting the nodes in, and a run (run).
+set -eu
+names="boulevard suburb oldtown"
+case "$1" in
+setup)
+    fedseg certs /authority --host server
+    fedseg app sign /authority
+    cd /authority && cp ca.crt server.crt server.key app.signed /certs
+    for name in $names; do
+        fedseg node init "/nodes/$name" --name "$name" --role trainer \
+            --dataset streetsim --split "$name" --server server:9092 --ca /authority/ca.crt > /dev/null
+        echo "/nodes/$name: made"
+        cp "/nodes/$name/node.pub" "/certs/$name.pub"
+    done
+    chown -R fedseg /certs /nodes
+    ;;
+run)
+    timeout 300 sh -c 'until fedseg server nodes --ca /certs/ca.crt 2> /dev/null; do sleep 2; done'
+    for name in $names; do
+        fedseg server add "$name" "/certs/$name.pub" --ca /certs/ca.crt
+    done
+    fedseg run /local/local.toml --ca /certs/ca.crt --out /state/results/local
+    ;;
+esac
