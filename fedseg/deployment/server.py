@@ -14,7 +14,8 @@ from typing import Any
 
 import sqlalchemy
 import uvicorn
-from flwr.common.constant import NOOP_FLWR_AID
+from flwr.common.constant import NOOP_FLWR_AID, Status
+from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
 from flwr.superlink.cli import flower_superlink
 from flwr.superlink.main import create_app
@@ -67,7 +68,9 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
     superlink = _superlink(certificates, state, admin_port)
     superlink.include_router(runs_router(state.absolute() / "runs"))
-    superlink.state.linkstate_factory.state().store_app(
+    database = superlink.state.linkstate_factory.state()
+    _end_orphans(database)
+    database.store_app(
         fab=app,
         federation_id=NOOP_FEDERATION_ID,
         app_id=APP_ID,
@@ -111,6 +114,13 @@ def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
     ]
     module = sys.modules[flower_superlink.__module__]
     return create_app(module._parse_superlink_lifespan_config(), module.SuperLinkLifespan)
+
+
+def _end_orphans(database: LinkState) -> None:
+    """End the runs that a server which was killed left behind: their processes died with it."""
+    for run in database.get_run_info():
+        if run.status.status != Status.FINISHED:
+            database.stop_run(run.run_id)
 
 
 def _wait_for_locks(connection: Any, *_: object) -> None:

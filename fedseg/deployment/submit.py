@@ -63,7 +63,7 @@ def _start(server: Server, settings: dict[str, str]) -> int:
             return run_id
         raise FedsegError(
             f"the server is busy with run {run_id} ({Path(str(active.get('out'))).name}); wait for "
-            "its end. A run whose server was killed counts as going on for a minute or two"
+            "its end"
         )
     return server.start(settings)
 

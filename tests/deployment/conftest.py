@@ -14,12 +14,14 @@ from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting
 from fedseg.deployment.control import Server
 from fedseg.deployment.identity import make_node
-from fedseg.deployment.signing import sign_app
+from fedseg.deployment.signing import sign_app, trust
 from fedseg.flower import free_port
 from tests.conftest import TINY_MODEL, TINY_TRAINING, make_world_in
 from tests.processes import wait_until, wait_until_gone
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
+SPARING = '\n[upload]\nprecision = "float16"\npixel_counts = false\n[limits]\niterations = 2\n'
+OWN_MODEL = '\n[model]\narch = "unet"\nencoder = "resnet18"\n'
 PATIENCE = 120.0
 """Seconds within which a process is up, on a machine that is busy."""
 
@@ -75,9 +77,10 @@ class Deployment:
         )
 
     def kill(self, name: str) -> None:
-        """SIGKILL, as the machine's being switched off: to all that belongs to it."""
-        os.killpg(self.processes[name].pid, signal.SIGKILL)
+        """SIGKILL to the process that was started; those that it started must not outlive it."""
+        self.processes[name].send_signal(signal.SIGKILL)
         self.processes.pop(name).wait()
+        wait_until_gone(self.state if name == "server" else self.home / f"node-{name}", 20)
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -109,7 +112,7 @@ class Deployment:
             return False
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deployment(tmp_path_factory):
     """A server that is up; afterwards no process is left."""
     deployment = Deployment(tmp_path_factory.mktemp("deployment"))
@@ -119,7 +122,7 @@ def deployment(tmp_path_factory):
     wait_until_gone(deployment.home)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def worlds(tmp_path_factory):
     """Miniature datasets by name."""
     home = tmp_path_factory.mktemp("worlds")
@@ -128,6 +131,20 @@ def worlds(tmp_path_factory):
         name: make_world_in(home, name, classes.get(name, (0, 2, 8, 10, 13)), seed=seed)
         for seed, name in enumerate(("one", "two", "server", "held-out", "city"), start=1)
     }
+
+
+@pytest.fixture(scope="session")
+def nodes(deployment, worlds):
+    """Two trainers, an evaluator, and a trainer that does not trust whoever signed the app."""
+    deployment.make_node("one", "trainer", worlds["one"], SPARING)
+    deployment.make_node("two", "trainer", worlds["two"], OWN_MODEL)
+    deployment.make_node("city", "evaluator", worlds["city"])
+    wary = deployment.make_node("wary", "trainer", worlds["one"])
+    sign_app(deployment.home / "stranger")
+    (wary / "trusted.yaml").write_bytes(trust(deployment.home / "stranger" / "app.pub"))
+    for name in ("one", "two", "city", "wary"):
+        deployment.start_node(name)
+    return deployment
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from fedseg import checkpoints
 from fedseg.config import Evaluator
 from fedseg.data.dataset import open_dataset
-from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.check import check_node
 from fedseg.deployment.connection import trusting
@@ -18,23 +17,6 @@ from tests.deployment.conftest import FEDSEG
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.e2e
-
-SPARING = '\n[upload]\nprecision = "float16"\npixel_counts = false\n[limits]\niterations = 2\n'
-OWN_MODEL = '\n[model]\narch = "unet"\nencoder = "resnet18"\n'
-
-
-@pytest.fixture(scope="module")
-def nodes(deployment, worlds):
-    """Two trainers, an evaluator, and a trainer that trusts nobody whom the server's app names."""
-    deployment.make_node("one", "trainer", worlds["one"], SPARING)
-    deployment.make_node("two", "trainer", worlds["two"], OWN_MODEL)
-    deployment.make_node("city", "evaluator", worlds["city"])
-    wary = deployment.make_node("wary", "trainer", worlds["one"])
-    signing.sign_app(deployment.home / "stranger")
-    (wary / "trusted.yaml").write_bytes(signing.trust(deployment.home / "stranger" / "app.pub"))
-    for name in ("one", "two", "city", "wary"):
-        deployment.start_node(name)
-    return deployment
 
 
 def test_a_whole_federation(nodes, federation_content, worlds):

@@ -1,0 +1,154 @@
+"""What really leaves a node: the messages of the ClientApp of one that is deployed."""
+
+import pytest
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.task_identity import TaskIdentity
+from PIL import Image
+
+from clients.app import app
+from fedseg import checkpoints
+from fedseg.config import Federation, Protocol
+from fedseg.deployment import signing
+from fedseg.deployment.certificates import make_certificates
+from fedseg.deployment.identity import make_node
+from fedseg.files import read_json
+from fedseg.node import ScoreTask, train_task
+from fedseg.runs import open_run
+from fedseg.uploads import parse_upload, store
+
+TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
+         "sha256"}  # fmt: skip
+"""What the README says that a client tells, beside its weights."""
+HOST = "annas-own-machine"
+
+
+@pytest.fixture(autouse=True)
+def _within_a_run(monkeypatch):
+    """Flower makes messages only within a run."""
+    monkeypatch.setattr(TaskIdentity, "_run_id", 1)
+    monkeypatch.setattr(TaskIdentity, "_node_id", 1)
+    monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+    for asked in ("socket.gethostname", "socket.getfqdn", "platform.node"):
+        monkeypatch.setattr(asked, lambda *_: HOST)
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    """Makes a node's folder: make_folder(role, root, extra lines of node.toml)."""
+    make_certificates(tmp_path / "certs", ["localhost"])
+    signing.sign_app(tmp_path / "certs")
+
+    def make(role, root, extra=""):
+        folder = tmp_path / "node"
+        settings = {"name": "one", "role": role, "dataset": "folder", "root": str(root)}
+        make_node(folder, settings | {"server": "localhost:1"}, tmp_path / "certs" / "ca.crt", None)
+        with (folder / "node.toml").open("a") as file:
+            file.write(extra)
+        return folder
+
+    return make
+
+
+def ask(folder, kind, task, **records):
+    """The reply of a deployed node, and every byte of it that Flower would send."""
+    context = Context(1, 1, {"fedseg": str(folder)}, RecordDict(), {}, 1)
+    content = RecordDict({"task": ConfigRecord(task), **records})
+    message = Message(content, dst_node_id=1, message_type=kind)
+    message.metadata.__dict__["_message_id"] = "asked"
+    reply = app(message, context)
+    return reply, b"".join(part.deflate() for part in get_all_nested_objects(reply).values())
+
+
+def train(folder, federation: Federation):
+    how = train_task(federation, federation.clients[0]).model_dump_json()
+    return ask(folder, "train", {"client": "one", "how": how})
+
+
+def assert_names_nothing(sent: bytes, root):
+    for private in (str(root), "images/0.png", "labels", "node.toml", HOST):
+        assert private.encode() not in sent, private
+
+
+def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federation, tmp_path):
+    root = federation.clients[0].root
+    folder = make_folder("trainer", root)
+    reply, sent = train(folder, federation)
+    assert set(reply.content) == {"weights", "answer"}
+    assert set(reply.content["answer"]) == {"upload"}
+    upload = parse_upload(reply.content["answer"]["upload"], expected="one")
+    assert set(upload.model_dump()) == TELLS
+    assert_names_nothing(sent, root)
+    for part in ("images/0.png", "labels/0.png"):  # neither as a file nor as pixels
+        assert (root / part).read_bytes()[-200:] not in sent
+        assert Image.open(root / part).tobytes()[:200] not in sent
+    # The weights are those of the model, and nothing hides among them.
+    run = open_run(tmp_path / "run", federation)
+    store(run, upload, reply.content["weights"].to_torch_state_dict())
+    (trained,) = (folder / "state").glob("checkpoint-*")
+    ours, theirs = (checkpoints.load(f)[0].state_dict() for f in (trained, run.clients / "one"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federation, tmp_path):
+    extra = '\n[upload]\nprecision = "float16"\npixel_counts = false\n'
+    folder = make_folder("trainer", federation.clients[0].root, extra)
+    reply, _ = train(folder, federation)
+    upload = parse_upload(reply.content["answer"]["upload"], expected="one")
+    assert upload.pixel_counts is None
+    weights = reply.content["weights"].to_torch_state_dict()
+    assert upload.bytes == sum(tensor.nbytes for tensor in weights.values())
+    assert upload.sha256 == checkpoints.content_hash(weights)
+    kept = store(open_run(tmp_path / "run", federation), upload, weights)
+    (trained,) = (folder / "state").glob("checkpoint-*")
+    ours, theirs = (checkpoints.load(f)[0].state_dict() for f in (trained, kept))
+    for name, tensor in ours.items():
+        assert theirs[name].dtype == tensor.dtype
+        torch.testing.assert_close(theirs[name], tensor, rtol=1e-3, atol=1e-6)
+    record = read_json(kept / "client.json")
+    assert record["sha256"] == checkpoints.content_hash(theirs)  # it can be distilled from again
+
+
+def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):
+    secret = tmp_path / "secret.safetensors"
+    secret.write_bytes(b"private")
+    folder = make_folder("trainer", federation.clients[0].root)
+    task = train_task(federation, federation.clients[0])
+    model = task.model.model_copy(update={"encoder_weights": str(secret)})
+    how = task.model_copy(update={"model": model}).model_dump_json()
+    reply, _ = ask(folder, "train", {"client": "one", "how": how})
+    assert "the node must name its copy" in reply.content["answer"]["error"]
+    client = federation.clients[0].model_copy(update={"model": model})
+    assert str(secret) not in train_task(federation, client).model_dump_json()
+
+
+def test_errors_tell_the_server_no_path(make_folder, federation, tmp_path):
+    for number, (root, extra) in enumerate(
+        [
+            (tmp_path / "nowhere", ""),
+            (federation.clients[0].root, '\n[model]\nencoder_weights = "private.safetensors"\n'),
+            (federation.clients[0].root, "\n[misspelt]\n"),
+        ]
+    ):
+        folder = make_folder("trainer", root, extra)
+        reply, sent = train(folder, federation)
+        assert reply.content["answer"]["error"].endswith("the node's log says more")
+        assert_names_nothing(sent, root)
+        assert b"private.safetensors" not in sent
+        folder.rename(tmp_path / f"node-{number}")
+
+
+def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run):
+    root = make_world("city", seed=9)
+    folder = make_folder("evaluator", root)
+    reply, sent = ask(folder, "query", {})
+    assert reply.content["answer"]["clients"] == []
+    assert_names_nothing(sent, root)
+    network, info = checkpoints.load(run.clients / "one")
+    how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
+    task = {"evaluator": "one", "how": how, "info": info.model_dump_json()}
+    reply, _ = ask(folder, "evaluate", task, weights=ArrayRecord(network.state_dict()))
+    assert set(reply.content) == {"answer"}
+    assert set(reply.content["answer"]) == {"confusion"}
+    assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
