@@ -1,5 +1,6 @@
 """What a person sees on the terminal."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -12,6 +13,13 @@ console = Console()
 def show(what: RenderableType) -> None:
     """Print a table or a line."""
     console.print(what)
+
+
+def show_run(folder: Path) -> None:
+    """Say where a run's results are."""
+    show(f"run folder: {folder}")
+    if (folder / "report.html").is_file():
+        show(f"report: {folder / 'report.html'}")
 
 
 class Bars:

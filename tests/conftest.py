@@ -15,7 +15,7 @@ from fedseg import checkpoints
 from fedseg.client import read_upload, train_client
 from fedseg.config import Federation
 from fedseg.progress import Progress
-from fedseg.runs import open_run
+from fedseg.runs import Run, open_run
 from fedseg.uploads import store
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
@@ -59,13 +59,12 @@ def make_world(tmp_path):
     return partial(make_world_in, tmp_path)
 
 
-@pytest.fixture
-def federation_data(make_world):
-    """The content of a federation file over two miniature clients."""
-    one = make_world("one", (0, 2, 8, 10, 13), seed=1)
-    two = make_world("two", (0, 2, 9, 10, 13), seed=2)
-    server = make_world("server", seed=3)
-    held_out = make_world("held-out", seed=4)
+def two_clients(folder: Path) -> dict:
+    """The content of a federation file over two miniature clients, whose worlds it makes."""
+    one = make_world_in(folder, "one", (0, 2, 8, 10, 13), seed=1)
+    two = make_world_in(folder, "two", (0, 2, 9, 10, 13), seed=2)
+    server = make_world_in(folder, "server", seed=3)
+    held_out = make_world_in(folder, "held-out", seed=4)
     return {
         "seed": 3,
         "model": dict(TINY_MODEL),
@@ -80,18 +79,28 @@ def federation_data(make_world):
 
 
 @pytest.fixture
+def federation_data(tmp_path):
+    """The content of a federation file over two miniature clients."""
+    return two_clients(tmp_path)
+
+
+@pytest.fixture
 def federation(federation_data) -> Federation:
     """The same, checked."""
     return Federation.model_validate(federation_data)
 
 
+def train_and_upload(federation: Federation, folder: Path) -> Run:
+    """A run folder with every client's upload in it."""
+    run = open_run(folder / "run", federation)
+    for client in federation.clients:
+        told = Progress(run.progress, client.name)
+        home = train_client(client, 0, folder / client.name, told, run.curve(client.name))
+        store(run, read_upload(home), checkpoints.load(home)[0].state_dict())
+    return run
+
+
 @pytest.fixture
 def run(federation, tmp_path):
     """A run folder with both clients' uploads in it."""
-    run = open_run(tmp_path / "run", federation)
-    for client in federation.clients:
-        folder = train_client(
-            client, 0, tmp_path / client.name, Progress(run.progress, client.name)
-        )
-        store(run, read_upload(folder), checkpoints.load(folder)[0].state_dict())
-    return run
+    return train_and_upload(federation, tmp_path)

@@ -97,6 +97,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     assert set(result["evaluation"]) == {"one", "two", "global", "upper_bound"}
     for model in result["evaluation"].values():
         assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
+    assert "upper bound" in (out / "report.html").read_text()
     wait_until_gone(out)
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
