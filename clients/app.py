@@ -12,7 +12,7 @@ from flwr.clientapp import ClientApp
 
 from fedseg.cross_validation import MOST_IMAGES
 from fedseg.errors import FedsegError
-from fedseg.federation import nodes_of, progress_of
+from fedseg.federation import curve_of, nodes_of, progress_of
 from fedseg.introduction import introduce
 from fedseg.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.progress import Progress
@@ -56,7 +56,7 @@ def train(message: Message, context: Context) -> Message:
 
     def work(node: Node, progress: Progress) -> Message:
         client = node.client(task)
-        folder = train_client(client, task.seed, node.state, progress)
+        folder = train_client(client, task.seed, node.state, progress, curve_of(context, node))
         weights, upload = pack(folder, node.upload)
         return _reply(message, {"upload": upload.model_dump_json()}, weights=ArrayRecord(weights))
 

@@ -49,6 +49,7 @@ def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> N
         federation.seed,
         run.state / "upper_bound.safetensors",
         partial(progress, "upper bound"),
+        run.curve(UPPER_BOUND),
     )
     checkpoints.save(run.baseline(UPPER_BOUND), network, info)
 
@@ -108,6 +109,7 @@ def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Pr
         federation.seed,
         run.state / "feddf.safetensors",
         partial(progress, "FedDF"),
+        run.curve(FEDDF),
     )
     checkpoints.save(run.baseline(FEDDF), network, info)
     pipeline.remove_working_files(run)

@@ -72,7 +72,7 @@ def simulate(
         federation = configuration.with_seed(federation, seed)
     out = out or Path("runs") / path.stem
     result = run_simulation(federation, out, upper_bound)
-    console.answer(json, result, result_table(result), f"run folder: {out}")
+    console.answer(json, result, result_table(result), *console.told_of_run(out))
 
 
 @app.command()
@@ -101,7 +101,28 @@ def distill(
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
         result = redistil(run, without or [], late or [], out, partial(bars, name="server"))
-    console.answer(json, result, result_table(result), f"run folder: {out}")
+    console.answer(json, result, result_table(result), *console.told_of_run(out))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: report.html in the run folder.")
+    ] = None,
+) -> None:
+    """Write a run's report anew: one HTML file, with scores, samples and curves.
+
+    Every run ends with one; after `fedseg compare` there is more to tell.
+
+    Example: `fedseg report runs/first`
+    """
+    from fedseg import console
+    from fedseg.report import report_on
+
+    with console.Bars() as bars:
+        written = report_on(run, out, bars)
+    console.show(f"report: {written}")
 
 
 @app.command()

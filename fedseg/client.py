@@ -49,7 +49,9 @@ class Upload(Section):
     """Hash of the weights, as of `checkpoints.content_hash`."""
 
 
-def train_client(client: Client, seed: int, home: Path, progress: Progress) -> Path:
+def train_client(
+    client: Client, seed: int, home: Path, progress: Progress, curve: Path | None = None
+) -> Path:
     """Train a client's model; if this was done before on the same data, in the same way, take that.
 
     Args:
@@ -57,6 +59,7 @@ def train_client(client: Client, seed: int, home: Path, progress: Progress) -> P
         seed: of the federation; a client's own seed follows from it and from its name.
         home: the client's private folder, for its training state and its checkpoint.
         progress: told how far the work is.
+        curve: file that the losses are written to; it stays on this machine.
 
     Returns:
         A checkpoint folder with `upload.json`, an `Upload`.
@@ -83,6 +86,7 @@ def train_client(client: Client, seed: int, home: Path, progress: Progress) -> P
         client_seed(seed, client),
         state,
         partial(progress, "training"),
+        curve,
     )
     upload = Upload(
         name=client.name,

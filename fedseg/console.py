@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -27,6 +28,12 @@ def answer(as_json: bool, value: Any, *parts: RenderableType) -> None:
         print(json.dumps(value, indent=2))
     else:
         show(*parts)
+
+
+def told_of_run(folder: Path) -> list[str]:
+    """Lines that say where a run's results are."""
+    report = folder / "report.html"
+    return [f"run folder: {folder}", *([f"report: {report}"] if report.is_file() else [])]
 
 
 class Bars:

@@ -33,6 +33,7 @@ def distil(
     seed: int,
     state: Path | None = None,
     on_step: OnProgress | None = None,
+    curve: Path | None = None,
 ) -> nn.Module:
     """Train the global model on the server's images and their soft targets.
 
@@ -45,6 +46,7 @@ def distil(
         seed: of every random choice.
         state: file that training is saved to and resumed from.
         on_step: called after each step, with the loss.
+        curve: file that the losses are written to in the end.
 
     Returns:
         The global model, in evaluation mode on the CPU.
@@ -63,7 +65,8 @@ def distil(
         )
         return augment(image, None, int(rng.integers(2**31)))[0], target
 
-    fit(network, example, loss, settings, info.normalisation, seed, state, on_step)
+    normalisation = info.normalisation
+    fit(network, example, loss, settings, normalisation, seed, state, on_step, curve=curve)
     return start
 
 

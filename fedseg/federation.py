@@ -55,6 +55,13 @@ def progress_of(context: Context, node: Node) -> Progress:
     return Progress(node.state / "progress", node.name)
 
 
+def curve_of(context: Context, node: Node) -> Path:
+    """Where the losses of a node's training are kept: in the simulated run's folder, or its own."""
+    if node.server is None:
+        return run_of(context.run_config, context.run_id).curve(node.name)
+    return node.state / "curve.json"
+
+
 def participants(federation: Federation) -> list[Client | Evaluator]:
     """Everyone who takes part on a node of their own."""
     return [*federation.clients, *federation.evaluators]

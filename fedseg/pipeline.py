@@ -84,7 +84,8 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
             state = run.state / f"distillation-{of}-{turn}.safetensors"
             told = partial(progress, "distillation")
             seed = federation.seed + turn
-            distillation.distil(images, folder, network, info, share, seed, state, told)
+            curve = run.curve(f"{GLOBAL}@{turn + 1}")
+            distillation.distil(images, folder, network, info, share, seed, state, told, curve)
             checkpoints.save(student, network, info)
         network = checkpoints.load(student)[0]
     checkpoints.save(run.global_model, network, info)

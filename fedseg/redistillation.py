@@ -13,7 +13,7 @@ from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import read_json, write_json
 from fedseg.pipeline import good_clients, run_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.report import conclude
 from fedseg.runs import Run, open_run
 from fedseg.uploads import parse_upload, store
 
@@ -59,7 +59,7 @@ def redistil(
         if (known := run.cross_validation(model, site)).is_file():
             write_json(new_run.cross_validation(model, site), read_json(known))
     seconds = run_server(new_run, federation, progress)
-    return write_result(new_run, federation, "completed", {}, seconds)
+    return conclude(new_run, federation, "completed", {}, seconds, progress)
 
 
 def _with_clients(

@@ -16,7 +16,7 @@ UNHEARD = "nothing was heard of it"
 VERSIONED = ("fedseg", "flwr", "torch", "segmentation-models-pytorch", "albumentations", "ray")
 
 
-def write_result(
+def gather_result(
     run: Run,
     federation: Federation,
     status: str,
@@ -24,7 +24,7 @@ def write_result(
     seconds: dict[str, float],
     error: str | None = None,
 ) -> dict[str, Any]:
-    """Gather what the run folder holds into result.json.
+    """Gather what the run folder holds into one summary.
 
     Args:
         run: the run folder.
@@ -35,10 +35,10 @@ def write_result(
         error: why the run failed.
 
     Returns:
-        The content written.
+        The content of a result.json.
     """
     disagreement = _read(run.inconsistency, {})
-    result = {
+    return {
         "status": status,
         **({"error": error} if error else {}),
         "seed": federation.seed,
@@ -56,6 +56,17 @@ def write_result(
         "versions": {name: _version(name) for name in VERSIONED}
         | {"python": platform.python_version()},
     }
+
+
+def write_result(
+    run: Run,
+    federation: Federation,
+    status: str,
+    failures: dict[str, str],
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Write what `gather_result` gives."""
+    result = gather_result(run, federation, status, failures, seconds)
     write_json(run.result, result)
     return result
 

@@ -11,6 +11,8 @@ global/                the global model, a checkpoint folder
 baselines/<name>/      models to compare with, checkpoint folders
 evaluation/<model>@<set>.json
 result.json            all of the above in one summary
+report.html            the same for people, one file
+curves/                losses of the trainings that ran in this folder
 progress/              how far each worker is
 state/                 half-done trainings
 log.txt                what Flower and Ray said
@@ -38,6 +40,8 @@ class Run:
         self.global_model = path / "global"
         self.evaluation = path / "evaluation"
         self.result = path / "result.json"
+        self.report = path / "report.html"
+        self.curves = path / "curves"
         self.progress = path / "progress"
         self.state = path / "state"
         self.log = path / "log.txt"
@@ -49,6 +53,10 @@ class Run:
     def cross_validation(self, model: str, site: str) -> Path:
         """Where the score of one client's model on another's data is kept."""
         return self.path / "cross_validation" / f"{model}@{site}.json"
+
+    def curve(self, training: str) -> Path:
+        """Where the losses of a training are kept; a client's is called by the client's name."""
+        return self.curves / f"{training}.json"
 
     def score(self, model: str, dataset: str) -> Path:
         """Where a model's score on an evaluation set is kept."""

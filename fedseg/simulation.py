@@ -17,6 +17,7 @@ from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
+from fedseg.report import write_report
 from fedseg.result import failed_clients, scores
 from fedseg.runs import Run, check_folder, open_run
 
@@ -122,5 +123,6 @@ def _show_progress(run: Run, federation: Federation, bars: console.Bars) -> None
 def _add_upper_bound(run: Run, federation: Federation, bars: console.Bars) -> None:
     train_upper_bound(run, federation, bars)
     evaluate_all(run, federation, good_clients(run, federation), bars)
-    result = read_json(run.result)
-    write_json(run.result, result | {"evaluation": scores(run, federation)})
+    result = read_json(run.result) | {"evaluation": scores(run, federation)}
+    write_report(run, federation, result, run.report, bars)
+    write_json(run.result, result)

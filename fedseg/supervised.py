@@ -26,6 +26,7 @@ def train_supervised(
     seed: int,
     state: Path | None = None,
     on_step: OnProgress | None = None,
+    curve: Path | None = None,
 ) -> tuple[nn.Module, Info]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -37,6 +38,7 @@ def train_supervised(
         seed: of every random choice.
         state: file that training is saved to and resumed from.
         on_step: called after each step, with the loss.
+        curve: file that the losses are written to in the end.
 
     Returns:
         The model, in evaluation mode on the CPU, and what to know of it; its coverage is the set
@@ -53,6 +55,7 @@ def train_supervised(
         seed,
         state,
         on_step,
+        curve=curve,
     )
     return network, info
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fedseg.config import Training
+from fedseg.curves import write_curve
 from fedseg.data.loading import prefetch
 from fedseg.files import atomic_file
 from fedseg.models import Normalisation, best_device
@@ -36,6 +37,7 @@ def fit(
     state: Path | None = None,
     on_step: OnProgress | None = None,
     save_seconds: float = SAVE_SECONDS,
+    curve: Path | None = None,
 ) -> nn.Module:
     """Train a model with AdamW, on the GPU when there is one.
 
@@ -53,6 +55,7 @@ def fit(
         state: file that the state is saved to now and then, and resumed from.
         on_step: called after each step, with the loss.
         save_seconds: time between two saves.
+        curve: file that the losses are written to in the end.
 
     Returns:
         `network`, in evaluation mode, on the CPU.
@@ -65,7 +68,8 @@ def fit(
     optimiser = torch.optim.AdamW(
         network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
-    done = _resume(state, network, optimiser) if state else 0
+    losses = _resume(state, network, optimiser) if state else []
+    done = len(losses)
     saved = time.monotonic()
     for step, (images, targets) in enumerate(_batches(example, settings, seed, done), start=done):
         # Seeded anew at every step, dropout needs no random state to be saved.
@@ -82,11 +86,14 @@ def fit(
             raise FloatingPointError(
                 f"the loss became {number} at step {step + 1}; lower the learning rate"
             )
+        losses.append(number)
         if on_step:
             on_step(step + 1, settings.iterations, loss=number)
         if state and time.monotonic() - saved > save_seconds:
-            _save(state, network, optimiser, step + 1)
+            _save(state, network, optimiser, losses)
             saved = time.monotonic()
+    if curve:
+        write_curve(curve, losses)
     return network.eval().cpu()
 
 
@@ -130,26 +137,27 @@ def _mix(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def _save(path: Path, network: nn.Module, optimiser: torch.optim.AdamW, done: int) -> None:
-    """Save model and optimiser as one safetensors file: nothing is pickled."""
+def _save(
+    path: Path, network: nn.Module, optimiser: torch.optim.AdamW, losses: list[float]
+) -> None:
+    """Save model, optimiser and the loss of each step as one safetensors file: no pickle."""
     tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     with atomic_file(path) as temporary:
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(contiguous, temporary, metadata={"done": str(done)})
+        save_file(contiguous, temporary)
 
 
-def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> int:
-    """Load what `_save` wrote, if it is there. Returns the number of steps already done."""
+def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> list[float]:
+    """Load what `_save` wrote, if it is there. Returns the losses of the steps already done."""
     if not path.is_file():
-        return 0
+        return []
     try:
-        with safe_open(path, framework="pt") as file:
-            done = int(file.metadata()["done"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = load_file(path)
     except SafetensorError:
-        return 0
+        return []
     network.load_state_dict(
         {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
     )
@@ -160,4 +168,4 @@ def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> int
             slots.setdefault(int(index), {})[slot] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": slots, "param_groups": groups})
-    return done
+    return tensors["losses"].tolist()

@@ -12,7 +12,7 @@ from fedseg.federation import federation_of, run_of
 from fedseg.pipeline import run_server
 from fedseg.preflight import check_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.report import conclude
 from fedseg.runs import open_run
 from server.strategy import OneShot
 
@@ -43,6 +43,6 @@ def main(grid: Grid, context: Context) -> None:
         reason = (
             str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
         )
-        write_result(run, federation, "failed", strategy.failures, seconds, reason)
+        conclude(run, federation, "failed", strategy.failures, seconds, told, reason)
         raise
-    write_result(run, federation, "completed", strategy.failures, seconds)
+    conclude(run, federation, "completed", strategy.failures, seconds, told)

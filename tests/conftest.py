@@ -78,13 +78,12 @@ def make_world(tmp_path):
     return partial(make_world_in, tmp_path)
 
 
-@pytest.fixture
-def federation_data(make_world):
-    """The content of a federation file over two miniature clients."""
-    one = make_world("one", (0, 2, 8, 10, 13), seed=1)
-    two = make_world("two", (0, 2, 9, 10, 13), seed=2)
-    server = make_world("server", seed=3)
-    held_out = make_world("held-out", seed=4)
+def two_clients(folder: Path) -> dict:
+    """The content of a federation file over two miniature clients, whose worlds it makes."""
+    one = make_world_in(folder, "one", (0, 2, 8, 10, 13), seed=1)
+    two = make_world_in(folder, "two", (0, 2, 9, 10, 13), seed=2)
+    server = make_world_in(folder, "server", seed=3)
+    held_out = make_world_in(folder, "held-out", seed=4)
     return {
         "seed": 3,
         "model": dict(TINY_MODEL),
@@ -99,24 +98,31 @@ def federation_data(make_world):
 
 
 @pytest.fixture
+def federation_data(tmp_path):
+    """The content of a federation file over two miniature clients."""
+    return two_clients(tmp_path)
+
+
+@pytest.fixture
 def federation(federation_data) -> Federation:
     """The same, checked."""
     return Federation.model_validate(federation_data)
 
 
+def train_and_upload(federation: Federation, folder: Path, out: Path | None = None) -> Run:
+    """A run folder with every client's upload in it."""
+    run = open_run(out or folder / "run", federation)
+    for client in federation.clients:
+        told = Progress(run.progress, client.name)
+        home = train_client(client, 0, folder / client.name, told, run.curve(client.name))
+        store(run, read_upload(home), checkpoints.load(home)[0].state_dict())
+    return run
+
+
 @pytest.fixture
 def run(federation, tmp_path):
     """A run folder with both clients' uploads in it."""
-    return upload_all(tmp_path / "run", federation)
-
-
-def upload_all(path: Path, federation: Federation) -> Run:
-    run = open_run(path, federation)
-    for client in federation.clients:
-        progress = Progress(run.progress, client.name)
-        folder = train_client(client, 0, path.parent / "homes" / client.name, progress)
-        store(run, read_upload(folder), checkpoints.load(folder)[0].state_dict())
-    return run
+    return train_and_upload(federation, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +143,7 @@ def finished(tmp_path_factory) -> Path:
     data["evaluation"][0]["name"] = "stormnight"
     (world / "federation.toml").write_text(tomli_w.dumps(data))
     federation = load(world / "federation.toml")
-    run = upload_all(world / "runs" / "embedded", federation)
+    run = train_and_upload(federation, world, world / "runs" / "embedded")
     seconds = run_server(run, federation, Progress(run.progress, "server"))
     write_result(run, federation, "completed", {}, seconds)
     Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")

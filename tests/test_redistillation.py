@@ -11,8 +11,9 @@ from fedseg.redistillation import redistil
 
 
 @pytest.fixture
-def redone(run, tmp_path):
-    """Redoes the server's part of `run` in a new folder."""
+def redone(run, tmp_path, monkeypatch):
+    """Redoes the server's part of `run` in a new folder; without a report, which has own tests."""
+    monkeypatch.setattr("fedseg.report.write_report", lambda *_: None)
 
     def redo(without=(), joiners=(), out=None):
         out = out or tmp_path / "new"

@@ -52,6 +52,8 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     assert status == {"one": "good", "two": "good", "missing": "failed", "hanging": "failed"}
     assert "no such folder" in result["clients"]["missing"]["reason"]
     assert "no progress for 8 s" in result["clients"]["hanging"]["reason"]
+    assert "no progress for 8 s" in run.report.read_text()
+    assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global@1"}
     assert (result["clients"]["one"]["arch"], result["clients"]["two"]["arch"]) == ("unet", "fpn")
     assert set(result["evaluation"]) == {"one", "two", "global"}
     assert set(result["evaluation"]["global"]) == {"held-out", "city"}
@@ -97,6 +99,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     assert set(result["evaluation"]) == {"one", "two", "global", "upper_bound"}
     for model in result["evaluation"].values():
         assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
+    assert "upper bound" in (out / "report.html").read_text()
     wait_until_gone(out)
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -46,9 +46,14 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
     state = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
         train(state=state, save_seconds=0, on_step=kill)
-    resumed = train(state=state, on_step=lambda done, total, loss: steps.append(done))
+    resumed = train(
+        state=state,
+        on_step=lambda done, total, loss: steps.append(done),
+        curve=tmp_path / "resumed.json",
+    )
     assert steps == [1, 2, 3, 4, 4, 5, 6]  # step 4 was done, but not saved
-    assert equal(resumed, train())
+    assert equal(resumed, train(curve=tmp_path / "whole.json"))
+    assert (tmp_path / "resumed.json").read_text() == (tmp_path / "whole.json").read_text()
 
 
 def test_training_learns():

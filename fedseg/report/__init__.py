@@ -1,0 +1,91 @@
+"""report.html: a whole run for people, in one file that needs no network."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from fedseg.config import Federation, load
+from fedseg.errors import FedsegError
+from fedseg.files import read_json, write_json, write_text
+from fedseg.progress import Progress
+from fedseg.report.page import render
+from fedseg.result import gather_result, scores
+from fedseg.runs import Run
+
+
+def conclude(
+    run: Run,
+    federation: Federation,
+    status: str,
+    failures: dict[str, str],
+    seconds: dict[str, float],
+    progress: Progress,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """End a run: write report.html, then result.json, whose being there says that it has ended.
+
+    A report that can't be made is no reason to lose a run: why is logged.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        status: "completed" or "failed".
+        failures: for each client without a good upload, and evaluator without a score, why.
+        seconds: wall-clock time of the stages that ran.
+        progress: told how far the work is.
+        error: why the run failed.
+
+    Returns:
+        The content of result.json.
+    """
+    result = gather_result(run, federation, status, failures, seconds, error)
+    try:
+        write_report(run, federation, result, run.report, progress)
+    except Exception as problem:
+        known = isinstance(problem, FedsegError)
+        logging.getLogger(__name__).warning("no report: %s", problem, exc_info=not known)
+    write_json(run.result, result)
+    return result
+
+
+def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
+    """Write the report of a run that has ended.
+
+    Args:
+        folder: the run folder.
+        out: file to write; default: report.html in the run folder.
+        progress: told how far the work is.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FedsegError: no such run, one that has not ended, or a checkpoint that can't be used.
+    """
+    run = Run(folder.absolute())
+    if not run.config.is_file():
+        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+    if not run.result.is_file():
+        raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
+    out = out or folder / run.report.name
+    write_report(run, load(run.config), read_json(run.result), out, progress)
+    return out
+
+
+def write_report(
+    run: Run, federation: Federation, result: dict[str, Any], out: Path, progress: Progress
+) -> None:
+    """Write the report of a run.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        result: the content of its result.json.
+        out: file to write.
+        progress: told how far the work is.
+
+    Raises:
+        FedsegError: a checkpoint of the run can't be used.
+    """
+    result = result | {"evaluation": result["evaluation"] | scores(run, federation)}
+    write_text(out, render(run, federation, result, progress))

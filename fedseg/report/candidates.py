@@ -1,0 +1,91 @@
+"""Images that may be shown, and what the models make of them.
+
+The models are run on them anew, so that a report can be made of any run folder, however old.
+"""
+
+from itertools import combinations
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from fedseg.checkpoints import Info
+from fedseg.classes import CLASSES, IGNORE
+from fedseg.config import Protocol
+from fedseg.data.dataset import Dataset
+from fedseg.evaluation import classify, scored_classes
+from fedseg.inference import infer, resize
+from fedseg.report import pictures
+
+
+class Candidates:
+    """Some images of a set, spread evenly over it, and every model's labels of them.
+
+    Everything is kept at the size at which pictures are shown.
+    """
+
+    def __init__(self, name: str, dataset: Dataset, protocol: Protocol, count: int) -> None:
+        """Read the images, and the labels where there are any.
+
+        Args:
+            name: of the set.
+            dataset: labelled or not.
+            protocol: how images are shown to the models.
+            count: how many images, at most.
+
+        Raises:
+            FedsegError: a file can't be read.
+        """
+        self.name, self.protocol = name, protocol
+        self._dataset = dataset
+        labelled = dataset.labels is not None
+        coarse = labelled and dataset.card.is_coarse
+        self.classes = scored_classes(dataset) if coarse else list(CLASSES)
+        self.colours = pictures.class_colours(dataset.card if coarse else None)
+        self._membership = torch.from_numpy(dataset.card.membership()) if coarse else None
+        last, count = len(dataset) - 1, min(count, len(dataset))
+        self.indices = [int(index) for index in np.linspace(0, last, count)]
+        self.images = [pictures.shrink(dataset.image(index)) for index in self.indices]
+        self.labels = self._read_labels(coarse) if labelled else None
+        self.predictions: dict[str, list[np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def file_name(self, place: int) -> str:
+        """Name of the file of an image."""
+        return self._dataset.images[self.indices[place]].name
+
+    def predict(self, model: str, network: nn.Module, info: Info) -> None:
+        """Have a model label the images, uint8 [h, w] each, as it does when it is scored."""
+        device = next(network.parameters()).device
+        membership = None if self._membership is None else self._membership.to(device)
+        seen = infer(network, info, self._dataset.image, self.indices, self.protocol)
+        self.predictions[model] = [
+            classify(resize(logits, image.shape[:2]), membership).cpu().numpy().astype(np.uint8)
+            for (_, _, logits), image in zip(seen, self.images, strict=True)
+        ]
+
+    def disagreement(self, models: list[str], place: int) -> float:
+        """Part of an image's pixels to which two models give two classes: the mean over pairs."""
+        maps = [self.predictions[name][place] for name in models]
+        return float(np.mean([np.mean(one != two) for one, two in combinations(maps, 2)]))
+
+    def wrong(self, model: str, place: int) -> float:
+        """Part of an image's labelled pixels that a model gets wrong; 0 where none is labelled."""
+        label = self.labels[place]
+        labelled = label != IGNORE
+        mistaken = (self.predictions[model][place] != label) & labelled
+        return float(mistaken.sum() / max(labelled.sum(), 1))
+
+    def _read_labels(self, coarse: bool) -> list[np.ndarray]:
+        table = np.arange(256, dtype=np.uint8) if coarse else self._dataset.train_ids()
+        return [
+            cv2.resize(
+                table[self._dataset.label(index)],
+                image.shape[1::-1],
+                interpolation=cv2.INTER_NEAREST,
+            )
+            for index, image in zip(self.indices, self.images, strict=True)
+        ]

@@ -1,0 +1,132 @@
+"""What a report says in words and numbers: scores, who took part, what it cost."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.config import GLOBAL, UPPER_BOUND
+from fedseg.report.heat import title
+
+
+@dataclass(frozen=True)
+class Score:
+    """A cell of the result table."""
+
+    set: str
+    """Name of the evaluation set."""
+    percent: float
+    """mIoU in %."""
+    part: float
+    """Of the highest in its column, 0..1."""
+    classes: int
+    """Classes averaged over."""
+
+    @property
+    def is_best(self) -> bool:
+        return self.part == 1
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row of the result table."""
+
+    name: str
+    is_global: bool
+    cells: list[Score | None]
+    problem: str = ""
+    """Why there is no score, or what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """How the global model does on one set."""
+
+    set: str
+    percent: float
+    images: int
+    classes: int
+    compared: list[str]
+    """In words: with the best client, with the upper bound."""
+
+
+def columns(result: dict[str, Any]) -> dict[str, int | None]:
+    """The evaluation sets with a score, and how many classes each averages over.
+
+    None where that differs between models.
+    """
+    counts: dict[str, set[int]] = {}
+    for row in result["evaluation"].values():
+        for name, score in row.items():
+            counts.setdefault(name, set()).add(len(score["miou_classes"]))
+    return {name: found.pop() if len(found) == 1 else None for name, found in counts.items()}
+
+
+def standings(result: dict[str, Any]) -> list[Standing]:
+    """The result table: clients, the global model, what it is compared with."""
+    problems = dict.fromkeys(result.get("suspects", []), "agrees with nobody; left out")
+    problems |= {n: "failed" for n, c in result["clients"].items() if c["status"] != "good"}
+    others = [name for name in result["evaluation"] if name not in (*result["clients"], GLOBAL)]
+    names = [*result["clients"], *([GLOBAL] if GLOBAL in result["evaluation"] else []), *others]
+    rows = []
+    for name in names:
+        cells = [_score(result, name, chosen) for chosen in columns(result)]
+        rows.append(Standing(title(name), name == GLOBAL, cells, problems.get(name, "")))
+    return rows
+
+
+def _score(result: dict[str, Any], model: str, chosen: str) -> Score | None:
+    score = result["evaluation"].get(model, {}).get(chosen)
+    if score is None or score["miou"] is None:
+        return None
+    column = [row[chosen]["miou"] or 0 for row in result["evaluation"].values() if chosen in row]
+    highest = max(column)
+    part = score["miou"] / highest if highest else 1.0
+    return Score(chosen, 100 * score["miou"], part, len(score["miou_classes"]))
+
+
+def headlines(result: dict[str, Any]) -> list[Headline]:
+    """How the global model does on each set, beside the best client and the upper bound."""
+    found = []
+    for chosen, score in result["evaluation"].get(GLOBAL, {}).items():
+        if score["miou"] is None:
+            continue
+        clients = {
+            name: row[chosen]["miou"]
+            for name, row in result["evaluation"].items()
+            if name in result["clients"] and chosen in row and row[chosen]["miou"] is not None
+        }
+        compared = []
+        if clients:
+            best = max(clients, key=clients.get)
+            compared.append(_compared(score["miou"], clients[best], f"the best client, {best}"))
+        for name in (UPPER_BOUND, title(UPPER_BOUND)):
+            if above := result["evaluation"].get(name, {}).get(chosen):
+                compared.append(_compared(score["miou"], above["miou"], "the upper bound"))
+        classes = len(score["miou_classes"])
+        percent = 100 * score["miou"]
+        found.append(Headline(chosen, percent, score["images"], classes, compared))
+    return found
+
+
+def _compared(value: float, other: float, name: str) -> str:
+    points = round(100 * value, 1) - round(100 * other, 1)  # of the figures shown
+    where = "above" if points > 0 else "below"
+    return f"{abs(points):.1f} points {where} {name} ({100 * other:.1f})"
+
+
+def missing_classes(client: dict[str, Any]) -> str:
+    """Classes that a client was not trained on, in words."""
+    known = set(client.get("coverage", range(NUM_CLASSES)))
+    return ", ".join(name for index, name in enumerate(CLASSES) if index not in known)
+
+
+def megabytes(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

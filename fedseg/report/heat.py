@@ -1,0 +1,135 @@
+"""Heat maps as tables: a colour for each cell, and the number in it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fedseg.classes import CLASSES
+from fedseg.config import FEDAVG, FEDDF, Federation
+from fedseg.data.cards import load_card
+from fedseg.errors import FedsegError
+from fedseg.report.pictures import class_colours, css
+
+UNSEEN = "never trained on this class"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number, 0..1, that is shown as a colour and a text; None where there is none."""
+
+    value: float | None
+    text: str = ""
+    note: str = ""
+    """Said where the pointer rests on it."""
+    unseen: bool = False
+    """Whether the model was never trained on the class."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A class."""
+
+    label: str
+    colour: str | None
+    """Of its pixels in segmentations, in CSS."""
+    cells: list[Cell]
+    mark: str = ""
+    """A word that sets it apart."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Classes by models, or by pairs of models."""
+
+    title: str
+    columns: list[str]
+    rows: list[Row]
+    foot: list[Cell] | None = None
+    """Means over the rows, where they make sense."""
+
+
+def class_maps(result: dict[str, Any], federation: Federation) -> list[HeatMap]:
+    """IoU of each class, one map an evaluation set, one column a model.
+
+    Args:
+        result: the content of result.json.
+        federation: its configuration.
+    """
+    sets = list(dict.fromkeys(name for row in result["evaluation"].values() for name in row))
+    cards = {one.name: one.dataset for one in [*federation.evaluation, *federation.evaluators]}
+    return [_class_map(result, name, cards[name]) for name in sets]
+
+
+def _class_map(result: dict[str, Any], chosen: str, card: str) -> HeatMap:
+    scores = {m: row[chosen] for m, row in result["evaluation"].items() if chosen in row}
+    colours = _colours(card, list(next(iter(scores.values()))["iou"]))
+    rows = [
+        Row(label, colour, [_iou_cell(result, m, s, label) for m, s in scores.items()])
+        for label, colour in colours.items()
+    ]
+    means = [Cell(s["miou"], _percent(s["miou"], 1)) for s in scores.values()]
+    return HeatMap(chosen, [title(model) for model in scores], rows, means)
+
+
+def _iou_cell(result: dict[str, Any], model: str, score: dict[str, Any], label: str) -> Cell:
+    value = score["iou"][label]
+    coverage = result["clients"].get(model, {}).get("coverage")
+    unseen = coverage is not None and label in CLASSES and CLASSES.index(label) not in coverage
+    note = f"{label}, {title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
+    return Cell(value, _percent(value, 0), note, unseen)
+
+
+def inconsistency_map(content: dict[str, Any]) -> HeatMap:
+    """Inconsistency of each class: mean, after augmentation where there was one, and by pair.
+
+    Args:
+        content: of inconsistency.json.
+    """
+    after = content.get("after_augmentation")
+    columns = ["before", "after"] if after else ["all pairs"]
+    columns += ["\nvs ".join(pair["clients"]) for pair in content["pairs"]]
+    values = {
+        name: [
+            content["inconsistency"][name],
+            *([after[name]] if after else []),
+            *(_distance(pair["iou"][name]) for pair in content["pairs"]),
+        ]
+        for name in CLASSES
+    }
+    ranked = sorted(CLASSES, key=lambda name: -1 * (values[name][0] or 0.0))
+    colours = _colours(None, list(CLASSES))
+    rows = [
+        Row(
+            name,
+            colours[name],
+            [Cell(value, _plain(value)) for value in values[name]],
+            "unstable" if name in content["unstable"] else "",
+        )
+        for name in ranked
+    ]
+    return HeatMap("inconsistency", columns, rows)
+
+
+def _distance(agreement: float | None) -> float | None:
+    return None if agreement is None else 1 - agreement
+
+
+def title(model: str) -> str:
+    """What a model is called in a table."""
+    return {FEDDF: "FedDF", FEDAVG: "FedAvg"}.get(model, model.replace("_", " "))
+
+
+def _colours(card: str | None, names: list[str]) -> dict[str, str | None]:
+    """Colour of each class of a dataset, where its card can still be had."""
+    try:
+        table = class_colours(None if names == list(CLASSES) else load_card(card))
+    except FedsegError:
+        return dict.fromkeys(names)
+    return {name: css(colour) for name, colour in zip(names, table, strict=False)}
+
+
+def _percent(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{100 * value:.{digits}f}"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -1,0 +1,82 @@
+"""The page: everything that is told, and the template that tells it."""
+
+import base64
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from fedseg.config import GLOBAL, Federation
+from fedseg.files import read_json
+from fedseg.pipeline import good_clients
+from fedseg.progress import Progress
+from fedseg.report import facts
+from fedseg.report.charts import loss_charts
+from fedseg.report.generated import find_generated
+from fedseg.report.heat import class_maps, inconsistency_map
+from fedseg.report.samples import find_samples
+from fedseg.runs import Run
+
+HERE = Path(__file__).parent
+
+
+def render(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> str:
+    """A run as one HTML page that refers to nothing outside of itself.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        result: the content of its result.json.
+        progress: told how far the work is.
+
+    Raises:
+        FedsegError: a checkpoint of the run can't be used.
+    """
+    clients = good_clients(run, federation)
+    models = clients | ({GLOBAL: run.global_model} if run.global_model.is_dir() else {})
+    trusted = [name for name in clients if name not in result.get("suspects", [])]
+    disagreement = read_json(run.inconsistency) if run.inconsistency.is_file() else None
+    charts = loss_charts(run, list(result["clients"]))
+    content = {
+        "name": run.path.name,
+        "result": result,
+        "columns": facts.columns(result),
+        "standings": facts.standings(result),
+        "headlines": facts.headlines(result),
+        "sample_sets": find_samples(federation, models, trusted, progress) if models else [],
+        "class_maps": class_maps(result, federation),
+        "disagreement": disagreement,
+        "inconsistency": inconsistency_map(disagreement) if disagreement else None,
+        "generated": find_generated(run),
+        "charts": {name: Markup(drawing) for name, drawing in charts.items()},
+        "generator": federation.server.augmentation.generator,
+        "configuration": run.config.read_text(encoding="utf-8"),
+        "today": date.today().isoformat(),
+    }
+    return _fill_in(content)
+
+
+def _fill_in(content: dict[str, Any]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,  # names and reasons come from other people's machines
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "megabytes": facts.megabytes,
+        "duration": facts.duration,
+        "missing_classes": facts.missing_classes,
+    }
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html").render(
+        content,
+        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=hashed,
+    )

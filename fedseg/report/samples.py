@@ -1,0 +1,150 @@
+"""Images side by side with everybody's labels: where clients disagree, where the model is wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedseg import checkpoints
+from fedseg.config import GLOBAL, Evaluation, Federation, Source
+from fedseg.data.dataset import open_dataset
+from fedseg.errors import FedsegError
+from fedseg.inference import PLAIN
+from fedseg.models import best_device
+from fedseg.progress import Progress
+from fedseg.report import pictures
+from fedseg.report.candidates import Candidates
+
+MOST, MOST_OF_A_SET = 36, 12
+"""Images looked at, over all sets and of one: what bounds the time that a report takes."""
+SHOWN = 3
+"""Images shown for each of the two reasons."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Labels of an image, as a picture."""
+
+    title: str
+    source: str
+    """A data URI."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with everybody's labels of it."""
+
+    name: str
+    photo: str
+    """A data URI."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    caption: str
+    tiles: list[Tile]
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Samples of one set of images, by the reason to show them."""
+
+    name: str
+    caption: str
+    legend: dict[str, str] = field(default_factory=dict)
+    """Colour of each class, in CSS."""
+    groups: dict[str, list[Sample]] = field(default_factory=dict)
+
+
+def find_samples(
+    federation: Federation,
+    models: dict[str, Path],
+    trusted: list[str],
+    progress: Progress,
+) -> list[SampleSet]:
+    """Run the models on some images of each evaluation set and of the server, and choose.
+
+    Args:
+        federation: says where the images are.
+        models: checkpoint folders, the clients' and the global model's.
+        trusted: clients whose disagreement counts.
+        progress: told how far the work is.
+
+    Returns:
+        For each set its samples; or none, with the reason, where its images can't be read.
+    """
+    sources = [(chosen.name, chosen) for chosen in federation.evaluation]
+    sources.append(("the server's images", federation.server))
+    count = max(min(MOST // len(sources), MOST_OF_A_SET), 1)
+    opened = {name: _open(name, source, count) for name, source in sources}
+    readable = [found for found in opened.values() if isinstance(found, Candidates)]
+    for done, (model, folder) in enumerate(models.items() if readable else [], 1):
+        network, info = checkpoints.load(folder, best_device())
+        for candidates in readable:
+            candidates.predict(model, network, info)
+        progress("report", done, len(models))
+    return [
+        _choose(found, trusted) if isinstance(found, Candidates) else SampleSet(name, found)
+        for name, found in opened.items()
+    ]
+
+
+def _open(name: str, source: Source, count: int) -> Candidates | str:
+    """Images of a set, or why there are none."""
+    labelled = isinstance(source, Evaluation)
+    try:
+        dataset = open_dataset(source, labelled)
+        return Candidates(name, dataset, source.protocol if labelled else PLAIN, count)
+    except FedsegError as error:
+        return f"These images can't be opened any more: {error}."
+
+
+def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
+    groups: dict[str, list[Sample]] = {}
+    left = list(range(len(of)))
+
+    def take(title: str, score: Callable[[int], float]) -> None:
+        chosen = sorted(left, key=score, reverse=True)[:SHOWN]
+        groups[title] = [_sample(of, trusted, place) for place in chosen]
+        left[:] = [place for place in left if place not in chosen]
+
+    if len(trusted) > 1:
+        take("Where the clients disagree most", lambda place: of.disagreement(trusted, place))
+    if of.labels is not None and GLOBAL in of.predictions:
+        take("Where the global model is still wrong", lambda place: of.wrong(GLOBAL, place))
+    legend = dict(zip(of.classes, map(pictures.css, of.colours), strict=False))
+    return SampleSet(
+        of.name,
+        f"Chosen out of {len(of)} images spread evenly over the set. How far clients differ is the "
+        "mean over pairs of them.",
+        legend,
+        {title: samples for title, samples in groups.items() if samples},
+    )
+
+
+def _sample(of: Candidates, trusted: list[str], place: int) -> Sample:
+    image = of.images[place]
+    said = {model: maps[place] for model, maps in of.predictions.items()}
+    label = None if of.labels is None else of.labels[place]
+    tiles = [
+        Tile(
+            model,
+            pictures.segmentation(labels, of.colours),
+            "" if label is None else f"{1 - of.wrong(model, place):.0%} right",
+        )
+        for model, labels in said.items()
+    ]
+    told = []
+    if len(trusted) > 1:
+        told.append(f"clients differ on {of.disagreement(trusted, place):.0%} of the pixels")
+    if label is not None:
+        tiles.append(Tile("truth", pictures.segmentation(label, of.colours)))
+        if GLOBAL in said:
+            wrong = pictures.mistakes(said[GLOBAL], label)
+            tiles.append(Tile("global's mistakes", wrong))
+            told.append(f"the global model is wrong on {of.wrong(GLOBAL, place):.0%}")
+    return Sample(
+        of.file_name(place),
+        pictures.photo(image),
+        (image.shape[1], image.shape[0]),
+        "; ".join(told),
+        tiles,
+    )

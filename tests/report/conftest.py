@@ -1,0 +1,40 @@
+"""A finished run with something of everything: a failure, generated images, a set that is gone."""
+
+import shutil
+
+import pytest
+
+from fedseg import config
+from fedseg.config import Federation
+from fedseg.pipeline import run_server
+from fedseg.progress import Progress
+from fedseg.report import conclude
+from fedseg.runs import Run
+from tests.conftest import make_world_in, train_and_upload, two_clients
+
+REASON = "<b>/srv/late</b>: no such folder"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Its run folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    data = two_clients(folder)
+    run = train_and_upload(Federation.model_validate(data), folder)
+    vanished = make_world_in(folder, "vanished", seed=5)
+    data["clients"].append({"name": "late", "dataset": "folder", "root": "/srv/late"})
+    data["evaluation"].append({"name": "vanished", "dataset": "folder", "root": str(vanished)})
+    data["server"]["augmentation"] = {"generator": "mix", "images": 6, "unstable_classes": 19}
+    federation = Federation.model_validate(data)
+    run.config.write_text(config.dump(federation))
+    progress = Progress(run.progress, "server")
+    seconds = {"clients": 75.0} | run_server(run, federation, progress)
+    shutil.rmtree(vanished)
+    conclude(run, federation, "completed", {"late": REASON}, seconds, progress)
+    return run
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of it."""
+    return Run(shutil.copytree(finished.path, tmp_path / "copied"))
