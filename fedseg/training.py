@@ -158,6 +158,8 @@ def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> lis
         tensors = load_file(path)
     except SafetensorError:
         return []
+    if "losses" not in tensors:  # a state that an older fedseg saved
+        return []
     network.load_state_dict(
         {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
     )

@@ -47,7 +47,7 @@ def make_certificates(folder: Path, hosts: list[str]) -> bool:
 
 def write_secret(path: Path, content: bytes) -> None:
     """Write a file that its owner alone can read, atomically."""
-    with atomic_file(path) as temporary:  # made with mode 0600
+    with atomic_file(path, mode=0o600) as temporary:
         temporary.write_bytes(content)
 
 
@@ -55,7 +55,6 @@ def write_public(path: Path, content: bytes) -> None:
     """Write a file that everyone can read, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
-        temporary.chmod(0o644)
 
 
 def _make_authority(folder: Path) -> None:
