@@ -1,7 +1,7 @@
 """Talking to nodes: whom they speak for, and asking them, whatever happens to them meanwhile."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import INFO, WARNING, getLogger
@@ -13,9 +13,9 @@ from flwr.serverapp import Grid
 from fedseg.errors import FedsegError
 from fedseg.introduction import Introduction
 
-NODE_POLL, UPLOAD_POLL = 0.2, 1.0
-"""Seconds between two looks: for nodes, which come within seconds, and for uploads. Each look costs
-the SuperLink work, which in a simulation is taken from the training."""
+NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0
+"""Seconds between two looks: for nodes, which come within seconds, for uploads, and for nodes that
+went away. Each look costs the SuperLink work, which in a simulation is taken from the training."""
 MOST_TIMES = 3
 """How often a node is asked the same, should it go away in between: it might go because of it."""
 
@@ -105,22 +105,31 @@ class Nodes:
                 messages.items(), self._push(*messages.values()), strict=True
             )
         }
-        deadline = time.monotonic() + timeout
+        deadline, looked = time.monotonic() + timeout, time.monotonic()
         while asked and time.monotonic() < deadline:
             for question in list(asked.values()):
                 if (reply := self._reply(question)) is not None:
                     del asked[question.name]
                     yield question.name, reply
-            activated = self._activated()
-            for question in list(asked.values()):
-                came = activated.get(question.node)
-                is_away = not question.ids
-                if came and (is_away or came != question.activated) and question.times < MOST_TIMES:
-                    self._ask_again(question, came)
-                elif is_away and time.monotonic() - question.gone > patience:
+            if time.monotonic() - looked > AWAY_POLL:
+                looked = time.monotonic()
+                for question in self._given_up(asked.values(), patience):
                     del asked[question.name]
                     yield question.name, question.error
             time.sleep(UPLOAD_POLL)
+
+    def _given_up(self, asked: Iterable[_Question], patience: float) -> list[_Question]:
+        """Ask those again whose node went away and is back; the others' time may be up."""
+        activated = self._activated()
+        given_up = []
+        for question in asked:
+            came = activated.get(question.node)
+            is_away = not question.ids
+            if came and (is_away or came != question.activated) and question.times < MOST_TIMES:
+                self._ask_again(question, came)
+            elif is_away and time.monotonic() - question.gone > patience:
+                given_up.append(question)
+        return given_up
 
     def _reply(self, question: _Question) -> Message | None:
         """The answer, if one is there. That the node is away is none."""

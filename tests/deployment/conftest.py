@@ -119,7 +119,7 @@ def deployment(tmp_path_factory):
     deployment.start_server()
     yield deployment
     deployment.stop()
-    wait_until_gone(deployment.home)
+    wait_until_gone(deployment.home, 60)
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,7 @@ def _within_a_run(monkeypatch):
     monkeypatch.setattr(TaskIdentity, "_node_id", 1)
     monkeypatch.setattr(TaskIdentity, "_task_id", 1)
     monkeypatch.setattr("server.nodes.UPLOAD_POLL", 0.05)
+    monkeypatch.setattr("server.nodes.AWAY_POLL", 0.05)
 
 
 @pytest.fixture
