@@ -13,6 +13,7 @@ from flwr.clientapp import ClientApp
 from fedseg.cross_validation import MOST_IMAGES
 from fedseg.errors import FedsegError
 from fedseg.federation import curve_of, nodes_of, progress_of
+from fedseg.flower import exit_with_parent
 from fedseg.introduction import introduce
 from fedseg.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.progress import Progress
@@ -114,6 +115,8 @@ def _at_work(
     node = next(node for node in nodes_of(context) if node.name == name)
     if node.limits.threads:
         torch.set_num_threads(node.limits.threads)
+    if node.server is not None:
+        exit_with_parent()
     progress = progress_of(context, node)
     try:
         return watched(lambda told: work(node, told), progress, stall_timeout)

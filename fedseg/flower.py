@@ -20,6 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -139,6 +140,22 @@ def die_with_parent() -> None:
     """Between fork and exec: the new process is killed when the one that started it ends."""
     if sys.platform == "linux":
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def exit_with_parent() -> None:
+    """From now on this process ends at once when its parent does.
+
+    Flower's processes watch their parents too, but ask their main thread to end, and one that waits
+    for a lock, as in Flower's own retries, never hears of it.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="exit-with-parent", daemon=True).start()
 
 
 def _prctl(option: int, value: int) -> None:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from fedseg.checkpoints import load_info
 from fedseg.errors import FedsegError
 from fedseg.federation import federation_of, run_of
+from fedseg.flower import exit_with_parent
 from fedseg.pipeline import run_server
 from fedseg.preflight import check_server
 from fedseg.progress import Progress
@@ -22,6 +23,7 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run a federation to its result.json, whatever comes of it."""
+    exit_with_parent()
     federation = federation_of(context.run_config)
     run = open_run(run_of(context.run_config, context.run_id).path, federation)
     run.result.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The launcher, tried on a small app of its own: what it starts, it also ends."""
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -163,3 +164,16 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1\n    f()\
 )
 def test_last_error(log, reason):
     assert _last_error(log) == reason
+
+
+def test_a_process_that_waits_for_a_lock_ends_with_its_parent():
+    child = (
+        "import threading; from fedseg.flower import exit_with_parent; exit_with_parent();"
+        "print('up', flush=True); lock = threading.Lock(); lock.acquire(); lock.acquire()"
+    )
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    command = [sys.executable, "-c", parent, child]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "up\n"
+        process.kill()
+        assert process.stdout.read() == ""  # closed by the child's end: it holds the other one

@@ -28,6 +28,7 @@ RESULTS = (
     "report.html",
     "inconsistency.json",
     "inconsistency.png",
+    "cross_validation",
     "evaluation",
     "global",
 )

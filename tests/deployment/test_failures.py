@@ -17,8 +17,8 @@ def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_co
     run = nodes.state / "runs" / "broken"
     first = run / "clients" / "one" / "client.json"
     running = nodes.submit(federation_content, out)
-    wait_until(first.is_file, 300, lambda: nodes.log("one"))
-    wait_until(lambda: _stage_of(nodes, "two") == "training", 300, lambda: nodes.log("two"))
+    wait_until(first.is_file, 500, lambda: nodes.log("one"))
+    wait_until(lambda: _stage_of(nodes, "two") == "training", 500, lambda: nodes.log("two"))
     nodes.kill("two")
     nodes.kill("server")
     _, errors = running.communicate(timeout=60)
