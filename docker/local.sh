@@ -1,5 +1,5 @@
 #!/bin/sh
-# What docker/local.yaml runs inside: everybody's keys (setup); letting the nodes in, and a run (run).
+# What docker/local.yaml runs inside: everybody's keys (setup), letting the nodes in (add), a run (run).
 set -eu
 names="boulevard suburb oldtown"
 case "$1" in
@@ -15,11 +15,13 @@ setup)
     done
     chown -R fedseg /certs /nodes
     ;;
-run)
+add)
     timeout 300 sh -c 'until fedseg server nodes --ca /certs/ca.crt 2> /dev/null; do sleep 2; done'
     for name in $names; do
         fedseg server add "$name" "/certs/$name.pub" --ca /certs/ca.crt
     done
+    ;;
+run)
     fedseg run /local/local.toml --ca /certs/ca.crt --out /state/results/local
     ;;
 esac

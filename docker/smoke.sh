@@ -41,10 +41,12 @@ trap clean_up EXIT
 step "making certificates and keys"
 "${compose[@]}" --profile setup run --rm setup
 
-step "starting a server and three nodes"
-"${compose[@]}" up --detach
+step "starting the server, and letting the nodes in"
+"${compose[@]}" up --detach server
+"${compose[@]}" exec -T server sh /local/local.sh add
 
-step "letting the nodes in, and running the federation"
+step "starting the nodes, and running the federation"
+"${compose[@]}" up --detach
 "${compose[@]}" exec -T server sh /local/local.sh run
 
 step "asking for health"
