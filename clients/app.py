@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedseg.cross_validation import MOST_IMAGES
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, PublicError
 from fedseg.federation import curve_of, nodes_of, progress_of
 from fedseg.flower import exit_with_parent
 from fedseg.introduction import introduce
@@ -86,6 +86,8 @@ def _score(message: Message, context: Context, role: str, most: int | None = Non
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
+        if role == "client" and not node.upload.cross_validation:
+            raise PublicError("its owner takes no part in cross-validation (node.toml, [upload])")
         weights = message.content["weights"].to_torch_state_dict()
         info = str(message.content["task"]["info"])
         data = node.evaluator(task.protocol)

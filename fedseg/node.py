@@ -79,6 +79,9 @@ class UploadOptions(Section):
     """Of the weights; float16 halves the upload."""
     pixel_counts: bool = True
     """Whether the number of labelled pixels of each class is told."""
+    cross_validation: bool = False
+    """Whether this client scores other clients' models on its data, where the federation asks for
+    it, and tells the confusion matrices."""
 
 
 class Node(Source):
@@ -158,7 +161,8 @@ def simulated_node(role: Client | Evaluator, state: Path) -> Node:
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
         own = OwnModel(**role.model.model_dump())
-        return Node(name=role.name, role="trainer", state=state, model=own, **source)
+        upload = UploadOptions(cross_validation=True)
+        return Node(name=role.name, role="trainer", state=state, model=own, upload=upload, **source)
     return Node(name=role.name, role="evaluator", state=state, **source)
 
 

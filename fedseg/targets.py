@@ -6,6 +6,7 @@ unstable classes -> predictions on these too -> fused and balanced targets
 
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from fedseg import checkpoints, figures, generation, predictions
@@ -56,9 +57,10 @@ def make_targets(
     content = record(everyone.among(list(trusted)), coverage, augmentation.unstable_classes)
     content |= {"agreement": agreement, "suspects": named}
     if augmentation.generator != "none":
-        weights = {CLASSES.index(c): content["inconsistency"][c] for c in content["unstable"]}
+        generator = make_generator(augmentation, images, list(trusted.values()))
+        weights = weights_of(generator, content["inconsistency"], augmentation.unstable_classes)
         candidates = generation.make_candidates(
-            make_generator(augmentation, images, list(trusted.values()), list(weights)),
+            generator,
             augmentation.images,
             weights,
             federation.seed,
@@ -94,12 +96,21 @@ def teachers_of(run: Run, clients: dict[str, Path]) -> Teachers:
 
 
 def make_generator(
-    augmentation: Augmentation, images: Dataset, teachers: list[Teacher], classes: list[int]
+    augmentation: Augmentation, images: Dataset, teachers: list[Teacher]
 ) -> generation.Generator:
     """What makes more images of the classes, as configured."""
     if augmentation.generator == "diffusion":
-        return Diffusion(augmentation, images, teachers, classes)
-    return Mix(images, teachers, classes)
+        return Diffusion(augmentation, images, teachers)
+    return Mix(images, teachers)
+
+
+def weights_of(
+    generator: generation.Generator, inconsistency: dict[str, float | None], most: int
+) -> dict[int, float]:
+    """The inconsistency, by trainId, of the most unstable classes that a generator can make."""
+    ranked = sorted(((score, name) for name, score in inconsistency.items() if score), reverse=True)
+    ids = ((CLASSES.index(name), score) for score, name in ranked)
+    return dict(islice(((c, score) for c, score in ids if generator.makes(c)), most))
 
 
 def predict_all(

@@ -55,6 +55,7 @@ class Nodes:
         self._grid = grid
         self._found: dict[str, int] = {}  # node id by the name it speaks for
         self._registered: dict[int, str] = {}  # name by node id, of those asked
+        self._away_until: dict[int, float] = {}  # when to ask a node again that was away
         self._unanswered: dict[str, int] = {}  # id of an introduction's request -> its node
 
     def find(self, wanted: set[str], timeout: float) -> dict[str, int]:
@@ -71,10 +72,12 @@ class Nodes:
         deadline = time.monotonic() + timeout
         while wanted - self._found.keys() - self.refused.keys() and time.monotonic() < deadline:
             nodes = {node.node_id: node.name for node in self._grid.get_nodes()}
-            new = sorted(nodes.keys() - self._registered.keys())
+            now = time.monotonic()
+            unasked = nodes.keys() - self._registered.keys()
+            new = sorted(n for n in unasked if now >= self._away_until.get(n, 0.0))
             requests = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
             self._unanswered |= zip(self._grid.push_messages(requests), new, strict=True)
-            self._registered |= nodes
+            self._registered |= {n: nodes[n] for n in new}
             for reply in self._grid.pull_messages(list(self._unanswered)):
                 # An answer can be pulled only once, so it must not be asked for again.
                 node = self._unanswered.pop(reply.metadata.reply_to_message_id)
@@ -136,7 +139,7 @@ class Nodes:
         for message_id in sorted(question.ids):
             for reply in self._grid.pull_messages([message_id]):
                 question.ids.discard(message_id)
-                if not (reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE):
+                if not _is_away(reply):
                     return reply
                 question.gone, question.error = time.monotonic(), reply
         return None
@@ -163,6 +166,11 @@ class Nodes:
     def _introduce(self, node: int, reply: Message) -> None:
         """Note whom a node speaks for, if it says so and may."""
         registered = self._registered[node]
+        if _is_away(reply):
+            # A server that was killed knows nodes that are not back yet.
+            del self._registered[node]
+            self._away_until[node] = time.monotonic() + AWAY_POLL
+            return
         try:
             with well_formed(reply):
                 names = [str(name) for name in answer_in(reply)["clients"]]
@@ -178,6 +186,11 @@ class Nodes:
             return
         self.said = said | self.said
         self._found = dict.fromkeys([*names, *said], node) | self._found
+
+
+def _is_away(reply: Message) -> bool:
+    """Whether it is Flower that answers, for a node that went away."""
+    return reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE
 
 
 def answer_in(reply: Message) -> ConfigRecord:

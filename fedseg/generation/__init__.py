@@ -32,6 +32,9 @@ class Made(NamedTuple):
 class Generator(Protocol):
     """Makes an image of a wanted class; the same one for the same random numbers."""
 
+    def makes(self, train_id: int) -> bool:
+        """Whether it can make images of that class at all."""
+
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
         """An image in which that class appears; None where it can't make one."""
 

@@ -18,7 +18,7 @@ from fedseg.config import Augmentation
 from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError, first_line
 from fedseg.generation import Made
-from fedseg.generation.regions import Region, draw, find_regions
+from fedseg.generation.regions import Region, Regions, draw
 from fedseg.models import best_device
 from fedseg.predictions import Teacher
 
@@ -77,11 +77,14 @@ class Diffusion:
         settings: Augmentation,
         images: Dataset,
         teachers: list[Teacher],
-        classes: list[int],
     ) -> None:
         self._settings = settings
         self._images = images
-        self._regions = {c: find_regions(len(images), teachers, c) for c in classes}
+        self._regions = Regions(len(images), teachers)
+
+    def makes(self, train_id: int) -> bool:
+        """Every class can be asked for in words."""
+        return True
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made:
         """An image with that class in it; where no region was agreed on, one from text alone."""

@@ -7,7 +7,7 @@ import numpy as np
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.generation import Made
-from fedseg.generation.regions import Region, agreed, draw, find_regions
+from fedseg.generation.regions import Region, Regions, agreed, draw
 from fedseg.predictions import Teacher
 
 
@@ -25,17 +25,21 @@ def weather() -> list[A.BasicTransform]:
 class Mix:
     """Pastes a region where, and as large as, the clients see its class in other images."""
 
-    def __init__(self, images: Dataset, teachers: list[Teacher], classes: list[int]) -> None:
+    def __init__(self, images: Dataset, teachers: list[Teacher]) -> None:
         self._images = images
         self._teachers = teachers
         self._augment = Augmentation(weather)
-        self._regions = {c: find_regions(len(images), teachers, c) for c in classes}
+        self._regions = Regions(len(images), teachers)
+
+    def makes(self, train_id: int) -> bool:
+        """Only of a class that the clients agree on somewhere there is anything to paste."""
+        return bool(self._regions[train_id]) and len(self._images) > 1
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
         """An image with one region of that class more; None where no region was agreed on."""
-        regions = self._regions[train_id]
-        if not regions or len(self._images) < 2:
+        if not self.makes(train_id):
             return None
+        regions = self._regions[train_id]
         source = draw(regions, rng)
         place = regions[rng.integers(len(regions))]
         onto = int(rng.integers(len(self._images) - 1))

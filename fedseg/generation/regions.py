@@ -26,6 +26,22 @@ class Region(NamedTuple):
     area: float
 
 
+class Regions(dict[int, list[Region]]):
+    """By trainId, all regions of a class in the first images that the teachers have predicted.
+
+    They are looked for when they are first asked for.
+    """
+
+    def __init__(self, images: int, teachers: list[Teacher]) -> None:
+        super().__init__()
+        self._images = images
+        self._teachers = teachers
+
+    def __missing__(self, train_id: int) -> list[Region]:
+        self[train_id] = find_regions(self._images, self._teachers, train_id)
+        return self[train_id]
+
+
 def find_regions(images: int, teachers: list[Teacher], train_id: int) -> list[Region]:
     """All regions of a class in the first images that the teachers have predicted."""
     return [

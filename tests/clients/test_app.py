@@ -9,7 +9,7 @@ from PIL import Image
 
 from clients.app import app
 from fedseg import checkpoints
-from fedseg.config import Federation, Protocol
+from fedseg.config import Federation, Protocol, load
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
@@ -152,3 +152,19 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     assert set(reply.content) == {"answer"}
     assert set(reply.content["answer"]) == {"confusion"}
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
+
+
+def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folder, run, tmp_path):
+    root = load(run.config).clients[1].root
+    network, info = checkpoints.load(run.clients / "two")
+    how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
+    task = {"client": "one", "how": how, "info": info.model_dump_json()}
+    weights = ArrayRecord(network.state_dict())
+    folder = make_folder("trainer", root)
+    reply, _ = ask(folder, "evaluate.cross_validation", task, weights=weights)
+    assert "takes no part in cross-validation" in reply.content["answer"]["error"]
+    folder.rename(tmp_path / "unwilling")
+    folder = make_folder("trainer", root, "\n[upload]\ncross_validation = true\n")
+    reply, sent = ask(folder, "evaluate.cross_validation", task, weights=weights)
+    assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
+    assert_names_nothing(sent, root)

@@ -92,7 +92,7 @@ def generator(checkpoint, tmp_path):
         Image.fromarray(picture).save(tmp_path / "images" / f"{index}.png")
     images = open_dataset(Source(dataset="folder", root=tmp_path), labelled=False)
     settings = Augmentation(generator="diffusion", model=str(checkpoint), steps=2, size=(64, 128))
-    return make_generator(settings, images, [Fake(labels), Fake(labels)], [CAR, BUS])
+    return make_generator(settings, images, [Fake(labels), Fake(labels)])
 
 
 def make(generator, train_id, inpainted, seed=0):
@@ -186,14 +186,14 @@ def test_a_checkpoint_made_for_inpainting(checkpoint, tmp_path, generator):
     pipeline.save_pretrained(tmp_path / "nine")
     settings = generator._settings.model_copy(update={"model": str(tmp_path / "nine")})
     labels = np.full((3, 12, 20), ROAD)
-    nine = Diffusion(settings, generator._images, [Fake(labels), Fake(labels)], [ROAD])
+    nine = Diffusion(settings, generator._images, [Fake(labels), Fake(labels)])
     assert make(nine, ROAD, inpainted=False).image.shape == (64, 128, 3)
     assert make(nine, ROAD, inpainted=True).image.shape == (HEIGHT, WIDTH, 3)
 
 
 def test_nothing_is_loaded_before_an_image_is_wanted(generator, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    idle = make_generator(generator._settings, generator._images, [], [BUS])
+    idle = make_generator(generator._settings, generator._images, [])
     with pytest.raises(FedsegError, match="needs the extra"):
         idle.make(BUS, np.random.default_rng(0))
 

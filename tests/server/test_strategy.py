@@ -27,6 +27,7 @@ class Grid:
         self.came = dict.fromkeys(range(10), "at noon")  # node id -> when
         self.evaluators = {}  # name -> introduction
         self.replies = {}
+        self.away = {}  # node id -> True for one that is not there when it is first asked
         self.trained = []
         self.crossed = []  # clients that were asked to score another's model
         self.given = set()
@@ -47,6 +48,8 @@ class Grid:
     def _answer(self, message, message_id):
         message.metadata.__dict__["_message_id"] = message_id
         if message.metadata.message_type == "query":
+            if self.away.pop(message.metadata.dst_node_id, None):
+                return Message(Error(code=5, reason="Node Unavailable"), reply_to=message)
             names = self.nodes[message.metadata.dst_node_id]
             said = [self.evaluators[name] for name in names if name in self.evaluators]
             clients = [name for name in names if name not in self.evaluators]
@@ -339,3 +342,15 @@ def test_clients_score_each_other_and_one_that_can_not_stops_nothing(
     assert strategy.failures == {}
     strategy.cross_validate(grid, 0.5)  # only what is missing is asked for again
     assert sorted(grid.crossed) == ["one", "one", "two"]
+
+
+def test_a_node_that_a_restarted_server_still_waits_for_is_asked_again(
+    federation, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("server.nodes.AWAY_POLL", 0.1)
+    grid = Grid({}, {1: ["one"], 2: ["two"]})
+    grid.registered = {1: "one", 2: "two"}
+    grid.away = {2: True}
+    nodes = Nodes(grid)
+    assert nodes.find({"one", "two"}, timeout=5) == {"one": 1, "two": 2}
+    assert nodes.refused == {}
