@@ -6,7 +6,7 @@ from fedseg.files import read_json
 from fedseg.progress import read_all
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_content):
