@@ -19,6 +19,12 @@ went away. Each look costs the SuperLink work, which in a simulation is taken fr
 MOST_TIMES = 3
 """How often a node is asked the same, should it go away in between: it might go because of it."""
 
+LOST = (
+    ErrorCode.NODE_UNAVAILABLE,
+    ErrorCode.MESSAGE_UNAVAILABLE,
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+)
+
 log = getLogger("flwr").log
 
 
@@ -189,8 +195,8 @@ class Nodes:
 
 
 def _is_away(reply: Message) -> bool:
-    """Whether it is Flower that answers, for a node that went away."""
-    return reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE
+    """Whether it is Flower that answers, for a node that went away or an answer that got lost."""
+    return reply.has_error() and reply.error.code in LOST
 
 
 def answer_in(reply: Message) -> ConfigRecord:

@@ -17,6 +17,8 @@ from fedseg.result import failed_clients
 
 POLL, ALIVE_POLL = 1.0, 5
 """Seconds between two looks at a run, and looks between two questions whether it is still going."""
+MOST_MISSES = 10
+"""Looks in a row that may fail: a busy server answers late, one that was killed not at all."""
 
 
 class _Named(Section):
@@ -73,9 +75,18 @@ def _follow(
 ) -> None:
     """Show how far everyone is until the run has ended."""
     names = [*(someone.name for someone in participants(federation)), "server"]
+    misses = 0
     for turn in itertools.count():
-        is_over = turn % ALIVE_POLL == 0 and run_id not in server.active_runs()
-        said: dict[str, Any] = server.look(name)["progress"]
+        try:
+            is_over = turn % ALIVE_POLL == 0 and run_id not in server.active_runs()
+            said: dict[str, Any] = server.look(name)["progress"]
+        except FedsegError:
+            misses += 1
+            if misses > MOST_MISSES:
+                raise
+            time.sleep(POLL)
+            continue
+        misses = 0
         for who in names:
             if who in said:
                 bars(name=who, **said[who])

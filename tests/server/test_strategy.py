@@ -143,8 +143,8 @@ def raised(message):
     return Message(Error(code=2, reason="CUDA out of memory"), reply_to=message)
 
 
-def unavailable(message):
-    return Message(Error(code=5, reason="Node Unavailable"), reply_to=message)
+def unavailable(message, code=5):
+    return Message(Error(code=code, reason="Node Unavailable"), reply_to=message)
 
 
 def told(message):
@@ -230,14 +230,16 @@ def test_a_node_speaks_only_for_whom_it_is_registered(federation):
     assert Nodes(grid).find({"one", "two"}, timeout=5) == {"one": 2, "two": 3}
 
 
-def test_a_node_that_comes_back_is_asked_again(federation, tmp_path, upload_of):
-    """Its SuperNode was killed: Flower reports it away, or nothing at all if it is quickly back."""
+@pytest.mark.parametrize("code", [5, 3])
+def test_a_node_that_comes_back_is_asked_again(federation, tmp_path, upload_of, code):
+    """Its SuperNode was killed: Flower reports it away, its message lost, or nothing at all if it
+    is quickly back."""
     upload = upload_of(federation.clients[0])
     away, restarted = iter([True, False]), iter([True, False])
     grid = Grid({}, {1: ["one"], 2: ["two"]})
 
     def goes_away(message):
-        return unavailable(message) if next(away) else upload(message)
+        return unavailable(message, code) if next(away) else upload(message)
 
     def is_restarted(message):
         if next(restarted):
