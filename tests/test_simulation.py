@@ -80,7 +80,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     first = out / "clients" / "one" / "client.json"
 
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while not first.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
