@@ -15,11 +15,14 @@ import typer
 from safetensors.torch import load_file
 
 from fedseg import comparison, config, console
+from fedseg.checkpoints import load_info
 from fedseg.client import read_upload, train_client
-from fedseg.config import BASELINES, GLOBAL, Federation
+from fedseg.config import BASELINES, GLOBAL, Evaluator, Federation
+from fedseg.cross_validation import MOST_IMAGES, keep, missing_sites
 from fedseg.errors import FedsegError
+from fedseg.evaluator import score_at_home
 from fedseg.files import digest, write_text
-from fedseg.pipeline import run_server
+from fedseg.pipeline import good_clients, run_server
 from fedseg.result import scores, write_result
 from fedseg.runs import Run, open_run
 from fedseg.uploads import store
@@ -36,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "+ feature loss": {"distillation": GATE | {"feature_weight": 1.0}},
     "+ student": {"distillation": {"rounds": 2}},
     "+ mix": {"augmentation": {"generator": "mix"}},
+    "+ cross-validation": {"cross_validation": True},
     "all": {
         "labelling": FLIP,
         "distillation": GATE | {"feature_weight": 1.0, "rounds": 2},
@@ -87,11 +91,14 @@ def shortened(federation: Federation, settings: dict[str, Any]) -> Federation:
     return Federation.model_validate(data)
 
 
-def varied(federation: Federation, change: dict[str, dict[str, Any]]) -> Federation:
-    """The federation with parts of the server's settings changed."""
+def varied(federation: Federation, change: dict[str, Any]) -> Federation:
+    """The federation with some keys changed, its own or in tables of its server."""
     data = federation.model_dump()
-    for table, values in change.items():
-        data["server"][table] |= values
+    for key, value in change.items():
+        if key in data:
+            data[key] = value
+        else:
+            data["server"][key] |= value
     return Federation.model_validate(data)
 
 
@@ -115,11 +122,27 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
         upload = read_upload(checkpoint)
         if not (run.clients / upload.name).is_dir():
             store(run, upload, load_file(checkpoint / "model.safetensors"))
+    if federation.cross_validation:
+        cross_validate(run, federation, progress)
     run_server(run, federation, progress)
     write_result(run, federation, "completed", {}, {})
     if folder.name == BASE.strip("+ "):
         comparison.compare([folder], progress)
     return run
+
+
+def cross_validate(run: Run, federation: Federation, progress) -> None:
+    """What the clients' nodes would do: score each other's models on their own data."""
+    homes = {
+        c.name: Evaluator(name=c.name, dataset=c.dataset, root=c.root, split=c.split)
+        for c in federation.clients
+    }
+    for name, folder in good_clients(run, federation).items():
+        info = load_info(folder).model_dump_json()
+        weights = load_file(folder / "model.safetensors")
+        for site in missing_sites(run, name, list(homes)):
+            found = score_at_home(homes[site], info, weights, progress, MOST_IMAGES)
+            keep(run, name, site, found.ravel().tolist())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""What one poisoned client does to the global model, and whether it is found.
+
+To the clients of a completed run one is added that is the first of them with its weights spoiled,
+in each of three ways; the server's part is then done again, with the same settings.
+
+    python benchmarks/poisoned.py RUN --out DIR
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from safetensors.torch import load_file
+from torch import nn
+
+from fedseg import checkpoints, config, console
+from fedseg.classes import NUM_CLASSES
+from fedseg.client import Upload
+from fedseg.config import GLOBAL
+from fedseg.errors import FedsegError
+from fedseg.files import read_json
+from fedseg.pipeline import good_clients
+from fedseg.redistillation import redistil
+from fedseg.result import scores
+from fedseg.runs import Run
+
+NAME = "poisoned"
+
+
+def main(
+    run: Path,
+    out: Annotated[Path, typer.Option(help="Folder for the runs with the poisoned client.")],
+) -> None:
+    """Print the global model's mIoU in % with and without the poisoned client, and the suspects."""
+    original = Run(run)
+    federation = config.load(original.config)
+    first = next(iter(good_clients(original, federation).values()))
+    rows = [("none", run)]
+    with console.Bars() as bars:
+        for kind, spoil in SPOILED.items():
+            bad = save_spoiled(first, out / f"client-{kind}", spoil)
+            redistil(run, [], [bad], out / kind, lambda *a, k=kind, **d: bars(*a, name=k, **d))
+            rows.append((kind, out / kind))
+    for kind, folder in rows:
+        done = Run(folder)
+        found = scores(done, federation)[GLOBAL]
+        cells = ", ".join(f"{name} {100 * score['miou']:.1f}" for name, score in found.items())
+        said = read_json(done.inconsistency)
+        agreement = ", ".join(f"{name} {value:.2f}" for name, value in said["agreement"].items())
+        print(f"{kind}: global {cells}; agreement {agreement}; suspects {said['suspects']}")
+
+
+def randomise(network: nn.Module) -> None:
+    """Every parameter drawn at random."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape)
+
+
+def permute(network: nn.Module) -> None:
+    """Every class called by the name of another: what training on permuted labels comes to."""
+    head = _head(network)
+    order = torch.arange(NUM_CLASSES).roll(7)
+    head.weight.data, head.bias.data = head.weight.data[order], head.bias.data[order]
+
+
+def make_constant(network: nn.Module) -> None:
+    """Class 0, road, everywhere."""
+    _head(network).bias.data[0] += 1000
+
+
+SPOILED = {"random": randomise, "permuted": permute, "constant": make_constant}
+
+
+def _head(network: nn.Module) -> nn.Conv2d:
+    return next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d))
+
+
+def save_spoiled(client: Path, folder: Path, spoil) -> Path:
+    """A checkpoint folder as a client of its own would have uploaded it."""
+    network, info = checkpoints.load(client)
+    spoil(network)
+    checkpoints.save(folder, network, info)
+    sha256 = checkpoints.content_hash(load_file(folder / "model.safetensors"))
+    upload = Upload.model_validate(read_json(client / "client.json"))
+    upload = upload.model_copy(update={"name": NAME, "sha256": sha256})
+    checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
+    return folder
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        typer.run(main)
+    except FedsegError as error:
+        raise SystemExit(f"error: {error}") from None
