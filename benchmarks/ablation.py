@@ -15,14 +15,15 @@ import typer
 from safetensors.torch import load_file
 
 from fedseg import comparison, config, console
+from fedseg.baselines import train_upper_bound
 from fedseg.checkpoints import load_info
 from fedseg.client import read_upload, train_client
-from fedseg.config import BASELINES, GLOBAL, Evaluator, Federation
+from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Evaluator, Federation
 from fedseg.cross_validation import MOST_IMAGES, keep, missing_sites
 from fedseg.errors import FedsegError
 from fedseg.evaluator import score_at_home
 from fedseg.files import digest, write_text
-from fedseg.pipeline import good_clients, run_server
+from fedseg.pipeline import evaluate_all, good_clients, run_server
 from fedseg.result import scores, write_result
 from fedseg.runs import Run, open_run
 from fedseg.uploads import store
@@ -51,6 +52,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 BASE = "+ sharpening"
 """The variant whose run folder holds the clients and the baselines."""
 
+LONG = "upper bound, as many steps as all together"
+"""The upper bound has as many steps as one client; with this many, nobody can call it too short."""
+
 
 def main(
     federation: Path,
@@ -71,14 +75,16 @@ def main(
             home = out / f"seed{number}"
             trained = train_clients(base, (clients or out) / home.name, told)
             rows: dict[str, Any] = {}
-            for name in only or VARIANTS:
+            for name in [name for name in VARIANTS if not only or name in only]:
                 variant = varied(base, VARIANTS[name])
                 run = distilled(variant, home / name.strip("+ "), trained, told)
                 score = scores(run, config.load(run.config))
                 rows |= {name: score.pop(GLOBAL)} | ({} if name != BASE else score)
+            if not only or LONG in only:
+                rows[LONG] = long_upper_bound(base, home / "upper bound", told)
             found.append(rows)
             names = [client.name for client in base.clients]
-            table = comparison.mean_over_runs(found, [*names, *BASELINES, *VARIANTS])
+            table = comparison.mean_over_runs(found, [*names, *BASELINES, LONG, *VARIANTS])
             write_text(out / "table.md", table.markdown())
             console.show(table.rich())
 
@@ -129,6 +135,19 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     if folder.name == BASE.strip("+ "):
         comparison.compare([folder], progress)
     return run
+
+
+def long_upper_bound(federation: Federation, folder: Path, progress) -> dict[str, Any]:
+    """Scores of an upper bound with as many steps as all clients and the distillation together."""
+    steps = federation.server.distillation.iterations + sum(
+        client.training.iterations for client in federation.clients
+    )
+    longer = varied(federation, {"distillation": {"iterations": steps}})
+    run = open_run(folder, longer)
+    train_upper_bound(run, longer, progress)
+    checkpoint = {UPPER_BOUND: run.baseline(UPPER_BOUND)}
+    evaluate_all(run, longer, checkpoint, progress)
+    return scores(run, longer)[UPPER_BOUND]
 
 
 def cross_validate(run: Run, federation: Federation, progress) -> None:
