@@ -44,7 +44,7 @@ def main(
     root: Annotated[Path | None, typer.Option()] = None,
     split: Annotated[str | None, typer.Option()] = None,
 ) -> None:
-    """Print mIoU in % of each way to fuse, by strength of class balance."""
+    """Print mIoU in % of each way to fuse, by strength of class balance; then IoU by class."""
     folder = Run(run)
     federation = config.load(folder.config)
     clients = good_clients(folder, federation)
@@ -55,7 +55,8 @@ def main(
     score = scorer(data, chances[0].shape[-2:])
 
     def row(name: str, target: Tensor) -> None:
-        cells = "".join(f"{100 * score(balanced(target, s)):8.1f}" for s in STRENGTHS)
+        ious = [score(balanced(target, s)) for s in STRENGTHS]
+        cells = "".join(f"{100 * np.nanmean(values):8.1f}" for values in ious)
         Console().print(f"{name:<34}{cells}")
 
     Console().print(f"{'class balance':<34}" + "".join(f"{s:8.1f}" for s in STRENGTHS))
@@ -75,7 +76,16 @@ def main(
     row("cross-site, by mIoU", fuse([torch.tensor(iou(c)).nanmean().float() for c in sites]))
     reliable = [torch.tensor(np.nan_to_num(iou(c)) + 0.01).float() for c in sites]
     row("cross-site, by class IoU", fuse([r[:, None, None] for r in reliable]))
-    row("oracle", oracle(data, chances, fuse([torch.ones(())] * len(chances))))
+    mean = fuse([torch.ones(())] * len(chances))
+    best = oracle(data, chances, mean)
+    row("oracle", best)
+    by_class = {name: score(chance) for name, chance in zip(members, chances, strict=True)}
+    usual = federation.server.distillation.class_balance
+    by_class |= {"mean": score(mean), f"mean, balance {usual}": score(balanced(mean, usual))}
+    by_class |= {"oracle": score(best)}
+    for number, name in enumerate(scored_classes(data)):
+        cells = ", ".join(f"{who} {100 * values[number]:.0f}" for who, values in by_class.items())
+        Console().print(f"{name}: {cells}")
 
 
 class Member:
@@ -142,18 +152,18 @@ def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
     )
 
 
-def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], float]:
-    """A function from targets [N, 19, h, w] to their mIoU, 0..1."""
+def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarray]:
+    """A function from targets [N, 19, h, w] to their IoU by scored class, 0..1 or NaN."""
     labels = labels_of(data, size)
     membership = torch.from_numpy(data.card.membership()) if data.card.is_coarse else None
     classes = len(scored_classes(data))
 
-    def score(target: Tensor) -> float:
+    def score(target: Tensor) -> np.ndarray:
         confusion = np.zeros((classes, classes), np.int64)
         for chance, label in zip(target, labels, strict=True):
             guess = classify(chance.clamp(min=1e-12).log(), membership).numpy()
             confusion += confusion_matrix(label, guess, classes)
-        return float(np.nanmean(iou(confusion)))
+        return iou(confusion)
 
     return score
 
