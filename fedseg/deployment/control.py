@@ -25,9 +25,8 @@ from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from fedseg.deployment.connection import trusting, unreachable
+from fedseg.deployment.signing import APP_ID
 from fedseg.errors import FedsegError, first_line
-
-APP_ID = "@fedseg/fedseg"
 
 
 class Server:

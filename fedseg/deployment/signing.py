@@ -21,6 +21,8 @@ from fedseg.deployment.certificates import write_public, write_secret
 from fedseg.errors import FedsegError
 from fedseg.files import app_dir, read_json, write_json
 
+APP_ID = "@fedseg/fedseg"
+"""What a server stores it as."""
 KEY, PUBLIC_KEY, SIGNED = "app.key", "app.pub", "app.signed"
 
 
