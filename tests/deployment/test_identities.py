@@ -14,7 +14,8 @@ from fedseg.cli import app
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting, unreachable
-from fedseg.deployment.identity import load_key, make_node, public_openssh
+from fedseg.deployment.identity import load_key, make_node
+from fedseg.deployment.keys import openssh
 from fedseg.errors import FedsegError
 
 SETTINGS = {"name": "one", "role": "trainer", "dataset": "folder", "server": "localhost:1"}
@@ -107,7 +108,7 @@ def test_a_nodes_key_is_what_flower_wants(certs, tmp_path):
     signing.sign_app(certs)
     make_node(tmp_path / "node", SETTINGS, certs / "ca.crt", None)
     assert b"BEGIN PUBLIC KEY" in try_load_public_key(tmp_path / "node" / "node.pub")
-    public = public_openssh(load_key(tmp_path / "node"))
+    public = openssh(load_key(tmp_path / "node").public_key())
     assert (tmp_path / "node" / "node.pub").read_bytes().strip() == public
     assert (tmp_path / "node" / "node.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(FedsegError, match="holds a node already"):
