@@ -15,14 +15,12 @@ from fedseg.errors import FedsegError, RunFailed
 from fedseg.federation import participants
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
+from fedseg.machine import PER_TRAINING, physical_memory
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
 from fedseg.report import write_report
 from fedseg.result import failed_clients, scores
 from fedseg.runs import Run, check_folder, open_run
-
-MEMORY_PER_CLIENT = 4 * 2**30
-"""Bytes of memory that a client in training is reckoned to need."""
 
 
 def simulate(federation: Federation, out: Path | str, upper_bound: bool = False) -> dict[str, Any]:
@@ -77,8 +75,7 @@ def resources(clients: int) -> tuple[int, float]:
     """
     cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    at_once = min(clients, gpus or cores, max(memory // MEMORY_PER_CLIENT, 1))
+    at_once = min(clients, gpus or cores, max(physical_memory() // PER_TRAINING, 1))
     return max(cores // at_once, 1), 1.0 if gpus else 0.0
 
 
