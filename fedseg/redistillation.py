@@ -14,6 +14,7 @@ from fedseg.files import read_json, write_json
 from fedseg.pipeline import good_clients, run_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
+from fedseg.result import gather_result
 from fedseg.runs import Run, open_run
 from fedseg.uploads import parse_upload, store
 
@@ -59,7 +60,9 @@ def redistil(
         if (known := run.cross_validation(model, site)).is_file():
             write_json(new_run.cross_validation(model, site), read_json(known))
     seconds = run_server(new_run, federation, progress)
-    return conclude(new_run, federation, "completed", {}, seconds, progress)
+    result = gather_result(new_run, federation, "completed", {}, seconds)
+    conclude(new_run, federation, result, progress)
+    return result
 
 
 def _with_clients(

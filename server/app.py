@@ -14,6 +14,7 @@ from fedseg.pipeline import run_server
 from fedseg.preflight import check_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
+from fedseg.result import gather_result
 from fedseg.runs import open_run
 from server.strategy import OneShot
 
@@ -45,6 +46,8 @@ def main(grid: Grid, context: Context) -> None:
         reason = (
             str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
         )
-        conclude(run, federation, "failed", strategy.failures, seconds, told, reason)
+        result = gather_result(run, federation, "failed", strategy.failures, seconds, reason)
+        conclude(run, federation, result, told)
         raise
-    conclude(run, federation, "completed", strategy.failures, seconds, told)
+    result = gather_result(run, federation, "completed", strategy.failures, seconds)
+    conclude(run, federation, result, told)

@@ -5,10 +5,10 @@ import torch
 
 from fedseg import checkpoints, gate, targets
 from fedseg.errors import RunFailed
-from fedseg.files import read_json
+from fedseg.files import read_json, write_json
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.result import gather_result
 
 
 def finish(run, federation):
@@ -18,7 +18,8 @@ def finish(run, federation):
 
 def test_from_uploads_to_scores(run, federation):
     finish(run, federation)
-    result = write_result(run, federation, "completed", {}, {})
+    result = gather_result(run, federation, "completed", {}, {})
+    write_json(run.result, result)
     assert result == read_json(run.result)
     assert set(result["evaluation"]) == {"one", "two", "global"}
     score = read_json(run.score("global", "held-out"))
