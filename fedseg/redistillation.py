@@ -15,7 +15,7 @@ from fedseg.pipeline import good_clients, run_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
 from fedseg.result import gather_result
-from fedseg.runs import Run, open_run
+from fedseg.runs import find_run, open_run
 from fedseg.uploads import parse_upload, store
 
 
@@ -41,9 +41,7 @@ def redistil(
     Raises:
         FedsegError: no run, no such client, or a checkpoint that does not pass an upload's checks.
     """
-    run = Run(source)
-    if not run.config.is_file():
-        raise FedsegError(f"{source}: no run folder; expected {run.config.name} in it")
+    run = find_run(source)
     federation = config.load(run.config)
     saved = good_clients(run, federation)
     for name in without:

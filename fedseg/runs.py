@@ -63,6 +63,18 @@ class Run:
         return self.evaluation / f"{model}@{dataset}.json"
 
 
+def find_run(folder: Path) -> Run:
+    """The run that a folder holds.
+
+    Raises:
+        FedsegError: it holds none.
+    """
+    run = Run(folder.absolute())
+    if not run.config.is_file():
+        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+    return run
+
+
 def open_run(path: Path, federation: Federation) -> Run:
     """Make a run folder, or go on with one of the same configuration.
 

@@ -10,7 +10,7 @@ from fedseg.files import read_json, write_json, write_text
 from fedseg.progress import Progress
 from fedseg.report.page import render
 from fedseg.result import scores
-from fedseg.runs import Run
+from fedseg.runs import Run, find_run
 
 
 def conclude(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> None:
@@ -46,9 +46,7 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
     Raises:
         FedsegError: no such run, one that has not ended, or a checkpoint that can't be used.
     """
-    run = Run(folder.absolute())
-    if not run.config.is_file():
-        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+    run = find_run(folder)
     if not run.result.is_file():
         raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
     out = out or folder / run.report.name
