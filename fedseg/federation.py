@@ -65,3 +65,8 @@ def curve_of(context: Context, node: Node) -> Path:
 def participants(federation: Federation) -> list[Client | Evaluator]:
     """Everyone who takes part on a node of their own."""
     return [*federation.clients, *federation.evaluators]
+
+
+def workers(federation: Federation) -> list[str]:
+    """Names under which progress is told."""
+    return [*(someone.name for someone in participants(federation)), "server"]

@@ -12,7 +12,7 @@ from fedseg import console, preflight
 from fedseg.baselines import train_upper_bound
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, RunFailed
-from fedseg.federation import participants
+from fedseg.federation import participants, workers
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
 from fedseg.machine import PER_TRAINING, physical_memory
@@ -99,22 +99,15 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
     )
     with simulation:
         while simulation.running() and not run.result.is_file():
-            _show_progress(run, federation, bars)
+            bars.follow(read_all(run.progress), workers(federation))
             time.sleep(0.2)
-        _show_progress(run, federation, bars)
+        bars.follow(read_all(run.progress), workers(federation))
     if not run.result.is_file():
         raise RunFailed(str(simulation.error()))
     result = read_json(run.result)
     if result["status"] != "completed":
         raise RunFailed(f"{failed_clients(result)}{result['error']} (log: {run.log})")
     shutil.rmtree(run.state, ignore_errors=True)
-
-
-def _show_progress(run: Run, federation: Federation, bars: console.Bars) -> None:
-    said = read_all(run.progress)
-    for name in [*(someone.name for someone in participants(federation)), "server"]:
-        if name in said:
-            bars(name=name, **said[name])
 
 
 def _add_upper_bound(run: Run, federation: Federation, bars: console.Bars) -> None:
