@@ -25,8 +25,8 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run a federation to its result.json, whatever comes of it."""
     exit_with_parent()
-    federation = federation_of(context.run_config)
-    run = open_run(run_of(context.run_config, context.run_id).path, federation)
+    federation = federation_of(context)
+    run = open_run(run_of(context).path, federation)
     run.result.unlink(missing_ok=True)
     strategy = OneShot(run, federation)
     told = Progress(run.progress, "server")
