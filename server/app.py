@@ -2,11 +2,9 @@
 has the evaluators score what came of it."""
 
 import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
-from flwr.app import ArrayRecord, ConfigRecord, Context
+from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
-from safetensors.torch import load_file
 
-from fedseg.checkpoints import load_info
 from fedseg.errors import FedsegError
 from fedseg.federation import federation_of, run_of
 from fedseg.flower import exit_with_parent
@@ -16,7 +14,7 @@ from fedseg.progress import Progress
 from fedseg.report import conclude
 from fedseg.result import gather_result
 from fedseg.runs import open_run
-from server.strategy import OneShot
+from server.strategy import OneShot, packed
 
 app = ServerApp()
 
@@ -39,9 +37,7 @@ def main(grid: Grid, context: Context) -> None:
         seconds = {"clients": strategy.seconds}
         seconds |= run_server(run, federation, told)
         if federation.evaluators:
-            weights = ArrayRecord(load_file(run.global_model / "model.safetensors"))
-            info = ConfigRecord({"info": load_info(run.global_model).model_dump_json()})
-            strategy.evaluate(grid, weights, info, federation.client_timeout)
+            strategy.evaluate(grid, *packed(run.global_model), federation.client_timeout)
     except Exception as error:
         reason = (
             str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
