@@ -5,7 +5,7 @@ import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where to
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from fedseg.errors import FedsegError
+from fedseg.errors import explained
 from fedseg.federation import federation_of, run_of
 from fedseg.flower import exit_with_parent
 from fedseg.pipeline import run_server
@@ -39,9 +39,7 @@ def main(grid: Grid, context: Context) -> None:
         if federation.evaluators:
             strategy.evaluate(grid, *packed(run.global_model), federation.client_timeout)
     except Exception as error:
-        reason = (
-            str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
-        )
+        reason = explained(error)
         result = gather_result(run, federation, "failed", strategy.failures, seconds, reason)
         conclude(run, federation, result, told)
         raise
