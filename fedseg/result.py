@@ -96,13 +96,18 @@ def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
     return found
 
 
+def scored_sets(result: dict[str, Any]) -> list[str]:
+    """The evaluation sets that any model has a score on."""
+    return list(dict.fromkeys(name for row in result["evaluation"].values() for name in row))
+
+
 def result_table(result: dict[str, Any]) -> Table:
     """Rows are models, columns evaluation sets, cells mIoU in percent (classes averaged over).
 
     Clients without a good upload have a row too, with the reason; evaluators without a score are
     named below the table.
     """
-    sets = list(dict.fromkeys(s for row in result["evaluation"].values() for s in row))
+    sets = scored_sets(result)
     caption = "mIoU in % (classes averaged over)"
     for name, evaluator in result["evaluators"].items():
         if evaluator["status"] != "good":
