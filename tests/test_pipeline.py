@@ -16,6 +16,32 @@ def finish(run, federation):
     return checkpoints.content_hash(checkpoints.load(run.global_model)[0].state_dict())
 
 
+def killed_at(patch, folder, index):
+    """Have the server killed when it comes to write the target of an image."""
+    real = targets.predictions.write_target
+
+    def write_target(path, i, target):
+        if (path.name, i) == (folder, index):
+            raise KeyboardInterrupt
+        real(path, i, target)
+
+    patch.setattr(targets.predictions, "write_target", write_target)
+
+
+def finish_seeing_targets(run, federation, monkeypatch):
+    """What `finish` returns, and every target by its folder's name and its image's number."""
+    seen = {}
+    real = targets.predictions.write_target
+
+    def write_target(path, index, target):
+        seen.setdefault(path.name, {})[index] = target
+        real(path, index, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(targets.predictions, "write_target", write_target)
+        return finish(run, federation), seen
+
+
 def test_from_uploads_to_scores(run, federation):
     finish(run, federation)
     result = gather_result(run, federation, "completed", {}, {})
@@ -36,17 +62,10 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     whole = finish(run, federation)
     scores = run.score("global", "held-out").read_text()
 
-    real = targets.predictions.write_target
-
-    def killed(folder, index, target):
-        if index == 2:
-            raise KeyboardInterrupt
-        real(folder, index, target)
-
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.evaluation)
     with monkeypatch.context() as patch:
-        patch.setattr(targets.predictions, "write_target", killed)
+        killed_at(patch, "targets", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -58,33 +77,18 @@ def test_features_of_clients_of_different_kinds_are_fused(run, federation, monke
     data["server"]["distillation"] |= {"fusion": "features", "feature_weight": 1.0, "rounds": 2}
     federation = type(federation).model_validate(data)
     monkeypatch.setattr(gate, "STEPS", 20)
-    seen = {}
-    real = targets.predictions.write_target
-
-    def spy(folder, index, target):
-        seen[folder.name, index] = target
-        real(folder, index, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(targets.predictions, "write_target", spy)
-        whole = finish(run, federation)
-    assert {target.shape[-1] for (name, _), target in seen.items() if name == "mean"} == {19}
-    gated = {i: target for (name, i), target in seen.items() if name == "targets"}
-    joined = {i: target for (name, i), target in seen.items() if name == "round-1"}
+    whole, seen = finish_seeing_targets(run, federation, monkeypatch)
+    assert {target.shape[-1] for target in seen["mean"].values()} == {19}
+    gated, joined = seen["targets"], seen["round-1"]
     assert {target.shape[-1] for target in gated.values()} == {19 + 32}
     assert all((joined[i][..., 19:] == gated[i][..., 19:]).all() for i in gated)
     # The student left its projection behind: the model is one that anybody can load.
     assert checkpoints.load_info(run.global_model).arch == "fpn"
 
-    def killed(folder, index, target):
-        if (folder.name, index) == ("targets", 2):
-            raise KeyboardInterrupt
-        real(folder, index, target)
-
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.state)
     with monkeypatch.context() as patch:
-        patch.setattr(targets.predictions, "write_target", killed)
+        killed_at(patch, "targets", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -94,17 +98,8 @@ def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, m
     data = federation.model_dump()
     data["server"]["distillation"] |= {"rounds": 2, "iterations": 4}
     federation = type(federation).model_validate(data)
-    seen = []
-    real = targets.predictions.write_target
-
-    def spy(folder, index, target):
-        seen.append((folder.name, index, target))
-        real(folder, index, target)
-
-    monkeypatch.setattr(targets.predictions, "write_target", spy)
-    whole = finish(run, federation)
-    first = {index: target for name, index, target in seen if name == "targets"}
-    second = {index: target for name, index, target in seen if name == "round-1"}
+    whole, seen = finish_seeing_targets(run, federation, monkeypatch)
+    first, second = seen["targets"], seen["round-1"]
     assert first.keys() == second.keys() == {0, 1, 2, 3}
     # Halves of two distributions: still one, and no further from the first than half of all.
     assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= 20 for t in second.values())
