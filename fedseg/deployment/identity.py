@@ -34,6 +34,7 @@ OPTIONAL = """
 # [upload]
 # precision = "float32"         # "float16" halves the upload
 # pixel_counts = true           # false: do not tell how many pixels of each class there are
+# cross_validation = false      # true: score other clients' models here, where the federation asks
 """
 
 
