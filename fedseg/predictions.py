@@ -41,10 +41,10 @@ class Teacher:
     """A client's checkpoint, the classes it was trained on, and its predictions on disk."""
 
     def __init__(self, checkpoint: Path, folder: Path) -> None:
-        weights = read_json(checkpoint / "client.json")["sha256"]
         self.checkpoint = checkpoint
+        self.sha256: str = read_json(checkpoint / "client.json")["sha256"]
         self.coverage = set(checkpoints.load_info(checkpoint).coverage)
-        self.folder = folder / f"{checkpoint.name}-{digest(weights)}"
+        self.folder = folder / f"{checkpoint.name}-{digest(self.sha256)}"
 
     def chances(self, index: int) -> np.ndarray:
         """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""

@@ -14,7 +14,7 @@ result.json            all of the above in one summary
 report.html            the same for people, one file
 curves/                losses of the trainings that ran in this folder
 progress/              how far each worker is
-state/                 half-done trainings
+state/                 half-done trainings; which clients generated/ is of
 log.txt                what Flower and Ray said
 """
 

@@ -4,6 +4,7 @@ server images -> every client's predictions -> inconsistency, suspects -> genera
 unstable classes -> predictions on these too -> fused and balanced targets
 """
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -14,7 +15,7 @@ from fedseg.classes import CLASSES
 from fedseg.config import Augmentation, Federation, Protocol
 from fedseg.cross_validation import reliability
 from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.files import write_json
+from fedseg.files import digest, read_json, write_json
 from fedseg.generation.diffusion import Diffusion
 from fedseg.generation.mix import Mix
 from fedseg.inconsistency import Agreement, record, record_without_suspects
@@ -89,6 +90,8 @@ def _augment(
     """The server's images with generated ones after them, and which of those are good."""
     augmentation = federation.server.augmentation
     judges = list(teachers.values())
+    made_by = digest(*(judge.sha256 for judge in judges), augmentation, federation.seed)
+    _forget_others(run, made_by, len(images))
     generator = make_generator(augmentation, images, judges)
     wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
     told = partial(progress, "generating images")
@@ -99,6 +102,27 @@ def _augment(
     predict_all(teachers, together, student, federation.server.labelling, progress)
     manifest = run.generated / "manifest.json"
     return together, generation.judge(candidates, len(images), judges, manifest)
+
+
+def _forget_others(run: Run, made_by: str, first: int) -> None:
+    """Remove generated images unless these very clients led to them, and what was said of them.
+
+    Another client, one that answered late, makes other classes unstable and other regions agreed.
+
+    Args:
+        run: the run folder.
+        made_by: digest of all that the images follow from.
+        first: number of the first generated image in predictions.
+    """
+    known = run.state / "generated.json"
+    if known.is_file() and read_json(known) == made_by:
+        return
+    shutil.rmtree(run.generated, ignore_errors=True)
+    for array in run.predictions.glob("*/*.npy"):
+        # Features of all images depend on which images there are.
+        if int(array.stem) >= first or array.parent.name.endswith("-features"):
+            array.unlink()
+    write_json(known, made_by)
 
 
 def make_generator(

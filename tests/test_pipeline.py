@@ -9,6 +9,7 @@ from fedseg.files import read_json, write_json
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
 from fedseg.result import gather_result
+from fedseg.runs import Run
 
 
 def finish(run, federation):
@@ -136,6 +137,40 @@ def test_generated_images_join_the_servers_and_the_manifest_says_which(run, fede
     assert manifest["made"] == len(manifest["images"]) <= 6
     assert manifest["kept"] == sum(entry["kept"] for entry in manifest["images"])
     assert len(read_json(run.inconsistency)["after_augmentation"]) == 19
+
+
+def test_generated_images_of_other_clients_are_not_gone_on_with(
+    run, federation, tmp_path, monkeypatch
+):
+    """A client answers late, after images were made without it: as if it had been there always."""
+    late = federation.clients[1].model_copy(update={"name": "late"})
+    torch.manual_seed(0)
+    network, info = checkpoints.load(run.clients / "two")
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
+    meta = read_json(run.clients / "two" / "client.json") | {"name": "late", "sha256": "late"}
+    data = federation.model_dump()
+    data["clients"].append(late.model_dump())
+    data["server"]["augmentation"] |= {"generator": "mix", "images": 3, "unstable_classes": 19}
+    data["server"]["distillation"] |= {"fusion": "features", "iterations": 3}
+    federation = type(federation).model_validate(data)
+    monkeypatch.setattr(gate, "STEPS", 2)
+
+    def images(run):
+        return {path.name: path.read_bytes() for path in run.generated.glob("*.png")}
+
+    with monkeypatch.context() as patch:
+        killed_at(patch, "targets", 2)
+        with pytest.raises(KeyboardInterrupt):
+            finish(run, federation)
+    without = images(run)
+    checkpoints.save(run.clients / "late", network, info, client=meta)
+    fresh = Run(tmp_path / "fresh")
+    shutil.copytree(run.clients, fresh.clients)
+    assert finish(run, federation) == finish(fresh, federation)
+    assert images(run) == images(fresh) != without
+    manifests = [read_json(r.generated / "manifest.json") for r in (run, fresh)]
+    assert manifests[0] == manifests[1]
 
 
 def test_a_client_of_random_weights_leaves_the_global_model_as_it_was(run, federation, tmp_path):
