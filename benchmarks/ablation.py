@@ -22,9 +22,9 @@ from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Evaluator, Federation
 from fedseg.cross_validation import MOST_IMAGES, keep, missing_sites
 from fedseg.errors import FedsegError
 from fedseg.evaluator import score_at_home
-from fedseg.files import digest, write_text
+from fedseg.files import digest, write_json, write_text
 from fedseg.pipeline import evaluate_all, good_clients, run_server
-from fedseg.result import scores, write_result
+from fedseg.result import gather_result, scores
 from fedseg.runs import Run, open_run
 from fedseg.uploads import store
 
@@ -131,7 +131,7 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     if federation.cross_validation:
         cross_validate(run, federation, progress)
     run_server(run, federation, progress)
-    write_result(run, federation, "completed", {}, {})
+    write_json(run.result, gather_result(run, federation, "completed", {}, {}))
     if folder.name == BASE.strip("+ "):
         comparison.compare([folder], progress)
     return run

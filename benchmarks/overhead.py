@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 
 from fedseg import config, preflight
 from fedseg.client import read_upload, train_client
-from fedseg.files import read_json
+from fedseg.files import read_json, write_json
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.result import gather_result
 from fedseg.runs import open_run
 from fedseg.simulation import resources
 from fedseg.uploads import store
@@ -69,7 +69,7 @@ def run_plainly(path: Path, out: Path) -> None:
         store(run, read_upload(folder), weights)
     torch.set_num_threads(cores)
     seconds = run_server(run, federation, Progress(run.progress, "server"))
-    write_result(run, federation, "completed", {}, seconds)
+    write_json(run.result, gather_result(run, federation, "completed", {}, seconds))
 
 
 def timed(command: list[str]) -> float:

@@ -143,7 +143,7 @@ def agreement(chances: list[Tensor]) -> list[Tensor]:
 
 def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
     """The set's labels at the targets' resolution, uint8 [N, h, w]."""
-    table = np.arange(256, dtype=np.uint8) if data.card.is_coarse else data.train_ids()
+    table = data.scored_ids()
     return np.stack(
         [
             cv2.resize(table[data.label(i)], size[::-1], interpolation=cv2.INTER_NEAREST)

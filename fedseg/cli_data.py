@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedseg.cli_options import CardName, Json, Quiet, Root, SomeCard
+from fedseg.cli_options import CardName, Json, Quiet, Root, SomeCard, Split
 from fedseg.errors import FedsegError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def show(
     card: CardName,
     root: Root,
     out: Annotated[Path, typer.Option(help="Image file to write.")],
-    split: Annotated[str | None, typer.Option(help="Split of the card.")] = None,
+    split: Split = None,
 ) -> None:
     """Write a contact sheet: a few images, their labels in Cityscapes' colours, and both at once.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedseg.cli_options import Json, Quiet
+from fedseg.cli_options import Json, Quiet, RootOption, Split
 from fedseg.errors import FedsegError
 
 app = typer.Typer(no_args_is_help=True, help="The app that nodes run.")
@@ -14,6 +14,7 @@ server = typer.Typer(no_args_is_help=True, help="The server of a deployed federa
 
 Address = Annotated[str, typer.Option("--server", help="HOST:PORT of the server's admin port.")]
 Authority = Annotated[Path, typer.Option("--ca", help="Certificate of its authority, ca.crt.")]
+NodeFolder = Annotated[Path, typer.Argument(help="The node's folder.", metavar="DIR")]
 LOCAL = "localhost:8000"
 
 
@@ -57,8 +58,8 @@ def init(
     dataset: Annotated[str, typer.Option(help="Dataset card: a name, or a file.")],
     server: Annotated[str, typer.Option(help="HOST:PORT of the server.")],
     ca: Annotated[Path, typer.Option(help="Certificate of the server's authority, ca.crt.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the card.")] = None,
+    root: RootOption = None,
+    split: Split = None,
     trust: Annotated[
         Path | None, typer.Option(help="Key of whoever signs the app; default: app.pub beside ca.")
     ] = None,
@@ -88,9 +89,7 @@ def init(
 
 
 @node.command()
-def check(
-    folder: Annotated[Path, typer.Argument(help="The node's folder.", metavar="DIR")],
-) -> None:
+def check(folder: NodeFolder) -> None:
     """See whether a node can take part; a tick or the remedy for each thing.
 
     Example: `fedseg node check node`
@@ -108,7 +107,7 @@ def check(
 
 @node.command("start")
 def start_node(
-    folder: Annotated[Path, typer.Argument(help="The node's folder.", metavar="DIR")],
+    folder: NodeFolder,
     port: Annotated[
         int | None, typer.Option(help="Port for this machine alone, /health; default: any free.")
     ] = None,

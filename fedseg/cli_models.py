@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedseg.cli_options import CardOption, Json, Quiet
+from fedseg.cli_options import CardOption, Json, Quiet, RootOption, Split
 from fedseg.errors import FedsegError
 
 models = typer.Typer()
@@ -16,8 +16,8 @@ models = typer.Typer()
 def evaluate(
     checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoint folders.")],
     dataset: CardOption = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the card.")] = None,
+    root: RootOption = None,
+    split: Split = None,
     suite: Annotated[
         Path | None, typer.Option(help="TOML file of several datasets, in place of --dataset.")
     ] = None,

@@ -37,3 +37,5 @@ CardOption = Annotated[
     typer.Option(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
 ]
 Root = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
+RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
+Split = Annotated[str | None, typer.Option(help="Split of the card.")]

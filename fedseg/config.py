@@ -13,7 +13,9 @@ from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
 
 T = TypeVar("T", bound=BaseModel)
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""What can be part of a file's name everywhere."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 EMBEDDED = app_dir() / "examples" / "embedded.toml"

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,12 @@ class Bars:
                 self._progress.remove_task(self._tasks[name])
             self._tasks[name] = self._progress.add_task(stage, name=name, details=shown)
         self._progress.update(self._tasks[name], completed=done, total=total, details=shown)
+
+    def follow(self, said: dict[str, dict[str, Any]], names: Iterable[str]) -> None:
+        """Show what `progress.read_all` gives of those named; who is yet to speak is left out."""
+        for name in names:
+            if name in said:
+                self(name=name, **said[name])
 
     def _line(self, stage: str, done: int, total: int, name: str, shown: str) -> None:
         """A line when a stage begins, and one a minute while it lasts."""

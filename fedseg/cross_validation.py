@@ -8,9 +8,8 @@ each other's models: it is off unless asked for.
 import numpy as np
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
-from fedseg.metrics import iou
+from fedseg.metrics import iou, received
 from fedseg.runs import Run
 
 MOST_IMAGES = 200
@@ -36,9 +35,7 @@ def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
     Raises:
         FedsegError: it is no such matrix.
     """
-    if len(confusion) != NUM_CLASSES**2 or min(confusion) < 0:
-        raise FedsegError(f"its answer is not a confusion matrix of {NUM_CLASSES} classes")
-    matrix = np.array(confusion, np.int64).reshape(NUM_CLASSES, NUM_CLASSES)
+    matrix = received(confusion, NUM_CLASSES)
     content = {"model": model, "site": site, "classes": CLASSES, "confusion": matrix.tolist()}
     write_json(run.cross_validation(model, site), content)
 

@@ -30,6 +30,12 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def explained(error: Exception) -> str:
+    """What an error says; of somebody else's, its kind too."""
+    known = isinstance(error, FedsegError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
+
+
 def did_you_mean(word: str, options: Iterable[str], most: int = 3) -> str:
     """`did you mean 'a' or 'b'?`, or all the options where none is near."""
     options = list(options)

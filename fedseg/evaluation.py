@@ -53,7 +53,7 @@ def evaluate(
     """
     classes = scored_classes(dataset)
     coarse = dataset.card.is_coarse
-    table = np.arange(256, dtype=np.uint8) if coarse else dataset.train_ids()
+    table = dataset.scored_ids()
     device = next(network.parameters()).device
     membership = torch.from_numpy(dataset.card.membership()).to(device) if coarse else None
     confusion = np.zeros((len(classes), len(classes)), np.int64)

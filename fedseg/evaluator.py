@@ -11,9 +11,10 @@ from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.config import Evaluator
 from fedseg.data.dataset import open_dataset
-from fedseg.errors import FedsegError, PublicError
+from fedseg.errors import PublicError
 from fedseg.evaluation import evaluate, protocol_record, summarise
 from fedseg.introduction import Introduction
+from fedseg.metrics import received
 from fedseg.models import best_device, build, check_names
 from fedseg.progress import Progress
 
@@ -69,13 +70,11 @@ def score_of(confusion: list[int], said: Introduction, evaluator: Evaluator) -> 
     Raises:
         FedsegError: not a confusion matrix over the classes it said.
     """
-    size = len(said.classes)
-    if len(confusion) != size**2 or min(confusion, default=0) < 0:
-        raise FedsegError(f"its answer is not a confusion matrix of {size} classes")
+    matrix = received(confusion, len(said.classes))
     return {
         "dataset": said.dataset,
         "split": said.split,
         "images": said.images,
         "protocol": protocol_record(evaluator.protocol),
-        **summarise(np.array(confusion, np.int64).reshape(size, size), list(said.classes)),
+        **summarise(matrix, list(said.classes)),
     }

@@ -12,14 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
-from fedseg.files import atomic_file
 from fedseg.inference import infer, resize
-from fedseg.models import best_device
-from fedseg.predictions import image_file, target_size
+from fedseg.predictions import Arrays, target_size, write_missing
 from fedseg.progress import OnProgress
 
 WIDTH = 32
@@ -79,19 +76,14 @@ def describe(
         folder: where the arrays are written.
         on_image: called after each image.
     """
-    missing = [i for i in range(len(dataset)) if not image_file(folder, i).is_file()]
-    if not missing:
-        return
-    network, info = checkpoints.load(checkpoint, best_device())
-    featured = Featured(network, principal_components(network, info, dataset))
-    kept = len(dataset) - len(missing)
-    images = infer(featured, info, dataset.image, missing)
-    for done, (index, image, output) in enumerate(images, start=kept + 1):
-        size = target_size(image, student)
-        features = resize(output[NUM_CLASSES:], size).permute(1, 2, 0).cpu().numpy()
-        with atomic_file(image_file(folder, index)) as temporary:
-            np.save(temporary, to_bytes(features / RANGE), allow_pickle=False)
-        on_image(done, len(dataset))
+
+    def features(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
+        featured = Featured(network, principal_components(network, info, dataset))
+        for index, image, output in infer(featured, info, dataset.image, missing):
+            projected = resize(output[NUM_CLASSES:], target_size(image, student))
+            yield index, to_bytes(projected.permute(1, 2, 0).cpu().numpy() / RANGE)
+
+    write_missing(checkpoint, len(dataset), features, folder, on_image)
 
 
 def principal_components(network: nn.Module, info: Info, dataset: Dataset) -> nn.Module:

@@ -27,21 +27,22 @@ class Context(Protocol):
     run_config: Mapping[str, Any]
 
 
-def federation_of(run_config: Mapping[str, Any]) -> Federation:
+def federation_of(context: Context) -> Federation:
     """The federation file that the run's settings name, or the embedded default."""
-    return config.load(Path(str(run_config.get("federation") or config.EMBEDDED)))
+    return config.load(Path(str(context.run_config.get("federation") or config.EMBEDDED)))
 
 
-def run_of(run_config: Mapping[str, Any], run_id: int) -> Run:
+def run_of(context: Context) -> Run:
     """The run folder that the run's settings name, or one of this run's own in the cache."""
-    return Run(Path(str(run_config.get("out") or cache_dir() / "runs" / str(run_id))).absolute())
+    default = cache_dir() / "runs" / str(context.run_id)
+    return Run(Path(str(context.run_config.get("out") or default)).absolute())
 
 
 def nodes_of(context: Context) -> list[Node]:
     """Whom a node plays: itself, or in a simulation every n-th participant, where there are n."""
     if folder := context.node_config.get(NODE_KEY):
         return [load_node(Path(str(folder)))]
-    federation, run = federation_of(context.run_config), run_of(context.run_config, context.run_id)
+    federation, run = federation_of(context), run_of(context)
     first = int(context.node_config["partition-id"])
     step = int(context.node_config["num-partitions"])
     chosen = participants(federation)[first::step]
@@ -51,17 +52,22 @@ def nodes_of(context: Context) -> list[Node]:
 def progress_of(context: Context, node: Node) -> Progress:
     """Where a node's progress is told: to whoever watches the run, or in its own folder."""
     if node.server is None:
-        return Progress(run_of(context.run_config, context.run_id).progress, node.name)
+        return Progress(run_of(context).progress, node.name)
     return Progress(node.state / "progress", node.name)
 
 
 def curve_of(context: Context, node: Node) -> Path:
     """Where the losses of a node's training are kept: in the simulated run's folder, or its own."""
     if node.server is None:
-        return run_of(context.run_config, context.run_id).curve(node.name)
+        return run_of(context).curve(node.name)
     return node.state / "curve.json"
 
 
 def participants(federation: Federation) -> list[Client | Evaluator]:
     """Everyone who takes part on a node of their own."""
     return [*federation.clients, *federation.evaluators]
+
+
+def workers(federation: Federation) -> list[str]:
+    """Names under which progress is told."""
+    return [*(someone.name for someone in participants(federation)), "server"]

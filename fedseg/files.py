@@ -64,10 +64,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file atomically."""
+    with atomic_file(path, mode) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -100,7 +100,7 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
 
 
 def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> dict[str, Any]:
-    """The content of inconsistency.json."""
+    """What some clients' disagreement comes to."""
     scores = inconsistency(agreement, coverage)
     return {
         "clients": agreement.clients,
@@ -115,6 +115,20 @@ def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> di
             for pair in agreement.pairs
         ],
     }
+
+
+def record_without_suspects(
+    agreement: Agreement, coverage: dict[str, set[int]], most: int
+) -> dict[str, Any]:
+    """The content of inconsistency.json: `record` of the clients that agree with the others.
+
+    Beside it: how far each client agrees, and the suspects.
+    """
+    typical = typical_agreement(agreement, coverage)
+    named = suspects(typical)
+    trusted = [name for name in agreement.clients if name not in named]
+    content = record(agreement.among(trusted), coverage, most)
+    return content | {"agreement": typical, "suspects": named}
 
 
 def _pair_iou(

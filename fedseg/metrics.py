@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedseg.classes import IGNORE
+from fedseg.errors import FedsegError
 
 
 def confusion_matrix(label: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
@@ -19,6 +20,17 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, classes: int) ->
     counted = label != IGNORE
     pairs = label[counted].astype(np.int64) * classes + prediction[counted]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def received(counts: list[int], classes: int) -> np.ndarray:
+    """The confusion matrix that somebody sent row by row, int64 [classes, classes].
+
+    Raises:
+        FedsegError: it is no such matrix.
+    """
+    if len(counts) != classes**2 or min(counts, default=0) < 0:
+        raise FedsegError(f"its answer is not a confusion matrix of {classes} classes")
+    return np.array(counts, np.int64).reshape(classes, classes)
 
 
 def iou(confusion: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from fedseg.config import (
     Source,
     Training,
 )
-from fedseg.errors import FedsegError, PublicError
+from fedseg.errors import FedsegError, PublicError, explained
 
 NODE_FILE = "node.toml"
 WITHOUT_FILE = ("imagenet", "none")
@@ -129,8 +129,7 @@ class Node(Source):
         A message may hold a path, and an exception of somebody else's anything at all.
         """
         if self.server is None or isinstance(error, PublicError):
-            named = isinstance(error, FedsegError)
-            return str(error) if named else f"{type(error).__name__}: {error}"
+            return explained(error)
         return unnamed(error)
 
     def _source(self) -> dict:

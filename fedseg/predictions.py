@@ -4,10 +4,12 @@ Probabilities are kept as uint8 (255 = certain) [h, w, 19] at a quarter of the s
 one .npy file an image. One client is in memory at a time, and each sees each image once.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from fedseg import checkpoints
 from fedseg.checkpoints import Info
@@ -21,6 +23,8 @@ from fedseg.progress import OnProgress
 
 TARGET_STRIDE = 4
 """Student input pixels to one target pixel, each way: the stride of most decoders' features."""
+Arrays = Iterator[tuple[int, np.ndarray]]
+"""Numbers of images, and what is kept of each."""
 
 
 def image_file(folder: Path, index: int) -> Path:
@@ -37,10 +41,10 @@ class Teacher:
     """A client's checkpoint, the classes it was trained on, and its predictions on disk."""
 
     def __init__(self, checkpoint: Path, folder: Path) -> None:
-        weights = read_json(checkpoint / "client.json")["sha256"]
         self.checkpoint = checkpoint
+        self.sha256: str = read_json(checkpoint / "client.json")["sha256"]
         self.coverage = set(checkpoints.load_info(checkpoint).coverage)
-        self.folder = folder / f"{checkpoint.name}-{digest(weights)}"
+        self.folder = folder / f"{checkpoint.name}-{digest(self.sha256)}"
 
     def chances(self, index: int) -> np.ndarray:
         """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""
@@ -67,19 +71,36 @@ def predict(
         on_image: called after each image.
         protocol: how images are shown to the client.
     """
-    missing = [i for i in range(len(dataset)) if not image_file(folder, i).is_file()]
+
+    def chances(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
+        unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
+        for index, image, logits in infer(network, info, dataset.image, missing, protocol):
+            scores = resize(logits, target_size(image, student))
+            scores[unseen] = -torch.inf
+            found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
+            yield index, found.permute(1, 2, 0).cpu().numpy()
+
+    write_missing(checkpoint, len(dataset), chances, folder, on_image)
+
+
+def write_missing(
+    checkpoint: Path,
+    count: int,
+    said: Callable[[nn.Module, Info, list[int]], Arrays],
+    folder: Path,
+    on_image: OnProgress,
+) -> None:
+    """Write what a model says of each of `count` images; arrays that are there already are kept.
+
+    `said` is given the model and the numbers of the images that it is to say something of.
+    """
+    missing = [index for index in range(count) if not image_file(folder, index).is_file()]
     if not missing:
         return
-    network, info = checkpoints.load(checkpoint, best_device())
-    unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
-    kept = len(dataset) - len(missing)
-    images = infer(network, info, dataset.image, missing, protocol)
-    for done, (index, image, logits) in enumerate(images, start=kept + 1):
-        scores = resize(logits, target_size(image, student))
-        scores[unseen] = -torch.inf
-        chances = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
-        _write(image_file(folder, index), chances.permute(1, 2, 0).cpu().numpy())
-        on_image(done, len(dataset))
+    arrays = said(*checkpoints.load(checkpoint, best_device()), missing)
+    for done, (index, array) in enumerate(arrays, start=count - len(missing) + 1):
+        _write(image_file(folder, index), array)
+        on_image(done, count)
 
 
 def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:

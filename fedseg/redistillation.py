@@ -14,7 +14,8 @@ from fedseg.files import read_json, write_json
 from fedseg.pipeline import good_clients, run_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
-from fedseg.runs import Run, open_run
+from fedseg.result import gather_result
+from fedseg.runs import find_run, open_run
 from fedseg.uploads import parse_upload, store
 
 
@@ -40,9 +41,7 @@ def redistil(
     Raises:
         FedsegError: no run, no such client, or a checkpoint that does not pass an upload's checks.
     """
-    run = Run(source)
-    if not run.config.is_file():
-        raise FedsegError(f"{source}: no run folder; expected {run.config.name} in it")
+    run = find_run(source)
     federation = config.load(run.config)
     saved = good_clients(run, federation)
     for name in without:
@@ -59,7 +58,9 @@ def redistil(
         if (known := run.cross_validation(model, site)).is_file():
             write_json(new_run.cross_validation(model, site), read_json(known))
     seconds = run_server(new_run, federation, progress)
-    return conclude(new_run, federation, "completed", {}, seconds, progress)
+    result = gather_result(new_run, federation, "completed", {}, seconds)
+    conclude(new_run, federation, result, progress)
+    return result
 
 
 def _with_clients(

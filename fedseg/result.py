@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fedseg.config import BASELINES, GLOBAL, Federation
 from fedseg.errors import FedsegError
-from fedseg.files import read_json, write_json
+from fedseg.files import read_json
 from fedseg.runs import Run
 
 UNHEARD = "nothing was heard of it"
@@ -58,19 +58,6 @@ def gather_result(
     }
 
 
-def write_result(
-    run: Run,
-    federation: Federation,
-    status: str,
-    failures: dict[str, str],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """Write what `gather_result` gives."""
-    result = gather_result(run, federation, status, failures, seconds)
-    write_json(run.result, result)
-    return result
-
-
 def load_result(folder: Path | str) -> dict[str, Any]:
     """Read the result of a run.
 
@@ -78,8 +65,8 @@ def load_result(folder: Path | str) -> dict[str, Any]:
         folder: the run folder.
 
     Returns:
-        The content of result.json: `status`, `clients`, `evaluation` and more, as `write_result`
-        gathers it.
+        The content of result.json: `status`, `clients`, `evaluation` and more, as `gather_result`
+        gives it.
 
     Raises:
         FedsegError: the folder holds no result.
@@ -109,13 +96,18 @@ def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
     return found
 
 
+def scored_sets(result: dict[str, Any]) -> list[str]:
+    """The evaluation sets that any model has a score on."""
+    return list(dict.fromkeys(name for row in result["evaluation"].values() for name in row))
+
+
 def result_table(result: dict[str, Any]) -> Table:
     """Rows are models, columns evaluation sets, cells mIoU in percent (classes averaged over).
 
     Clients without a good upload have a row too, with the reason; evaluators without a score are
     named below the table.
     """
-    sets = list(dict.fromkeys(s for row in result["evaluation"].values() for s in row))
+    sets = scored_sets(result)
     caption = "mIoU in % (classes averaged over)"
     for name, evaluator in result["evaluators"].items():
         if evaluator["status"] != "good":

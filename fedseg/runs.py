@@ -14,7 +14,7 @@ result.json            all of the above in one summary
 report.html            the same for people, one file
 curves/                losses of the trainings that ran in this folder
 progress/              how far each worker is
-state/                 half-done trainings
+state/                 half-done trainings; which clients generated/ is of
 log.txt                what Flower and Ray said
 """
 
@@ -61,6 +61,18 @@ class Run:
     def score(self, model: str, dataset: str) -> Path:
         """Where a model's score on an evaluation set is kept."""
         return self.evaluation / f"{model}@{dataset}.json"
+
+
+def find_run(folder: Path) -> Run:
+    """The run that a folder holds.
+
+    Raises:
+        FedsegError: it holds none.
+    """
+    run = Run(folder.absolute())
+    if not run.config.is_file():
+        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+    return run
 
 
 def open_run(path: Path, federation: Federation) -> Run:

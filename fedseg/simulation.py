@@ -12,17 +12,15 @@ from fedseg import console, preflight
 from fedseg.baselines import train_upper_bound
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, RunFailed
-from fedseg.federation import participants
+from fedseg.federation import participants, workers
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
+from fedseg.machine import PER_TRAINING, physical_memory
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
 from fedseg.report import write_report
 from fedseg.result import failed_clients, scores
 from fedseg.runs import Run, check_folder, open_run
-
-MEMORY_PER_CLIENT = 4 * 2**30
-"""Bytes of memory that a client in training is reckoned to need."""
 
 
 def simulate(federation: Federation, out: Path | str, upper_bound: bool = False) -> dict[str, Any]:
@@ -77,8 +75,7 @@ def resources(clients: int) -> tuple[int, float]:
     """
     cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    at_once = min(clients, gpus or cores, max(memory // MEMORY_PER_CLIENT, 1))
+    at_once = min(clients, gpus or cores, max(physical_memory() // PER_TRAINING, 1))
     return max(cores // at_once, 1), 1.0 if gpus else 0.0
 
 
@@ -102,22 +99,15 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
     )
     with simulation:
         while simulation.running() and not run.result.is_file():
-            _show_progress(run, federation, bars)
+            bars.follow(read_all(run.progress), workers(federation))
             time.sleep(0.2)
-        _show_progress(run, federation, bars)
+        bars.follow(read_all(run.progress), workers(federation))
     if not run.result.is_file():
         raise RunFailed(str(simulation.error()))
     result = read_json(run.result)
     if result["status"] != "completed":
         raise RunFailed(f"{failed_clients(result)}{result['error']} (log: {run.log})")
     shutil.rmtree(run.state, ignore_errors=True)
-
-
-def _show_progress(run: Run, federation: Federation, bars: console.Bars) -> None:
-    said = read_all(run.progress)
-    for name in [*(someone.name for someone in participants(federation)), "server"]:
-        if name in said:
-            bars(name=name, **said[name])
 
 
 def _add_upper_bound(run: Run, federation: Federation, bars: console.Bars) -> None:

@@ -4,6 +4,7 @@ server images -> every client's predictions -> inconsistency, suspects -> genera
 unstable classes -> predictions on these too -> fused and balanced targets
 """
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -14,10 +15,10 @@ from fedseg.classes import CLASSES
 from fedseg.config import Augmentation, Federation, Protocol
 from fedseg.cross_validation import reliability
 from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.files import write_json
+from fedseg.files import digest, read_json, write_json
 from fedseg.generation.diffusion import Diffusion
 from fedseg.generation.mix import Mix
-from fedseg.inconsistency import Agreement, record, suspects, typical_agreement
+from fedseg.inconsistency import Agreement, record, record_without_suspects
 from fedseg.predictions import Teacher
 from fedseg.progress import Progress
 from fedseg.runs import Run
@@ -43,56 +44,85 @@ def make_targets(
     Returns:
         The images that the targets belong to: the server's, and the generated ones after them.
     """
-    augmentation = federation.server.augmentation
-    shown = federation.server.labelling
     images = open_dataset(federation.server, labelled=False)
     chosen = list(range(len(images)))
+    augmentation = federation.server.augmentation
     teachers = teachers_of(run, clients)
+    predict_all(teachers, images, student, federation.server.labelling, progress)
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
-    predict_all(teachers, images, student, shown, progress)
+    most = augmentation.unstable_classes
     everyone = compare(teachers, chosen, progress)
-    agreement = typical_agreement(everyone, coverage)
-    named = suspects(agreement)
-    trusted = {name: teacher for name, teacher in teachers.items() if name not in named}
-    content = record(everyone.among(list(trusted)), coverage, augmentation.unstable_classes)
-    content |= {"agreement": agreement, "suspects": named}
+    content = record_without_suspects(everyone, coverage, most)
+    trusted = {name: teachers[name] for name in content["clients"]}
     if augmentation.generator != "none":
-        generator = make_generator(augmentation, images, list(trusted.values()))
-        weights = weights_of(generator, content["inconsistency"], augmentation.unstable_classes)
-        candidates = generation.make_candidates(
-            generator,
-            augmentation.images,
-            weights,
-            federation.seed,
-            run.generated,
-            partial(progress, "generating images"),
-        )
-        first = len(images)
-        images = generation.dataset_with(images, candidates)
-        predict_all(trusted, images, student, shown, progress)
-        chosen += generation.judge(
-            candidates, first, list(trusted.values()), run.generated / "manifest.json"
-        )
-        after = record(compare(trusted, chosen, progress), coverage, augmentation.unstable_classes)
+        scores = content["inconsistency"]
+        images, found = _augment(run, federation, trusted, images, scores, student, progress)
+        chosen += found
+        after = record(compare(trusted, chosen, progress), coverage, most)
         content["after_augmentation"] = after["inconsistency"]
     write_json(run.inconsistency, content)
     figures.save(figures.inconsistency_figure(content), run.inconsistency.with_suffix(".png"))
-    images_kept = replace(images, images=tuple(images.images[index] for index in chosen))
+    kept = replace(images, images=tuple(images.images[index] for index in chosen))
     settings = federation.server.distillation
-    weights = reliability(run, list(trusted))
-    if settings.fusion == "mean":
-        write_fused(run.targets, settings, trusted, chosen, progress, weights)
-    else:
-        mean = run.targets / "mean"
-        write_fused(mean, settings, trusted, chosen, progress, weights)
+    is_gated = settings.fusion == "features"
+    fused = run.targets / "mean" if is_gated else run.targets
+    write_fused(fused, settings, trusted, chosen, progress, reliability(run, list(trusted)))
+    if is_gated:
         seed = federation.seed
-        write_gated(mean, run.targets, settings, trusted, images_kept, student, seed, progress)
-    return images_kept
+        write_gated(fused, run.targets, settings, trusted, kept, student, seed, progress)
+    return kept
 
 
 def teachers_of(run: Run, clients: dict[str, Path]) -> Teachers:
     """The clients as teachers, with what they predicted so far."""
     return {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
+
+
+def _augment(
+    run: Run,
+    federation: Federation,
+    teachers: Teachers,
+    images: Dataset,
+    inconsistency: dict[str, float | None],
+    student: checkpoints.Info,
+    progress: Progress,
+) -> tuple[Dataset, list[int]]:
+    """The server's images with generated ones after them, and which of those are good."""
+    augmentation = federation.server.augmentation
+    judges = list(teachers.values())
+    made_by = digest(*(judge.sha256 for judge in judges), augmentation, federation.seed)
+    _forget_others(run, made_by, len(images))
+    generator = make_generator(augmentation, images, judges)
+    wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
+    told = partial(progress, "generating images")
+    candidates = generation.make_candidates(
+        generator, augmentation.images, wanted, federation.seed, run.generated, told
+    )
+    together = generation.dataset_with(images, candidates)
+    predict_all(teachers, together, student, federation.server.labelling, progress)
+    manifest = run.generated / "manifest.json"
+    return together, generation.judge(candidates, len(images), judges, manifest)
+
+
+def _forget_others(run: Run, made_by: str, first: int) -> None:
+    """Remove generated images unless these very clients led to them, and what was said of them.
+
+    Another client, one that answered late, makes other classes unstable and other regions agreed.
+
+    Args:
+        run: the run folder.
+        made_by: digest of all that the images follow from.
+        first: number of the first generated image in predictions.
+    """
+    known = run.state / "generated.json"
+    if known.is_file() and read_json(known) == made_by:
+        return
+    shutil.rmtree(run.generated, ignore_errors=True)
+    for array in run.predictions.glob("*/*.npy"):
+        # Features of all images depend on which images there are.
+        if int(array.stem) >= first or array.parent.name.endswith("-features"):
+            array.unlink()
+    write_json(known, made_by)
 
 
 def make_generator(

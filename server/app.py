@@ -2,20 +2,19 @@
 has the evaluators score what came of it."""
 
 import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
-from flwr.app import ArrayRecord, ConfigRecord, Context
+from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
-from safetensors.torch import load_file
 
-from fedseg.checkpoints import load_info
-from fedseg.errors import FedsegError
+from fedseg.errors import explained
 from fedseg.federation import federation_of, run_of
 from fedseg.flower import exit_with_parent
 from fedseg.pipeline import run_server
 from fedseg.preflight import check_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
+from fedseg.result import gather_result
 from fedseg.runs import open_run
-from server.strategy import OneShot
+from server.strategy import OneShot, packed
 
 app = ServerApp()
 
@@ -24,8 +23,8 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run a federation to its result.json, whatever comes of it."""
     exit_with_parent()
-    federation = federation_of(context.run_config)
-    run = open_run(run_of(context.run_config, context.run_id).path, federation)
+    federation = federation_of(context)
+    run = open_run(run_of(context).path, federation)
     run.result.unlink(missing_ok=True)
     strategy = OneShot(run, federation)
     told = Progress(run.progress, "server")
@@ -38,13 +37,11 @@ def main(grid: Grid, context: Context) -> None:
         seconds = {"clients": strategy.seconds}
         seconds |= run_server(run, federation, told)
         if federation.evaluators:
-            weights = ArrayRecord(load_file(run.global_model / "model.safetensors"))
-            info = ConfigRecord({"info": load_info(run.global_model).model_dump_json()})
-            strategy.evaluate(grid, weights, info, federation.client_timeout)
+            strategy.evaluate(grid, *packed(run.global_model), federation.client_timeout)
     except Exception as error:
-        reason = (
-            str(error) if isinstance(error, FedsegError) else f"{type(error).__name__}: {error}"
-        )
-        conclude(run, federation, "failed", strategy.failures, seconds, told, reason)
+        reason = explained(error)
+        result = gather_result(run, federation, "failed", strategy.failures, seconds, reason)
+        conclude(run, federation, result, told)
         raise
-    conclude(run, federation, "completed", strategy.failures, seconds, told)
+    result = gather_result(run, federation, "completed", strategy.failures, seconds)
+    conclude(run, federation, result, told)

@@ -81,8 +81,8 @@ class OneShot(Strategy):
             sites = [s for s in missing_sites(self.run, name, list(clients)) if s in nodes]
             if not sites:
                 continue
-            weights = ArrayRecord(load_file(folder / "model.safetensors"))
-            task = {"how": how.model_dump_json(), "info": load_info(folder).model_dump_json()}
+            weights, info = packed(folder)
+            task = {"how": how.model_dump_json(), **info}
             kind = "evaluate.cross_validation"
             messages = [
                 self._message(kind, {"client": site, **task}, nodes[site], weights=weights)
@@ -90,9 +90,7 @@ class OneShot(Strategy):
             ]
             for site, reply in self._replies(grid, messages, "client", timeout):
                 try:
-                    with well_formed(reply):
-                        confusion = [int(count) for count in answer_in(reply)["confusion"]]
-                    keep(self.run, name, site, confusion)
+                    keep(self.run, name, site, _confusion_in(reply))
                     self._tell(site, f"scored the model of {name}", 1)
                 except FedsegError as error:
                     log(WARNING, "%s can't score the model of %s: %s", site, name, error)
@@ -211,11 +209,20 @@ class OneShot(Strategy):
         store(self.run, parse_upload(text, expected=name), weights)
 
     def _take_score(self, name: str, reply: Message) -> None:
-        with well_formed(reply):
-            confusion = [int(count) for count in answer_in(reply)["confusion"]]
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
-        score = score_of(confusion, self._nodes.said[name], evaluator)
+        score = score_of(_confusion_in(reply), self._nodes.said[name], evaluator)
         write_json(self._score(name), {"model": GLOBAL, **score})
 
     def _score(self, name: str) -> Path:
         return self.run.score(GLOBAL, name)
+
+
+def packed(checkpoint: Path) -> tuple[ArrayRecord, ConfigRecord]:
+    """A model to be sent: its weights, and `info`, its `checkpoints.Info` as JSON."""
+    weights = ArrayRecord(load_file(checkpoint / "model.safetensors"))
+    return weights, ConfigRecord({"info": load_info(checkpoint).model_dump_json()})
+
+
+def _confusion_in(reply: Message) -> list[int]:
+    with well_formed(reply):
+        return [int(count) for count in answer_in(reply)["confusion"]]

@@ -18,9 +18,10 @@ from fedseg import checkpoints, cli
 from fedseg.client import read_upload, train_client
 from fedseg.config import EMBEDDED, Federation, load, read_toml
 from fedseg.data.cards import load_card
+from fedseg.files import write_json
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.result import gather_result
 from fedseg.runs import Run, open_run
 from fedseg.uploads import store
 
@@ -145,6 +146,6 @@ def finished(tmp_path_factory) -> Path:
     federation = load(world / "federation.toml")
     run = train_and_upload(federation, world, world / "runs" / "embedded")
     seconds = run_server(run, federation, Progress(run.progress, "server"))
-    write_result(run, federation, "completed", {}, seconds)
+    write_json(run.result, gather_result(run, federation, "completed", {}, seconds))
     Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")
     return world

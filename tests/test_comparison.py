@@ -5,16 +5,16 @@ import pytest
 from fedseg import config
 from fedseg.comparison import compare
 from fedseg.errors import FedsegError
-from fedseg.files import read_json, write_text
+from fedseg.files import read_json, write_json, write_text
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.result import gather_result
 
 
 @pytest.fixture
 def completed(run, federation):
     run_server(run, federation, Progress(run.progress, "server"))
-    write_result(run, federation, "completed", {}, {})
+    write_json(run.result, gather_result(run, federation, "completed", {}, {}))
     return run
 
 

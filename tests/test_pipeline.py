@@ -5,10 +5,11 @@ import torch
 
 from fedseg import checkpoints, gate, targets
 from fedseg.errors import RunFailed
-from fedseg.files import read_json
+from fedseg.files import read_json, write_json
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
-from fedseg.result import write_result
+from fedseg.result import gather_result
+from fedseg.runs import Run
 
 
 def finish(run, federation):
@@ -16,9 +17,36 @@ def finish(run, federation):
     return checkpoints.content_hash(checkpoints.load(run.global_model)[0].state_dict())
 
 
+def killed_at(patch, folder, index):
+    """Have the server killed when it comes to write the target of an image."""
+    real = targets.predictions.write_target
+
+    def write_target(path, i, target):
+        if (path.name, i) == (folder, index):
+            raise KeyboardInterrupt
+        real(path, i, target)
+
+    patch.setattr(targets.predictions, "write_target", write_target)
+
+
+def finish_seeing_targets(run, federation, monkeypatch):
+    """What `finish` returns, and every target by its folder's name and its image's number."""
+    seen = {}
+    real = targets.predictions.write_target
+
+    def write_target(path, index, target):
+        seen.setdefault(path.name, {})[index] = target
+        real(path, index, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(targets.predictions, "write_target", write_target)
+        return finish(run, federation), seen
+
+
 def test_from_uploads_to_scores(run, federation):
     finish(run, federation)
-    result = write_result(run, federation, "completed", {}, {})
+    result = gather_result(run, federation, "completed", {}, {})
+    write_json(run.result, result)
     assert result == read_json(run.result)
     assert set(result["evaluation"]) == {"one", "two", "global"}
     score = read_json(run.score("global", "held-out"))
@@ -35,17 +63,10 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     whole = finish(run, federation)
     scores = run.score("global", "held-out").read_text()
 
-    real = targets.predictions.write_target
-
-    def killed(folder, index, target):
-        if index == 2:
-            raise KeyboardInterrupt
-        real(folder, index, target)
-
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.evaluation)
     with monkeypatch.context() as patch:
-        patch.setattr(targets.predictions, "write_target", killed)
+        killed_at(patch, "targets", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -57,33 +78,18 @@ def test_features_of_clients_of_different_kinds_are_fused(run, federation, monke
     data["server"]["distillation"] |= {"fusion": "features", "feature_weight": 1.0, "rounds": 2}
     federation = type(federation).model_validate(data)
     monkeypatch.setattr(gate, "STEPS", 20)
-    seen = {}
-    real = targets.predictions.write_target
-
-    def spy(folder, index, target):
-        seen[folder.name, index] = target
-        real(folder, index, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(targets.predictions, "write_target", spy)
-        whole = finish(run, federation)
-    assert {target.shape[-1] for (name, _), target in seen.items() if name == "mean"} == {19}
-    gated = {i: target for (name, i), target in seen.items() if name == "targets"}
-    joined = {i: target for (name, i), target in seen.items() if name == "round-1"}
+    whole, seen = finish_seeing_targets(run, federation, monkeypatch)
+    assert {target.shape[-1] for target in seen["mean"].values()} == {19}
+    gated, joined = seen["targets"], seen["round-1"]
     assert {target.shape[-1] for target in gated.values()} == {19 + 32}
     assert all((joined[i][..., 19:] == gated[i][..., 19:]).all() for i in gated)
     # The student left its projection behind: the model is one that anybody can load.
     assert checkpoints.load_info(run.global_model).arch == "fpn"
 
-    def killed(folder, index, target):
-        if (folder.name, index) == ("targets", 2):
-            raise KeyboardInterrupt
-        real(folder, index, target)
-
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.state)
     with monkeypatch.context() as patch:
-        patch.setattr(targets.predictions, "write_target", killed)
+        killed_at(patch, "targets", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -93,17 +99,8 @@ def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, m
     data = federation.model_dump()
     data["server"]["distillation"] |= {"rounds": 2, "iterations": 4}
     federation = type(federation).model_validate(data)
-    seen = []
-    real = targets.predictions.write_target
-
-    def spy(folder, index, target):
-        seen.append((folder.name, index, target))
-        real(folder, index, target)
-
-    monkeypatch.setattr(targets.predictions, "write_target", spy)
-    whole = finish(run, federation)
-    first = {index: target for name, index, target in seen if name == "targets"}
-    second = {index: target for name, index, target in seen if name == "round-1"}
+    whole, seen = finish_seeing_targets(run, federation, monkeypatch)
+    first, second = seen["targets"], seen["round-1"]
     assert first.keys() == second.keys() == {0, 1, 2, 3}
     # Halves of two distributions: still one, and no further from the first than half of all.
     assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= 20 for t in second.values())
@@ -140,6 +137,40 @@ def test_generated_images_join_the_servers_and_the_manifest_says_which(run, fede
     assert manifest["made"] == len(manifest["images"]) <= 6
     assert manifest["kept"] == sum(entry["kept"] for entry in manifest["images"])
     assert len(read_json(run.inconsistency)["after_augmentation"]) == 19
+
+
+def test_generated_images_of_other_clients_are_not_gone_on_with(
+    run, federation, tmp_path, monkeypatch
+):
+    """A client answers late, after images were made without it: as if it had been there always."""
+    late = federation.clients[1].model_copy(update={"name": "late"})
+    torch.manual_seed(0)
+    network, info = checkpoints.load(run.clients / "two")
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
+    meta = read_json(run.clients / "two" / "client.json") | {"name": "late", "sha256": "late"}
+    data = federation.model_dump()
+    data["clients"].append(late.model_dump())
+    data["server"]["augmentation"] |= {"generator": "mix", "images": 3, "unstable_classes": 19}
+    data["server"]["distillation"] |= {"fusion": "features", "iterations": 3}
+    federation = type(federation).model_validate(data)
+    monkeypatch.setattr(gate, "STEPS", 2)
+
+    def images(run):
+        return {path.name: path.read_bytes() for path in run.generated.glob("*.png")}
+
+    with monkeypatch.context() as patch:
+        killed_at(patch, "targets", 2)
+        with pytest.raises(KeyboardInterrupt):
+            finish(run, federation)
+    without = images(run)
+    checkpoints.save(run.clients / "late", network, info, client=meta)
+    fresh = Run(tmp_path / "fresh")
+    shutil.copytree(run.clients, fresh.clients)
+    assert finish(run, federation) == finish(fresh, federation)
+    assert images(run) == images(fresh) != without
+    manifests = [read_json(r.generated / "manifest.json") for r in (run, fresh)]
+    assert manifests[0] == manifests[1]
 
 
 def test_a_client_of_random_weights_leaves_the_global_model_as_it_was(run, federation, tmp_path):

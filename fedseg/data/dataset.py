@@ -75,6 +75,10 @@ class Dataset:
                 table[index] = CLASSES.index(entry.members[0])
         return table
 
+    def scored_ids(self) -> np.ndarray:
+        """uint8 [256]: place in the card's class list -> place in `scored_classes`, or 255."""
+        return np.arange(256, dtype=np.uint8) if self.card.is_coarse else self.train_ids()
+
 
 def open_dataset(
     source: Source,

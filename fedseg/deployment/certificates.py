@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedseg.errors import FedsegError
-from fedseg.files import atomic_file
+from fedseg.files import write_bytes
 
 CA_DAYS, SERVER_DAYS = 3650, 365
 ALWAYS = ("localhost", "127.0.0.1")
@@ -43,18 +43,6 @@ def make_certificates(folder: Path, hosts: list[str]) -> bool:
     key, authority = _load_authority(folder)
     _make_server(folder, names, key, authority)
     return is_new
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone can read, atomically."""
-    with atomic_file(path, mode=0o600) as temporary:
-        temporary.write_bytes(content)
-
-
-def write_public(path: Path, content: bytes) -> None:
-    """Write a file that everyone can read, atomically."""
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def _make_authority(folder: Path) -> None:
@@ -150,5 +138,5 @@ def _write(
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_secret(folder / f"{name}.key", private)
-    write_public(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    write_bytes(folder / f"{name}.key", private, mode=0o600)
+    write_bytes(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))

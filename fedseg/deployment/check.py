@@ -12,11 +12,12 @@ from fedseg.data.survey import survey
 from fedseg.deployment.connection import check_registration, check_server
 from fedseg.deployment.identity import NODE_KEY, TRUSTED, load_key
 from fedseg.errors import FedsegError, first_line
+from fedseg.machine import PER_TRAINING, physical_memory
 from fedseg.models import build
 from fedseg.node import Node, load_node
 
-MEMORY, DISK = 4 * 2**30, 2 * 2**30
-"""Bytes that a training is reckoned to need, of memory and below the state folder."""
+DISK = 2 * 2**30
+"""Bytes below the state folder that a training is reckoned to need."""
 
 
 class Line(NamedTuple):
@@ -99,8 +100,8 @@ def _check_model(node: Node) -> str:
 
 
 def _check_memory() -> str:
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return _enough(available, MEMORY, "memory; give the machine or the container more")
+    remedy = "memory; give the machine or the container more"
+    return _enough(physical_memory(), PER_TRAINING, remedy)
 
 
 def _check_disk(node: Node) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.common.serde import fab_to_proto, user_config_from_proto, user_config_to_proto
 from flwr.proto.control_pb2 import (
@@ -24,10 +23,10 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
+from fedseg.deployment import keys
 from fedseg.deployment.connection import trusting, unreachable
-from fedseg.errors import FedsegError, first_line
-
-APP_ID = "@fedseg/fedseg"
+from fedseg.deployment.signing import APP_ID
+from fedseg.errors import FedsegError
 
 
 class Server:
@@ -128,13 +127,8 @@ def read_public_key(path: Path) -> bytes:
     Raises:
         FedsegError: no ECDSA public key in OpenSSH's format.
     """
-    try:
-        key = serialization.load_ssh_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise FedsegError(f"{path}: can't be read as a public key: {first_line(error)}") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise FedsegError(f"{path}: is no node's key; `fedseg node init` makes one, node.pub")
-    return public_key_to_bytes(key)
+    wanted = "node's key; `fedseg node init` makes one, node.pub"
+    return public_key_to_bytes(keys.load_public(path, ec.EllipticCurvePublicKey, wanted))
 
 
 @contextmanager

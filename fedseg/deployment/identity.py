@@ -11,14 +11,12 @@ state/          trained models, and Flower's files
 from pathlib import Path
 
 import tomli_w
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg import config
-from fedseg.deployment import signing
-from fedseg.deployment.certificates import write_public, write_secret
+from fedseg.deployment import keys, signing
 from fedseg.errors import FedsegError
-from fedseg.files import write_text
+from fedseg.files import write_bytes, write_text
 from fedseg.node import NODE_FILE, Node
 
 NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yaml"
@@ -36,6 +34,7 @@ OPTIONAL = """
 # [upload]
 # precision = "float32"         # "float16" halves the upload
 # pixel_counts = true           # false: do not tell how many pixels of each class there are
+# cross_validation = false      # true: score other clients' models here, where the federation asks
 """
 
 
@@ -66,23 +65,12 @@ def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | 
     trusted_entities = signing.trust(trusted)
     (folder / "state").mkdir(parents=True, exist_ok=True)  # where a container mounts a volume
     key = ec.generate_private_key(ec.SECP384R1())
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.OpenSSH,
-        serialization.NoEncryption(),
-    )
-    write_secret(folder / NODE_KEY, private)
-    write_public(folder / NODE_PUB, public_openssh(key) + b"\n")
-    write_public(folder / CA, ca.read_bytes())
-    write_public(folder / TRUSTED, trusted_entities)
+    keys.write_private(folder / NODE_KEY, key)
+    keys.write_public(folder / NODE_PUB, key.public_key())
+    write_bytes(folder / CA, ca.read_bytes())
+    write_bytes(folder / TRUSTED, trusted_entities)
     write_text(folder / NODE_FILE, tomli_w.dumps(settings) + OPTIONAL)
     return node
-
-
-def public_openssh(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key's public half, as OpenSSH writes it."""
-    encoding, form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    return key.public_key().public_bytes(encoding, form)
 
 
 def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:
@@ -91,11 +79,5 @@ def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     Raises:
         FedsegError: it is not there or is no such key.
     """
-    path = folder / NODE_KEY
-    try:
-        key = serialization.load_ssh_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise FedsegError(f"{path}: can't be read as a private key: {error}") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise FedsegError(f"{path}: is no ECDSA key; make a node anew with `fedseg node init`")
-    return key
+    wanted = "ECDSA key; make a node anew with `fedseg node init`"
+    return keys.load_private(folder / NODE_KEY, ec.EllipticCurvePrivateKey, wanted)

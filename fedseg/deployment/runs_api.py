@@ -34,7 +34,7 @@ RESULTS = (
 )
 """What is fetched; the clients' models and the working files stay on the server."""
 
-RunName = Annotated[str, fastapi.Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+RunName = Annotated[str, fastapi.Path(pattern=config.NAME_PATTERN)]
 
 
 def runs_router(runs: Path) -> fastapi.APIRouter:

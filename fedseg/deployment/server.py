@@ -23,16 +23,15 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fedseg.deployment.runs_api import runs_router
-from fedseg.deployment.signing import read_signed
+from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
 from fedseg.flower import quiet_environment
 
-APP_ID = "@fedseg/fedseg"
 FOR_NODES = "/v1/fleet/"
 LOCK_SECONDS = 20
 """How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
 can hold it longer, and a node whose request fails for that gives up altogether."""
-FILES = ("ca.crt", "server.crt", "server.key", "app.signed")
+FILES = ("ca.crt", "server.crt", "server.key", SIGNED)
 
 
 class Server(uvicorn.Server):
@@ -62,7 +61,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
                 f"{certificates / name}: no such file; make it with `fedseg certs` or "
                 "`fedseg app sign`"
             )
-    app = read_signed(certificates / "app.signed")
+    app = read_signed(certificates / SIGNED)
     state.mkdir(parents=True, exist_ok=True)
     os.environ.update(quiet_environment(state.absolute() / "flower"))
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)

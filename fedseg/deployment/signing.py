@@ -11,16 +11,17 @@ import json
 import time
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from flwr.cli.build import build_fab_from_disk
 from flwr.supercore.fab import Fab
 from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign
 
-from fedseg.deployment.certificates import write_public, write_secret
+from fedseg.deployment import keys
 from fedseg.errors import FedsegError
 from fedseg.files import app_dir, read_json, write_json
 
+APP_ID = "@fedseg/fedseg"
+"""What a server stores it as."""
 KEY, PUBLIC_KEY, SIGNED = "app.key", "app.pub", "app.signed"
 
 
@@ -42,7 +43,6 @@ def sign_app(folder: Path) -> Path:
     verifications = {key_id(key.public_key()): record, "valid_license": "Valid"}
     app = {"app": base64.b64encode(content).decode(), "verifications": verifications}
     write_json(folder / SIGNED, app)
-    (folder / SIGNED).chmod(0o644)
     return folder / SIGNED
 
 
@@ -70,39 +70,21 @@ def trust(public_key: Path) -> bytes:
     Raises:
         FedsegError: no Ed25519 public key in OpenSSH's format.
     """
-    try:
-        key = serialization.load_ssh_public_key(public_key.read_bytes())
-    except (OSError, ValueError) as error:
-        raise FedsegError(f"{public_key}: can't be read as a public key: {error}") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise FedsegError(f"{public_key}: is no Ed25519 key; `fedseg app sign` makes one")
-    return json.dumps({key_id(key): _openssh(key).decode()}, indent=2).encode()
+    key = keys.load_public(public_key, Ed25519PublicKey, "Ed25519 key; `fedseg app sign` makes one")
+    return json.dumps({key_id(key): keys.openssh(key).decode()}, indent=2).encode()
 
 
 def key_id(key: Ed25519PublicKey) -> str:
     """What a key is called in signatures and in files of trusted entities."""
-    return f"fpk_{hashlib.sha256(_openssh(key)).hexdigest()[:32]}"
+    return f"fpk_{hashlib.sha256(keys.openssh(key)).hexdigest()[:32]}"
 
 
 def _key(folder: Path) -> Ed25519PrivateKey:
     path = folder / KEY
     if not path.is_file():
-        key = Ed25519PrivateKey.generate()
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.OpenSSH,
-            serialization.NoEncryption(),
-        )
-        write_secret(path, private)
-    try:
-        key = serialization.load_ssh_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise FedsegError(f"{path}: can't be read as a private key: {error}") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise FedsegError(f"{path}: is no Ed25519 key; remove it, and a new one is made")
-    write_public(folder / PUBLIC_KEY, _openssh(key.public_key()) + b"\n")
+        keys.write_private(path, Ed25519PrivateKey.generate())
+    key = keys.load_private(
+        path, Ed25519PrivateKey, "Ed25519 key; remove it, and a new one is made"
+    )
+    keys.write_public(folder / PUBLIC_KEY, key.public_key())
     return key
-
-
-def _openssh(key: Ed25519PublicKey) -> bytes:
-    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)

@@ -12,7 +12,7 @@ from fedseg import config, console
 from fedseg.config import Federation, Name, Section
 from fedseg.deployment.control import Server
 from fedseg.errors import FedsegError, RunFailed
-from fedseg.federation import participants
+from fedseg.federation import workers
 from fedseg.result import failed_clients
 
 POLL, ALIVE_POLL = 1.0, 5
@@ -74,7 +74,6 @@ def _follow(
     server: Server, run_id: int, name: str, federation: Federation, bars: console.Bars
 ) -> None:
     """Show how far everyone is until the run has ended."""
-    names = [*(someone.name for someone in participants(federation)), "server"]
     misses = 0
     for turn in itertools.count():
         try:
@@ -87,9 +86,7 @@ def _follow(
             time.sleep(POLL)
             continue
         misses = 0
-        for who in names:
-            if who in said:
-                bars(name=who, **said[who])
+        bars.follow(said, workers(federation))
         if is_over:
             return
         time.sleep(POLL)

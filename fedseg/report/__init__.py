@@ -9,19 +9,11 @@ from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json, write_text
 from fedseg.progress import Progress
 from fedseg.report.page import render
-from fedseg.result import gather_result, scores
-from fedseg.runs import Run
+from fedseg.result import scores
+from fedseg.runs import Run, find_run
 
 
-def conclude(
-    run: Run,
-    federation: Federation,
-    status: str,
-    failures: dict[str, str],
-    seconds: dict[str, float],
-    progress: Progress,
-    error: str | None = None,
-) -> dict[str, Any]:
+def conclude(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> None:
     """End a run: write report.html, then result.json, whose being there says that it has ended.
 
     A report that can't be made is no reason to lose a run: why is logged.
@@ -29,23 +21,15 @@ def conclude(
     Args:
         run: the run folder.
         federation: its configuration.
-        status: "completed" or "failed".
-        failures: for each client without a good upload, and evaluator without a score, why.
-        seconds: wall-clock time of the stages that ran.
+        result: what `gather_result` gives.
         progress: told how far the work is.
-        error: why the run failed.
-
-    Returns:
-        The content of result.json.
     """
-    result = gather_result(run, federation, status, failures, seconds, error)
     try:
         write_report(run, federation, result, run.report, progress)
     except Exception as problem:
         known = isinstance(problem, FedsegError)
         logging.getLogger(__name__).warning("no report: %s", problem, exc_info=not known)
     write_json(run.result, result)
-    return result
 
 
 def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
@@ -62,9 +46,7 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
     Raises:
         FedsegError: no such run, one that has not ended, or a checkpoint that can't be used.
     """
-    run = Run(folder.absolute())
-    if not run.config.is_file():
-        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+    run = find_run(folder)
     if not run.result.is_file():
         raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
     out = out or folder / run.report.name

@@ -47,7 +47,7 @@ class Candidates:
         last, count = len(dataset) - 1, min(count, len(dataset))
         self.indices = [int(index) for index in np.linspace(0, last, count)]
         self.images = [pictures.shrink(dataset.image(index)) for index in self.indices]
-        self.labels = self._read_labels(coarse) if labelled else None
+        self.labels = self._read_labels() if labelled else None
         self.predictions: dict[str, list[np.ndarray]] = {}
 
     def __len__(self) -> int:
@@ -79,8 +79,8 @@ class Candidates:
         mistaken = (self.predictions[model][place] != label) & labelled
         return float(mistaken.sum() / max(labelled.sum(), 1))
 
-    def _read_labels(self, coarse: bool) -> list[np.ndarray]:
-        table = np.arange(256, dtype=np.uint8) if coarse else self._dataset.train_ids()
+    def _read_labels(self) -> list[np.ndarray]:
+        table = self._dataset.scored_ids()
         return [
             cv2.resize(
                 table[self._dataset.label(index)],

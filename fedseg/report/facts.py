@@ -99,9 +99,8 @@ def headlines(result: dict[str, Any]) -> list[Headline]:
         if clients:
             best = max(clients, key=clients.get)
             compared.append(_compared(score["miou"], clients[best], f"the best client, {best}"))
-        for name in (UPPER_BOUND, title(UPPER_BOUND)):
-            if above := result["evaluation"].get(name, {}).get(chosen):
-                compared.append(_compared(score["miou"], above["miou"], "the upper bound"))
+        if above := result["evaluation"].get(UPPER_BOUND, {}).get(chosen):
+            compared.append(_compared(score["miou"], above["miou"], "the upper bound"))
         classes = len(score["miou_classes"])
         percent = 100 * score["miou"]
         found.append(Headline(chosen, percent, score["images"], classes, compared))

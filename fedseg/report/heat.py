@@ -8,6 +8,7 @@ from fedseg.config import FEDAVG, FEDDF, Federation
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import class_colours, css
+from fedseg.result import scored_sets
 
 UNSEEN = "never trained on this class"
 
@@ -54,9 +55,8 @@ def class_maps(result: dict[str, Any], federation: Federation) -> list[HeatMap]:
         result: the content of result.json.
         federation: its configuration.
     """
-    sets = list(dict.fromkeys(name for row in result["evaluation"].values() for name in row))
     cards = {one.name: one.dataset for one in [*federation.evaluation, *federation.evaluators]}
-    return [_class_map(result, name, cards[name]) for name in sets]
+    return [_class_map(result, name, cards[name]) for name in scored_sets(result)]
 
 
 def _class_map(result: dict[str, Any], chosen: str, card: str) -> HeatMap:

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+import tomllib
 
 import pytest
 from flwr.cli.supernode.register import try_load_public_key
@@ -14,8 +15,10 @@ from fedseg.cli import app
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting, unreachable
-from fedseg.deployment.identity import load_key, make_node, public_openssh
+from fedseg.deployment.identity import OPTIONAL, load_key, make_node
+from fedseg.deployment.keys import openssh
 from fedseg.errors import FedsegError
+from fedseg.node import Node, UploadOptions
 
 SETTINGS = {"name": "one", "role": "trainer", "dataset": "folder", "server": "localhost:1"}
 
@@ -107,11 +110,20 @@ def test_a_nodes_key_is_what_flower_wants(certs, tmp_path):
     signing.sign_app(certs)
     make_node(tmp_path / "node", SETTINGS, certs / "ca.crt", None)
     assert b"BEGIN PUBLIC KEY" in try_load_public_key(tmp_path / "node" / "node.pub")
-    public = public_openssh(load_key(tmp_path / "node"))
+    public = openssh(load_key(tmp_path / "node").public_key())
     assert (tmp_path / "node" / "node.pub").read_bytes().strip() == public
     assert (tmp_path / "node" / "node.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(FedsegError, match="holds a node already"):
         make_node(tmp_path / "node", SETTINGS, certs / "ca.crt", None)
+
+
+def test_the_comments_in_a_nodes_file_name_every_setting():
+    lines = OPTIONAL.strip().splitlines()[1:]
+    tables = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines))
+    node = Node(**SETTINGS, **tables)
+    for table in (node.model, node.limits, node.upload):
+        assert table.model_fields_set == type(table).model_fields.keys()
+    assert node.upload == UploadOptions()  # given as defaults
 
 
 def test_a_node_is_made_whole_or_not_at_all(certs, tmp_path):

@@ -9,6 +9,7 @@ from fedseg.config import Federation
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
+from fedseg.result import gather_result
 from fedseg.runs import Run
 from tests.conftest import make_world_in, train_and_upload, two_clients
 
@@ -30,7 +31,8 @@ def finished(tmp_path_factory):
     progress = Progress(run.progress, "server")
     seconds = {"clients": 75.0} | run_server(run, federation, progress)
     shutil.rmtree(vanished)
-    conclude(run, federation, "completed", {"late": REASON}, seconds, progress)
+    result = gather_result(run, federation, "completed", {"late": REASON}, seconds)
+    conclude(run, federation, result, progress)
     return run
 
 

@@ -14,7 +14,7 @@ from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
 from fedseg.progress import Progress
 from fedseg.report import conclude, report_on
-from fedseg.result import result_table
+from fedseg.result import gather_result, result_table
 from tests.report.conftest import REASON
 
 
@@ -157,7 +157,9 @@ def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
 ):
     progress = Progress(run.progress, "server")
     shutil.rmtree(run.clients / "two")
-    conclude(run, federation, "failed", {"two": "ran out of memory"}, {}, progress, "too few")
+    reasons = {"two": "ran out of memory"}
+    result = gather_result(run, federation, "failed", reasons, {}, "too few")
+    conclude(run, federation, result, progress)
     page = Page(run.report)
     assert "The run failed. too few" in page.text
     assert "ran out of memory" in page.text
@@ -168,7 +170,8 @@ def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
 
     run.report.unlink()
     monkeypatch.setattr(report, "write_report", broken)
-    result = conclude(run, federation, "completed", {}, {}, progress)
+    result = gather_result(run, federation, "completed", {}, {})
+    conclude(run, federation, result, progress)
     assert read_json(run.result) == result
     assert "no report: disk full" in caplog.text
     assert not run.report.exists()
