@@ -24,7 +24,7 @@ from fedseg import checkpoints, config
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Client, Source
 from fedseg.data.dataset import Dataset, open_dataset, scored_classes
-from fedseg.evaluation import classify
+from fedseg.evaluation import classify, membership_of
 from fedseg.fusion import RAREST
 from fedseg.inference import infer, resize, view_sizes
 from fedseg.metrics import confusion_matrix, iou
@@ -155,7 +155,7 @@ def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
 def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarray]:
     """A function from targets [N, 19, h, w] to their IoU by scored class, 0..1 or NaN."""
     labels = labels_of(data, size)
-    membership = torch.from_numpy(data.card.membership()) if data.card.is_coarse else None
+    membership = membership_of(data)
     classes = len(scored_classes(data))
 
     def score(target: Tensor) -> np.ndarray:
@@ -171,7 +171,7 @@ def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarra
 def oracle(data: Dataset, chances: list[Tensor], otherwise: Tensor) -> Tensor:
     """The prediction of a client that is right, wherever one is."""
     labels = torch.from_numpy(labels_of(data, chances[0].shape[-2:])).long()
-    membership = torch.from_numpy(data.card.membership()) if data.card.is_coarse else None
+    membership = membership_of(data)
     out = otherwise.clone()
     for chance in chances:
         guess = torch.stack([classify(c.clamp(min=1e-12).log(), membership) for c in chance])

@@ -52,10 +52,8 @@ def evaluate(
         (4, 19, True)
     """
     classes = scored_classes(dataset)
-    coarse = dataset.card.is_coarse
     table = dataset.scored_ids()
-    device = next(network.parameters()).device
-    membership = torch.from_numpy(dataset.card.membership()).to(device) if coarse else None
+    membership = membership_of(dataset)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     sizes = set()
     images = infer(network, info, dataset.image, range(len(dataset)), protocol)
@@ -82,18 +80,27 @@ def protocol_record(protocol: Protocol) -> dict[str, Any]:
     return {**protocol.model_dump(mode="json"), "scored_at": "label resolution"}
 
 
+def membership_of(dataset: Dataset) -> Tensor | None:
+    """Which of the 19 make up each class that a dataset is scored over.
+
+    Returns:
+        float32 [C, 19] of 0 and 1; None where the 19 themselves are scored.
+    """
+    return torch.from_numpy(dataset.card.membership()) if dataset.card.is_coarse else None
+
+
 def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:
     """The most probable class of each pixel.
 
     Args:
         logits: float32 [19, H, W].
-        membership: float32 [C, 19], which of the 19 make up each class; default: they stay.
+        membership: float32 [C, 19], as of `membership_of`; default: the 19 stay.
 
     Returns:
         int64 [H, W], 0..18, or 0..C-1.
     """
     if membership is not None:
-        logits = torch.einsum("cp,phw->chw", membership, logits.softmax(dim=0))
+        logits = torch.einsum("cp,phw->chw", membership.to(logits.device), logits.softmax(dim=0))
     # `max` finds the same place as `argmax`, on a CPU ten times faster.
     return logits.max(dim=0).indices
 

@@ -7,14 +7,13 @@ from itertools import combinations
 
 import cv2
 import numpy as np
-import torch
 from torch import nn
 
 from fedseg.checkpoints import Info
 from fedseg.classes import CLASSES, IGNORE
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
-from fedseg.evaluation import classify, scored_classes
+from fedseg.evaluation import classify, membership_of, scored_classes
 from fedseg.inference import infer, resize
 from fedseg.report import pictures
 
@@ -43,7 +42,7 @@ class Candidates:
         coarse = labelled and dataset.card.is_coarse
         self.classes = scored_classes(dataset) if coarse else list(CLASSES)
         self.colours = pictures.class_colours(dataset.card if coarse else None)
-        self._membership = torch.from_numpy(dataset.card.membership()) if coarse else None
+        self._membership = membership_of(dataset) if coarse else None
         last, count = len(dataset) - 1, min(count, len(dataset))
         self.indices = [int(index) for index in np.linspace(0, last, count)]
         self.images = [pictures.shrink(dataset.image(index)) for index in self.indices]
@@ -59,11 +58,12 @@ class Candidates:
 
     def predict(self, model: str, network: nn.Module, info: Info) -> None:
         """Have a model label the images, uint8 [h, w] each, as it does when it is scored."""
-        device = next(network.parameters()).device
-        membership = None if self._membership is None else self._membership.to(device)
         seen = infer(network, info, self._dataset.image, self.indices, self.protocol)
         self.predictions[model] = [
-            classify(resize(logits, image.shape[:2]), membership).cpu().numpy().astype(np.uint8)
+            classify(resize(logits, image.shape[:2]), self._membership)
+            .cpu()
+            .numpy()
+            .astype(np.uint8)
             for (_, _, logits), image in zip(seen, self.images, strict=True)
         ]
 
