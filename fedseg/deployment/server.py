@@ -17,7 +17,10 @@ import uvicorn
 from flwr.common.constant import NOOP_FLWR_AID, Status
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
-from flwr.superlink.cli import flower_superlink
+from flwr.superlink.cli.flower_superlink import (
+    SuperLinkLifespan,
+    _parse_superlink_lifespan_config,
+)
 from flwr.superlink.main import create_app
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,6 +34,8 @@ FOR_NODES = "/v1/fleet/"
 LOCK_SECONDS = 20
 """How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
 can hold it longer, and a node whose request fails for that gives up altogether."""
+SUPEREXEC_POLL = 1.0
+"""Seconds between two looks whether runs can still be started."""
 FILES = ("ca.crt", "server.crt", "server.key", SIGNED)
 
 
@@ -53,7 +58,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
         admin_port: port for this machine alone: submitting runs, registering nodes.
 
     Raises:
-        FedsegError: a file is missing.
+        FedsegError: a file is missing, or the process that starts runs died.
     """
     for name in FILES:
         if not (certificates / name).is_file():
@@ -85,7 +90,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     outer = Server(
         uvicorn.Config(nodes_only(superlink), host=host, port=port, lifespan="off", **common)
     )
-    asyncio.run(_serve(inner, outer))
+    asyncio.run(_serve(inner, outer, superlink.state.superlink_lifespan))
 
 
 def nodes_only(app: ASGIApp) -> ASGIApp:
@@ -111,8 +116,7 @@ def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
         *("--enable-supernode-auth", "--database", str(state.absolute() / "superlink.db")),
         "--disable-runtime-dependency-installation",
     ]
-    module = sys.modules[flower_superlink.__module__]
-    return create_app(module._parse_superlink_lifespan_config(), module.SuperLinkLifespan)
+    return create_app(_parse_superlink_lifespan_config(), SuperLinkLifespan)
 
 
 def _end_orphans(database: LinkState) -> None:
@@ -126,12 +130,29 @@ def _wait_for_locks(connection: Any, *_: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
 
 
-async def _serve(inner: uvicorn.Server, outer: uvicorn.Server) -> None:
-    """Serve on both until the inner one is told to stop; neither goes on without the other."""
+async def _serve(inner: uvicorn.Server, outer: uvicorn.Server, lifespan: SuperLinkLifespan) -> None:
+    """Serve on both until the inner one is told to stop; nothing goes on without the others."""
     nodes = asyncio.create_task(outer.serve())
-    nodes.add_done_callback(lambda _: setattr(inner, "should_exit", True))
+    superexec = asyncio.create_task(_end_of_superexec(lifespan))
+    for task in (nodes, superexec):
+        task.add_done_callback(lambda _: setattr(inner, "should_exit", True))
     try:
         await inner.serve()
     finally:
         outer.should_exit = True
         await nodes
+    if superexec.done():
+        raise FedsegError(
+            f"flower-superexec, which starts the runs, ended with status {superexec.result()}; "
+            "start the server again: what was going on is gone on with when it is submitted again"
+        )
+
+
+async def _end_of_superexec(lifespan: SuperLinkLifespan) -> int:
+    """Wait until the process that Flower starts runs with ends, which Flower never looks at.
+
+    Where Flower ends it itself, it forgets it in the same breath.
+    """
+    while lifespan.superexec_process is None or lifespan.superexec_process.poll() is None:
+        await asyncio.sleep(SUPEREXEC_POLL)
+    return lifespan.superexec_process.returncode
