@@ -1,10 +1,14 @@
 """What breaks is mended, and what was done is not done again."""
 
+import os
+import signal
+
 import pytest
 
+from fedseg import checkpoints
 from fedseg.files import read_json
 from fedseg.progress import read_all
-from tests.processes import wait_until
+from tests.processes import processes_of, wait_until, wait_until_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -37,6 +41,47 @@ def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_co
     result = read_json(out / "result.json")
     assert result["status"] == "completed"
     assert result["clients"]["two"]["iterations"] == 100
+
+
+def test_a_superexec_that_dies_is_noticed(nodes):
+    """The server ends, to be started again by whatever looks after it; a node sees to it itself."""
+    _kill_superexec(nodes.state)
+    assert nodes.processes.pop("server").wait(timeout=60) == 2
+    assert "flower-superexec, which starts the runs, ended with status -9" in nodes.log("server")
+    wait_until_gone(nodes.state, 20)
+    nodes.start_server()
+
+    dead = _kill_superexec(nodes.home / "node-one")
+    wait_until(lambda: _superexec(nodes.home / "node-one") not in (dead, None), 120)
+    assert "flower-superexec, which starts the trainings, died" in nodes.log("one")
+
+
+def _completed(nodes, content, name):
+    """The result of a run that comes to its end."""
+    running = nodes.submit(content, nodes.home / "runs" / name)
+    _, errors = running.communicate(timeout=500)
+    assert running.returncode == 0, errors + nodes.log("server")
+    return read_json(nodes.home / "runs" / name / "result.json")
+
+
+def _times(folder, *patterns):
+    """When files were written."""
+    return {path: path.stat().st_mtime_ns for p in patterns for path in folder.glob(p)}
+
+
+def _weights(nodes, name):
+    network, _ = checkpoints.load(nodes.home / "runs" / name / "global")
+    return checkpoints.content_hash(network.state_dict())
+
+
+def _superexec(folder):
+    return next(iter(processes_of(folder, "flower-superexec")), None)
+
+
+def _kill_superexec(folder):
+    superexec = _superexec(folder)
+    os.kill(superexec, signal.SIGKILL)
+    return superexec
 
 
 def _stage_of(nodes, name):
