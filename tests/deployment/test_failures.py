@@ -8,6 +8,8 @@ import pytest
 from fedseg import checkpoints
 from fedseg.files import read_json
 from fedseg.progress import read_all
+from tests.conftest import make_world_in
+from tests.disks import small_disk
 from tests.processes import processes_of, wait_until, wait_until_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -41,6 +43,36 @@ def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_co
     result = read_json(out / "result.json")
     assert result["status"] == "completed"
     assert result["clients"]["two"]["iterations"] == 100
+
+
+def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
+    nodes, worlds, federation_content
+):
+    """A client's disk that does not hold its model, the server's that holds but the smaller one,
+    and an image whose reader waits for ever."""
+    hanging = make_world_in(nodes.home, "hanging-world")
+    (hanging / "images" / "0.png").unlink()
+    os.mkfifo(hanging / "images" / "0.png")
+    nodes.make_node("hanging", "trainer", hanging)
+    nodes.make_node("small", "trainer", worlds["one"])
+    federation_content["clients"] += [{"name": "small"}, {"name": "hanging"}]
+    federation_content |= {"min_clients": 1, "stall_timeout": 60.0}
+    state, run = nodes.home / "node-small" / "state", nodes.state / "runs" / "full"
+    with small_disk(state, "7m"), small_disk(run, "50m"):  # a model is 8 MB, but that of two 57 MB
+        for name in ("hanging", "small"):
+            nodes.start_node(name)
+        clients = _completed(nodes, federation_content, "full")["clients"]
+        reasons = {name: client.get("reason", "") for name, client in clients.items()}
+        assert clients["one"]["status"] == "good"
+        assert "the server can't keep its upload" in reasons["two"]
+        assert "No space left on device" in reasons["two"]
+        assert "no space left on its disk" in reasons["small"]
+        assert "no progress for 60 s" in reasons["hanging"]
+        assert [path.name for path in (run / "clients").iterdir()] == ["one"]
+        assert not list(state.glob("*checkpoint-*"))
+        wait_until_gone(nodes.home / "node-hanging", 60, "flwr-clientapp")
+        for name in ("hanging", "small"):
+            nodes.kill(name)
 
 
 def test_a_superexec_that_dies_is_noticed(nodes):
