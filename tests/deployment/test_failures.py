@@ -45,6 +45,40 @@ def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_co
     assert result["clients"]["two"]["iterations"] == 100
 
 
+def test_a_server_killed_at_its_own_work_ends_as_one_that_was_not(nodes, federation_content):
+    many = make_world_in(nodes.home, "many", count=300, seed=4)  # to be scored for some seconds
+    federation_content["evaluation"][0]["root"] = str(many)
+    federation_content["server"]["distillation"] = {"iterations": 60}
+    whole = _completed(nodes, federation_content, "whole")
+    trained = _times(nodes.home, "node-*/state/checkpoint-*/*")
+    assert trained
+
+    run = nodes.state / "runs" / "killed"
+    one, last = (run / "evaluation" / f"{model}@held-out.json" for model in ("one", "global"))
+    for has_begun, end in (
+        (lambda: read_all(run / "progress").get("server", {}).get("stage") == "distillation",
+         run / "global"),
+        (one.is_file, last),
+    ):  # fmt: skip
+        running = nodes.submit(federation_content, nodes.home / "runs" / "killed")
+        wait_until(has_begun, 500, lambda: nodes.log("server"))
+        nodes.kill("server")
+        assert not end.exists()
+        _, errors = running.communicate(timeout=60)
+        assert running.returncode == 2
+        assert "nothing listens there" in errors
+        assert not (run / "result.json").exists()
+        nodes.start_server()
+    done = _times(run, "clients/*/*", "global/*", "evaluation/one@*")
+    killed = _completed(nodes, federation_content, "killed")
+    assert _times(run, "clients/*/*", "global/*", "evaluation/one@*") == done
+    assert _times(nodes.home, "node-*/state/checkpoint-*/*") == trained
+    for name in ("one", "two"):
+        assert killed["clients"][name]["sha256"] == whole["clients"][name]["sha256"]
+    assert killed["evaluation"] == whole["evaluation"]
+    assert _weights(nodes, "killed") == _weights(nodes, "whole")
+
+
 def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
     nodes, worlds, federation_content
 ):
