@@ -22,7 +22,9 @@ from flwr.superlink.cli.flower_superlink import (
     _parse_superlink_lifespan_config,
 )
 from flwr.superlink.main import create_app
-from starlette.responses import PlainTextResponse
+from sqlalchemy.exc import OperationalError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fedseg.deployment.runs_api import runs_router
@@ -71,6 +73,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     os.environ.update(quiet_environment(state.absolute() / "flower"))
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
     superlink = _superlink(certificates, state, admin_port)
+    superlink.add_exception_handler(OperationalError, later)
     superlink.include_router(runs_router(state.absolute() / "runs"))
     database = superlink.state.linkstate_factory.state()
     _end_orphans(database)
@@ -104,6 +107,17 @@ def nodes_only(app: ASGIApp) -> ASGIApp:
             await PlainTextResponse("This port is for nodes only.", 403)(scope, receive, send)
 
     return gate
+
+
+async def later(_: Request, error: OperationalError) -> JSONResponse:
+    """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
+
+    Flower takes a message in within one transaction, of seconds for a model of many tensors, so
+    that several large uploads at once keep the others waiting for longer than the database does.
+    """
+    if "database is locked" not in str(error):
+        raise error
+    return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
 
 
 def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:

@@ -1,4 +1,5 @@
-"""A server and a node notice that the process which starts their apps is gone."""
+"""A server and a node notice that the process which starts their apps is gone; a busy database
+ends none of them."""
 
 import asyncio
 import subprocess
@@ -6,8 +7,16 @@ import sys
 import time
 from types import SimpleNamespace
 
+import fastapi
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
+from flwr.supercore.error import http_error_translator
+from flwr.supercore.protobuf.translation import ProtobufTranslationMiddleware
+from flwr.supercore.retry.http_retry import _RETRYABLE_STATUS_CODES
+from sqlalchemy.exc import OperationalError
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 
 from fedseg.deployment import server, supernode
 from fedseg.errors import FedsegError
@@ -63,3 +72,21 @@ def test_a_node_replaces_a_supernode_that_lost_its_superexec(tmp_path, monkeypat
     supernode._run([sys.executable, "-c", start], {})
     assert 1 <= time.monotonic() - started < 30
     assert "starting anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_asked_again"), [("database is locked", True), ("no such table: node", False)]
+)
+def test_who_finds_the_database_busy_asks_again(problem, is_asked_again):
+    """With the middleware in which Flower makes a 500 of everything but what it knows."""
+    translator = Middleware(BaseHTTPMiddleware, dispatch=http_error_translator)
+    app = fastapi.FastAPI(middleware=[translator, Middleware(ProtobufTranslationMiddleware)])
+    app.add_exception_handler(OperationalError, server.later)
+
+    @app.post("/v1/fleet/push-messages")
+    def push() -> None:
+        raise OperationalError("UPDATE node", {}, Exception(problem))
+
+    headers = {"content-type": "application/protobuf"}
+    response = TestClient(app).post("/v1/fleet/push-messages", headers=headers)
+    assert (response.status_code in _RETRYABLE_STATUS_CODES) == is_asked_again
