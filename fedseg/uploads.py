@@ -56,7 +56,7 @@ def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
     network = build(upload.info.model)
     kept = _widened(weights)
     checkpoints.check_weights(network, kept, "upload")
-    network.load_state_dict(kept)
+    network.load_state_dict(kept, assign=True)  # no copy: they are large
     if checkpoints.content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
     upload = upload.model_copy(update={"sha256": checkpoints.content_hash(kept)})
