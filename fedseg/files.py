@@ -1,5 +1,6 @@
 """Where things lie, and how a file comes into being: whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
@@ -68,6 +69,15 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file atomically."""
     with atomic_file(path, mode) as temporary:
         temporary.write_bytes(content)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether something could not be written for want of space; safetensors says so only in words.
+
+    Args:
+        error: what was raised by whoever wrote.
+    """
+    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,6 +22,7 @@ from fedseg.config import (
     Training,
 )
 from fedseg.errors import FedsegError, PublicError, explained
+from fedseg.files import is_disk_full
 
 NODE_FILE = "node.toml"
 WITHOUT_FILE = ("imagenet", "none")
@@ -140,6 +141,8 @@ def unnamed(error: Exception) -> str:
     """What kind of error it was, without its text."""
     if isinstance(error, FedsegError):
         return "its data, its settings or its model can't be used; the node's log says more"
+    if is_disk_full(error):
+        return "no space left on its disk; its owner must make room (the node's log says where)"
     return f"{type(error).__name__}; the node's log says more"
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from torch import Tensor
 
 from fedseg import checkpoints
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.client import Upload
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, first_line
 from fedseg.models import build, check_names
 from fedseg.runs import Run
 
@@ -48,18 +49,22 @@ def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
 
     Raises:
         FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of
-            another shape or dtype, not finite, or not what the metadata's hash says.
+            another shape or dtype, not finite, or not what the metadata's hash says; or the server
+            can't write them.
     """
     check_names(upload.info.arch, upload.info.encoder)
     network = build(upload.info.model)
     kept = _widened(weights)
     checkpoints.check_weights(network, kept, "upload")
-    network.load_state_dict(kept)
+    network.load_state_dict(kept, assign=True)  # no copy: they are large
     if checkpoints.content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
     upload = upload.model_copy(update={"sha256": checkpoints.content_hash(kept)})
     folder = run.clients / upload.name
-    checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))
+    try:
+        checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))
+    except (OSError, SafetensorError) as error:  # a full disk, for one: a smaller one may fit
+        raise FedsegError(f"the server can't keep its upload: {first_line(error)}") from error
     return folder
 
 

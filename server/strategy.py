@@ -205,7 +205,8 @@ class OneShot(Strategy):
     def _take_upload(self, name: str, reply: Message) -> None:
         with well_formed(reply):
             text = str(answer_in(reply)["upload"])
-            weights = reply.content["weights"].to_torch_state_dict()
+            # Each array of the message is let go as it becomes a tensor: they are large.
+            weights = reply.content["weights"].to_torch_state_dict(keep_input=False)
         store(self.run, parse_upload(text, expected=name), weights)
 
     def _take_score(self, name: str, reply: Message) -> None:

@@ -6,22 +6,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of the processes that were told of a folder, but for this one."""
-    found = []
+def processes_of(folder: Path, command: str = "") -> dict[int, str]:
+    """Command lines of the processes that were told of a folder, but for this one, by their ids.
+
+    Args:
+        folder: named on the command line or in the environment.
+        command: what the command line must hold.
+    """
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            line = (process / "cmdline").read_bytes()
+            said = line + (process / "environ").read_bytes()
         except OSError:
             continue
-        if str(folder).encode() in said and process.name != str(os.getpid()):
-            found.append(said[:200].decode(errors="replace"))
+        if str(folder).encode() in said and command.encode() in line:
+            found[int(process.name)] = said[:200].decode(errors="replace")
+    found.pop(os.getpid(), None)
     return found
 
 
-def wait_until_gone(folder: Path, seconds: float = 10) -> None:
+def wait_until_gone(folder: Path, seconds: float = 10, command: str = "") -> None:
     """See that no process is left that was told of a folder."""
-    wait_until(lambda: not processes_of(folder), seconds, lambda: str(processes_of(folder)))
+    wait_until(
+        lambda: not processes_of(folder, command),
+        seconds,
+        lambda: str(processes_of(folder, command)),
+    )
 
 
 def wait_until(

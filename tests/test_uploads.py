@@ -9,6 +9,7 @@ from fedseg.errors import FedsegError
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
+from tests.disks import no_space
 
 
 @pytest.fixture
@@ -74,3 +75,9 @@ def test_bad_weights_leave_nothing_behind(uploaded, tmp_path):
     refused(tmp_path, upload, weights | {name: weights[name] + 1}, "damaged on the way")
     foreign = upload.model_copy(update={"info": upload.info.model_copy(update={"arch": "os"})})
     refused(tmp_path, foreign, weights, "no architecture 'os'")
+
+
+def test_an_upload_that_can_not_be_written_leaves_nothing_behind(uploaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "write_json", no_space)  # after the weights
+    refused(tmp_path, *uploaded, "the server can't keep its upload: .*No space left")
+    assert list((tmp_path / "run" / "clients").iterdir()) == []

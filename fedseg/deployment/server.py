@@ -17,9 +17,14 @@ import uvicorn
 from flwr.common.constant import NOOP_FLWR_AID, Status
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
-from flwr.superlink.cli import flower_superlink
+from flwr.superlink.cli.flower_superlink import (
+    SuperLinkLifespan,
+    _parse_superlink_lifespan_config,
+)
 from flwr.superlink.main import create_app
-from starlette.responses import PlainTextResponse
+from sqlalchemy.exc import OperationalError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fedseg.deployment.runs_api import runs_router
@@ -31,6 +36,8 @@ FOR_NODES = "/v1/fleet/"
 LOCK_SECONDS = 20
 """How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
 can hold it longer, and a node whose request fails for that gives up altogether."""
+SUPEREXEC_POLL = 1.0
+"""Seconds between two looks whether runs can still be started."""
 FILES = ("ca.crt", "server.crt", "server.key", SIGNED)
 
 
@@ -53,7 +60,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
         admin_port: port for this machine alone: submitting runs, registering nodes.
 
     Raises:
-        FedsegError: a file is missing.
+        FedsegError: a file is missing, or the process that starts runs died.
     """
     for name in FILES:
         if not (certificates / name).is_file():
@@ -66,6 +73,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     os.environ.update(quiet_environment(state.absolute() / "flower"))
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
     superlink = _superlink(certificates, state, admin_port)
+    superlink.add_exception_handler(OperationalError, later)
     superlink.include_router(runs_router(state.absolute() / "runs"))
     database = superlink.state.linkstate_factory.state()
     _end_orphans(database)
@@ -85,7 +93,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     outer = Server(
         uvicorn.Config(nodes_only(superlink), host=host, port=port, lifespan="off", **common)
     )
-    asyncio.run(_serve(inner, outer))
+    asyncio.run(_serve(inner, outer, superlink.state.superlink_lifespan))
 
 
 def nodes_only(app: ASGIApp) -> ASGIApp:
@@ -101,6 +109,17 @@ def nodes_only(app: ASGIApp) -> ASGIApp:
     return gate
 
 
+async def later(_: Request, error: OperationalError) -> JSONResponse:
+    """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
+
+    Flower takes a message in within one transaction, of seconds for a model of many tensors, so
+    that several large uploads at once keep the others waiting for longer than the database does.
+    """
+    if "database is locked" not in str(error):
+        raise error
+    return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
+
+
 def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
     """Flower's own application, as the command `flower-superlink` would make it."""
     sys.argv = [
@@ -111,8 +130,7 @@ def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
         *("--enable-supernode-auth", "--database", str(state.absolute() / "superlink.db")),
         "--disable-runtime-dependency-installation",
     ]
-    module = sys.modules[flower_superlink.__module__]
-    return create_app(module._parse_superlink_lifespan_config(), module.SuperLinkLifespan)
+    return create_app(_parse_superlink_lifespan_config(), SuperLinkLifespan)
 
 
 def _end_orphans(database: LinkState) -> None:
@@ -126,12 +144,29 @@ def _wait_for_locks(connection: Any, *_: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
 
 
-async def _serve(inner: uvicorn.Server, outer: uvicorn.Server) -> None:
-    """Serve on both until the inner one is told to stop; neither goes on without the other."""
+async def _serve(inner: uvicorn.Server, outer: uvicorn.Server, lifespan: SuperLinkLifespan) -> None:
+    """Serve on both until the inner one is told to stop; nothing goes on without the others."""
     nodes = asyncio.create_task(outer.serve())
-    nodes.add_done_callback(lambda _: setattr(inner, "should_exit", True))
+    superexec = asyncio.create_task(_end_of_superexec(lifespan))
+    for task in (nodes, superexec):
+        task.add_done_callback(lambda _: setattr(inner, "should_exit", True))
     try:
         await inner.serve()
     finally:
         outer.should_exit = True
         await nodes
+    if superexec.done():
+        raise FedsegError(
+            f"flower-superexec, which starts the runs, ended with status {superexec.result()}; "
+            "start the server again: what was going on is gone on with when it is submitted again"
+        )
+
+
+async def _end_of_superexec(lifespan: SuperLinkLifespan) -> int:
+    """Wait until the process that Flower starts runs with ends, which Flower never looks at.
+
+    Where Flower ends it itself, it forgets it in the same breath.
+    """
+    while lifespan.superexec_process is None or lifespan.superexec_process.poll() is None:
+        await asyncio.sleep(SUPEREXEC_POLL)
+    return lifespan.superexec_process.returncode

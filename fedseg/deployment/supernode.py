@@ -1,5 +1,6 @@
 """Runs a node: Flower's SuperNode, with TLS, its own key, and nothing but apps that it trusts."""
 
+import contextlib
 import json
 import logging
 import os
@@ -18,6 +19,8 @@ from fedseg.node import Node, load_node
 
 AGAIN = 5.0
 """Seconds before a server is tried again, or a SuperNode that gave up is started again."""
+SUPEREXEC_POLL = 2.0
+"""Seconds between two looks whether the SuperNode can still start anything."""
 
 log = logging.getLogger("flwr")
 
@@ -27,6 +30,7 @@ def start(folder: Path, port: int | None = None) -> None:
 
     Flower's SuperNode waits for a server without a word, whatever the reason, and ends when one
     that it knows fails; so the server is looked at first, and a SuperNode that ended is replaced.
+    So is one whose SuperExec died: it would go on and answer nothing.
 
     Args:
         folder: as `fedseg node init` makes it.
@@ -55,13 +59,27 @@ def start(folder: Path, port: int | None = None) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
-    """Run a SuperNode until it ends; should we end, it does too."""
+    """Run a SuperNode until it ends or can't work any more; should we end, it does too."""
     process = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
     try:
-        process.wait()
+        while process.poll() is None:
+            if _has_lost_superexec(process.pid):
+                log.warning("flower-superexec, which starts the trainings, died; starting anew")
+                break
+            time.sleep(SUPEREXEC_POLL)
     finally:
         process.terminate()
         process.wait()
+
+
+def _has_lost_superexec(supernode: int) -> bool:
+    """Whether the process that a SuperNode has its apps started by ended: nobody asked it how."""
+    sign = f"(flower-superexe) Z {supernode} "  # the kernel keeps 15 letters of a name
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it is gone altogether
+            if sign in stat.read_text(errors="replace"):
+                return True
+    return False
 
 
 def _command(node: Node, folder: Path, port: int) -> list[str]:

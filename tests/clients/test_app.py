@@ -17,6 +17,7 @@ from fedseg.files import read_json
 from fedseg.node import ScoreTask, train_task
 from fedseg.runs import open_run
 from fedseg.uploads import parse_upload, store
+from tests.disks import no_space, small_disk
 
 TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
          "sha256"}  # fmt: skip
@@ -137,6 +138,31 @@ def test_errors_tell_the_server_no_path(make_folder, federation, tmp_path):
         assert_names_nothing(sent, root)
         assert b"private.safetensors" not in sent
         folder.rename(tmp_path / f"node-{number}")
+
+
+FULL = "no space left on its disk; its owner must make room (the node's log says where)"
+
+
+def test_a_client_whose_disk_is_full_says_so(make_folder, federation):
+    folder = make_folder("trainer", federation.clients[0].root)
+    with small_disk(folder / "state", "4m"):  # its model is 8 MB
+        reply, _ = train(folder, federation)
+        assert reply.content["answer"]["error"] == FULL
+        left = {path.name for path in (folder / "state").iterdir()}
+        assert left == {"progress", "curve.json"}
+
+
+def test_a_client_that_can_not_save_its_model_says_so(make_folder, federation, monkeypatch):
+    folder = make_folder("trainer", federation.clients[0].root)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_json", no_space)
+        reply, sent = train(folder, federation)
+    assert reply.content["answer"]["error"] == FULL
+    assert b"/home/alice" not in sent
+    left = {path.name for path in (folder / "state").iterdir()}
+    assert left == {"progress", "curve.json"}
+    reply, _ = train(folder, federation)  # room was made
+    assert "upload" in reply.content["answer"]
 
 
 def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run):

@@ -1,10 +1,16 @@
 """What breaks is mended, and what was done is not done again."""
 
+import os
+import signal
+
 import pytest
 
+from fedseg import checkpoints
 from fedseg.files import read_json
 from fedseg.progress import read_all
-from tests.processes import wait_until
+from tests.conftest import make_world_in
+from tests.disks import small_disk
+from tests.processes import processes_of, wait_until, wait_until_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -37,6 +43,111 @@ def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_co
     result = read_json(out / "result.json")
     assert result["status"] == "completed"
     assert result["clients"]["two"]["iterations"] == 100
+
+
+def test_a_server_killed_at_its_own_work_ends_as_one_that_was_not(nodes, federation_content):
+    many = make_world_in(nodes.home, "many", count=300, seed=4)  # to be scored for some seconds
+    federation_content["evaluation"][0]["root"] = str(many)
+    federation_content["server"]["distillation"] = {"iterations": 60}
+    whole = _completed(nodes, federation_content, "whole")
+    trained = _times(nodes.home, "node-*/state/checkpoint-*/*")
+    assert trained
+
+    run = nodes.state / "runs" / "killed"
+    one, last = (run / "evaluation" / f"{model}@held-out.json" for model in ("one", "global"))
+    for has_begun, end in (
+        (lambda: read_all(run / "progress").get("server", {}).get("stage") == "distillation",
+         run / "global"),
+        (one.is_file, last),
+    ):  # fmt: skip
+        running = nodes.submit(federation_content, nodes.home / "runs" / "killed")
+        wait_until(has_begun, 500, lambda: nodes.log("server"))
+        nodes.kill("server")
+        assert not end.exists()
+        _, errors = running.communicate(timeout=60)
+        assert running.returncode == 2
+        assert "nothing listens there" in errors
+        assert not (run / "result.json").exists()
+        nodes.start_server()
+    done = _times(run, "clients/*/*", "global/*", "evaluation/one@*")
+    killed = _completed(nodes, federation_content, "killed")
+    assert _times(run, "clients/*/*", "global/*", "evaluation/one@*") == done
+    assert _times(nodes.home, "node-*/state/checkpoint-*/*") == trained
+    for name in ("one", "two"):
+        assert killed["clients"][name]["sha256"] == whole["clients"][name]["sha256"]
+    assert killed["evaluation"] == whole["evaluation"]
+    assert _weights(nodes, "killed") == _weights(nodes, "whole")
+
+
+def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
+    nodes, worlds, federation_content
+):
+    """A client's disk that does not hold its model, the server's that holds but the smaller one,
+    and an image whose reader waits for ever."""
+    hanging = make_world_in(nodes.home, "hanging-world")
+    (hanging / "images" / "0.png").unlink()
+    os.mkfifo(hanging / "images" / "0.png")
+    nodes.make_node("hanging", "trainer", hanging)
+    nodes.make_node("small", "trainer", worlds["one"])
+    federation_content["clients"] += [{"name": "small"}, {"name": "hanging"}]
+    federation_content |= {"min_clients": 1, "stall_timeout": 60.0}
+    state, run = nodes.home / "node-small" / "state", nodes.state / "runs" / "full"
+    with small_disk(state, "7m"), small_disk(run, "50m"):  # a model is 8 MB, but that of two 57 MB
+        for name in ("hanging", "small"):
+            nodes.start_node(name)
+        clients = _completed(nodes, federation_content, "full")["clients"]
+        reasons = {name: client.get("reason", "") for name, client in clients.items()}
+        assert clients["one"]["status"] == "good"
+        assert "the server can't keep its upload" in reasons["two"]
+        assert "No space left on device" in reasons["two"]
+        assert "no space left on its disk" in reasons["small"]
+        assert "no progress for 60 s" in reasons["hanging"]
+        assert [path.name for path in (run / "clients").iterdir()] == ["one"]
+        assert not list(state.glob("*checkpoint-*"))
+        wait_until_gone(nodes.home / "node-hanging", 60, "flwr-clientapp")
+        for name in ("hanging", "small"):
+            nodes.kill(name)
+
+
+def test_a_superexec_that_dies_is_noticed(nodes):
+    """The server ends, to be started again by whatever looks after it; a node sees to it itself."""
+    _kill_superexec(nodes.state)
+    assert nodes.processes.pop("server").wait(timeout=60) == 2
+    assert "flower-superexec, which starts the runs, ended with status -9" in nodes.log("server")
+    wait_until_gone(nodes.state, 20)
+    nodes.start_server()
+
+    dead = _kill_superexec(nodes.home / "node-one")
+    wait_until(lambda: _superexec(nodes.home / "node-one") not in (dead, None), 120)
+    assert "flower-superexec, which starts the trainings, died" in nodes.log("one")
+
+
+def _completed(nodes, content, name):
+    """The result of a run that comes to its end."""
+    running = nodes.submit(content, nodes.home / "runs" / name)
+    _, errors = running.communicate(timeout=500)
+    assert running.returncode == 0, errors + nodes.log("server")
+    return read_json(nodes.home / "runs" / name / "result.json")
+
+
+def _times(folder, *patterns):
+    """When files were written."""
+    return {path: path.stat().st_mtime_ns for p in patterns for path in folder.glob(p)}
+
+
+def _weights(nodes, name):
+    network, _ = checkpoints.load(nodes.home / "runs" / name / "global")
+    return checkpoints.content_hash(network.state_dict())
+
+
+def _superexec(folder):
+    return next(iter(processes_of(folder, "flower-superexec")), None)
+
+
+def _kill_superexec(folder):
+    superexec = _superexec(folder)
+    os.kill(superexec, signal.SIGKILL)
+    return superexec
 
 
 def _stage_of(nodes, name):

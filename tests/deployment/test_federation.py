@@ -57,27 +57,6 @@ def test_a_whole_federation(nodes, federation_content, worlds):
     assert str(worlds["one"]) not in (nodes.state / "runs" / "first" / "config.toml").read_text()
 
 
-@pytest.mark.slow
-def test_a_finished_training_is_not_repeated(nodes, federation_content):
-    before = {
-        path: path.stat().st_mtime_ns for path in nodes.home.glob("node-*/state/checkpoint-*")
-    }
-    out = nodes.home / "runs" / "again"
-    running = nodes.submit(federation_content, out)
-    _, errors = running.communicate(timeout=400)
-    assert running.returncode == 0, errors
-    assert len(before) == 2
-    assert _checkpoints(nodes) == before
-    first = read_json(nodes.home / "runs" / "first" / "result.json")["clients"]
-    again = read_json(out / "result.json")["clients"]
-    assert {n: c["sha256"] for n, c in again.items()} == {n: first[n]["sha256"] for n in again}
-
-
-def _checkpoints(nodes):
-    folders = nodes.home.glob("node-*/state/checkpoint-*")
-    return {folder: folder.stat().st_mtime_ns for folder in folders}
-
-
 def test_everything_is_right_with_a_node_that_takes_part(nodes):
     lines = list(check_node(nodes.home / "node-one"))
     assert all(line.is_good for line in lines), lines

@@ -15,6 +15,7 @@ from fedseg.progress import Progress
 from fedseg.runs import open_run
 from server.nodes import Nodes
 from server.strategy import OneShot
+from tests.disks import small_disk
 
 
 class Grid:
@@ -187,6 +188,18 @@ def test_a_bad_client_is_named_and_the_others_go_on(federation, tmp_path, upload
     assert kept == {"one"}
     assert said in strategy.failures["two"]
     assert "one" not in strategy.failures
+
+
+def test_an_upload_that_does_not_fit_on_the_disk(federation, tmp_path, upload_of):
+    one, two = federation.clients
+    behaviour = {"one": upload_of(one), "two": upload_of(two)}
+    with small_disk(tmp_path / "run", "12m"):  # an upload is 8 MB
+        strategy, _, _ = run_with(federation, tmp_path, behaviour)
+        assert "the server can't keep its upload" in strategy.failures["two"]
+        assert "No space left on device" in strategy.failures["two"]
+        assert "one" not in strategy.failures
+        assert [path.name for path in strategy.run.clients.iterdir()] == ["one"]
+        checkpoints.load(strategy.run.clients / "one")
 
 
 def test_a_client_whose_node_never_appears(federation, tmp_path, upload_of):

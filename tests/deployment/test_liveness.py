@@ -1,0 +1,92 @@
+"""A server and a node notice that the process which starts their apps is gone; a busy database
+ends none of them."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import fastapi
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from flwr.supercore.error import http_error_translator
+from flwr.supercore.protobuf.translation import ProtobufTranslationMiddleware
+from flwr.supercore.retry.http_retry import _RETRYABLE_STATUS_CODES
+from sqlalchemy.exc import OperationalError
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+
+from fedseg.deployment import server, supernode
+from fedseg.errors import FedsegError
+from fedseg.flower import free_port
+
+
+async def application(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def serve(superexec: list[str], and_stop: bool) -> None:
+    """Serve with that as the process that starts runs; tell it to stop, or see it end by itself."""
+    ports = (free_port(), free_port())
+    configs = [uvicorn.Config(application, port=port, lifespan="off") for port in ports]
+    inner, outer = uvicorn.Server(configs[0]), server.Server(configs[1])
+    process = subprocess.Popen(superexec)
+
+    async def stopped_in_time():
+        serving = asyncio.create_task(
+            server._serve(inner, outer, SimpleNamespace(superexec_process=process))
+        )
+        await asyncio.sleep(1)
+        assert inner.started
+        assert outer.started
+        inner.should_exit = and_stop
+        await asyncio.wait_for(serving, 10)
+
+    try:
+        asyncio.run(stopped_in_time())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_server_ends_with_the_process_that_starts_runs():
+    with pytest.raises(FedsegError, match=r"flower-superexec, .* ended with status 7; start"):
+        serve(["sh", "-c", "sleep 2; exit 7"], and_stop=False)
+
+
+def test_a_server_that_is_told_to_stop_says_nothing_of_it():
+    serve(["sleep", "600"], and_stop=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_node_replaces_a_supernode_that_lost_its_superexec(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(supernode, "SUPEREXEC_POLL", 0.1)
+    superexec = tmp_path / "flower-superexec"
+    superexec.write_text("#!/bin/sh\nsleep 1\nexit 1\n")
+    superexec.chmod(0o755)
+    start = f"import subprocess, time; p = subprocess.Popen(['{superexec}']); time.sleep(600)"
+    started = time.monotonic()
+    supernode._run([sys.executable, "-c", start], {})
+    assert 1 <= time.monotonic() - started < 30
+    assert "starting anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_asked_again"), [("database is locked", True), ("no such table: node", False)]
+)
+def test_who_finds_the_database_busy_asks_again(problem, is_asked_again):
+    """With the middleware in which Flower makes a 500 of everything but what it knows."""
+    translator = Middleware(BaseHTTPMiddleware, dispatch=http_error_translator)
+    app = fastapi.FastAPI(middleware=[translator, Middleware(ProtobufTranslationMiddleware)])
+    app.add_exception_handler(OperationalError, server.later)
+
+    @app.post("/v1/fleet/push-messages")
+    def push() -> None:
+        raise OperationalError("UPDATE node", {}, Exception(problem))
+
+    headers = {"content-type": "application/protobuf"}
+    response = TestClient(app).post("/v1/fleet/push-messages", headers=headers)
+    assert (response.status_code in _RETRYABLE_STATUS_CODES) == is_asked_again
