@@ -45,7 +45,8 @@ def parse_upload(text: str, expected: str | None = None) -> Upload:
 def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
     """Check a client's weights and write them to the run folder, whole or not at all.
 
-    Weights that came as float16 are kept as float32, and hashed again as they are kept.
+    Weights that came as float16 are kept as float32, and hashed again as they are kept. Whoever
+    calls should hold no other reference to them: they are let go before the file is written.
 
     Raises:
         FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of
@@ -56,10 +57,12 @@ def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
     network = build(upload.info.model)
     kept = _widened(weights)
     checkpoints.check_weights(network, kept, "upload")
-    network.load_state_dict(kept, assign=True)  # no copy: they are large
     if checkpoints.content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
     upload = upload.model_copy(update={"sha256": checkpoints.content_hash(kept)})
+    # They are large: the network takes them over, and saving it brings copies of its own.
+    network.load_state_dict(kept, assign=True)
+    del weights, kept
     folder = run.clients / upload.name
     try:
         checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))

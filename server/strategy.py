@@ -13,6 +13,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from safetensors.torch import load_file
+from torch import Tensor
 
 from fedseg.checkpoints import load_info
 from fedseg.config import GLOBAL, Federation, Protocol
@@ -205,9 +206,7 @@ class OneShot(Strategy):
     def _take_upload(self, name: str, reply: Message) -> None:
         with well_formed(reply):
             text = str(answer_in(reply)["upload"])
-            # Each array of the message is let go as it becomes a tensor: they are large.
-            weights = reply.content["weights"].to_torch_state_dict(keep_input=False)
-        store(self.run, parse_upload(text, expected=name), weights)
+        store(self.run, parse_upload(text, expected=name), _weights_in(reply))
 
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
@@ -227,3 +226,9 @@ def packed(checkpoint: Path) -> tuple[ArrayRecord, ConfigRecord]:
 def _confusion_in(reply: Message) -> list[int]:
     with well_formed(reply):
         return [int(count) for count in answer_in(reply)["confusion"]]
+
+
+def _weights_in(reply: Message) -> dict[str, Tensor]:
+    """The weights a reply brings. They are large: each array goes as it becomes a tensor."""
+    with well_formed(reply):
+        return reply.content["weights"].to_torch_state_dict(keep_input=False)
