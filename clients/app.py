@@ -52,6 +52,7 @@ def describe(message: Message, context: Context) -> Message:
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
     from fedseg.client import pack, train_client
+    from fedseg.wire import to_record
 
     task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
 
@@ -59,7 +60,7 @@ def train(message: Message, context: Context) -> Message:
         client = node.client(task)
         folder = train_client(client, task.seed, node.state, progress, curve_of(context, node))
         weights, upload = pack(folder, node.upload)
-        return _reply(message, {"upload": upload.model_dump_json()}, weights=ArrayRecord(weights))
+        return _reply(message, {"upload": upload.model_dump_json()}, weights=to_record(weights))
 
     return _at_work(message, context, "client", work, task.stall_timeout)
 
@@ -79,16 +80,15 @@ def cross_validate(message: Message, context: Context) -> Message:
 
 
 def _score(message: Message, context: Context, role: str, most: int | None = None) -> Message:
-    import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
-
     from fedseg.evaluator import score_at_home
+    from fedseg.wire import from_record
 
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
         if role == "client" and not node.upload.cross_validation:
             raise PublicError("its owner takes no part in cross-validation (node.toml, [upload])")
-        weights = message.content["weights"].to_torch_state_dict()
+        weights = from_record(message.content["weights"])
         info = str(message.content["task"]["info"])
         data = node.evaluator(task.protocol)
         confusion = score_at_home(data, info, weights, progress, most)

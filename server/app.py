@@ -1,7 +1,6 @@
 """The Flower ServerApp: opens the run, collects the uploads, runs the server's part,
 has the evaluators score what came of it."""
 
-import torch  # noqa: F401  Flower turns ArrayRecords into tensors only where torch is imported
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 

@@ -26,6 +26,7 @@ from fedseg.pipeline import good_clients
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
+from fedseg.wire import from_record, to_record
 from server.nodes import Nodes, answer_in, well_formed
 
 log = getLogger("flwr").log
@@ -219,7 +220,7 @@ class OneShot(Strategy):
 
 def packed(checkpoint: Path) -> tuple[ArrayRecord, ConfigRecord]:
     """A model to be sent: its weights, and `info`, its `checkpoints.Info` as JSON."""
-    weights = ArrayRecord(load_file(checkpoint / "model.safetensors"))
+    weights = to_record(load_file(checkpoint / "model.safetensors"))
     return weights, ConfigRecord({"info": load_info(checkpoint).model_dump_json()})
 
 
@@ -229,6 +230,5 @@ def _confusion_in(reply: Message) -> list[int]:
 
 
 def _weights_in(reply: Message) -> dict[str, Tensor]:
-    """The weights a reply brings. They are large: each array goes as it becomes a tensor."""
     with well_formed(reply):
-        return reply.content["weights"].to_torch_state_dict(keep_input=False)
+        return from_record(reply.content["weights"])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.task_identity import TaskIdentity
 from PIL import Image
@@ -17,6 +17,7 @@ from fedseg.files import read_json
 from fedseg.node import ScoreTask, train_task
 from fedseg.runs import open_run
 from fedseg.uploads import parse_upload, store
+from fedseg.wire import from_record, to_record
 from tests.disks import no_space, small_disk
 
 TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
@@ -86,7 +87,7 @@ def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federat
         assert Image.open(root / part).tobytes()[:200] not in sent
     # The weights are those of the model, and nothing hides among them.
     run = open_run(tmp_path / "run", federation)
-    store(run, upload, reply.content["weights"].to_torch_state_dict())
+    store(run, upload, from_record(reply.content["weights"]))
     (trained,) = (folder / "state").glob("checkpoint-*")
     ours, theirs = (checkpoints.load(f)[0].state_dict() for f in (trained, run.clients / "one"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -98,7 +99,7 @@ def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federati
     reply, _ = train(folder, federation)
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
     assert upload.pixel_counts is None
-    weights = reply.content["weights"].to_torch_state_dict()
+    weights = from_record(reply.content["weights"])
     assert upload.bytes == sum(tensor.nbytes for tensor in weights.values())
     assert upload.sha256 == checkpoints.content_hash(weights)
     kept = store(open_run(tmp_path / "run", federation), upload, weights)
@@ -174,7 +175,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     network, info = checkpoints.load(run.clients / "one")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
     task = {"evaluator": "one", "how": how, "info": info.model_dump_json()}
-    reply, _ = ask(folder, "evaluate", task, weights=ArrayRecord(network.state_dict()))
+    reply, _ = ask(folder, "evaluate", task, weights=to_record(network.state_dict()))
     assert set(reply.content) == {"answer"}
     assert set(reply.content["answer"]) == {"confusion"}
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
@@ -185,7 +186,7 @@ def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folde
     network, info = checkpoints.load(run.clients / "two")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
     task = {"client": "one", "how": how, "info": info.model_dump_json()}
-    weights = ArrayRecord(network.state_dict())
+    weights = to_record(network.state_dict())
     folder = make_folder("trainer", root)
     reply, _ = ask(folder, "evaluate.cross_validation", task, weights=weights)
     assert "takes no part in cross-validation" in reply.content["answer"]["error"]

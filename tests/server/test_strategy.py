@@ -13,6 +13,7 @@ from fedseg.files import read_json
 from fedseg.introduction import Introduction
 from fedseg.progress import Progress
 from fedseg.runs import open_run
+from fedseg.wire import from_record, to_record
 from server.nodes import Nodes
 from server.strategy import OneShot
 from tests.disks import small_disk
@@ -93,7 +94,7 @@ def upload_of(federation, tmp_path):
             weights = checkpoints.load(folder)[0].state_dict()
             answer = {"upload": read_upload(folder).model_dump_json()}
             spoil(weights, answer)
-            content = {"weights": ArrayRecord(weights), "answer": ConfigRecord(answer)}
+            content = {"weights": to_record(weights), "answer": ConfigRecord(answer)}
             return Message(RecordDict(content), reply_to=message)
 
         return behave
@@ -343,7 +344,7 @@ def test_clients_score_each_other_and_one_that_can_not_stops_nothing(
 
     def crossed(message):
         by = str(message.content["task"]["client"])
-        assert message.content["weights"].to_torch_state_dict()
+        assert from_record(message.content["weights"])
         answer = {"confusion": truths} if by == "two" else {"error": "its disk is gone"}
         return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
 
