@@ -6,23 +6,23 @@ from the same start. Interrupted, the same command goes on where it was.
     python benchmarks/ablation.py CONFIG --out DIR [--seed 0 --seed 1] [--crop 96 128]
 """
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from command import start
 from safetensors.torch import load_file
 
 from fedseg import comparison, config, console
 from fedseg.baselines import train_upper_bound
 from fedseg.checkpoints import load_info
 from fedseg.client import read_upload, train_client
-from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Evaluator, Federation
+from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Federation
 from fedseg.cross_validation import MOST_IMAGES, keep, missing_sites
-from fedseg.errors import FedsegError
 from fedseg.evaluator import score_at_home
 from fedseg.files import digest, write_json, write_text
+from fedseg.node import simulated_node
 from fedseg.pipeline import evaluate_all, good_clients, run_server
 from fedseg.result import gather_result, scores
 from fedseg.runs import Run, open_run
@@ -152,10 +152,7 @@ def long_upper_bound(federation: Federation, folder: Path, progress) -> dict[str
 
 def cross_validate(run: Run, federation: Federation, progress) -> None:
     """What the clients' nodes would do: score each other's models on their own data."""
-    homes = {
-        c.name: Evaluator(name=c.name, dataset=c.dataset, root=c.root, split=c.split)
-        for c in federation.clients
-    }
+    homes = {c.name: simulated_node(c, run.state).evaluator() for c in federation.clients}
     for name, folder in good_clients(run, federation).items():
         info = load_info(folder).model_dump_json()
         weights = load_file(folder / "model.safetensors")
@@ -165,8 +162,4 @@ def cross_validate(run: Run, federation: Federation, progress) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        typer.run(main)
-    except FedsegError as error:
-        raise SystemExit(f"error: {error}") from None
+    start(main)

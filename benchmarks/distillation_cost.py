@@ -7,7 +7,6 @@ takes turns with it, so that a machine whose speed drifts favours neither.
     python benchmarks/distillation_cost.py [CONFIG] [--clients 2 --clients 16] [--fusion features]
 """
 
-import os
 import resource
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from command import start
 from rich.console import Console
 
 from fedseg import checkpoints, config, pipeline
@@ -130,5 +130,4 @@ def save_untrained(run: Run, client: Client, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    typer.run(main)
+    start(main)

@@ -6,7 +6,6 @@ be decoded does. The bare pass and the evaluator take turns.
     python benchmarks/evaluation_speed.py [--images 12] [--rounds 3] [--many 10000]
 """
 
-import os
 import resource
 import statistics
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import torch
-import typer
+from command import start
 from rich.console import Console
 
 from fedseg import checkpoints
@@ -108,5 +107,4 @@ def memory(network, info, dataset: Dataset, images: int) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    typer.run(main)
+    start(main)

@@ -6,25 +6,24 @@ in each of three ways; the server's part is then done again, with the same setti
     python benchmarks/poisoned.py RUN --out DIR
 """
 
-import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from safetensors.torch import load_file
+from command import start
 from torch import nn
 
 from fedseg import checkpoints, config, console
 from fedseg.classes import NUM_CLASSES
 from fedseg.client import Upload
 from fedseg.config import GLOBAL
-from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.pipeline import good_clients
 from fedseg.redistillation import redistil
 from fedseg.result import scores
-from fedseg.runs import Run
+from fedseg.runs import Run, find_run
 
 NAME = "poisoned"
 
@@ -34,14 +33,14 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the runs with the poisoned client.")],
 ) -> None:
     """Print the global model's mIoU in % with and without the poisoned client, and the suspects."""
-    original = Run(run)
+    original = find_run(run)
     federation = config.load(original.config)
     first = next(iter(good_clients(original, federation).values()))
     rows = [("none", run)]
     with console.Bars() as bars:
         for kind, spoil in SPOILED.items():
             bad = save_spoiled(first, out / f"client-{kind}", spoil)
-            redistil(run, [], [bad], out / kind, lambda *a, k=kind, **d: bars(*a, name=k, **d))
+            redistil(run, [], [bad], out / kind, partial(bars, name=kind))
             rows.append((kind, out / kind))
     for kind, folder in rows:
         done = Run(folder)
@@ -82,8 +81,7 @@ def save_spoiled(client: Path, folder: Path, spoil) -> Path:
     """A checkpoint folder as a client of its own would have uploaded it."""
     network, info = checkpoints.load(client)
     spoil(network)
-    checkpoints.save(folder, network, info)
-    sha256 = checkpoints.content_hash(load_file(folder / "model.safetensors"))
+    sha256 = checkpoints.content_hash(network.state_dict())
     upload = Upload.model_validate(read_json(client / "client.json"))
     upload = upload.model_copy(update={"name": NAME, "sha256": sha256})
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
@@ -91,8 +89,4 @@ def save_spoiled(client: Path, folder: Path, spoil) -> Path:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        typer.run(main)
-    except FedsegError as error:
-        raise SystemExit(f"error: {error}") from None
+    start(main)

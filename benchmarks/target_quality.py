@@ -6,7 +6,6 @@ picks, pixel by pixel, a client that is right.
     python benchmarks/target_quality.py RUN --dataset camvid --root ROOT --split val
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 import typer
+from command import start
 from rich.console import Console
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,7 +30,7 @@ from fedseg.inference import infer, resize, view_sizes
 from fedseg.metrics import confusion_matrix, iou
 from fedseg.pipeline import good_clients
 from fedseg.predictions import TARGET_STRIDE
-from fedseg.runs import Run
+from fedseg.runs import find_run
 
 STRENGTHS = (0.0, 0.3, 0.5, 0.7)
 """Of class balance; a column each."""
@@ -45,7 +45,7 @@ def main(
     split: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """Print mIoU in % of each way to fuse, by strength of class balance; then IoU by class."""
-    folder = Run(run)
+    folder = find_run(run)
     federation = config.load(folder.config)
     clients = good_clients(folder, federation)
     data = open_dataset(Source(dataset=dataset, root=root, split=split))
@@ -54,17 +54,21 @@ def main(
     knows = torch.stack([member.knows for member in members.values()])
     score = scorer(data, chances[0].shape[-2:])
 
-    def row(name: str, target: Tensor) -> None:
+    def row(name: str, target: Tensor) -> np.ndarray:
+        """Print a row; returns the IoU by class without balance."""
         ious = [score(balanced(target, s)) for s in STRENGTHS]
         cells = "".join(f"{100 * np.nanmean(values):8.1f}" for values in ious)
         Console().print(f"{name:<34}{cells}")
+        return ious[STRENGTHS.index(0.0)]
 
     Console().print(f"{'class balance':<34}" + "".join(f"{s:8.1f}" for s in STRENGTHS))
-    for name, chance in zip(members, chances, strict=True):
-        row(name, chance)
+    by_class = {name: row(name, c) for name, c in zip(members, chances, strict=True)}
     fuse = partial(fused, chances, knows)
     row("mean", torch.stack(chances).mean(dim=0))
-    row("class-aware mean", fuse([torch.ones(())] * len(chances)))
+    mean = fuse([torch.ones(())] * len(chances))
+    by_class["mean"] = row("class-aware mean", mean)
+    usual = federation.server.distillation.class_balance
+    by_class[f"mean, balance {usual}"] = score(balanced(mean, usual))
     row("by confidence", fuse([c.amax(dim=1, keepdim=True) for c in chances]))
     entropies = [-(c * c.clamp(min=1e-9).log()).sum(dim=1, keepdim=True) for c in chances]
     row("by entropy", fuse([(-e).exp() for e in entropies]))
@@ -76,13 +80,7 @@ def main(
     row("cross-site, by mIoU", fuse([torch.tensor(iou(c)).nanmean().float() for c in sites]))
     reliable = [torch.tensor(np.nan_to_num(iou(c)) + 0.01).float() for c in sites]
     row("cross-site, by class IoU", fuse([r[:, None, None] for r in reliable]))
-    mean = fuse([torch.ones(())] * len(chances))
-    best = oracle(data, chances, mean)
-    row("oracle", best)
-    by_class = {name: score(chance) for name, chance in zip(members, chances, strict=True)}
-    usual = federation.server.distillation.class_balance
-    by_class |= {"mean": score(mean), f"mean, balance {usual}": score(balanced(mean, usual))}
-    by_class |= {"oracle": score(best)}
+    by_class["oracle"] = row("oracle", oracle(data, chances, mean))
     for number, name in enumerate(scored_classes(data)):
         cells = ", ".join(f"{who} {100 * values[number]:.0f}" for who, values in by_class.items())
         Console().print(f"{name}: {cells}")
@@ -198,5 +196,4 @@ def cross_site(clients: list[Client], folders: dict[str, Path]) -> list[np.ndarr
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    typer.run(main)
+    start(main)

@@ -22,6 +22,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 START_TIMEOUT = 120.0  # seconds; importing Flower alone can take a minute on a cold network disk
@@ -268,16 +269,19 @@ def _wait_or_exit() -> None:
         sys.exit()
 
 
-def _processes() -> dict[int, int]:
-    """The parent of every living process."""
-    parents = {}
+def process_table() -> Iterator[tuple[int, str, str, int]]:
+    """Of every process its id, its name's first 15 letters, its state's letter and its parent."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended meanwhile
             # "pid (name) state parent ...", where the name may hold anything
-            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if state not in "ZX":
-                parents[int(stat.parent.name)] = int(parent)
-    return parents
+            start, _, rest = stat.read_text(errors="replace").rpartition(")")
+            state, parent = rest.split()[:2]
+            yield int(stat.parent.name), start.partition("(")[2], state, int(parent)
+
+
+def _processes() -> dict[int, int]:
+    """The parent of every living process."""
+    return {pid: parent for pid, _, state, parent in process_table() if state not in "ZX"}
 
 
 def _find(command: bytes, processes: dict[int, int]) -> int | None:

@@ -5,6 +5,8 @@ statements of one database transaction: with a model of a thousand tensors, seco
 server answers nobody else.
 """
 
+from pathlib import Path
+
 from flwr.app import Array, ArrayRecord
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -15,8 +17,12 @@ FILE = "model.safetensors"
 
 def to_record(weights: dict[str, Tensor]) -> ArrayRecord:
     """A model's weights as a message carries them."""
-    data = save({name: tensor.contiguous() for name, tensor in weights.items()})
-    return ArrayRecord({FILE: Array("uint8", (len(data),), "safetensors", data)})
+    return _record(save({name: tensor.contiguous() for name, tensor in weights.items()}))
+
+
+def checkpoint_record(checkpoint: Path) -> ArrayRecord:
+    """A checkpoint folder's weights likewise: its file, as it is."""
+    return _record((checkpoint / FILE).read_bytes())
 
 
 def from_record(record: ArrayRecord) -> dict[str, Tensor]:
@@ -30,3 +36,7 @@ def from_record(record: ArrayRecord) -> dict[str, Tensor]:
         return load(record.pop(FILE).data)
     except SafetensorError as error:
         raise ValueError(f"{FILE}: {error}") from None
+
+
+def _record(data: bytes) -> ArrayRecord:
+    return ArrayRecord({FILE: Array("uint8", (len(data),), "safetensors", data)})

@@ -12,7 +12,6 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
-from safetensors.torch import load_file
 from torch import Tensor
 
 from fedseg.checkpoints import load_info
@@ -26,7 +25,7 @@ from fedseg.pipeline import good_clients
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
-from fedseg.wire import from_record, to_record
+from fedseg.wire import checkpoint_record, from_record
 from server.nodes import Nodes, answer_in, well_formed
 
 log = getLogger("flwr").log
@@ -220,8 +219,8 @@ class OneShot(Strategy):
 
 def packed(checkpoint: Path) -> tuple[ArrayRecord, ConfigRecord]:
     """A model to be sent: its weights, and `info`, its `checkpoints.Info` as JSON."""
-    weights = to_record(load_file(checkpoint / "model.safetensors"))
-    return weights, ConfigRecord({"info": load_info(checkpoint).model_dump_json()})
+    info = ConfigRecord({"info": load_info(checkpoint).model_dump_json()})
+    return checkpoint_record(checkpoint), info
 
 
 def _confusion_in(reply: Message) -> list[int]:

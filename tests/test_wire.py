@@ -5,8 +5,9 @@ import torch
 from flwr.app import Array, ArrayRecord
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from safetensors.torch import save_file
 
-from fedseg.wire import FILE, from_record, to_record
+from fedseg.wire import FILE, checkpoint_record, from_record, to_record
 
 WEIGHTS = {
     "conv.weight": torch.randn(4, 3, 5, 5).to(memory_format=torch.channels_last),
@@ -40,3 +41,10 @@ def test_what_is_no_safetensors_file_is_refused():
             from_record(ArrayRecord({FILE: Array("uint8", (len(wrong),), "safetensors", wrong)}))
     with pytest.raises(KeyError):
         from_record(ArrayRecord(WEIGHTS))
+
+
+def test_a_checkpoint_is_sent_as_its_file_holds_it(tmp_path):
+    save_file({name: tensor.contiguous() for name, tensor in WEIGHTS.items()}, tmp_path / FILE)
+    arrived = from_record(checkpoint_record(tmp_path))
+    assert all(torch.equal(arrived[name], tensor) for name, tensor in WEIGHTS.items())
+    assert arrived.keys() == WEIGHTS.keys()

@@ -83,12 +83,11 @@ def _follow(
             misses += 1
             if misses > MOST_MISSES:
                 raise
-            time.sleep(POLL)
-            continue
-        misses = 0
-        bars.follow(said, workers(federation))
-        if is_over:
-            return
+        else:
+            misses = 0
+            bars.follow(said, workers(federation))
+            if is_over:
+                return
         time.sleep(POLL)
 
 

@@ -1,6 +1,5 @@
 """Runs a node: Flower's SuperNode, with TLS, its own key, and nothing but apps that it trusts."""
 
-import contextlib
 import json
 import logging
 import os
@@ -14,7 +13,7 @@ from fedseg.deployment.connection import Unreachable, check_registration, check_
 from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
 from fedseg.errors import FedsegError
 from fedseg.federation import NODE_KEY as IN_CONTEXT
-from fedseg.flower import die_with_parent, free_port, quiet_environment
+from fedseg.flower import die_with_parent, free_port, process_table, quiet_environment
 from fedseg.node import Node, load_node
 
 AGAIN = 5.0
@@ -74,12 +73,8 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 def _has_lost_superexec(supernode: int) -> bool:
     """Whether the process that a SuperNode has its apps started by ended: nobody asked it how."""
-    sign = f"(flower-superexe) Z {supernode} "  # the kernel keeps 15 letters of a name
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it is gone altogether
-            if sign in stat.read_text(errors="replace"):
-                return True
-    return False
+    lost = ("flower-superexec"[:15], "Z", supernode)
+    return any((name, state, parent) == lost for _, name, state, parent in process_table())
 
 
 def _command(node: Node, folder: Path, port: int) -> list[str]:

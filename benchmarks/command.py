@@ -1,0 +1,17 @@
+"""How a benchmark starts: as the `fedseg` command does."""
+
+import os
+from collections.abc import Callable
+
+import typer
+
+from fedseg.errors import FedsegError
+
+
+def start(main: Callable[..., None]) -> None:
+    """Call `main` with what the command line says; a user's mistake is one line."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        typer.run(main)
+    except FedsegError as error:
+        raise SystemExit(f"error: {error}") from None
