@@ -28,7 +28,10 @@ from pathlib import Path
 START_TIMEOUT = 120.0  # seconds; importing Flower alone can take a minute on a cold network disk
 POLL_INTERVAL = 0.2  # seconds
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from Linux's <sys/prctl.h>
-SIMULATION_COMMAND = b"flwr-simulation"  # the process that holds the ServerApp and drives Ray
+NEEDED = {  # commands of processes whose death Flower notices after a minute, or never
+    b"flower-superexec": "flower-superexec, which starts the simulation, was killed",
+    b"flwr-simulation": "the simulation was killed, perhaps for want of memory",
+}
 FLOWERS_OWN = (  # what Flower raises on top of the error that matters
     "RuntimeError: Simulation Runtime crashed.",
     "RuntimeError: An error was encountered. Ending simulation.",
@@ -248,18 +251,20 @@ def _is_healthy(port: int) -> bool:
 
 
 def _wait_until_over(superlink: subprocess.Popen, client: subprocess.Popen) -> None:
-    """Also watches the simulation itself: Flower takes a minute to notice that it was killed."""
-    simulation = None
+    """Until the run is over, or can't go on."""
+    seen: dict[bytes, int] = {}
     while client.poll() is None:
         if superlink.poll() is not None:
             sys.exit("SimulationError: Flower's SuperLink died")
         processes = _processes()
-        simulation = simulation or _find(SIMULATION_COMMAND, processes)
-        if simulation and simulation not in processes:
-            try:
-                client.wait(timeout=2)  # it may still have the end of the log to print
-            except subprocess.TimeoutExpired:
-                sys.exit("SimulationError: the simulation was killed, perhaps for want of memory")
+        for command, end in NEEDED.items():
+            if command not in seen and (found := _find(command, processes)):
+                seen[command] = found
+            if command in seen and seen[command] not in processes:
+                try:
+                    client.wait(timeout=2)  # it may still have the end of the log to print
+                except subprocess.TimeoutExpired:
+                    sys.exit(f"SimulationError: {end}")
         _wait_or_exit()
 
 

@@ -1,6 +1,7 @@
 """The launcher, tried on a small app of its own: what it starts, it also ends."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedseg.flower import Simulation, _last_error
+from tests.processes import processes_of, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="simulations need Linux")
 
@@ -137,6 +139,20 @@ def test_nothing_is_left_of_a_run(app, temp_dir, tmp_path, mode, until, result):
     assert str(temp_dir).encode() not in environments()
     assert list(temp_dir.iterdir()) == []
     assert sorted(app.rglob("*")) == files
+
+
+@pytest.mark.e2e
+def test_a_superexec_that_dies_ends_the_run(app, temp_dir, tmp_path):
+    """Nothing starts the ServerApp then, and Flower never notices."""
+    config = {"out": str(tmp_path), "mode": "ok"}
+    with Simulation(app, config, nodes=2, log=tmp_path / "flower.log") as simulation:
+        wait_until(lambda: processes_of(temp_dir, "flwr\0run"), 60)
+        time.sleep(1)  # till it has been seen
+        (superexec,) = processes_of(temp_dir, "flower-superexec")
+        os.kill(superexec, signal.SIGKILL)
+        wait_until(lambda: not simulation.running(), 30)
+    assert "flower-superexec, which starts the simulation, was killed" in str(simulation.error())
+    assert str(temp_dir).encode() not in environments()
 
 
 @pytest.mark.e2e
