@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import typer
 from command import start
-from safetensors.torch import load_file
 
 from fedseg import comparison, config, console
 from fedseg.baselines import train_upper_bound
-from fedseg.checkpoints import load_info
+from fedseg.checkpoints import StoredWeights, load_info
 from fedseg.client import read_upload, train_client
 from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Federation
 from fedseg.cross_validation import MOST_IMAGES, keep, missing_sites
+from fedseg.errors import FedsegError, did_you_mean
 from fedseg.evaluator import score_at_home
 from fedseg.files import digest, write_json, write_text
 from fedseg.node import simulated_node
@@ -66,6 +66,9 @@ def main(
     clients: Annotated[Path | None, typer.Option(help="Another OUT, for its clients.")] = None,
 ) -> None:
     """Train, distil, score and print."""
+    for name in only:
+        if name not in (rows := [*VARIANTS, LONG]):
+            raise FedsegError(f"--only: no variant '{name}'; {did_you_mean(name, rows)}")
     settings = {"iterations": iterations, "crop": crop}
     found: list[dict[str, Any]] = []
     with console.Bars() as bars:
@@ -127,7 +130,7 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     for checkpoint in clients:
         upload = read_upload(checkpoint)
         if not (run.clients / upload.name).is_dir():
-            store(run, upload, load_file(checkpoint / "model.safetensors"))
+            store(run, upload, StoredWeights(checkpoint))
     if federation.cross_validation:
         cross_validate(run, federation, progress)
     run_server(run, federation, progress)
@@ -155,7 +158,7 @@ def cross_validate(run: Run, federation: Federation, progress) -> None:
     homes = {c.name: simulated_node(c, run.state).evaluator() for c in federation.clients}
     for name, folder in good_clients(run, federation).items():
         info = load_info(folder).model_dump_json()
-        weights = load_file(folder / "model.safetensors")
+        weights = StoredWeights(folder)
         for site in missing_sites(run, name, list(homes)):
             found = score_at_home(homes[site], info, weights, progress, MOST_IMAGES)
             keep(run, name, site, found.ravel().tolist())

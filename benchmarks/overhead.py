@@ -16,9 +16,9 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
-from safetensors.torch import load_file
 
 from fedseg import config, preflight
+from fedseg.checkpoints import StoredWeights
 from fedseg.client import read_upload, train_client
 from fedseg.files import read_json, write_json
 from fedseg.pipeline import run_server
@@ -65,8 +65,7 @@ def run_plainly(path: Path, out: Path) -> None:
     for client in federation.clients:
         progress = Progress(run.progress, client.name)
         folder = train_client(client, federation.seed, run.state / client.name, progress)
-        weights = load_file(folder / "model.safetensors")
-        store(run, read_upload(folder), weights)
+        store(run, read_upload(folder), StoredWeights(folder))
     torch.set_num_threads(cores)
     seconds = run_server(run, federation, Progress(run.progress, "server"))
     write_json(run.result, gather_result(run, federation, "completed", {}, seconds))

@@ -4,10 +4,10 @@
 # whom a node speaks for can be said without it, so each handler imports what it needs itself.
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedseg.cross_validation import MOST_IMAGES
@@ -52,7 +52,7 @@ def describe(message: Message, context: Context) -> Message:
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
     from fedseg.client import pack, train_client
-    from fedseg.wire import to_record
+    from fedseg.wire import to_records
 
     task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
 
@@ -60,7 +60,7 @@ def train(message: Message, context: Context) -> Message:
         client = node.client(task)
         folder = train_client(client, task.seed, node.state, progress, curve_of(context, node))
         weights, upload = pack(folder, node.upload)
-        return _reply(message, {"upload": upload.model_dump_json()}, weights=to_record(weights))
+        return _reply(message, {"upload": upload.model_dump_json()}, to_records(weights))
 
     return _at_work(message, context, "client", work, task.stall_timeout)
 
@@ -81,14 +81,14 @@ def cross_validate(message: Message, context: Context) -> Message:
 
 def _score(message: Message, context: Context, role: str, most: int | None = None) -> Message:
     from fedseg.evaluator import score_at_home
-    from fedseg.wire import from_record
+    from fedseg.wire import from_records
 
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
         if role == "client" and not node.upload.cross_validation:
             raise PublicError("its owner takes no part in cross-validation (node.toml, [upload])")
-        weights = from_record(message.content["weights"])
+        weights = from_records(message.content)
         info = str(message.content["task"]["info"])
         data = node.evaluator(task.protocol)
         confusion = score_at_home(data, info, weights, progress, most)
@@ -132,5 +132,8 @@ def _at_work(
     return _reply(message, {"error": reason})
 
 
-def _reply(message: Message, answer: Answer, **records: ArrayRecord) -> Message:
-    return Message(RecordDict({"answer": ConfigRecord(answer), **records}), reply_to=message)
+def _reply(
+    message: Message, answer: Answer, weights: Mapping[str, ConfigRecord] | None = None
+) -> Message:
+    content = RecordDict({"answer": ConfigRecord(answer), **(weights or {})})
+    return Message(content, reply_to=message)

@@ -7,20 +7,22 @@ fedseg.json        classes, normalisation, crop, inference height
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from fedseg.classes import CLASSES
 from fedseg.config import Model, Section, Training, parse
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
+from fedseg.machine import lean_memory
 from fedseg.models import Normalisation, build, normalisation
 
+WEIGHTS = "model.safetensors"
 STRIDE = 32
 """Inference sizes are multiples of this: the output stride of nearly every encoder."""
 
@@ -102,14 +104,34 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
     """
     folder = Path(folder)
     info = load_info(folder)
-    network = build(info.model)
-    try:
-        weights = load_file(folder / "model.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise FedsegError(f"{folder}: model.safetensors can't be read: {error}") from None
-    check_weights(network, weights, str(folder))
-    network.load_state_dict(weights)
+    with lean_memory():  # one model after another may be loaded
+        network = build(info.model)
+        fill(network, StoredWeights(folder), str(folder))
     return network.eval().to(device), info
+
+
+class StoredWeights(Mapping[str, torch.Tensor]):
+    """A checkpoint folder's weights, each read when it is looked at: together they are large.
+
+    Raises:
+        FedsegError: there are none, or they can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            # Of a file that is mapped, all that was read would count as memory of ours.
+            self._file = safe_open(folder / WEIGHTS, "pt", backend="pread")
+        except (OSError, SafetensorError) as error:
+            raise FedsegError(f"{folder}: {WEIGHTS} can't be read: {error}") from None
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.keys())
+
+    def __len__(self) -> int:
+        return len(self._file.keys())
 
 
 def load_info(folder: Path) -> Info:
@@ -127,8 +149,25 @@ def load_info(folder: Path) -> Info:
     return parse(Info, content, folder / "fedseg.json")
 
 
-def check_weights(network: nn.Module, weights: dict[str, torch.Tensor], whose: str) -> None:
+def fill(network: nn.Module, weights: Mapping[str, torch.Tensor], whose: str) -> None:
+    """Copy weights into a model, a tensor at a time, as `checked`; if that fails, it is spoiled."""
+    own = network.state_dict()
+    for name, tensor in checked(network, weights, whose):
+        own[name].copy_(tensor)
+
+
+def checked(
+    network: nn.Module, weights: Mapping[str, torch.Tensor], whose: str
+) -> Iterator[tuple[str, torch.Tensor]]:
     """See that weights are exactly those of a model: names, shapes, dtypes, all finite.
+
+    Args:
+        network: of the architecture that the weights are said to be of.
+        weights: tensors by name; float16 is widened where the model has float32.
+        whose: they are, for errors.
+
+    Yields:
+        Name and tensor, one after another.
 
     Raises:
         FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
@@ -140,17 +179,20 @@ def check_weights(network: nn.Module, weights: dict[str, torch.Tensor], whose: s
     ):
         if names:
             raise FedsegError(f"{whose}: {kind} tensor '{sorted(names)[0]}' ({len(names)} in all)")
-    for name, tensor in weights.items():
-        expected = wanted[name]
+    for name, expected in wanted.items():
+        tensor = weights[name]
+        if tensor.dtype == torch.float16 and expected.dtype == torch.float32:
+            tensor = tensor.float()
         if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
             raise FedsegError(
                 f"{whose}: tensor '{name}' is {_kind(tensor)}, but must be {_kind(expected)}"
             )
         if not torch.isfinite(tensor).all():
             raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
+        yield name, tensor
 
 
-def content_hash(weights: dict[str, torch.Tensor]) -> str:
+def content_hash(weights: Mapping[str, torch.Tensor]) -> str:
     """SHA-256, in hexadecimal, over the tensors' names and values, whatever file they came in."""
     hasher = hashlib.sha256()
     for name in sorted(weights):

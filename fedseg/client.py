@@ -3,21 +3,19 @@
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from fedseg import checkpoints
 from fedseg.config import Client, Name, Section
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import fingerprint, survey, train_id_counts
-from fedseg.errors import PublicError
+from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest, read_json
 from fedseg.node import UploadOptions
 from fedseg.progress import Progress
@@ -114,7 +112,7 @@ def read_upload(folder: Path) -> Upload:
     return Upload.model_validate(read_json(folder / "upload.json"))
 
 
-def pack(folder: Path, options: UploadOptions) -> tuple[dict[str, Tensor], Upload]:
+def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Upload]:
     """All that leaves a client: its weights and its `Upload`.
 
     Args:
@@ -124,7 +122,7 @@ def pack(folder: Path, options: UploadOptions) -> tuple[dict[str, Tensor], Uploa
     Raises:
         PublicError: the weights do not fit the chosen precision.
     """
-    weights, upload = load_file(folder / "model.safetensors"), read_upload(folder)
+    weights, upload = checkpoints.StoredWeights(folder), read_upload(folder)
     if options.precision == "float16":
         weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
         if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
@@ -140,9 +138,9 @@ def pack(folder: Path, options: UploadOptions) -> tuple[dict[str, Tensor], Uploa
 def _is_whole(folder: Path) -> bool:
     """Whether a checkpoint is there, with the very weights that were written."""
     try:
-        weights = load_file(folder / "model.safetensors")
+        weights = checkpoints.StoredWeights(folder)
         return checkpoints.content_hash(weights) == read_upload(folder).sha256
-    except (OSError, ValueError, SafetensorError):
+    except (OSError, ValueError, FedsegError):
         return False
 
 

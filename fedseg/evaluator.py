@@ -1,6 +1,7 @@
 """An evaluator's part: score a model at home and tell only the confusion matrix."""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -22,7 +23,7 @@ from fedseg.progress import Progress
 def score_at_home(
     evaluator: Evaluator,
     info_text: str,
-    weights: dict[str, Tensor],
+    weights: Mapping[str, Tensor],
     progress: Progress,
     most: int | None = None,
 ) -> np.ndarray:
@@ -48,8 +49,7 @@ def score_at_home(
         raise PublicError("the model came with malformed metadata") from None
     check_names(info.arch, info.encoder)
     network = build(info.model)
-    checkpoints.check_weights(network, weights, "model from the server")
-    network.load_state_dict(weights)
+    checkpoints.fill(network, weights, "model from the server")
     network = network.eval().to(best_device())
     told = partial(progress, "evaluating")
     dataset = open_dataset(evaluator)

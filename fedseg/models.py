@@ -79,6 +79,15 @@ def build(model: Model) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
+def outline(model: Model) -> nn.Module:
+    """`build`, of tensors that take no memory: to put weights into."""
+    try:
+        with torch.device("meta"):
+            return build(model)
+    except FedsegError:  # a few encoders compute with tensors while they are made
+        return build(model)
+
+
 def seeded_build(model: Model, seed: int) -> nn.Module:
     """`build`, with the same random weights for the same seed."""
     torch.manual_seed(seed)

@@ -3,10 +3,8 @@
 from itertools import permutations
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from fedseg import config
+from fedseg.checkpoints import StoredWeights
 from fedseg.client import Upload
 from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
@@ -53,7 +51,7 @@ def redistil(
     federation = config.load(new_run.config)
     for name, folder in (kept | late).items():
         if not (new_run.clients / name / "client.json").is_file():
-            store(new_run, _read_upload(folder), _read_weights(folder))
+            store(new_run, _read_upload(folder), StoredWeights(folder))
     for model, site in permutations(kept, 2):
         if (known := run.cross_validation(model, site)).is_file():
             write_json(new_run.cross_validation(model, site), read_json(known))
@@ -88,10 +86,3 @@ def _read_upload(folder: Path) -> Upload:
             except FedsegError as error:
                 raise FedsegError(f"{folder / name}: {error}") from None
     raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it")
-
-
-def _read_weights(folder: Path) -> dict:
-    try:
-        return load_file(folder / "model.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise FedsegError(f"{folder}: model.safetensors can't be read: {error}") from None

@@ -41,27 +41,37 @@ def score_suite(
         checkpoints.load_info(folder)
     for chosen in suite.evaluation:
         open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
-    scores: Scores = {name: {} for name in names}
-    for name, folder in zip(names, folders, strict=True):
-        network, info = checkpoints.load(folder, best_device())
-        weights = checkpoints.content_hash(network.state_dict())
-        for chosen in suite.evaluation:
-            of = digest(weights, info.model_dump_json(), chosen.model_dump_json())
-            path = out / f"{name.replace('/', '-')}@{chosen.name}.json" if out else None
-            score = _kept(path, of)
-            if score is None:
-                told = partial(on_progress, f"{name} on {chosen.name}")
-                score = evaluate(network, info, open_dataset(chosen), chosen.protocol, told)
-                score = {"model": name, "checkpoint": str(folder), "of": of, **score}
-                if path:
-                    write_json(path, score)
-            scores[name][chosen.name] = score
+    scores = {
+        name: _row(name, folder, suite, on_progress, out)
+        for name, folder in zip(names, folders, strict=True)
+    }
     if out:
         table = suite_table(scores, suite.evaluation)
         write_json(out / "scores.json", scores)
         write_text(out / "table.md", table.markdown())
         write_text(out / "table.tex", table.latex())
     return scores
+
+
+def _row(
+    name: str, folder: Path, suite: Suite, on_progress: OnProgress, out: Path | None
+) -> dict[str, dict[str, Any]]:
+    """A checkpoint's scores, by dataset."""
+    row: dict[str, dict[str, Any]] = {}
+    network, info = checkpoints.load(folder, best_device())
+    weights = checkpoints.content_hash(network.state_dict())
+    for chosen in suite.evaluation:
+        of = digest(weights, info.model_dump_json(), chosen.model_dump_json())
+        path = out / f"{name.replace('/', '-')}@{chosen.name}.json" if out else None
+        score = _kept(path, of)
+        if score is None:
+            told = partial(on_progress, f"{name} on {chosen.name}")
+            score = evaluate(network, info, open_dataset(chosen), chosen.protocol, told)
+            score = {"model": name, "checkpoint": str(folder), "of": of, **score}
+            if path:
+                write_json(path, score)
+        row[chosen.name] = score
+    return row
 
 
 def suite_table(scores: Scores, sets: list[Evaluation]) -> ScoreTable:

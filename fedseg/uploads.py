@@ -1,8 +1,8 @@
 """Taking in what clients upload: everything is checked before anything of it is used."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -11,7 +11,7 @@ from fedseg import checkpoints
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.client import Upload
 from fedseg.errors import FedsegError, first_line
-from fedseg.models import build, check_names
+from fedseg.models import check_names, outline
 from fedseg.runs import Run
 
 
@@ -42,7 +42,7 @@ def parse_upload(text: str, expected: str | None = None) -> Upload:
     return upload
 
 
-def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
+def store(run: Run, upload: Upload, weights: Mapping[str, Tensor]) -> Path:
     """Check a client's weights and write them to the run folder, whole or not at all.
 
     Weights that came as float16 are kept as float32, and hashed again as they are kept. Whoever
@@ -54,22 +54,17 @@ def store(run: Run, upload: Upload, weights: dict[str, Tensor]) -> Path:
             can't write them.
     """
     check_names(upload.info.arch, upload.info.encoder)
-    network = build(upload.info.model)
-    kept = _widened(weights)
-    checkpoints.check_weights(network, kept, "upload")
+    network = outline(upload.info.model)
+    kept = dict(checkpoints.checked(network, weights, "upload"))
     if checkpoints.content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
+    del weights
     upload = upload.model_copy(update={"sha256": checkpoints.content_hash(kept)})
-    # They are large: the network takes them over, and saving it brings copies of its own.
     network.load_state_dict(kept, assign=True)
-    del weights, kept
+    del kept
     folder = run.clients / upload.name
     try:
         checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))
     except (OSError, SafetensorError) as error:  # a full disk, for one: a smaller one may fit
         raise FedsegError(f"the server can't keep its upload: {first_line(error)}") from error
     return folder
-
-
-def _widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.float() if t.dtype == torch.float16 else t for name, t in weights.items()}

@@ -6,14 +6,16 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedseg.errors import explained
 from fedseg.federation import federation_of, run_of
+from fedseg.files import remove_unfinished
 from fedseg.flower import exit_with_parent
+from fedseg.machine import lean_memory
 from fedseg.pipeline import run_server
 from fedseg.preflight import check_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
 from fedseg.result import gather_result
 from fedseg.runs import open_run
-from server.strategy import OneShot, packed
+from server.strategy import OneShot
 
 app = ServerApp()
 
@@ -25,18 +27,21 @@ def main(grid: Grid, context: Context) -> None:
     federation = federation_of(context)
     run = open_run(run_of(context).path, federation)
     run.result.unlink(missing_ok=True)
+    for folder in (run.path, run.clients, run.state):
+        remove_unfinished(folder)
     strategy = OneShot(run, federation)
     told = Progress(run.progress, "server")
     seconds: dict[str, float] = {}
     try:
         check_server(federation, told)
-        strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
-        if federation.cross_validation:
-            strategy.cross_validate(grid, federation.client_timeout)
+        with lean_memory():  # uploads are large
+            strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
+            if federation.cross_validation:
+                strategy.cross_validate(grid, federation.client_timeout)
         seconds = {"clients": strategy.seconds}
         seconds |= run_server(run, federation, told)
         if federation.evaluators:
-            strategy.evaluate(grid, *packed(run.global_model), federation.client_timeout)
+            strategy.evaluate(grid, federation.client_timeout)
     except Exception as error:
         reason = explained(error)
         result = gather_result(run, federation, "failed", strategy.failures, seconds, reason)

@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from fedseg.checkpoints import load_info
+from fedseg.checkpoints import StoredWeights, load_info
 from fedseg.config import GLOBAL, Federation, Protocol
 from fedseg.cross_validation import keep, missing_sites
 from fedseg.errors import FedsegError
@@ -25,7 +25,7 @@ from fedseg.pipeline import good_clients
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
-from fedseg.wire import checkpoint_record, from_record
+from fedseg.wire import from_records, to_records
 from server.nodes import Nodes, answer_in, well_formed
 
 log = getLogger("flwr").log
@@ -65,11 +65,9 @@ class OneShot(Strategy):
         self.seconds = round(time.monotonic() - started, 1)
         return Result()
 
-    def evaluate(
-        self, grid: Grid, weights: ArrayRecord, info: ConfigRecord, timeout: float
-    ) -> None:
+    def evaluate(self, grid: Grid, timeout: float) -> None:
         """Have the evaluators score the global model."""
-        messages = self.configure_evaluate(1, weights, info, grid)
+        messages = self.configure_evaluate(1, ArrayRecord(), ConfigRecord(), grid)
         self.aggregate_evaluate(1, self._replies(grid, messages, "evaluator", timeout))
 
     def cross_validate(self, grid: Grid, timeout: float) -> None:
@@ -82,11 +80,11 @@ class OneShot(Strategy):
             sites = [s for s in missing_sites(self.run, name, list(clients)) if s in nodes]
             if not sites:
                 continue
-            weights, info = packed(folder)
-            task = {"how": how.model_dump_json(), **info}
+            info, weights = packed(folder)
+            task = {"how": how.model_dump_json(), "info": info}
             kind = "evaluate.cross_validation"
             messages = [
-                self._message(kind, {"client": site, **task}, nodes[site], weights=weights)
+                self._message(kind, {"client": site, **task}, nodes[site], weights)
                 for site in sites
             ]
             for site, reply in self._replies(grid, messages, "client", timeout):
@@ -124,13 +122,16 @@ class OneShot(Strategy):
 
         Args:
             server_round: not looked at.
-            arrays: the global model's weights.
-            config: `info`, its `checkpoints.Info` as JSON.
+            arrays: likewise: the model is the run folder's.
+            config: likewise.
             grid: where the nodes are.
         """
         missing = [e for e in self.federation.evaluators if not self._score(e.name).is_file()]
         nodes = self._find(grid, {evaluator.name for evaluator in missing})
-        messages = []
+        messages: list[Message] = []
+        if not nodes:
+            return messages
+        info, weights = packed(self.run.global_model)
         for evaluator in missing:
             if (name := evaluator.name) not in nodes:
                 continue
@@ -138,8 +139,8 @@ class OneShot(Strategy):
                 self._fail(name, problem)
                 continue
             how = score_task(self.federation, evaluator).model_dump_json()
-            task = {"evaluator": name, "how": how, **config}
-            messages.append(self._message("evaluate", task, nodes[name], weights=arrays))
+            task = {"evaluator": name, "how": how, "info": info}
+            messages.append(self._message("evaluate", task, nodes[name], weights))
         return messages
 
     def aggregate_evaluate(
@@ -162,9 +163,13 @@ class OneShot(Strategy):
         return nodes
 
     def _message(
-        self, kind: str, task: Mapping[str, Any], node: int, **records: ArrayRecord
+        self,
+        kind: str,
+        task: Mapping[str, Any],
+        node: int,
+        weights: Mapping[str, ConfigRecord] | None = None,
     ) -> Message:
-        content = RecordDict({"task": ConfigRecord(dict(task)), **records})
+        content = RecordDict({"task": ConfigRecord(dict(task)), **(weights or {})})
         return Message(
             content, dst_node_id=node, message_type=kind, ttl=self.federation.client_timeout
         )
@@ -217,10 +222,9 @@ class OneShot(Strategy):
         return self.run.score(GLOBAL, name)
 
 
-def packed(checkpoint: Path) -> tuple[ArrayRecord, ConfigRecord]:
-    """A model to be sent: its weights, and `info`, its `checkpoints.Info` as JSON."""
-    info = ConfigRecord({"info": load_info(checkpoint).model_dump_json()})
-    return checkpoint_record(checkpoint), info
+def packed(checkpoint: Path) -> tuple[str, dict[str, ConfigRecord]]:
+    """A model to be sent: its `checkpoints.Info` as JSON, and its weights."""
+    return load_info(checkpoint).model_dump_json(), to_records(StoredWeights(checkpoint))
 
 
 def _confusion_in(reply: Message) -> list[int]:
@@ -230,4 +234,4 @@ def _confusion_in(reply: Message) -> list[int]:
 
 def _weights_in(reply: Message) -> dict[str, Tensor]:
     with well_formed(reply):
-        return from_record(reply.content["weights"])
+        return from_records(reply.content)

@@ -91,4 +91,4 @@ def test_weights_that_are_not_the_models(saved, how, said):
     weights = dict(network.state_dict())
     spoil(weights, how)
     with pytest.raises(FedsegError, match=said):
-        checkpoints.check_weights(network, weights, "upload")
+        checkpoints.fill(network, weights, "upload")

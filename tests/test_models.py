@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 
 from fedseg.config import Model
 from fedseg.errors import FedsegError
-from fedseg.models import IMAGENET, build, check_size, normalisation
+from fedseg.models import IMAGENET, build, check_size, normalisation, outline
 from tests.conftest import TINY_MODEL
 
 
@@ -15,6 +15,21 @@ def test_unknown_names_are_answered_with_near_ones():
         build(Model(encoder="resnet19", encoder_weights="none"))
     with pytest.raises(FedsegError, match="no encoder 'tu-resnet19'; did you mean 'tu-resnet1"):
         build(Model(encoder="tu-resnet19", encoder_weights="none"))
+
+
+@pytest.mark.parametrize("encoder", [TINY_MODEL["encoder"], "mit_b0"])
+def test_an_outline_has_the_models_tensors_and_takes_weights(encoder):
+    model = Model(**TINY_MODEL | {"encoder": encoder})
+    network, empty = build(model).eval(), outline(model).eval()
+    assert {n: (t.shape, t.dtype) for n, t in empty.state_dict().items()} == {
+        n: (t.shape, t.dtype) for n, t in network.state_dict().items()
+    }
+    # SegFormer's encoder can't be made without memory.
+    assert all(t.is_meta for t in empty.parameters()) == (encoder != "mit_b0")
+    empty.load_state_dict(network.state_dict(), assign=True)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(empty(image), network(image))
 
 
 def test_sizes_the_encoder_cannot_take_are_refused():

@@ -31,6 +31,7 @@ from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
 from fedseg.flower import quiet_environment
+from fedseg.machine import lean_memory
 
 FOR_NODES = "/v1/fleet/"
 LOCK_SECONDS = 20
@@ -93,7 +94,8 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     outer = Server(
         uvicorn.Config(nodes_only(superlink), host=host, port=port, lifespan="off", **common)
     )
-    asyncio.run(_serve(inner, outer, superlink.state.superlink_lifespan))
+    with lean_memory():  # uploads pass through
+        asyncio.run(_serve(inner, outer, superlink.state.superlink_lifespan))
 
 
 def nodes_only(app: ASGIApp) -> ASGIApp:
@@ -112,8 +114,8 @@ def nodes_only(app: ASGIApp) -> ASGIApp:
 async def later(_: Request, error: OperationalError) -> JSONResponse:
     """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
 
-    Flower takes a message in within one transaction, of seconds for a model of many tensors, so
-    that several large uploads at once keep the others waiting for longer than the database does.
+    Flower takes a message in within one transaction, and on a busy disk several large uploads at
+    once keep the others waiting for longer than the database does.
     """
     if "database is locked" not in str(error):
         raise error

@@ -77,14 +77,19 @@ def find_samples(
     opened = {name: _open(name, source, count) for name, source in sources}
     readable = [found for found in opened.values() if isinstance(found, Candidates)]
     for done, (model, folder) in enumerate(models.items() if readable else [], 1):
-        network, info = checkpoints.load(folder, best_device())
-        for candidates in readable:
-            candidates.predict(model, network, info)
+        _predict(model, folder, readable)
         progress("report", done, len(models))
     return [
         _choose(found, trusted) if isinstance(found, Candidates) else SampleSet(name, found)
         for name, found in opened.items()
     ]
+
+
+def _predict(model: str, folder: Path, sets: list[Candidates]) -> None:
+    """In a function of its own, so that no two models are in memory at once."""
+    network, info = checkpoints.load(folder, best_device())
+    for candidates in sets:
+        candidates.predict(model, network, info)
 
 
 def _open(name: str, source: Source, count: int) -> Candidates | str:

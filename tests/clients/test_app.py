@@ -17,7 +17,7 @@ from fedseg.files import read_json
 from fedseg.node import ScoreTask, train_task
 from fedseg.runs import open_run
 from fedseg.uploads import parse_upload, store
-from fedseg.wire import from_record, to_record
+from fedseg.wire import from_records, to_records
 from tests.disks import no_space, small_disk
 
 TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
@@ -53,10 +53,10 @@ def make_folder(tmp_path):
     return make
 
 
-def ask(folder, kind, task, **records):
+def ask(folder, kind, task, weights=None):
     """The reply of a deployed node, and every byte of it that Flower would send."""
     context = Context(1, 1, {"fedseg": str(folder)}, RecordDict(), {}, 1)
-    content = RecordDict({"task": ConfigRecord(task), **records})
+    content = RecordDict({"task": ConfigRecord(task)} | (weights or {}))
     message = Message(content, dst_node_id=1, message_type=kind)
     message.metadata.__dict__["_message_id"] = "asked"
     reply = app(message, context)
@@ -77,7 +77,7 @@ def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federat
     root = federation.clients[0].root
     folder = make_folder("trainer", root)
     reply, sent = train(folder, federation)
-    assert set(reply.content) == {"weights", "answer"}
+    assert set(reply.content) == {"weights-00000", "weights-00001", "answer"}
     assert set(reply.content["answer"]) == {"upload"}
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
     assert set(upload.model_dump()) == TELLS
@@ -87,7 +87,7 @@ def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federat
         assert Image.open(root / part).tobytes()[:200] not in sent
     # The weights are those of the model, and nothing hides among them.
     run = open_run(tmp_path / "run", federation)
-    store(run, upload, from_record(reply.content["weights"]))
+    store(run, upload, from_records(reply.content))
     (trained,) = (folder / "state").glob("checkpoint-*")
     ours, theirs = (checkpoints.load(f)[0].state_dict() for f in (trained, run.clients / "one"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -99,7 +99,7 @@ def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federati
     reply, _ = train(folder, federation)
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
     assert upload.pixel_counts is None
-    weights = from_record(reply.content["weights"])
+    weights = from_records(reply.content)
     assert upload.bytes == sum(tensor.nbytes for tensor in weights.values())
     assert upload.sha256 == checkpoints.content_hash(weights)
     kept = store(open_run(tmp_path / "run", federation), upload, weights)
@@ -175,7 +175,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     network, info = checkpoints.load(run.clients / "one")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
     task = {"evaluator": "one", "how": how, "info": info.model_dump_json()}
-    reply, _ = ask(folder, "evaluate", task, weights=to_record(network.state_dict()))
+    reply, _ = ask(folder, "evaluate", task, to_records(network.state_dict()))
     assert set(reply.content) == {"answer"}
     assert set(reply.content["answer"]) == {"confusion"}
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
@@ -186,12 +186,12 @@ def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folde
     network, info = checkpoints.load(run.clients / "two")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
     task = {"client": "one", "how": how, "info": info.model_dump_json()}
-    weights = to_record(network.state_dict())
+    weights = to_records(network.state_dict())
     folder = make_folder("trainer", root)
-    reply, _ = ask(folder, "evaluate.cross_validation", task, weights=weights)
+    reply, _ = ask(folder, "evaluate.cross_validation", task, weights)
     assert "takes no part in cross-validation" in reply.content["answer"]["error"]
     folder.rename(tmp_path / "unwilling")
     folder = make_folder("trainer", root, "\n[upload]\ncross_validation = true\n")
-    reply, sent = ask(folder, "evaluate.cross_validation", task, weights=weights)
+    reply, sent = ask(folder, "evaluate.cross_validation", task, weights)
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
     assert_names_nothing(sent, root)

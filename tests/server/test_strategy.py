@@ -11,9 +11,10 @@ from fedseg.client import read_upload, train_client
 from fedseg.config import Evaluator
 from fedseg.files import read_json
 from fedseg.introduction import Introduction
+from fedseg.models import build
 from fedseg.progress import Progress
 from fedseg.runs import open_run
-from fedseg.wire import from_record, to_record
+from fedseg.wire import from_records, to_records
 from server.nodes import Nodes
 from server.strategy import OneShot
 from tests.disks import small_disk
@@ -94,7 +95,7 @@ def upload_of(federation, tmp_path):
             weights = checkpoints.load(folder)[0].state_dict()
             answer = {"upload": read_upload(folder).model_dump_json()}
             spoil(weights, answer)
-            content = {"weights": to_record(weights), "answer": ConfigRecord(answer)}
+            content = {"answer": ConfigRecord(answer), **to_records(weights)}
             return Message(RecordDict(content), reply_to=message)
 
         return behave
@@ -296,16 +297,21 @@ def evaluated(federation, tmp_path, answer, said=CITY):
     """What comes of an evaluator that gives that answer when it is asked to score."""
 
     def answers(message):
-        assert set(message.content) == {"task", "weights"}
+        assert from_records(message.content).keys() == network.state_dict().keys()
+        assert set(message.content) == {"task"}
         return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
 
     city = Evaluator(name="city", dataset="folder")
     federation = federation.model_copy(update={"evaluators": [city], "node_timeout": 0.5})
     run = open_run(tmp_path / "run", federation)
+    network = build(federation.model)
+    checkpoints.save(
+        run.global_model, network, checkpoints.describe(federation.model, federation.training)
+    )
     strategy = OneShot(run, federation)
     grid = Grid({"city": answers}, {1: ["city"]})
     grid.evaluators = {"city": said.model_dump_json()}
-    strategy.evaluate(grid, ArrayRecord(), ConfigRecord({"info": "{}"}), timeout=0.5)
+    strategy.evaluate(grid, timeout=0.5)
     return strategy, run.score("global", "city")
 
 
@@ -344,7 +350,7 @@ def test_clients_score_each_other_and_one_that_can_not_stops_nothing(
 
     def crossed(message):
         by = str(message.content["task"]["client"])
-        assert from_record(message.content["weights"])
+        assert from_records(message.content)
         answer = {"confusion": truths} if by == "two" else {"error": "its disk is gone"}
         return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
 
