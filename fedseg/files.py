@@ -83,12 +83,13 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether something could not be written for want of space; safetensors says so only in words.
+    """Whether something could not be written for want of space.
 
     Args:
-        error: what was raised by whoever wrote.
+        error: what was raised by whoever wrote; safetensors and SQLite say it only in words.
     """
-    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
+    words = os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full"
+    return any(said in str(error) for said in words)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
+from fedseg.files import is_disk_full
 from fedseg.flower import quiet_environment
 from fedseg.machine import lean_memory
 
@@ -61,7 +63,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
         admin_port: port for this machine alone: submitting runs, registering nodes.
 
     Raises:
-        FedsegError: a file is missing, or the process that starts runs died.
+        FedsegError: a file is missing, the disk is full, or the process that starts runs died.
     """
     for name in FILES:
         if not (certificates / name).is_file():
@@ -74,6 +76,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     os.environ.update(quiet_environment(state.absolute() / "flower"))
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
     superlink = _superlink(certificates, state, admin_port)
+    superlink.state.is_full = asyncio.Event()
     superlink.add_exception_handler(OperationalError, later)
     superlink.include_router(runs_router(state.absolute() / "runs"))
     database = superlink.state.linkstate_factory.state()
@@ -95,7 +98,8 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
         uvicorn.Config(nodes_only(superlink), host=host, port=port, lifespan="off", **common)
     )
     with lean_memory():  # uploads pass through
-        asyncio.run(_serve(inner, outer, superlink.state.superlink_lifespan))
+        superexec = _end_of_superexec(superlink.state.superlink_lifespan)
+        asyncio.run(_serve(inner, outer, _end_of_disk(superlink.state.is_full, state), superexec))
 
 
 def nodes_only(app: ASGIApp) -> ASGIApp:
@@ -111,13 +115,16 @@ def nodes_only(app: ASGIApp) -> ASGIApp:
     return gate
 
 
-async def later(_: Request, error: OperationalError) -> JSONResponse:
+async def later(request: Request, error: OperationalError) -> JSONResponse:
     """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
 
     Flower takes a message in within one transaction, and on a busy disk several large uploads at
-    once keep the others waiting for longer than the database does.
+    once keep the others waiting for longer than the database does. On a full one the server ends,
+    and the nodes wait for it to come back.
     """
-    if "database is locked" not in str(error):
+    if is_disk_full(error):
+        request.app.state.is_full.set()
+    elif "database is locked" not in str(error):
         raise error
     return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
 
@@ -146,29 +153,43 @@ def _wait_for_locks(connection: Any, *_: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
 
 
-async def _serve(inner: uvicorn.Server, outer: uvicorn.Server, lifespan: SuperLinkLifespan) -> None:
-    """Serve on both until the inner one is told to stop; nothing goes on without the others."""
+async def _serve(
+    inner: uvicorn.Server, outer: uvicorn.Server, *ends: Coroutine[Any, Any, str]
+) -> None:
+    """Serve on both until the inner one is told to stop, or one of the ends comes.
+
+    Raises:
+        FedsegError: with what that end says.
+    """
     nodes = asyncio.create_task(outer.serve())
-    superexec = asyncio.create_task(_end_of_superexec(lifespan))
-    for task in (nodes, superexec):
+    coming = [asyncio.create_task(end) for end in ends]
+    for task in (nodes, *coming):
         task.add_done_callback(lambda _: setattr(inner, "should_exit", True))
     try:
         await inner.serve()
     finally:
         outer.should_exit = True
         await nodes
-    if superexec.done():
-        raise FedsegError(
-            f"flower-superexec, which starts the runs, ended with status {superexec.result()}; "
-            "start the server again: what was going on is gone on with when it is submitted again"
-        )
+    for end in coming:
+        if end.done():
+            raise FedsegError(
+                f"{end.result()}; start the server again: what was going on is gone on with when "
+                "it is submitted again"
+            )
 
 
-async def _end_of_superexec(lifespan: SuperLinkLifespan) -> int:
+async def _end_of_superexec(lifespan: SuperLinkLifespan) -> str:
     """Wait until the process that Flower starts runs with ends, which Flower never looks at.
 
     Where Flower ends it itself, it forgets it in the same breath.
     """
     while lifespan.superexec_process is None or lifespan.superexec_process.poll() is None:
         await asyncio.sleep(SUPEREXEC_POLL)
-    return lifespan.superexec_process.returncode
+    status = lifespan.superexec_process.returncode
+    return f"flower-superexec, which starts the runs, ended with status {status}"
+
+
+async def _end_of_disk(is_full: asyncio.Event, state: Path) -> str:
+    """Wait until there is no room for the database: nothing can go on then, nor be noted."""
+    await is_full.wait()
+    return f"{state}: the disk is full; make room"

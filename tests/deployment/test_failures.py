@@ -1,7 +1,9 @@
 """What breaks is mended, and what was done is not done again."""
 
+import contextlib
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -9,6 +11,7 @@ from fedseg import checkpoints
 from fedseg.files import read_json
 from fedseg.progress import read_all
 from tests.conftest import make_world_in
+from tests.deployment.conftest import OWN_MODEL, SPARING, Deployment
 from tests.disks import small_disk
 from tests.processes import processes_of, wait_until, wait_until_gone
 
@@ -107,6 +110,34 @@ def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
         wait_until_gone(nodes.home / "node-hanging", 60, "flwr-clientapp")
         for name in ("hanging", "small"):
             nodes.kill(name)
+
+
+def test_a_database_without_room_ends_the_server_and_the_run_goes_on(
+    tmp_path_factory, worlds, federation_content
+):
+    """An upload of 57 MB does not fit; with more room it does, and nothing is trained again."""
+    own = Deployment(tmp_path_factory.mktemp("small"))
+    del federation_content["evaluators"]
+    with small_disk(own.state, "40m"), contextlib.ExitStack() as stack:
+        stack.callback(own.stop)
+        own.start_server()
+        own.make_node("one", "trainer", worlds["one"], SPARING)
+        own.make_node("two", "trainer", worlds["two"], OWN_MODEL)
+        for name in ("one", "two"):
+            own.start_node(name)
+        running = own.submit(federation_content, own.home / "runs" / "full")
+        assert own.processes.pop("server").wait(timeout=500) == 2
+        assert f"{own.state}: the disk is full; make room" in own.log("server")
+        _, errors = running.communicate(timeout=60)
+        assert running.returncode == 2, errors
+        wait_until_gone(own.state, 20)
+        trained = _times(own.home, "node-*/state/checkpoint-*/*")
+        assert len({path.parts[-4] for path in trained}) == 2
+
+        subprocess.run(["mount", "-o", "remount,size=400m", own.state], check=True)
+        own.start_server()
+        assert _completed(own, federation_content, "full")["status"] == "completed"
+        assert _times(own.home, "node-*/state/checkpoint-*/*") == trained
 
 
 def test_a_superexec_that_dies_is_noticed(nodes):

@@ -5,6 +5,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import fastapi
@@ -28,21 +29,29 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b""})
 
 
-def serve(superexec: list[str], and_stop: bool) -> None:
-    """Serve with that as the process that starts runs; tell it to stop, or see it end by itself."""
+def serve(superexec: list[str], and_stop: bool = False, and_fill: bool = False) -> None:
+    """Serve with that as the process that starts runs; tell it to stop, fill its disk, or see it
+    end by itself."""
     ports = (free_port(), free_port())
     configs = [uvicorn.Config(application, port=port, lifespan="off") for port in ports]
     inner, outer = uvicorn.Server(configs[0]), server.Server(configs[1])
-    process = subprocess.Popen(superexec)
+    process, is_full = subprocess.Popen(superexec), asyncio.Event()
 
     async def stopped_in_time():
         serving = asyncio.create_task(
-            server._serve(inner, outer, SimpleNamespace(superexec_process=process))
+            server._serve(
+                inner,
+                outer,
+                server._end_of_disk(is_full, Path("/srv/state")),
+                server._end_of_superexec(SimpleNamespace(superexec_process=process)),
+            )
         )
         await asyncio.sleep(1)
         assert inner.started
         assert outer.started
         inner.should_exit = and_stop
+        if and_fill:
+            is_full.set()
         await asyncio.wait_for(serving, 10)
 
     try:
@@ -54,7 +63,12 @@ def serve(superexec: list[str], and_stop: bool) -> None:
 
 def test_a_server_ends_with_the_process_that_starts_runs():
     with pytest.raises(FedsegError, match=r"flower-superexec, .* ended with status 7; start"):
-        serve(["sh", "-c", "sleep 2; exit 7"], and_stop=False)
+        serve(["sh", "-c", "sleep 2; exit 7"])
+
+
+def test_a_server_ends_when_its_disk_is_full():
+    with pytest.raises(FedsegError, match="/srv/state: the disk is full; make room; start the"):
+        serve(["sleep", "600"], and_fill=True)
 
 
 def test_a_server_that_is_told_to_stop_says_nothing_of_it():
@@ -75,13 +89,19 @@ def test_a_node_replaces_a_supernode_that_lost_its_superexec(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("problem", "is_asked_again"), [("database is locked", True), ("no such table: node", False)]
+    ("problem", "is_asked_again"),
+    [
+        ("database is locked", True),
+        ("database or disk is full", True),
+        ("no such table: node", False),
+    ],
 )
-def test_who_finds_the_database_busy_asks_again(problem, is_asked_again):
+def test_who_finds_the_database_busy_or_full_asks_again(problem, is_asked_again):
     """With the middleware in which Flower makes a 500 of everything but what it knows."""
     translator = Middleware(BaseHTTPMiddleware, dispatch=http_error_translator)
     app = fastapi.FastAPI(middleware=[translator, Middleware(ProtobufTranslationMiddleware)])
     app.add_exception_handler(OperationalError, server.later)
+    app.state.is_full = asyncio.Event()
 
     @app.post("/v1/fleet/push-messages")
     def push() -> None:
@@ -90,3 +110,4 @@ def test_who_finds_the_database_busy_asks_again(problem, is_asked_again):
     headers = {"content-type": "application/protobuf"}
     response = TestClient(app).post("/v1/fleet/push-messages", headers=headers)
     assert (response.status_code in _RETRYABLE_STATUS_CODES) == is_asked_again
+    assert app.state.is_full.is_set() == ("full" in problem)
