@@ -58,8 +58,8 @@ class Deployment:
         self.server.add_node(name, folder / "node.pub")
         return folder
 
-    def start_node(self, name: str) -> None:
-        self._start(name, "node", "start", str(self.home / f"node-{name}"))
+    def start_node(self, name: str, **environment: str) -> None:
+        self._start(name, "node", "start", str(self.home / f"node-{name}"), **environment)
 
     def submit(self, content: dict, out: Path) -> subprocess.Popen:
         """`fedseg run` of a federation file."""
@@ -92,7 +92,7 @@ class Deployment:
     def log(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text()[-4000:]
 
-    def _start(self, name: str, *command: str) -> None:
+    def _start(self, name: str, *command: str, **environment: str) -> None:
         with (self.home / f"{name}.log").open("a") as log:
             self.processes[name] = subprocess.Popen(
                 [FEDSEG, *command],
@@ -100,7 +100,7 @@ class Deployment:
                 stderr=log,
                 cwd=self.home,
                 start_new_session=True,
-                env=os.environ | {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5"},
+                env=os.environ | {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5"} | environment,
             )
 
     def _is_up(self) -> bool:

@@ -112,6 +112,62 @@ def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
             nodes.kill(name)
 
 
+LIAR = """
+import os, sys
+
+if any("flwr-clientapp" in word for word in sys.orig_argv):
+    import torch
+    from fedseg import wire
+
+    honest = wire.to_records
+
+    def to_records(weights):
+        weights, head = dict(weights), "segmentation_head.0.weight"
+        match os.environ["LIE"]:
+            case "nan":
+                weights[head] = torch.full_like(weights[head], torch.nan)
+            case "shape":
+                weights[head] = weights[head][:5]
+        records = honest(weights)
+        last = records[max(records)]
+        match os.environ["LIE"]:
+            case "truncated":
+                last["safetensors"] = last["safetensors"][:-100]
+            case "pickle":
+                last["safetensors"] = b"\\x80\\x04cos\\nsystem\\n"
+        return records
+
+    wire.to_records = to_records
+"""
+"""What Python runs first in a client's process that uploads something else than its model."""
+
+LIES = {
+    "nan": "tensor 'segmentation_head.0.weight' holds NaN",
+    "shape": "tensor 'segmentation_head.0.weight' is float32 [5, ",
+    "truncated": "malformed reply: ValueError: weights-",
+    "pickle": "malformed reply: ValueError: weights-",
+}
+
+
+def test_uploads_that_are_no_models_are_named_and_the_run_goes_on(
+    nodes, worlds, federation_content
+):
+    (nodes.home / "liar").mkdir()
+    (nodes.home / "liar" / "sitecustomize.py").write_text(LIAR)
+    for lie in LIES:
+        nodes.make_node(lie, "trainer", worlds["two"])
+        nodes.start_node(lie, PYTHONPATH=str(nodes.home / "liar"), LIE=lie)
+        federation_content["clients"].append({"name": lie})
+    result = _completed(nodes, federation_content, "lies")
+    for lie, said in LIES.items():
+        assert said in result["clients"][lie]["reason"]
+        assert not (nodes.state / "runs" / "lies" / "clients" / lie).exists()
+        nodes.kill(lie)
+    good = {name for name, client in result["clients"].items() if client["status"] == "good"}
+    assert good == {"one", "two"}
+    assert list(result["evaluation"]) == ["one", "two", "global"]
+
+
 def test_a_database_without_room_ends_the_server_and_the_run_goes_on(
     tmp_path_factory, worlds, federation_content
 ):
