@@ -16,7 +16,7 @@ from fedseg.config import Client, Name, Section
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import fingerprint, survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.files import digest, read_json
+from fedseg.files import digest, read_json, remove_unfinished
 from fedseg.node import UploadOptions
 from fedseg.progress import Progress
 from fedseg.supervised import train_supervised
@@ -70,6 +70,7 @@ def train_client(
     folder = home / f"checkpoint-{settings}"
     if _is_whole(folder):
         return folder
+    remove_unfinished(home)
     started = time.monotonic()
     counts = train_id_counts(dataset, survey(dataset, partial(progress, "checking data")))
     if not counts.any():

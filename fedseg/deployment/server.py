@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,8 @@ FOR_NODES = "/v1/fleet/"
 LOCK_SECONDS = 20
 """How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
 can hold it longer, and a node whose request fails for that gives up altogether."""
-SUPEREXEC_POLL = 1.0
-"""Seconds between two looks whether runs can still be started."""
+POLL = 1.0
+"""Seconds between two looks whether the server can go on."""
 FILES = ("ca.crt", "server.crt", "server.key", SIGNED)
 
 
@@ -75,8 +77,9 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     state.mkdir(parents=True, exist_ok=True)
     os.environ.update(quiet_environment(state.absolute() / "flower"))
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
+    is_full = threading.Event()
+    sqlalchemy.event.listen(sqlalchemy.Engine, "handle_error", partial(_note_full, is_full))
     superlink = _superlink(certificates, state, admin_port)
-    superlink.state.is_full = asyncio.Event()
     superlink.add_exception_handler(OperationalError, later)
     superlink.include_router(runs_router(state.absolute() / "runs"))
     database = superlink.state.linkstate_factory.state()
@@ -99,7 +102,7 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     )
     with lean_memory():  # uploads pass through
         superexec = _end_of_superexec(superlink.state.superlink_lifespan)
-        asyncio.run(_serve(inner, outer, _end_of_disk(superlink.state.is_full, state), superexec))
+        asyncio.run(_serve(inner, outer, _end_of_disk(is_full, state), superexec))
 
 
 def nodes_only(app: ASGIApp) -> ASGIApp:
@@ -115,16 +118,14 @@ def nodes_only(app: ASGIApp) -> ASGIApp:
     return gate
 
 
-async def later(request: Request, error: OperationalError) -> JSONResponse:
+async def later(_: Request, error: OperationalError) -> JSONResponse:
     """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
 
     Flower takes a message in within one transaction, and on a busy disk several large uploads at
     once keep the others waiting for longer than the database does. On a full one the server ends,
     and the nodes wait for it to come back.
     """
-    if is_disk_full(error):
-        request.app.state.is_full.set()
-    elif "database is locked" not in str(error):
+    if "database is locked" not in str(error) and not is_disk_full(error):
         raise error
     return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
 
@@ -147,6 +148,12 @@ def _end_orphans(database: LinkState) -> None:
     for run in database.get_run_info():
         if run.status.status != Status.FINISHED:
             database.stop_run(run.run_id)
+
+
+def _note_full(is_full: threading.Event, context: sqlalchemy.ExceptionContext) -> None:
+    """Where Flower stores a piece of an upload it takes the error for the sender's, and goes on."""
+    if is_disk_full(context.original_exception):
+        is_full.set()
 
 
 def _wait_for_locks(connection: Any, *_: object) -> None:
@@ -184,12 +191,13 @@ async def _end_of_superexec(lifespan: SuperLinkLifespan) -> str:
     Where Flower ends it itself, it forgets it in the same breath.
     """
     while lifespan.superexec_process is None or lifespan.superexec_process.poll() is None:
-        await asyncio.sleep(SUPEREXEC_POLL)
+        await asyncio.sleep(POLL)
     status = lifespan.superexec_process.returncode
     return f"flower-superexec, which starts the runs, ended with status {status}"
 
 
-async def _end_of_disk(is_full: asyncio.Event, state: Path) -> str:
+async def _end_of_disk(is_full: threading.Event, state: Path) -> str:
     """Wait until there is no room for the database: nothing can go on then, nor be noted."""
-    await is_full.wait()
+    while not is_full.is_set():
+        await asyncio.sleep(POLL)
     return f"{state}: the disk is full; make room"

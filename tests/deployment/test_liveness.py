@@ -2,14 +2,18 @@
 ends none of them."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import fastapi
 import pytest
+import sqlalchemy
 import uvicorn
 from fastapi.testclient import TestClient
 from flwr.supercore.error import http_error_translator
@@ -35,7 +39,7 @@ def serve(superexec: list[str], and_stop: bool = False, and_fill: bool = False) 
     ports = (free_port(), free_port())
     configs = [uvicorn.Config(application, port=port, lifespan="off") for port in ports]
     inner, outer = uvicorn.Server(configs[0]), server.Server(configs[1])
-    process, is_full = subprocess.Popen(superexec), asyncio.Event()
+    process, is_full = subprocess.Popen(superexec), threading.Event()
 
     async def stopped_in_time():
         serving = asyncio.create_task(
@@ -101,7 +105,6 @@ def test_who_finds_the_database_busy_or_full_asks_again(problem, is_asked_again)
     translator = Middleware(BaseHTTPMiddleware, dispatch=http_error_translator)
     app = fastapi.FastAPI(middleware=[translator, Middleware(ProtobufTranslationMiddleware)])
     app.add_exception_handler(OperationalError, server.later)
-    app.state.is_full = asyncio.Event()
 
     @app.post("/v1/fleet/push-messages")
     def push() -> None:
@@ -110,4 +113,18 @@ def test_who_finds_the_database_busy_or_full_asks_again(problem, is_asked_again)
     headers = {"content-type": "application/protobuf"}
     response = TestClient(app).post("/v1/fleet/push-messages", headers=headers)
     assert (response.status_code in _RETRYABLE_STATUS_CODES) == is_asked_again
-    assert app.state.is_full.is_set() == ("full" in problem)
+
+
+def test_a_database_without_room_is_noted_whoever_catches_the_error():
+    is_full = threading.Event()
+    engine = sqlalchemy.create_engine("sqlite://")
+    sqlalchemy.event.listen(engine, "handle_error", partial(server._note_full, is_full))
+    with engine.connect() as connection:
+        with pytest.raises(OperationalError):
+            connection.execute(sqlalchemy.text("SELECT * FROM nothing"))
+        assert not is_full.is_set()
+        connection.execute(sqlalchemy.text("PRAGMA max_page_count = 2"))
+        connection.execute(sqlalchemy.text("CREATE TABLE piece (content BLOB)"))
+        with contextlib.suppress(OperationalError):
+            connection.execute(sqlalchemy.text("INSERT INTO piece VALUES (zeroblob(100000))"))
+    assert is_full.is_set()
