@@ -66,9 +66,10 @@ def main(
     clients: Annotated[Path | None, typer.Option(help="Another OUT, for its clients.")] = None,
 ) -> None:
     """Train, distil, score and print."""
+    known = [*VARIANTS, LONG]
     for name in only:
-        if name not in (rows := [*VARIANTS, LONG]):
-            raise FedsegError(f"--only: no variant '{name}'; {did_you_mean(name, rows)}")
+        if name not in known:
+            raise FedsegError(f"--only: no variant '{name}'; {did_you_mean(name, known)}")
     settings = {"iterations": iterations, "crop": crop}
     found: list[dict[str, Any]] = []
     with console.Bars() as bars:

@@ -104,10 +104,22 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
     """
     folder = Path(folder)
     info = load_info(folder)
+    return restored(info, StoredWeights(folder), str(folder), device), info
+
+
+def restored(
+    info: Info,
+    weights: Mapping[str, torch.Tensor],
+    whose: str,
+    device: str | torch.device = "cpu",
+) -> nn.Module:
+    """The model that an `Info` tells of, in evaluation mode, with weights that are `checked`."""
     with lean_memory():  # one model after another may be loaded
         network = build(info.model)
-        fill(network, StoredWeights(folder), str(folder))
-    return network.eval().to(device), info
+        own = network.state_dict()
+        for name, tensor in checked(network, weights, whose):
+            own[name].copy_(tensor)
+    return network.eval().to(device)
 
 
 class StoredWeights(Mapping[str, torch.Tensor]):
@@ -147,13 +159,6 @@ def load_info(folder: Path) -> Info:
             f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
         ) from None
     return parse(Info, content, folder / "fedseg.json")
-
-
-def fill(network: nn.Module, weights: Mapping[str, torch.Tensor], whose: str) -> None:
-    """Copy weights into a model, a tensor at a time, as `checked`; if that fails, it is spoiled."""
-    own = network.state_dict()
-    for name, tensor in checked(network, weights, whose):
-        own[name].copy_(tensor)
 
 
 def checked(

@@ -16,7 +16,7 @@ from fedseg.errors import PublicError
 from fedseg.evaluation import evaluate, protocol_record, summarise
 from fedseg.introduction import Introduction
 from fedseg.metrics import received
-from fedseg.models import best_device, build, check_names
+from fedseg.models import best_device, check_names
 from fedseg.progress import Progress
 
 
@@ -48,9 +48,7 @@ def score_at_home(
     except ValidationError:
         raise PublicError("the model came with malformed metadata") from None
     check_names(info.arch, info.encoder)
-    network = build(info.model)
-    checkpoints.fill(network, weights, "model from the server")
-    network = network.eval().to(best_device())
+    network = checkpoints.restored(info, weights, "model from the server", best_device())
     told = partial(progress, "evaluating")
     dataset = open_dataset(evaluator)
     if most:

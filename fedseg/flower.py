@@ -252,15 +252,14 @@ def _is_healthy(port: int) -> bool:
 
 def _wait_until_over(superlink: subprocess.Popen, client: subprocess.Popen) -> None:
     """Until the run is over, or can't go on."""
-    seen: dict[bytes, int] = {}
+    seen: dict[bytes, int | None] = {}
     while client.poll() is None:
         if superlink.poll() is not None:
             sys.exit("SimulationError: Flower's SuperLink died")
         processes = _processes()
         for command, end in NEEDED.items():
-            if command not in seen and (found := _find(command, processes)):
-                seen[command] = found
-            if command in seen and seen[command] not in processes:
+            process = seen[command] = seen.get(command) or _find(command, processes)
+            if process and process not in processes:
                 try:
                     client.wait(timeout=2)  # it may still have the end of the log to print
                 except subprocess.TimeoutExpired:

@@ -91,4 +91,4 @@ def test_weights_that_are_not_the_models(saved, how, said):
     weights = dict(network.state_dict())
     spoil(weights, how)
     with pytest.raises(FedsegError, match=said):
-        checkpoints.fill(network, weights, "upload")
+        checkpoints.restored(INFO, weights, "upload")
