@@ -26,6 +26,7 @@ from fedseg.client import Upload
 from fedseg.config import Client, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
+from fedseg.hashes import content_hash
 from fedseg.models import seeded_build
 from fedseg.runs import Run, open_run
 from fedseg.supervised import train_supervised
@@ -122,7 +123,7 @@ def save_untrained(run: Run, client: Client, seed: int) -> None:
         iterations=1,
         seconds=0,
         bytes=0,
-        sha256=checkpoints.content_hash(network.state_dict()),
+        sha256=content_hash(network.state_dict()),
     )
     checkpoints.save(
         run.clients / client.name, network, info, client=upload.model_dump(mode="json")

@@ -20,6 +20,7 @@ from fedseg.classes import NUM_CLASSES
 from fedseg.client import Upload
 from fedseg.config import GLOBAL
 from fedseg.files import read_json
+from fedseg.hashes import content_hash
 from fedseg.pipeline import good_clients
 from fedseg.redistillation import redistil
 from fedseg.result import scores
@@ -81,7 +82,7 @@ def save_spoiled(client: Path, folder: Path, spoil) -> Path:
     """A checkpoint folder as a client of its own would have uploaded it."""
     network, info = checkpoints.load(client)
     spoil(network)
-    sha256 = checkpoints.content_hash(network.state_dict())
+    sha256 = content_hash(network.state_dict())
     upload = Upload.model_validate(read_json(client / "client.json"))
     upload = upload.model_copy(update={"name": NAME, "sha256": sha256})
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))

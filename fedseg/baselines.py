@@ -11,11 +11,13 @@ from fedseg.checkpoints import Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import FEDAVG, FEDDF, UPPER_BOUND, Federation
 from fedseg.data.dataset import open_dataset
+from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.distillation import distil
-from fedseg.files import read_json
-from fedseg.models import Normalisation, best_device
+from fedseg.files import digest, read_json
+from fedseg.models import Normalisation, best_device, model_inputs
 from fedseg.progress import Progress
+from fedseg.provenance import is_product
 from fedseg.runs import Run
 from fedseg.supervised import train_supervised
 from fedseg.target_files import write_fused
@@ -24,7 +26,7 @@ Clients = dict[str, Path]
 
 
 def make_baselines(run: Run, federation: Federation, progress: Progress) -> None:
-    """Make every baseline model that is not in the run folder already."""
+    """Make every baseline model that is not in the run folder already, made from these inputs."""
     clients = pipeline.good_clients(run, federation)
     train_upper_bound(run, federation, progress)
     average_weights(run, clients)
@@ -37,21 +39,27 @@ def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> N
     It is the global model's architecture, trained with the settings, and for as many iterations,
     as the distillation.
     """
-    if run.baseline(UPPER_BOUND).is_dir():
-        return
     training = federation.server.distillation
     datasets = [open_dataset(client) for client in federation.clients]
+    inputs = {
+        "data": [data_inputs(dataset) for dataset in datasets],
+        "model": model_inputs(federation.model),
+        "training": training.model_dump(mode="json"),
+        "seed": federation.seed,
+    }
+    if is_product(run.baseline(UPPER_BOUND), inputs):
+        return
     network, info = train_supervised(
         datasets,
         [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
         federation.model,
         training,
         federation.seed,
-        run.state / "upper_bound.safetensors",
+        run.state / f"upper_bound-{digest(inputs)}.safetensors",
         partial(progress, "upper bound"),
         run.curve(UPPER_BOUND),
     )
-    checkpoints.save(run.baseline(UPPER_BOUND), network, info)
+    checkpoints.save(run.baseline(UPPER_BOUND), network, info, inputs)
 
 
 def average_weights(run: Run, clients: Clients) -> None:
@@ -60,20 +68,21 @@ def average_weights(run: Run, clients: Clients) -> None:
     McMahan et al., arXiv 1602.05629, algorithm 1, with one round. Nothing is made where the
     clients' architectures differ.
     """
-    loaded = [checkpoints.load(folder) for folder in clients.values()]
-    kinds = {(info.arch, info.encoder, info.mean, info.std) for _, info in loaded}
-    if run.baseline(FEDAVG).is_dir() or len(kinds) > 1:
-        return
+    infos = [checkpoints.load_info(folder) for folder in clients.values()]
     images = [read_json(folder / "client.json")["images"] for folder in clients.values()]
+    inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
+    kinds = {(info.arch, info.encoder, info.mean, info.std) for info in infos}
+    if len(kinds) > 1 or is_product(run.baseline(FEDAVG), inputs):
+        return
+    loaded = [checkpoints.load(folder) for folder in clients.values()]
     states = [network.state_dict() for network, _ in loaded]
     network, info = loaded[0]
     network.load_state_dict(
         {name: _weighted([state[name] for state in states], images) for name in states[0]}
     )
     union = sorted(set().union(*(info.coverage for _, info in loaded)))
-    checkpoints.save(
-        run.baseline(FEDAVG), network, info.model_copy(update={"coverage": tuple(union)})
-    )
+    info = info.model_copy(update={"coverage": tuple(union)})
+    checkpoints.save(run.baseline(FEDAVG), network, info, inputs)
 
 
 def _weighted(tensors: list[Tensor], weights: list[int]) -> Tensor:
@@ -87,18 +96,20 @@ def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Pr
     Lin et al., arXiv 2006.07242, with one round. Start, images, augmentation and iterations are
     those of the global model, so that what differs is what is distilled.
     """
-    if run.baseline(FEDDF).is_dir():
-        return
     plain = federation.server.distillation.model_copy(
         update={"class_balance": 0.0, "temperature": 1.0}
     )
     images = open_dataset(federation.server, labelled=False)
     info = checkpoints.load_info(run.global_model)
-    teachers = targets.teachers_of(run, clients)
-    targets.predict_all(teachers, images, info, federation.server.labelling, progress)
+    inputs = pipeline.distillation_inputs(run, federation, clients)
+    inputs = inputs | {"distillation": plain.model_dump(mode="json")}
+    if is_product(run.baseline(FEDDF), inputs):
+        return
+    teachers = targets.teachers_of(clients)
+    targets.predict_all(run, teachers, images, info, federation.server.labelling, progress)
     for teacher in teachers.values():
         teacher.coverage = set(range(NUM_CLASSES))
-    folder = run.baseline("targets")
+    folder = run.baseline("targets") / digest(inputs)
     write_fused(folder, plain, teachers, list(range(len(images))), progress)
     network = distil(
         images,
@@ -107,11 +118,11 @@ def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Pr
         info,
         plain,
         federation.seed,
-        run.state / "feddf.safetensors",
+        run.state / f"feddf-{digest(inputs)}.safetensors",
         partial(progress, "FedDF"),
         run.curve(FEDDF),
     )
-    checkpoints.save(run.baseline(FEDDF), network, info)
+    checkpoints.save(run.baseline(FEDDF), network, info, inputs)
     pipeline.remove_working_files(run)
 
 
@@ -141,12 +152,16 @@ class Ensemble(nn.Module):
         return mean.clamp(min=1e-12).log()
 
 
-def load_ensemble(clients: Clients, info: Info) -> tuple[Ensemble, Info]:
-    """The clients as one model that sees images at the size of another."""
+def load_ensemble(clients: Clients) -> Ensemble:
+    """The clients as one model, in evaluation mode."""
     members = [checkpoints.load(folder, best_device()) for folder in clients.values()]
-    first = members[0][1].normalisation
-    info = info.model_copy(update={"mean": first.mean, "std": first.std})
-    return Ensemble(members).eval().to(best_device()), info
+    return Ensemble(members).eval().to(best_device())
+
+
+def ensemble_info(clients: Clients, info: Info) -> Info:
+    """Of an ensemble that sees images at the size of another model, normalised for its first."""
+    first = checkpoints.load_info(next(iter(clients.values())))
+    return info.model_copy(update={"mean": first.mean, "std": first.std})
 
 
 def _renormalise(images: Tensor, given: Normalisation, wanted: Normalisation) -> Tensor:

@@ -3,10 +3,9 @@
 config.json        architecture and its arguments     } smp.from_pretrained(folder)
 model.safetensors  weights                            } needs only these
 fedseg.json        classes, normalisation, crop, inference height
+made_from.json     what it was made from, and a hash of each file
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,12 +14,15 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from fedseg import provenance
 from fedseg.classes import CLASSES
 from fedseg.config import Model, Section, Training, parse
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
+from fedseg.hashes import file_hashes
 from fedseg.machine import lean_memory
 from fedseg.models import Normalisation, build, normalisation
+from fedseg.provenance import Inputs
 
 WEIGHTS = "model.safetensors"
 STRIDE = 32
@@ -72,8 +74,22 @@ def describe(model: Model, training: Training, coverage: tuple[int, ...] | None 
     )
 
 
-def save(folder: Path, network: nn.Module, info: Info, **extra: object) -> None:
-    """Write a checkpoint folder atomically; `extra` holds further JSON files, name -> content."""
+def save(
+    folder: Path,
+    network: nn.Module,
+    info: Info,
+    made_from: Inputs | None = None,
+    **extra: object,
+) -> None:
+    """Write a checkpoint folder atomically.
+
+    Args:
+        folder: where to; replaced if it is there.
+        network: the model.
+        info: of the model.
+        made_from: the inputs it was made from, for `provenance.is_product`.
+        extra: contents of further JSON files, by name without suffix.
+    """
     with atomic_folder(folder) as temporary:
         network.to(memory_format=torch.contiguous_format).save_pretrained(temporary)
         network.to(memory_format=torch.channels_last)
@@ -81,6 +97,13 @@ def save(folder: Path, network: nn.Module, info: Info, **extra: object) -> None:
         write_json(temporary / "fedseg.json", info.model_dump(mode="json"))
         for name, content in extra.items():
             write_json(temporary / f"{name}.json", content)
+        provenance.seal(temporary, made_from or {})
+
+
+def identity(folder: Path) -> tuple[str, str]:
+    """What the output of a checkpoint's model depends on: a hash of its weights, and its `Info`."""
+    [weights] = file_hashes([folder / WEIGHTS])
+    return weights, load_info(folder).model_dump_json()
 
 
 def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Module, Info]:
@@ -94,7 +117,8 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
         The model, in evaluation mode, channels last; and what to know of it.
 
     Raises:
-        FedsegError: not a checkpoint folder, or one whose weights are not those of its model.
+        FedsegError: not a checkpoint folder, one whose weights are not those of its model, or one
+            whose files changed since fedseg wrote them.
 
     Example:
         >>> import fedseg
@@ -104,6 +128,7 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
     """
     folder = Path(folder)
     info = load_info(folder)
+    provenance.verify(folder)
     return restored(info, StoredWeights(folder), str(folder), device), info
 
 
@@ -154,7 +179,7 @@ def load_info(folder: Path) -> Info:
     """
     try:
         content = read_json(folder / "fedseg.json")
-    except (OSError, json.JSONDecodeError):
+    except OSError:
         raise FedsegError(
             f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
         ) from None
@@ -195,15 +220,6 @@ def checked(
         if not torch.isfinite(tensor).all():
             raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
         yield name, tensor
-
-
-def content_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256, in hexadecimal, over the tensors' names and values, whatever file they came in."""
-    hasher = hashlib.sha256()
-    for name in sorted(weights):
-        hasher.update(name.encode())
-        hasher.update(weights[name].detach().cpu().contiguous().numpy())
-    return hasher.hexdigest()
 
 
 def _kind(tensor: torch.Tensor) -> str:

@@ -2,6 +2,7 @@
 
 # Torch takes seconds to import and help should not, so each command imports what it needs itself.
 
+import logging
 import os
 import sys
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from fedseg import cli_deploy
 from fedseg.cli_data import data
 from fedseg.cli_models import models
 from fedseg.cli_options import Json, Quiet
+from fedseg.console import NoticeHandler
 from fedseg.errors import FedsegError, RunFailed
 
 app = typer.Typer(
@@ -32,6 +34,7 @@ def main() -> None:
     # OpenMP's threads spin while they wait. On a machine that does anything else besides, that
     # makes training up to 20 times slower; asleep, they cost next to nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    logging.getLogger("fedseg.notices").addHandler(NoticeHandler())
     try:
         app()
     except FedsegError as error:

@@ -14,9 +14,12 @@ from torch import Tensor
 from fedseg import checkpoints
 from fedseg.config import Client, Name, Section
 from fedseg.data.dataset import open_dataset
-from fedseg.data.survey import fingerprint, survey, train_id_counts
+from fedseg.data.fingerprint import fingerprint
+from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest, read_json, remove_unfinished
+from fedseg.hashes import content_hash
+from fedseg.models import model_inputs
 from fedseg.node import UploadOptions
 from fedseg.progress import Progress
 from fedseg.supervised import train_supervised
@@ -44,7 +47,7 @@ class Upload(Section):
     bytes: int
     """Size of the weights."""
     sha256: str
-    """Hash of the weights, as of `checkpoints.content_hash`."""
+    """Hash of the weights, as of `hashes.content_hash`."""
 
 
 def train_client(
@@ -66,7 +69,12 @@ def train_client(
         FedsegError: the data or the model can't be used.
     """
     dataset = open_dataset(client)
-    settings = digest(client.model_dump_json(), seed, fingerprint(dataset))
+    settings = digest(
+        client.model_dump_json(exclude={"root", "dataset", "model"}),
+        model_inputs(client.model),
+        seed,
+        fingerprint(dataset),
+    )
     folder = home / f"checkpoint-{settings}"
     if _is_whole(folder):
         return folder
@@ -96,7 +104,7 @@ def train_client(
         iterations=client.training.iterations,
         seconds=round(time.monotonic() - started, 1),
         bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
-        sha256=checkpoints.content_hash(network.state_dict()),
+        sha256=content_hash(network.state_dict()),
     )
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
     state.unlink(missing_ok=True)
@@ -129,7 +137,7 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
         if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
             raise PublicError("its weights exceed float16; set upload.precision to 'float32'")
         size = sum(tensor.nbytes for tensor in weights.values())
-        changes = {"bytes": size, "sha256": checkpoints.content_hash(weights)}
+        changes = {"bytes": size, "sha256": content_hash(weights)}
         upload = upload.model_copy(update=changes)
     if not options.pixel_counts:
         upload = upload.model_copy(update={"pixel_counts": None})
@@ -140,7 +148,7 @@ def _is_whole(folder: Path) -> bool:
     """Whether a checkpoint is there, with the very weights that were written."""
     try:
         weights = checkpoints.StoredWeights(folder)
-        return checkpoints.content_hash(weights) == read_upload(folder).sha256
+        return content_hash(weights) == read_upload(folder).sha256
     except (OSError, ValueError, FedsegError):
         return False
 

@@ -1,20 +1,21 @@
 """The global model beside what it is compared with, over several runs of one federation."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from fedseg import config
-from fedseg.baselines import load_ensemble, make_baselines
-from fedseg.checkpoints import load_info
+from fedseg.baselines import ensemble_info, load_ensemble, make_baselines
+from fedseg.checkpoints import identity, load_info
 from fedseg.config import BASELINES, ENSEMBLE, GLOBAL, Federation
 from fedseg.errors import FedsegError
-from fedseg.files import read_json
-from fedseg.pipeline import evaluate_all, good_clients, score_network
+from fedseg.files import digest, read_json, write_json
+from fedseg.pipeline import evaluate_all, good_clients, score_model
 from fedseg.progress import OnProgress
 from fedseg.result import scores
 from fedseg.runs import Run
+from fedseg.sources import check_sources
 from fedseg.tables import ScoreTable
 
 
@@ -30,7 +31,8 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
         the mean mIoU over the runs, with its standard deviation.
 
     Raises:
-        FedsegError: a folder is no completed run, or the runs are not of one federation.
+        FedsegError: a folder is no completed run, the runs are not of one federation, or the data
+            that a run's models were made from has changed.
     """
     runs = [Run(folder) for folder in folders]
     federations = [_completed(run) for run in runs]
@@ -42,11 +44,13 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
     found = []
     for run, federation in zip(runs, federations, strict=True):
         told = partial(on_progress, name=run.path.name)
+        check_sources(run, federation)
         make_baselines(run, federation, told)
         clients = good_clients(run, federation)
         evaluate_all(run, federation, clients, told)
         _score_ensemble(run, federation, clients, told)
         found.append(scores(run, federation))
+        write_json(run.result, read_json(run.result) | {"evaluation": found[-1]})
     names = [client.name for client in federations[0].clients]
     return mean_over_runs(found, [*names, *BASELINES, GLOBAL])
 
@@ -60,10 +64,10 @@ def _completed(run: Run) -> Federation:
 def _score_ensemble(
     run: Run, federation: Federation, clients: dict[str, Path], progress: OnProgress
 ) -> None:
-    todo = [s for s in federation.evaluation if not run.score(ENSEMBLE, s.name).is_file()]
-    if todo:
-        network, info = load_ensemble(clients, load_info(run.global_model))
-        score_network(run, ENSEMBLE, network, info, todo, progress)
+    info = ensemble_info(clients, load_info(run.global_model))
+    weights = digest([identity(folder) for folder in clients.values()])
+    load = cache(lambda: load_ensemble(clients))
+    score_model(run, federation, ENSEMBLE, weights, info, load, progress)
 
 
 def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) -> ScoreTable:

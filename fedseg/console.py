@@ -1,6 +1,7 @@
 """What a person sees on the terminal: results on stdout, how far the work is on stderr."""
 
 import json
+import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,16 @@ def told_of_run(folder: Path) -> list[str]:
     """Lines that say where a run's results are."""
     report = folder / "report.html"
     return [f"run folder: {folder}", *([f"report: {report}"] if report.is_file() else [])]
+
+
+class NoticeHandler(logging.Handler):
+    """Prints notices on stderr, above the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one notice."""
+        progress.print(
+            f"note: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 class Bars:

@@ -8,8 +8,9 @@ each other's models: it is off unless asked for.
 import numpy as np
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.files import read_json, write_json
+from fedseg.files import read_json
 from fedseg.metrics import iou, received
+from fedseg.provenance import Inputs, read_product, write_product
 from fedseg.runs import Run
 
 MOST_IMAGES = 200
@@ -20,7 +21,12 @@ LEAST = 0.01
 
 def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
     """The clients that have not scored a client's model yet."""
-    return [c for c in clients if c != model and not run.cross_validation(model, c).is_file()]
+    inputs = _inputs(run, model)
+    return [
+        site
+        for site in clients
+        if site != model and read_product(run.cross_validation(model, site), inputs) is None
+    ]
 
 
 def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
@@ -37,7 +43,7 @@ def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
     """
     matrix = received(confusion, NUM_CLASSES)
     content = {"model": model, "site": site, "classes": CLASSES, "confusion": matrix.tolist()}
-    write_json(run.cross_validation(model, site), content)
+    write_product(run.cross_validation(model, site), content, _inputs(run, model))
 
 
 def reliability(run: Run, clients: list[str]) -> np.ndarray:
@@ -54,7 +60,10 @@ def reliability(run: Run, clients: list[str]) -> np.ndarray:
     scores = np.full((len(clients), NUM_CLASSES), np.nan)
     for row, model in zip(scores, clients, strict=True):
         files = [run.cross_validation(model, site) for site in clients if site != model]
-        found = [np.array(read_json(file)["confusion"]) for file in files if file.is_file()]
+        # Where no matrix was ever asked for, there is no need to know the client's weights.
+        inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
+        matrices = [read_product(file, inputs) for file in files]
+        found = [np.array(content["confusion"]) for content in matrices if content]
         if found:
             total = np.sum(found, axis=0)
             # Of a class that no site has, a prediction is a mistake there, but tells little.
@@ -63,3 +72,8 @@ def reliability(run: Run, clients: list[str]) -> np.ndarray:
     typical = np.where(known, scores, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     typical[~known.any(axis=0)] = 1.0
     return np.maximum(np.where(known, scores, typical), LEAST).astype(np.float32)
+
+
+def _inputs(run: Run, model: str) -> Inputs:
+    """What the scores of a client's model are made from, as far as the server knows."""
+    return {"weights": read_json(run.clients / model / "client.json")["sha256"]}

@@ -19,7 +19,7 @@ from fedseg.config import Distillation
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.features import WIDTH, Featured, feature_width, from_bytes
-from fedseg.predictions import TARGET_STRIDE, read
+from fedseg.predictions import TARGET_STRIDE, read_target
 from fedseg.progress import OnProgress
 from fedseg.training import Example, fit
 
@@ -61,7 +61,7 @@ def distil(
     def example(rng: np.random.Generator) -> Example:
         index = int(rng.integers(len(dataset)))
         image, target = random_view(
-            dataset.image(index), read(targets, index), settings.crop, settings.scale, rng
+            dataset.image(index), read_target(targets, index), settings.crop, settings.scale, rng
         )
         return augment(image, None, int(rng.integers(2**31)))[0], target
 

@@ -2,7 +2,7 @@
 
 Every client's features are projected to their principal components on the server's images, so that
 clients of different architectures and widths take the same, small space: uint8 [h, w, WIDTH], one
-.npy file an image, on the same grid as the targets.
+file an image, on the same grid as the targets.
 """
 
 from pathlib import Path
@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg.checkpoints import Info
+from fedseg.checkpoints import Info, identity
 from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
+from fedseg.files import digest
+from fedseg.hashes import file_hashes
 from fedseg.inference import infer, resize
-from fedseg.predictions import Arrays, target_size, write_missing
+from fedseg.predictions import Arrays, target_file, target_size, write_missing
 from fedseg.progress import OnProgress
 
 WIDTH = 32
@@ -66,15 +68,18 @@ def feature_width(network: nn.Module) -> int:
 
 def describe(
     checkpoint: Path, dataset: Dataset, student: Info, folder: Path, on_image: OnProgress
-) -> None:
+) -> list[Path]:
     """Write a client's projected features of every image; those there already are kept.
 
     Args:
         checkpoint: the client's checkpoint folder.
         dataset: the server's images; labels are not looked at.
         student: its input size sets the grid, the same for every client.
-        folder: where the arrays are written.
+        folder: where the features of all clients are kept.
         on_image: called after each image.
+
+    Returns:
+        For each image, in order, the file with its features, uint8 [h, w, WIDTH].
     """
 
     def features(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
@@ -83,7 +88,12 @@ def describe(
             projected = resize(output[NUM_CLASSES:], target_size(image, student))
             yield index, to_bytes(projected.permute(1, 2, 0).cpu().numpy() / RANGE)
 
-    write_missing(checkpoint, len(dataset), features, folder, on_image)
+    # The components are those of all images together, so each array depends on all of them.
+    images = digest(*file_hashes(dataset.images))
+    key = digest("features", WIDTH, *identity(checkpoint), student.inference_height, images)
+    files = [target_file(folder / key, index) for index in range(len(dataset))]
+    write_missing(checkpoint, files, features, on_image)
+    return files
 
 
 def principal_components(network: nn.Module, info: Info, dataset: Dataset) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Where things lie, and how a file comes into being: whole or not at all."""
+"""Where things lie, and how files are written: completely or not at all."""
 
 import errno
 import hashlib
@@ -13,6 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+
+from fedseg.errors import FedsegError
+
+TEMPORARY = ".fedseg-"
+"""Prefix of files that are being written. The final name is not part of it, as it may already be as
+long as the file system allows."""
+
+
+class DamagedFile(FedsegError):
+    """A file that fedseg wrote, but which no longer holds what was written."""
 
 
 def app_dir() -> Path:
@@ -35,50 +45,76 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without an error.
+def atomic_file(path: Path, mode: int = 0o644, durable: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends without an error.
 
-    Until then, nobody but its owner can read it.
+    Until then, only its owner can read it.
+
+    Args:
+        path: the file to write; its folder is made if needed.
+        mode: permissions of the finished file.
+        durable: wait until file and folder are on the disk, so that a power failure leaves either
+            the old content or the new one. Without, it may leave a damaged file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(mode)
+        if durable:
+            _sync(temporary)
         os.replace(temporary, path)
+        if durable:
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Like `atomic_file`, for a folder; one that is there already is replaced."""
+    """Like `atomic_file`, for a folder; an existing one is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
     try:
         yield temporary
         temporary.chmod(0o755)
+        for written in temporary.rglob("*"):
+            _sync(written)
+        _sync(temporary)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
+        _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of entries, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without fsync
+            raise
+    finally:
+        os.close(handle)
+
+
 def remove_unfinished(folder: Path) -> None:
-    """Remove what is left in a folder of the two above, where their process was killed."""
-    for path in folder.glob(".*"):
-        if re.fullmatch(r"\..+\.[a-z0-9_]{8}(\.\w+)?", path.name):  # as tempfile makes them
+    """Remove the temporary files that killed processes left in a folder."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if re.fullmatch(rf"{re.escape(TEMPORARY)}[a-z0-9_]{{8}}(\.\w+)?", path.name):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+def write_bytes(path: Path, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
     """Write a file atomically."""
-    with atomic_file(path, mode) as temporary:
+    with atomic_file(path, mode, durable) as temporary:
         temporary.write_bytes(content)
 
 
@@ -92,19 +128,45 @@ def is_disk_full(error: Exception) -> bool:
     return any(said in str(error) for said in words)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable=durable)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write JSON atomically, indented for people."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", durable)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Read a JSON file that fedseg wrote.
+
+    Args:
+        path: the file.
+        kind: what its content must be: dict, list or str.
+
+    Raises:
+        DamagedFile: it is not JSON, or its content is of another kind.
+        OSError: it is missing or unreadable.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8
+        raise damaged(path, error) from None
+    if not isinstance(content, kind):
+        raise damaged(path, f"expected a {kind.__name__}, found a {type(content).__name__}")
+    return content
+
+
+def damaged(path: Path, reason: object) -> DamagedFile:
+    """The error for a file that no longer holds what was written to it."""
+    return DamagedFile(f"{path}: damaged ({reason}); remove it and repeat the command that made it")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(*parts: object) -> str:

@@ -20,6 +20,10 @@ def physical_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 @contextmanager
 def lean_memory() -> Iterator[None]:
     """Within it, memory that is freed goes back to the system at once.

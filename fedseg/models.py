@@ -14,6 +14,7 @@ from torch import nn
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
 from fedseg.errors import FedsegError, did_you_mean, first_line
+from fedseg.hashes import file_hashes
 
 ARCHITECTURES = smp.MODEL_ARCHITECTURES_MAPPING
 """The allow-list: no other code is ever run for a model that came from somebody else."""
@@ -131,6 +132,14 @@ def normalisation(model: Model) -> Normalisation:
     top = (params.get("input_range") or [0, 1])[1]
     mean, std = (tuple(float(v) / top for v in params[key]) for key in ("mean", "std"))
     return Normalisation(mean, std)
+
+
+def model_inputs(model: Model) -> dict[str, str]:
+    """What an untrained model is made from: names, and the content of a file of encoder weights."""
+    inputs = model.model_dump(mode="json")
+    if model.encoder_weights not in ("imagenet", "none"):
+        [inputs["encoder_weights"]] = file_hashes([Path(model.encoder_weights)])
+    return inputs
 
 
 def check_size(network: nn.Module, size: tuple[int, int]) -> None:

@@ -1,29 +1,35 @@
 """The server's part, from the clients' checkpoints in a run folder to result.json.
 
-It knows nothing of Flower: whoever has a run folder with clients in it can run it, or run it again.
-A stage whose product is there already is not repeated.
+It knows nothing of Flower: it needs a run folder with clients in it, and can be repeated. A product
+that is there already is made again only if its inputs changed.
 """
 
 import math
 import shutil
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from fedseg import checkpoints, distillation
-from fedseg.config import BASELINES, GLOBAL, Evaluation, Federation
+from fedseg import checkpoints, distillation, provenance
+from fedseg.config import BASELINES, GLOBAL, Federation
+from fedseg.cross_validation import reliability
 from fedseg.data.dataset import open_dataset
-from fedseg.errors import RunFailed
-from fedseg.evaluation import evaluate
-from fedseg.files import digest, read_json, write_json
-from fedseg.models import best_device, seeded_build
+from fedseg.data.fingerprint import data_inputs
+from fedseg.errors import FedsegError, RunFailed
+from fedseg.files import digest, read_json
+from fedseg.generation.diffusion import checkpoint_identity
+from fedseg.hashes import file_hashes
+from fedseg.models import best_device, model_inputs, seeded_build
 from fedseg.progress import Progress
+from fedseg.provenance import is_product, notices, read_product
 from fedseg.runs import Run
+from fedseg.scores import kept_or_scored, score_inputs
 from fedseg.target_files import join_student
-from fedseg.targets import make_targets
+from fedseg.targets import FUSED, make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -54,42 +60,106 @@ def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str
 
 
 def good_clients(run: Run, federation: Federation) -> dict[str, Path]:
-    """Checkpoint folders of the clients whose upload was accepted, in the configured order."""
-    folders = {client.name: run.clients / client.name for client in federation.clients}
-    return {name: path for name, path in folders.items() if (path / "client.json").is_file()}
+    """Checkpoint folders of the clients whose upload was accepted, in the configured order.
+
+    Raises:
+        FedsegError: a client's files are not those that were accepted.
+    """
+    found = {client.name: run.clients / client.name for client in federation.clients}
+    good = {name: path for name, path in found.items() if (path / "client.json").is_file()}
+    for name, folder in good.items():
+        check_client(name, folder)
+    return good
+
+
+def check_client(name: str, folder: Path) -> None:
+    """See that a client's folder holds what the server accepted from that client.
+
+    Raises:
+        FedsegError: it was damaged or exchanged.
+    """
+    checkpoints.load_info(folder)
+    provenance.verify(folder)
+    stored = read_json(folder / "client.json").get("name")
+    if stored != name:
+        raise FedsegError(
+            f"{folder}: holds the model of client '{stored}', not of '{name}'; restore it, or "
+            "remove the folder and run the same command again"
+        )
+
+
+def discard_damaged(run: Run, federation: Federation) -> None:
+    """Remove clients whose files were damaged or exchanged, so that they are asked again."""
+    for client in federation.clients:
+        folder = run.clients / client.name
+        if not folder.is_dir():
+            continue
+        try:
+            check_client(client.name, folder)
+        except FedsegError as error:
+            notices.warning("%s; asking the client again", str(error).split(";")[0])
+            shutil.rmtree(folder)
 
 
 def distil(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
-    """Make the soft targets, inconsistency.json and the global model."""
-    if run.global_model.is_dir():
+    """Make the soft targets, inconsistency.json and the global model.
+
+    Nothing is done if they are there already, made from the same clients, images and settings.
+    """
+    inputs = distillation_inputs(run, federation, clients)
+    has_model = is_product(run.global_model, inputs)
+    if has_model and read_product(run.inconsistency, inputs) is not None:
         return
     settings = federation.server.distillation
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
-    images = make_targets(run, federation, clients, info, progress)
+    key = digest(inputs)
+    targets = run.targets / key
+    images = make_targets(run, federation, clients, info, inputs, targets, progress)
     network = starting_point(run, federation, clients)
     share = settings.model_copy(
         update={"iterations": math.ceil(settings.iterations / settings.rounds)}
     )
-    # What was begun with other clients, before one more answered, is not gone on with.
-    of = digest(*(read_json(client / "client.json")["sha256"] for client in clients.values()))
-    folder = run.targets
+    folder = first = targets / FUSED
     for turn in range(settings.rounds):
-        student = run.state / f"student-{of}-{turn}"
+        student = run.state / f"student-{key}-{turn}"
         if turn > 0:
-            folder = run.targets / f"round-{turn}"
-            before = run.state / f"student-{of}-{turn - 1}"
-            said = run.predictions / before.name
-            join_student(before, run.targets, folder, said, images, progress)
-        if not student.is_dir():
-            state = run.state / f"distillation-{of}-{turn}.safetensors"
-            told = partial(progress, "distillation")
+            folder = targets / f"round-{turn}"
+            before = run.state / f"student-{key}-{turn - 1}"
+            join_student(before, first, folder, run.predictions, images, progress)
+        if not is_product(student, inputs):
+            state = run.state / f"distillation-{key}-{turn}.safetensors"
+            on_step = partial(progress, "distillation")
             seed = federation.seed + turn
             curve = run.curve(f"{GLOBAL}@{turn + 1}")
-            distillation.distil(images, folder, network, info, share, seed, state, told, curve)
-            checkpoints.save(student, network, info)
+            distillation.distil(images, folder, network, info, share, seed, state, on_step, curve)
+            checkpoints.save(student, network, info, inputs)
         network = checkpoints.load(student)[0]
-    checkpoints.save(run.global_model, network, info)
+    checkpoints.save(run.global_model, network, info, inputs)
     remove_working_files(run)
+
+
+def distillation_inputs(
+    run: Run, federation: Federation, clients: dict[str, Path]
+) -> dict[str, Any]:
+    """All that the targets and the global model are made from."""
+    server = federation.server
+    images = data_inputs(open_dataset(server, labelled=False))["images"]
+    model = federation.model
+    # An untrained model is the start only where no client has its architecture.
+    starts_from_client = _clients_of_architecture(federation, clients)
+    augmentation = server.augmentation.model_dump(mode="json")
+    if server.augmentation.generator == "diffusion":
+        augmentation["model"] = checkpoint_identity(server.augmentation.model)
+    return {
+        "clients": {name: checkpoints.identity(folder) for name, folder in clients.items()},
+        "images": images,
+        "cross-site evaluation": digest(reliability(run, list(clients)).tolist()),
+        "labelling": server.labelling.model_dump(mode="json"),
+        "augmentation": augmentation,
+        "distillation": server.distillation.model_dump(mode="json"),
+        "model": [model.arch, model.encoder] if starts_from_client else model_inputs(model),
+        "seed": federation.seed,
+    }
 
 
 def remove_working_files(run: Run) -> None:
@@ -105,14 +175,19 @@ def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -
     the others: no label is needed to choose it, and the steps that would teach a new decoder what a
     road is are saved. Where no client has that architecture, it is an untrained model.
     """
-    kind = (federation.model.arch, federation.model.encoder)
-    infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
-    alike = [name for name, info in infos.items() if (info.arch, info.encoder) == kind]
+    alike = _clients_of_architecture(federation, clients)
     if not alike:
         return seeded_build(federation.model, federation.seed)
-    agreement = read_json(run.inconsistency)["agreement"]
+    agreement = provenance.open_product(run.inconsistency)[0]["agreement"]
     chosen = max(alike, key=lambda name: agreement[name] or 0.0)
     return checkpoints.load(clients[chosen])[0]
+
+
+def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:
+    """Names of the clients that have the global model's architecture."""
+    kind = (federation.model.arch, federation.model.encoder)
+    infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
+    return [name for name, info in infos.items() if (info.arch, info.encoder) == kind]
 
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
@@ -125,34 +200,43 @@ def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
 def evaluate_all(
     run: Run, federation: Federation, clients: dict[str, Path], progress: Progress
 ) -> None:
-    """Score every model on every evaluation set, one JSON file each."""
+    """Score every model on every evaluation set, one JSON file each.
+
+    A score that is there already, made from the same weights, files, card and protocol, is kept.
+    """
     for name, folder in models(run, clients).items():
-        todo = [s for s in federation.evaluation if not run.score(name, s.name).is_file()]
-        if todo:
-            evaluate_model(run, name, folder, todo, progress)
+        [weights] = file_hashes([folder / checkpoints.WEIGHTS])
+        info = checkpoints.load_info(folder)
+        load = cache(lambda folder=folder: checkpoints.load(folder, best_device())[0])
+        score_model(run, federation, name, weights, info, load, progress)
 
 
-def evaluate_model(
-    run: Run, name: str, folder: Path, sets: list[Evaluation], progress: Progress
-) -> None:
-    """Score one model on some evaluation sets."""
-    score_network(run, name, *checkpoints.load(folder, best_device()), sets, progress)
-
-
-def score_network(
+def score_model(
     run: Run,
+    federation: Federation,
     name: str,
-    network: nn.Module,
+    weights: str,
     info: checkpoints.Info,
-    sets: list[Evaluation],
+    load: Callable[[], nn.Module],
     progress: Progress,
 ) -> None:
-    """Score a model in memory on some evaluation sets, one JSON file each."""
-    for chosen in sets:
-        dataset = open_dataset(chosen)
-        told = partial(progress, f"{name} on {chosen.name}")
-        score = evaluate(network, info, dataset, chosen.protocol, told)
-        write_json(run.score(name, chosen.name), {"model": name, **score})
+    """Score one model on every evaluation set.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        name: of the model in score files and tables.
+        weights: a hash of its weights.
+        info: of the model.
+        load: gives the model; called only if it has to be scored.
+        progress: receives the state of the work.
+    """
+    for chosen in federation.evaluation:
+        dataset, protocol = open_dataset(chosen), chosen.protocol
+        inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
+        on_image = partial(progress, f"{name} on {chosen.name}")
+        path = run.score(name, chosen.name)
+        kept_or_scored(path, inputs, load, info, dataset, protocol, on_image, model=name)
 
 
 def _coverage(checkpoint: Path) -> set[int]:

@@ -1,7 +1,10 @@
-"""The client models' predictions on the server's images, and the targets made of them, on disk.
+"""What models predict for the server's images, on disk.
 
 Probabilities are kept as uint8 (255 = certain) [h, w, 19] at a quarter of the student's input size,
-one .npy file an image. One client is in memory at a time, and each sees each image once.
+one file an image. One model is in memory at a time, and each sees each image once.
+
+A folder is named after all that its arrays depend on but the image, and a file after the content
+of its image, so that predictions are used again only for the images that they were made of.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,11 +15,13 @@ import torch
 from torch import nn
 
 from fedseg import checkpoints
+from fedseg.arrays import SUFFIX, is_whole, read_array, write_array
 from fedseg.checkpoints import Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
-from fedseg.files import atomic_file, digest, read_json
+from fedseg.files import digest
+from fedseg.hashes import file_hashes
 from fedseg.inference import PLAIN, infer, input_size, resize
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
@@ -27,28 +32,18 @@ Arrays = Iterator[tuple[int, np.ndarray]]
 """Numbers of images, and what is kept of each."""
 
 
-def image_file(folder: Path, index: int) -> Path:
-    """Where the array of an image is kept."""
-    return folder / f"{index:06d}.npy"
-
-
-def read(folder: Path, index: int) -> np.ndarray:
-    """The array of an image, uint8 [h, w, 19], mapped from disk rather than read as a whole."""
-    return np.load(image_file(folder, index), mmap_mode="r", allow_pickle=False)
-
-
 class Teacher:
     """A client's checkpoint, the classes it was trained on, and its predictions on disk."""
 
-    def __init__(self, checkpoint: Path, folder: Path) -> None:
+    def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
-        self.sha256: str = read_json(checkpoint / "client.json")["sha256"]
         self.coverage = set(checkpoints.load_info(checkpoint).coverage)
-        self.folder = folder / f"{checkpoint.name}-{digest(self.sha256)}"
+        self.files: list[Path] = []
+        """Its predictions, in the order of the images; see `predict`."""
 
     def chances(self, index: int) -> np.ndarray:
         """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""
-        return read(self.folder, index)
+        return read_array(self.files[index])
 
 
 def predict(
@@ -58,21 +53,24 @@ def predict(
     folder: Path,
     on_image: OnProgress,
     protocol: Protocol = PLAIN,
-) -> None:
-    """Write a client's class probabilities for every image; those there already are kept.
+) -> list[Path]:
+    """Write a model's class probabilities for every image; those there already are kept.
 
-    Classes that the client was not trained on get none.
+    Classes that the model was not trained on get none.
 
     Args:
-        checkpoint: the client's checkpoint folder.
+        checkpoint: the model's checkpoint folder.
         dataset: the server's images; labels are not looked at.
         student: its input size sets the size of the targets, the same for every client.
-        folder: where the arrays are written.
+        folder: where the predictions of all models are kept.
         on_image: called after each image.
-        protocol: how images are shown to the client.
+        protocol: how images are shown to the model.
+
+    Returns:
+        For each image, in order, the file with its prediction, uint8 [h, w, 19].
     """
 
-    def chances(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
+    def probabilities(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
         unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
         for index, image, logits in infer(network, info, dataset.image, missing, protocol):
             scores = resize(logits, target_size(image, student))
@@ -80,27 +78,35 @@ def predict(
             found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
             yield index, found.permute(1, 2, 0).cpu().numpy()
 
-    write_missing(checkpoint, len(dataset), chances, folder, on_image)
+    key = digest(
+        *checkpoints.identity(checkpoint), student.inference_height, protocol.model_dump_json()
+    )
+    files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
+    write_missing(checkpoint, files, probabilities, on_image)
+    return files
 
 
 def write_missing(
     checkpoint: Path,
-    count: int,
-    said: Callable[[nn.Module, Info, list[int]], Arrays],
-    folder: Path,
+    files: list[Path],
+    compute: Callable[[nn.Module, Info, list[int]], Arrays],
     on_image: OnProgress,
 ) -> None:
-    """Write what a model says of each of `count` images; arrays that are there already are kept.
+    """Write an array for each image; undamaged files that are there already are kept.
 
-    `said` is given the model and the numbers of the images that it is to say something of.
+    Args:
+        checkpoint: of the model that makes the arrays.
+        files: where the array of each image is kept.
+        compute: gives the arrays, of the model and the numbers of the images that lack one.
+        on_image: called after each image.
     """
-    missing = [index for index in range(count) if not image_file(folder, index).is_file()]
+    missing = [index for index, file in enumerate(files) if not is_whole(file)]
     if not missing:
         return
-    arrays = said(*checkpoints.load(checkpoint, best_device()), missing)
-    for done, (index, array) in enumerate(arrays, start=count - len(missing) + 1):
-        _write(image_file(folder, index), array)
-        on_image(done, count)
+    arrays = compute(*checkpoints.load(checkpoint, best_device()), missing)
+    for done, (index, array) in enumerate(arrays, start=len(files) - len(missing) + 1):
+        write_array(files[index], array)
+        on_image(done, len(files))
 
 
 def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:
@@ -109,11 +115,16 @@ def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:
     return rows // TARGET_STRIDE, columns // TARGET_STRIDE
 
 
+def target_file(folder: Path, index: int) -> Path:
+    """Where the target of an image is kept."""
+    return folder / f"{index:06d}{SUFFIX}"
+
+
+def read_target(folder: Path, index: int) -> np.ndarray:
+    """A target, uint8 [h, w, 19] or with fused features after the classes."""
+    return read_array(target_file(folder, index))
+
+
 def write_target(folder: Path, index: int, target: np.ndarray) -> None:
-    """Write a target, uint8 [h, w, 19] or with fused features after the classes, atomically."""
-    _write(image_file(folder, index), target)
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    with atomic_file(path) as temporary:
-        np.save(temporary, np.ascontiguousarray(array), allow_pickle=False)
+    """Write what `read_target` reads."""
+    write_array(target_file(folder, index), target)

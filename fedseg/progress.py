@@ -29,7 +29,8 @@ class Progress:
         new_stage = self._key != (stage, total)
         if new_stage or done >= total or now - self._written > INTERVAL:
             self._key, self._written = (stage, total), now
-            write_json(self.path, {"stage": stage, "done": done, "total": total} | details)
+            content = {"stage": stage, "done": done, "total": total} | details
+            write_json(self.path, content, durable=False)
 
 
 def read_all(folder: Path) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from fedseg.client import Upload
 from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import read_json, write_json
-from fedseg.pipeline import good_clients, run_server
+from fedseg.pipeline import discard_damaged, good_clients, run_server
 from fedseg.progress import Progress
 from fedseg.report import conclude
 from fedseg.result import gather_result
@@ -49,6 +49,7 @@ def redistil(
     late = {upload.name: folder for folder in joiners for upload in [_read_upload(folder)]}
     new_run = open_run(out, _with_clients(federation, kept, late, run.config))
     federation = config.load(new_run.config)
+    discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():
         if not (new_run.clients / name / "client.json").is_file():
             store(new_run, _read_upload(folder), StoredWeights(folder))
@@ -80,9 +81,8 @@ def _with_clients(
 def _read_upload(folder: Path) -> Upload:
     for name in ("client.json", "upload.json"):
         if (folder / name).is_file():
-            text = (folder / name).read_text(encoding="utf-8")
             try:
-                return parse_upload(text)
-            except FedsegError as error:
+                return parse_upload((folder / name).read_text(encoding="utf-8"))
+            except (FedsegError, UnicodeDecodeError) as error:
                 raise FedsegError(f"{folder / name}: {error}") from None
     raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it")

@@ -1,6 +1,7 @@
 """The run folder: the interface between the stages of a federation.
 
 config.toml            the resolved configuration
+sources.json           fingerprints of the data it was made from, where this machine can read it
 clients/<name>/        a checkpoint folder, and client.json
 predictions/           the clients' predictions on the server's images   } working files, removed
 targets/               the fused soft targets                            } after distillation
@@ -14,7 +15,8 @@ result.json            all of the above in one summary
 report.html            the same for people, one file
 curves/                losses of the trainings that ran in this folder
 progress/              how far each worker is
-state/                 half-done trainings; which clients generated/ is of
+state/                 half-done trainings
+notices.txt            what was made again because its inputs changed, and why
 log.txt                what Flower and Ray said
 """
 
@@ -32,6 +34,8 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.toml"
+        self.sources = path / "sources.json"
+        self.notices = path / "notices.txt"
         self.clients = path / "clients"
         self.predictions = path / "predictions"
         self.targets = path / "targets"

@@ -3,12 +3,13 @@
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fedseg import console, preflight
+from fedseg import console, preflight, provenance
 from fedseg.baselines import train_upper_bound
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, RunFailed
@@ -21,6 +22,7 @@ from fedseg.progress import read_all
 from fedseg.report import write_report
 from fedseg.result import failed_clients, scores
 from fedseg.runs import Run, check_folder, open_run
+from fedseg.sources import update_sources
 
 
 def simulate(federation: Federation, out: Path | str, upper_bound: bool = False) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def simulate(federation: Federation, out: Path | str, upper_bound: bool = False)
     with console.Bars() as bars:
         preflight.check_data(federation, bars)
         run = open_run(out, federation)
-        if not _is_complete(run):
+        if update_sources(run, federation) or not _is_complete(run, federation):
             federate(run, federation, bars)
         if upper_bound:
             _add_upper_bound(run, federation, bars)
@@ -79,13 +81,23 @@ def resources(clients: int) -> tuple[int, float]:
     return max(cores // at_once, 1), 1.0 if gpus else 0.0
 
 
-def _is_complete(run: Run) -> bool:
-    return run.result.is_file() and read_json(run.result)["status"] == "completed"
+def _is_complete(run: Run, federation: Federation) -> bool:
+    """Whether a run has ended and its models are as they were then."""
+    if not run.result.is_file() or read_json(run.result)["status"] != "completed":
+        return False
+    try:
+        good_clients(run, federation)
+        provenance.verify(run.global_model)
+    except FedsegError as error:
+        provenance.notices.warning("%s; bringing the run up to date", str(error).split(";")[0])
+        return False
+    return run.global_model.is_dir()
 
 
 def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
     run.result.unlink(missing_ok=True)
+    run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
     nodes = len(participants(federation))
     cpus, gpus = resources(nodes)
@@ -97,17 +109,31 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
         cpus_per_client=cpus,
         gpus_per_client=gpus,
     )
+    notices = follow_notices(run)
     with simulation:
         while simulation.running() and not run.result.is_file():
             bars.follow(read_all(run.progress), workers(federation))
+            next(notices)
             time.sleep(0.2)
         bars.follow(read_all(run.progress), workers(federation))
+    next(notices)
     if not run.result.is_file():
         raise RunFailed(str(simulation.error()))
     result = read_json(run.result)
     if result["status"] != "completed":
         raise RunFailed(f"{failed_clients(result)}{result['error']} (log: {run.log})")
     shutil.rmtree(run.state, ignore_errors=True)
+
+
+def follow_notices(run: Run) -> Iterator[None]:
+    """Repeat, at each step, the notices that the server's process has written since the last."""
+    shown = 0
+    while True:
+        lines = run.notices.read_text("utf-8").splitlines() if run.notices.is_file() else []
+        for line in lines[shown:]:
+            provenance.notices.warning("%s", line)
+        shown = len(lines)
+        yield
 
 
 def _add_upper_bound(run: Run, federation: Federation, bars: console.Bars) -> None:

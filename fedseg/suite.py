@@ -1,17 +1,20 @@
 """Scoring several checkpoints on several datasets, into one table."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from fedseg import checkpoints
 from fedseg.config import Evaluation, Suite
 from fedseg.data.dataset import open_dataset
+from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate
-from fedseg.files import digest, read_json, write_json, write_text
+from fedseg.files import write_json, write_text
+from fedseg.hashes import file_hashes
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
+from fedseg.scores import kept_or_scored, score_inputs
 from fedseg.tables import ScoreTable
 
 Scores = dict[str, dict[str, dict[str, Any]]]
@@ -27,7 +30,7 @@ def score_suite(
         suite: the datasets and how images are shown.
         on_progress: called with a stage, and else as any `OnProgress`.
         out: folder for a JSON file a score, `scores.json`, `table.md` and `table.tex`. A score
-            that is there already, of the same weights, data and protocol, is not made again.
+            that is there already, made from the same weights, files, card and protocol, is kept.
 
     Returns:
         For each checkpoint and dataset, by name, what `evaluate` gives.
@@ -58,18 +61,21 @@ def _row(
 ) -> dict[str, dict[str, Any]]:
     """A checkpoint's scores, by dataset."""
     row: dict[str, dict[str, Any]] = {}
-    network, info = checkpoints.load(folder, best_device())
-    weights = checkpoints.content_hash(network.state_dict())
+    info = checkpoints.load_info(folder)
+    load = cache(lambda: checkpoints.load(folder, best_device())[0])
+    of_model = {"model": name, "checkpoint": str(folder)}
     for chosen in suite.evaluation:
-        of = digest(weights, info.model_dump_json(), chosen.model_dump_json())
-        path = out / f"{name.replace('/', '-')}@{chosen.name}.json" if out else None
-        score = _kept(path, of)
-        if score is None:
-            told = partial(on_progress, f"{name} on {chosen.name}")
-            score = evaluate(network, info, open_dataset(chosen), chosen.protocol, told)
-            score = {"model": name, "checkpoint": str(folder), "of": of, **score}
-            if path:
-                write_json(path, score)
+        dataset, protocol = open_dataset(chosen), chosen.protocol
+        on_image = partial(on_progress, f"{name} on {chosen.name}")
+        if out is None:
+            score = {**of_model, **evaluate(load(), info, dataset, protocol, on_image)}
+        else:
+            [weights] = file_hashes([folder / checkpoints.WEIGHTS])
+            inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
+            path = out / f"{name.replace('/', '-')}@{chosen.name}.json"
+            score = kept_or_scored(
+                path, inputs, load, info, dataset, protocol, on_image, **of_model
+            )
         row[chosen.name] = score
     return row
 
@@ -101,11 +107,3 @@ def row_names(folders: list[Path]) -> list[str]:
     while len({path[-length:] for path in parts}) < len(parts):
         length += 1
     return ["/".join(path[-length:]) for path in parts]
-
-
-def _kept(path: Path | None, of: str) -> dict[str, Any] | None:
-    """A score made before, if it is of the same weights, data and protocol."""
-    if path is None or not path.is_file():
-        return None
-    score = read_json(path)
-    return score if score.get("of") == of else None

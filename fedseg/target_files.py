@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fedseg import checkpoints, features, predictions
+from fedseg.arrays import read_array
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Distillation
 from fedseg.data.dataset import Dataset
@@ -57,6 +58,7 @@ def write_fused(
 def write_gated(
     before: Path,
     after: Path,
+    folder: Path,
     settings: Distillation,
     teachers: Teachers,
     images: Dataset,
@@ -69,6 +71,7 @@ def write_gated(
     Args:
         before: folder of the fused targets.
         after: folder to write to; with a `feature_weight`, fused features stand after the classes.
+        folder: where the features of all clients are kept.
         settings: whether fused features are wanted.
         teachers: the clients.
         images: what the targets belong to.
@@ -76,19 +79,21 @@ def write_gated(
         seed: of the gate.
         progress: told how far the work is.
     """
-    folders = [t.folder.with_name(f"{t.folder.name}-features") for t in teachers.values()]
-    for (name, teacher), folder in zip(teachers.items(), folders, strict=True):
-        told = partial(progress, f"features of {name}")
-        features.describe(teacher.checkpoint, images, student, folder, told)
+    described = [
+        features.describe(
+            teacher.checkpoint, images, student, folder, partial(progress, f"features of {name}")
+        )
+        for name, teacher in teachers.items()
+    ]
 
     def seen(index: int) -> list[np.ndarray]:
-        return [predictions.read(folder, index) for folder in folders]
+        return [read_array(files[index]) for files in described]
 
     told = partial(progress, "learning the gate")
-    gate = fit_gate(seen, partial(predictions.read, before), len(images), seed, told)
+    gate = fit_gate(seen, partial(predictions.read_target, before), len(images), seed, told)
     for index in range(len(images)):
         fused, chances = fuse_features(gate, seen(index))
-        target = np.sqrt(predictions.read(before, index) * chances)
+        target = np.sqrt(predictions.read_target(before, index) * chances)
         target *= 255 / np.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
         parts = [np.rint(target).astype(np.uint8)]
         if settings.feature_weight:
@@ -101,7 +106,7 @@ def join_student(
     student: Path,
     before: Path,
     after: Path,
-    said: Path,
+    predicted: Path,
     images: Dataset,
     progress: Progress,
 ) -> None:
@@ -114,15 +119,16 @@ def join_student(
         student: its checkpoint folder.
         before: folder of the targets that the clients make.
         after: folder of the new ones.
-        said: folder for the student's predictions.
+        predicted: folder for the student's predictions.
         images: what the targets belong to.
         progress: told how far the work is.
     """
     info = checkpoints.load_info(student)
-    predictions.predict(student, images, info, said, partial(progress, "labels by the student"))
+    labelling = partial(progress, "labels by the student")
+    files = predictions.predict(student, images, info, predicted, labelling)
     for index in range(len(images)):
-        target = predictions.read(before, index).astype(np.uint16)
+        target = predictions.read_target(before, index).astype(np.uint16)
         classes = target[..., :NUM_CLASSES]
-        classes[:] = (classes + predictions.read(said, index)) // 2
+        classes[:] = (classes + read_array(files[index])) // 2
         predictions.write_target(after, index, target.astype(np.uint8))
         progress("joining the student", index + 1, len(images))

@@ -4,7 +4,6 @@ server images -> every client's predictions -> inconsistency, suspects -> genera
 unstable classes -> predictions on these too -> fused and balanced targets
 """
 
-import shutil
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -15,14 +14,17 @@ from fedseg.classes import CLASSES
 from fedseg.config import Augmentation, Federation, Protocol
 from fedseg.cross_validation import reliability
 from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.files import digest, read_json, write_json
 from fedseg.generation.diffusion import Diffusion
 from fedseg.generation.mix import Mix
 from fedseg.inconsistency import Agreement, record, record_without_suspects
 from fedseg.predictions import Teacher
 from fedseg.progress import Progress
+from fedseg.provenance import Inputs, write_product
 from fedseg.runs import Run
 from fedseg.target_files import Teachers, write_fused, write_gated
+
+FUSED = "fused"
+"""Folder of the targets that the student learns from, first of all."""
 
 
 def make_targets(
@@ -30,6 +32,8 @@ def make_targets(
     federation: Federation,
     clients: dict[str, Path],
     student: checkpoints.Info,
+    inputs: Inputs,
+    folder: Path,
     progress: Progress,
 ) -> Dataset:
     """Write every client's predictions, inconsistency.json, generated/ and the fused targets.
@@ -39,6 +43,8 @@ def make_targets(
         federation: its configuration.
         clients: checkpoint folder of each client.
         student: of the model to be distilled; its input size sets the size of the targets.
+        inputs: what all of it is made from.
+        folder: for the targets, which come to lie in `FUSED` in it.
         progress: told how far the work is.
 
     Returns:
@@ -47,8 +53,8 @@ def make_targets(
     images = open_dataset(federation.server, labelled=False)
     chosen = list(range(len(images)))
     augmentation = federation.server.augmentation
-    teachers = teachers_of(run, clients)
-    predict_all(teachers, images, student, federation.server.labelling, progress)
+    teachers = teachers_of(clients)
+    predict_all(run, teachers, images, student, federation.server.labelling, progress)
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
     most = augmentation.unstable_classes
     everyone = compare(teachers, chosen, progress)
@@ -56,26 +62,31 @@ def make_targets(
     trusted = {name: teachers[name] for name in content["clients"]}
     if augmentation.generator != "none":
         scores = content["inconsistency"]
-        images, found = _augment(run, federation, trusted, images, scores, student, progress)
+        images, found = _augment(
+            run, federation, trusted, images, scores, student, inputs, progress
+        )
         chosen += found
         after = record(compare(trusted, chosen, progress), coverage, most)
         content["after_augmentation"] = after["inconsistency"]
-    write_json(run.inconsistency, content)
+    write_product(run.inconsistency, content, inputs)
     figures.save(figures.inconsistency_figure(content), run.inconsistency.with_suffix(".png"))
     kept = replace(images, images=tuple(images.images[index] for index in chosen))
     settings = federation.server.distillation
     is_gated = settings.fusion == "features"
-    fused = run.targets / "mean" if is_gated else run.targets
+    fused = folder / ("mean" if is_gated else FUSED)
     write_fused(fused, settings, trusted, chosen, progress, reliability(run, list(trusted)))
     if is_gated:
         seed = federation.seed
-        write_gated(fused, run.targets, settings, trusted, kept, student, seed, progress)
+        described = run.predictions
+        write_gated(
+            fused, folder / FUSED, described, settings, trusted, kept, student, seed, progress
+        )
     return kept
 
 
-def teachers_of(run: Run, clients: dict[str, Path]) -> Teachers:
-    """The clients as teachers, with what they predicted so far."""
-    return {name: Teacher(folder, run.predictions) for name, folder in clients.items()}
+def teachers_of(clients: dict[str, Path]) -> Teachers:
+    """The clients as teachers, who are yet to predict."""
+    return {name: Teacher(folder) for name, folder in clients.items()}
 
 
 def _augment(
@@ -85,44 +96,22 @@ def _augment(
     images: Dataset,
     inconsistency: dict[str, float | None],
     student: checkpoints.Info,
+    inputs: Inputs,
     progress: Progress,
 ) -> tuple[Dataset, list[int]]:
     """The server's images with generated ones after them, and which of those are good."""
     augmentation = federation.server.augmentation
     judges = list(teachers.values())
-    made_by = digest(*(judge.sha256 for judge in judges), augmentation, federation.seed)
-    _forget_others(run, made_by, len(images))
     generator = make_generator(augmentation, images, judges)
     wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
     told = partial(progress, "generating images")
     candidates = generation.make_candidates(
-        generator, augmentation.images, wanted, federation.seed, run.generated, told
+        generator, augmentation.images, wanted, federation.seed, run.generated, inputs, told
     )
     together = generation.dataset_with(images, candidates)
-    predict_all(teachers, together, student, federation.server.labelling, progress)
+    predict_all(run, teachers, together, student, federation.server.labelling, progress)
     manifest = run.generated / "manifest.json"
     return together, generation.judge(candidates, len(images), judges, manifest)
-
-
-def _forget_others(run: Run, made_by: str, first: int) -> None:
-    """Remove generated images unless these very clients led to them, and what was said of them.
-
-    Another client, one that answered late, makes other classes unstable and other regions agreed.
-
-    Args:
-        run: the run folder.
-        made_by: digest of all that the images follow from.
-        first: number of the first generated image in predictions.
-    """
-    known = run.state / "generated.json"
-    if known.is_file() and read_json(known) == made_by:
-        return
-    shutil.rmtree(run.generated, ignore_errors=True)
-    for array in run.predictions.glob("*/*.npy"):
-        # Features of all images depend on which images there are.
-        if int(array.stem) >= first or array.parent.name.endswith("-features"):
-            array.unlink()
-    write_json(known, made_by)
 
 
 def make_generator(
@@ -144,6 +133,7 @@ def weights_of(
 
 
 def predict_all(
+    run: Run,
     teachers: Teachers,
     images: Dataset,
     student: checkpoints.Info,
@@ -152,8 +142,10 @@ def predict_all(
 ) -> None:
     """Have every client predict every image, shown as the protocol says."""
     for name, teacher in teachers.items():
-        told = partial(progress, f"labels by {name}")
-        predictions.predict(teacher.checkpoint, images, student, teacher.folder, told, protocol)
+        labelling = partial(progress, f"labels by {name}")
+        teacher.files = predictions.predict(
+            teacher.checkpoint, images, student, run.predictions, labelling, protocol
+        )
 
 
 def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:

@@ -10,18 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fedseg.config import Training
 from fedseg.curves import write_curve
 from fedseg.data.loading import prefetch
 from fedseg.files import atomic_file
+from fedseg.hashes import content_hash
 from fedseg.models import Normalisation, best_device
 from fedseg.progress import OnProgress
+from fedseg.provenance import notices
 
 Example = tuple[np.ndarray, np.ndarray]
+
+CHECKSUM = "checksum"
+"""Key of a saved state's metadata: a hash of its tensors."""
 
 SAVE_SECONDS = 30.0
 """How often the state of a training is saved: what a kill costs at most."""
@@ -146,8 +151,8 @@ def _save(
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
     tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     with atomic_file(path) as temporary:
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(contiguous, temporary)
+        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        save_file(contiguous, temporary, {CHECKSUM: content_hash(contiguous)})
 
 
 def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> list[float]:
@@ -155,10 +160,14 @@ def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> lis
     if not path.is_file():
         return []
     try:
-        tensors = load_file(path)
-    except SafetensorError:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            checksum = (file.metadata() or {}).get(CHECKSUM)
+    except (SafetensorError, OSError) as error:
+        notices.warning("%s: damaged (%s); training from the start", path, error)
         return []
-    if "losses" not in tensors:  # a state that an older fedseg saved
+    if checksum != content_hash(tensors):
+        notices.warning("%s: its content is not what was written; training from the start", path)
         return []
     network.load_state_dict(
         {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}

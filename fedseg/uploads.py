@@ -11,6 +11,7 @@ from fedseg import checkpoints
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.client import Upload
 from fedseg.errors import FedsegError, first_line
+from fedseg.hashes import content_hash
 from fedseg.models import check_names, outline
 from fedseg.runs import Run
 
@@ -56,10 +57,10 @@ def store(run: Run, upload: Upload, weights: Mapping[str, Tensor]) -> Path:
     check_names(upload.info.arch, upload.info.encoder)
     network = outline(upload.info.model)
     kept = dict(checkpoints.checked(network, weights, "upload"))
-    if checkpoints.content_hash(weights) != upload.sha256:
+    if content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
     del weights
-    upload = upload.model_copy(update={"sha256": checkpoints.content_hash(kept)})
+    upload = upload.model_copy(update={"sha256": content_hash(kept)})
     network.load_state_dict(kept, assign=True)
     del kept
     folder = run.clients / upload.name

@@ -1,6 +1,8 @@
 """The Flower ServerApp: opens the run, collects the uploads, runs the server's part,
 has the evaluators score what came of it."""
 
+import logging
+
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
@@ -9,9 +11,10 @@ from fedseg.federation import federation_of, run_of
 from fedseg.files import remove_unfinished
 from fedseg.flower import exit_with_parent
 from fedseg.machine import lean_memory
-from fedseg.pipeline import run_server
+from fedseg.pipeline import discard_damaged, run_server
 from fedseg.preflight import check_server
 from fedseg.progress import Progress
+from fedseg.provenance import notices
 from fedseg.report import conclude
 from fedseg.result import gather_result
 from fedseg.runs import open_run
@@ -29,6 +32,8 @@ def main(grid: Grid, context: Context) -> None:
     run.result.unlink(missing_ok=True)
     for folder in (run.path, run.clients, run.state):
         remove_unfinished(folder)
+    notices.addHandler(logging.FileHandler(run.notices, encoding="utf-8"))
+    discard_damaged(run, federation)
     strategy = OneShot(run, federation)
     told = Progress(run.progress, "server")
     seconds: dict[str, float] = {}

@@ -14,16 +14,18 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from fedseg.checkpoints import StoredWeights, load_info
-from fedseg.config import GLOBAL, Federation, Protocol
+from fedseg.checkpoints import WEIGHTS, StoredWeights, load_info
+from fedseg.config import GLOBAL, Evaluator, Federation, Protocol
 from fedseg.cross_validation import keep, missing_sites
 from fedseg.errors import FedsegError
 from fedseg.evaluator import score_of
-from fedseg.files import write_json
+from fedseg.hashes import file_hashes
 from fedseg.node import ScoreTask, score_task, train_task
 from fedseg.pipeline import good_clients
 from fedseg.progress import Progress
+from fedseg.provenance import Inputs, read_product, write_product
 from fedseg.runs import Run
+from fedseg.scores import score_inputs
 from fedseg.uploads import parse_upload, store
 from fedseg.wire import from_records, to_records
 from server.nodes import Nodes, answer_in, well_formed
@@ -126,7 +128,11 @@ class OneShot(Strategy):
             config: likewise.
             grid: where the nodes are.
         """
-        missing = [e for e in self.federation.evaluators if not self._score(e.name).is_file()]
+        missing = [
+            evaluator
+            for evaluator in self.federation.evaluators
+            if read_product(self._score(evaluator.name), self._score_inputs(evaluator)) is None
+        ]
         nodes = self._find(grid, {evaluator.name for evaluator in missing})
         messages: list[Message] = []
         if not nodes:
@@ -216,7 +222,13 @@ class OneShot(Strategy):
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
         score = score_of(_confusion_in(reply), self._nodes.said[name], evaluator)
-        write_json(self._score(name), {"model": GLOBAL, **score})
+        content = {"model": GLOBAL, **score}
+        write_product(self._score(name), content, self._score_inputs(evaluator))
+
+    def _score_inputs(self, evaluator: Evaluator) -> Inputs:
+        """What an evaluator's score is made from, as far as the server knows."""
+        [weights] = file_hashes([self.run.global_model / WEIGHTS])
+        return score_inputs(weights, load_info(self.run.global_model), {}, evaluator.protocol)
 
     def _score(self, name: str) -> Path:
         return self.run.score(GLOBAL, name)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedseg import checkpoints
+from fedseg import checkpoints, provenance
 from fedseg.baselines import average_weights, load_ensemble
 from fedseg.files import read_json, write_json
 from fedseg.fusion import fuse
@@ -17,6 +17,7 @@ def clients(run, federation):
 def test_fedavg_is_the_mean_by_number_of_images(run, clients):
     meta = clients["one"] / "client.json"
     write_json(meta, read_json(meta) | {"images": 12})  # three times as many as the other's 4
+    provenance.seal(clients["one"], {})
     average_weights(run, clients)
     one, two, mean = (
         checkpoints.load(folder)[0].state_dict()
@@ -32,13 +33,14 @@ def test_fedavg_is_the_mean_by_number_of_images(run, clients):
 def test_no_mean_of_different_architectures(run, clients):
     path = clients["two"] / "fedseg.json"
     write_json(path, read_json(path) | {"mean": [0.1, 0.2, 0.3]})
+    provenance.seal(path.parent, {})
     average_weights(run, clients)
     assert not run.baseline("fedavg").exists()
 
 
 def test_the_ensemble_is_the_class_aware_mean_of_its_members(clients):
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
-    ensemble, _ = load_ensemble(clients, infos[0])
+    ensemble = load_ensemble(clients)
     torch.manual_seed(0)
     images = torch.rand(1, 3, 32, 64)
     with torch.inference_mode():
@@ -58,9 +60,10 @@ def test_members_see_their_own_normalisation(clients):
     # it says must be what it says to an image normalised for itself.
     path = clients["two"] / "fedseg.json"
     write_json(path, read_json(path) | {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7]})
+    provenance.seal(path.parent, {})
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
-    ensemble, _ = load_ensemble({"two": clients["two"]}, infos[0])
-    both, _ = load_ensemble(clients, infos[0])
+    ensemble = load_ensemble({"two": clients["two"]})
+    both = load_ensemble(clients)
     pixels = torch.rand(1, 3, 32, 64)
 
     def normalised(info):
@@ -68,7 +71,7 @@ def test_members_see_their_own_normalisation(clients):
         return (pixels - mean) / std
 
     with torch.inference_mode():
-        one = load_ensemble({"one": clients["one"]}, infos[0])[0](normalised(infos[0])).exp()
+        one = load_ensemble({"one": clients["one"]})(normalised(infos[0])).exp()
         two = ensemble(normalised(infos[1])).exp()
         together = both(normalised(infos[0])).exp()
     # road (0) is known to both: its chance is the mean of theirs

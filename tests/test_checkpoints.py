@@ -5,6 +5,7 @@ import torch
 from fedseg import checkpoints
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
+from fedseg.hashes import content_hash
 from fedseg.models import build
 from tests.conftest import TINY_MODEL
 
@@ -33,6 +34,7 @@ def test_what_is_saved_is_loaded_by_fedseg_and_by_smp_alone(saved):
         "model.safetensors",
         "fedseg.json",
         "extra.json",
+        "made_from.json",
     }
 
 
@@ -46,10 +48,10 @@ def test_hash_is_of_content_alone(saved):
     folder, network = saved
     weights = network.state_dict()
     loaded, _ = checkpoints.load(folder)
-    assert checkpoints.content_hash(weights) == checkpoints.content_hash(loaded.state_dict())
+    assert content_hash(weights) == content_hash(loaded.state_dict())
     name = next(iter(weights))
     changed = weights | {name: weights[name] + 1}
-    assert checkpoints.content_hash(changed) != checkpoints.content_hash(weights)
+    assert content_hash(changed) != content_hash(weights)
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path, saved):
@@ -57,6 +59,9 @@ def test_a_folder_that_is_no_checkpoint(tmp_path, saved):
         checkpoints.load(tmp_path)
     folder, _ = saved
     (folder / "model.safetensors").write_bytes(b"cut short")
+    with pytest.raises(FedsegError, match=r"model\.safetensors: is not the file that was written"):
+        checkpoints.load(folder)
+    (folder / "made_from.json").unlink()  # as of a checkpoint that somebody else made
     with pytest.raises(FedsegError, match="can't be read"):
         checkpoints.load(folder)
 

@@ -6,6 +6,7 @@ import torch
 from fedseg import checkpoints
 from fedseg.client import read_upload, train_client, watched
 from fedseg.errors import FedsegError
+from fedseg.hashes import content_hash
 from fedseg.progress import Progress, read_all
 
 
@@ -18,7 +19,7 @@ def test_a_client_trains_once_and_tells_only_what_it_should(federation, tmp_path
     assert sum(upload.pixel_counts) == 4 * 48 * 80
     assert upload.images == 4
     network, _ = checkpoints.load(folder)
-    assert upload.sha256 == checkpoints.content_hash(network.state_dict())
+    assert upload.sha256 == content_hash(network.state_dict())
     assert str(client.root) not in (folder / "upload.json").read_text()
     assert read_all(tmp_path / "progress")["one"]["done"] == 3
     # Asked again, it hands over what it has; with another seed it trains anew.

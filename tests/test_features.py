@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from fedseg import checkpoints, features
+from fedseg.arrays import read_array
 from fedseg.config import Model, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.inference import infer
@@ -31,8 +32,8 @@ def described(make_world, tmp_path):
     checkpoints.save(tmp_path / "client", seeded_build(model, 0).eval(), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("images", count=5)))
     folder = tmp_path / "features"
-    features.describe(tmp_path / "client", dataset, info, folder, lambda *_: None)
-    return tmp_path / "client", dataset, info, folder
+    files = features.describe(tmp_path / "client", dataset, info, folder, lambda *_: None)
+    return tmp_path / "client", dataset, info, files
 
 
 def test_components_are_centred_whitened_and_uncorrelated(described):
@@ -47,16 +48,18 @@ def test_components_are_centred_whitened_and_uncorrelated(described):
 
 
 def test_arrays_on_the_grid_of_the_targets(described):
-    _, dataset, info, folder = described
-    arrays = [np.load(folder / f"{index:06d}.npy") for index in range(len(dataset))]
+    _, dataset, info, files = described
+    arrays = [read_array(file) for file in files]
+    assert len(arrays) == len(dataset)
     rows = info.inference_height // 4
     assert all(a.shape[0] == rows and a.shape[2] == 32 and a.dtype == np.uint8 for a in arrays)
 
 
 def test_goes_on_where_it_was(described):
-    checkpoint, dataset, info, folder = described
-    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for name in list(whole)[2:]:
-        (folder / name).unlink()
-    features.describe(checkpoint, dataset, info, folder, lambda *_: None)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    checkpoint, dataset, info, files = described
+    whole = [read_array(file).tobytes() for file in files]
+    for file in files[2:]:
+        file.unlink()
+    folder = files[0].parent.parent
+    assert features.describe(checkpoint, dataset, info, folder, lambda *_: None) == files
+    assert [read_array(file).tobytes() for file in files] == whole

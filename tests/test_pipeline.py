@@ -3,9 +3,10 @@ import shutil
 import pytest
 import torch
 
-from fedseg import checkpoints, gate, targets
+from fedseg import checkpoints, gate, provenance, targets
 from fedseg.errors import RunFailed
 from fedseg.files import read_json, write_json
+from fedseg.hashes import content_hash
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
 from fedseg.result import gather_result
@@ -14,7 +15,7 @@ from fedseg.runs import Run
 
 def finish(run, federation):
     run_server(run, federation, Progress(run.progress, "server"))
-    return checkpoints.content_hash(checkpoints.load(run.global_model)[0].state_dict())
+    return content_hash(checkpoints.load(run.global_model)[0].state_dict())
 
 
 def killed_at(patch, folder, index):
@@ -43,6 +44,14 @@ def finish_seeing_targets(run, federation, monkeypatch):
         return finish(run, federation), seen
 
 
+def copy_client(run, source, name):
+    """One client's upload as another's."""
+    folder = run.clients / name
+    shutil.copytree(run.clients / source, folder)
+    write_json(folder / "client.json", read_json(folder / "client.json") | {"name": name})
+    provenance.seal(folder, {})
+
+
 def test_from_uploads_to_scores(run, federation):
     finish(run, federation)
     result = gather_result(run, federation, "completed", {}, {})
@@ -66,7 +75,7 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.evaluation)
     with monkeypatch.context() as patch:
-        killed_at(patch, "targets", 2)
+        killed_at(patch, "fused", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -80,7 +89,7 @@ def test_features_of_clients_of_different_kinds_are_fused(run, federation, monke
     monkeypatch.setattr(gate, "STEPS", 20)
     whole, seen = finish_seeing_targets(run, federation, monkeypatch)
     assert {target.shape[-1] for target in seen["mean"].values()} == {19}
-    gated, joined = seen["targets"], seen["round-1"]
+    gated, joined = seen["fused"], seen["round-1"]
     assert {target.shape[-1] for target in gated.values()} == {19 + 32}
     assert all((joined[i][..., 19:] == gated[i][..., 19:]).all() for i in gated)
     # The student left its projection behind: the model is one that anybody can load.
@@ -89,7 +98,7 @@ def test_features_of_clients_of_different_kinds_are_fused(run, federation, monke
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.state)
     with monkeypatch.context() as patch:
-        killed_at(patch, "targets", 2)
+        killed_at(patch, "fused", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
@@ -100,7 +109,7 @@ def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, m
     data["server"]["distillation"] |= {"rounds": 2, "iterations": 4}
     federation = type(federation).model_validate(data)
     whole, seen = finish_seeing_targets(run, federation, monkeypatch)
-    first, second = seen["targets"], seen["round-1"]
+    first, second = seen["fused"], seen["round-1"]
     assert first.keys() == second.keys() == {0, 1, 2, 3}
     # Halves of two distributions: still one, and no further from the first than half of all.
     assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= 20 for t in second.values())
@@ -160,7 +169,7 @@ def test_generated_images_of_other_clients_are_not_gone_on_with(
         return {path.name: path.read_bytes() for path in run.generated.glob("*.png")}
 
     with monkeypatch.context() as patch:
-        killed_at(patch, "targets", 2)
+        killed_at(patch, "fused", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     without = images(run)
@@ -179,10 +188,10 @@ def test_a_client_of_random_weights_leaves_the_global_model_as_it_was(run, feder
     names = {"twin": "one", "bad": "two"}
     more = [clients[of].model_copy(update={"name": name}) for name, of in names.items()]
     for name, of in names.items():
-        shutil.copytree(run.clients / of, run.clients / name)
+        copy_client(run, of, name)
     # The two clients of the fixture have hardly learnt anything: make three of a kind of one.
     shutil.rmtree(run.clients / "two")
-    shutil.copytree(run.clients / "one", run.clients / "two")
+    copy_client(run, "one", "two")
     network, info = checkpoints.load(run.clients / "bad")
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape)

@@ -5,6 +5,7 @@ import pytest
 from fedseg import checkpoints
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
+from fedseg.hashes import content_hash
 from fedseg.pipeline import run_server
 from fedseg.progress import Progress
 from fedseg.redistillation import redistil
@@ -25,7 +26,7 @@ def redone(run, tmp_path, monkeypatch):
 
 
 def weights_hash(folder):
-    return checkpoints.content_hash(checkpoints.load(folder)[0].state_dict())
+    return content_hash(checkpoints.load(folder)[0].state_dict())
 
 
 def test_a_client_that_left_leaves_no_trace(run, federation, redone, tmp_path):

@@ -6,6 +6,7 @@ import torch
 from fedseg import checkpoints
 from fedseg.client import Upload, read_upload, train_client
 from fedseg.errors import FedsegError
+from fedseg.hashes import content_hash
 from fedseg.progress import Progress
 from fedseg.runs import Run
 from fedseg.uploads import parse_upload, store
@@ -25,7 +26,7 @@ def test_a_good_upload_is_stored(uploaded, tmp_path):
     folder = store(Run(tmp_path / "run"), parsed, weights)
     network, info = checkpoints.load(folder)
     assert info == upload.info
-    assert checkpoints.content_hash(network.state_dict()) == upload.sha256
+    assert content_hash(network.state_dict()) == upload.sha256
     assert json.loads((folder / "client.json").read_text())["images"] == 4
 
 

@@ -14,7 +14,9 @@ from fedseg.data.images import decoding, read_image
 from fedseg.data.layout import find_pairs, nothing_found
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir
+from fedseg.hashes import file_hashes
 from fedseg.progress import OnProgress
+from fedseg.provenance import notices, read_product, write_product
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,24 @@ def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
     if card.generator is None:
         raise FedsegError(f"{card.name}: no root; set `root` to the folder of the dataset")
     root = cache_dir() / f"{card.generator}-{streetsim.VERSION}"
-    images = card.splits[split].count
-    if not (root / "labels" / split / f"{images - 1:05d}.png").is_file():
-        told = (lambda index: on_render(index + 1, images)) if on_render else None
-        streetsim.write(root, split, images, on_image=told)
+    count = card.splits[split].count
+    record, inputs = root / f"{split}.json", {"images": count}
+    known = read_product(record, inputs)
+    files = streetsim.paths(root, split, count)
+    found = _hashes(files)
+    if known is None or known["files"] != found:
+        for path, was, now in zip(files, known["files"] if known else found, found, strict=True):
+            if now != was:
+                notices.warning("%s: missing or damaged; rendering it again", path)
+                path.unlink(missing_ok=True)
+        report = (lambda index: on_render(index + 1, count)) if on_render else None
+        streetsim.write(root, split, count, on_image=report)
+        write_product(record, {"files": _hashes(files)}, inputs)
     return root
+
+
+def _hashes(files: list[Path]) -> list[str | None]:
+    """A hash of the content of each file; None for one that is missing."""
+    found = [path for path in files if path.is_file()]
+    by_path = dict(zip(found, file_hashes(found), strict=True))
+    return [by_path.get(path) for path in files]

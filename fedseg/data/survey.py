@@ -1,21 +1,24 @@
 """A survey of a dataset: every file opened once, every pixel counted, before training starts."""
 
-import os
+from contextlib import suppress
 
 import numpy as np
 
+from fedseg.arrays import read_array, write_array
 from fedseg.classes import IGNORE, NUM_CLASSES
 from fedseg.data.dataset import Dataset
+from fedseg.data.fingerprint import data_inputs
 from fedseg.data.loading import prefetch
-from fedseg.files import atomic_file, cache_dir, digest
+from fedseg.files import DamagedFile, cache_dir, digest
+from fedseg.machine import cpus
 from fedseg.progress import OnProgress
 
 
 def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
     """Open every image and label, and count the pixels of each class.
 
-    The counts are kept in the cache, under a name made from the card and from every file's path,
-    size and time of change: a dataset is surveyed again only when it changed.
+    The counts are kept in the cache under the fingerprint of the dataset: it is surveyed again only
+    when its files or its card changed.
 
     Args:
         dataset: what to survey.
@@ -28,19 +31,19 @@ def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
         FedsegError: a file can't be decoded, a label's size is not its image's, or a label id is
             not listed by the card.
     """
-    path = cache_dir() / "surveys" / f"{fingerprint(dataset)}.npy"
-    if path.is_file():
-        return np.load(path, allow_pickle=False)
+    path = cache_dir() / "surveys" / f"{digest(data_inputs(dataset))}.npz"
     classes = len(dataset.card.classes) if dataset.labels else 0
+    with suppress(FileNotFoundError, DamagedFile):
+        return read_array(path)
     counts = np.zeros((len(dataset), classes), np.int64)
-    threads = os.cpu_count() or 1
+    threads = cpus()
     rows = prefetch(lambda i: _count(dataset, i), range(len(dataset)), threads, 4 * threads)
     for index, row in enumerate(rows):
         counts[index] = row
         if on_image:
             on_image(index + 1, len(dataset))
-    with atomic_file(path) as temporary:
-        np.save(temporary, counts, allow_pickle=False)
+    with suppress(OSError):  # without a cache, the files are opened again
+        write_array(path, counts)
     return counts
 
 
@@ -59,10 +62,3 @@ def _count(dataset: Dataset, index: int) -> np.ndarray:
         return np.zeros(0, np.int64)
     label = dataset.label(index)
     return np.bincount(label.ravel(), minlength=256)[: len(dataset.card.classes)]
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """A name for a dataset as it is now: made from its card and its files' sizes and times."""
-    files = [*dataset.images, *(dataset.labels or ())]
-    stats = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
-    return digest(dataset.card.model_dump_json(), stats)

@@ -8,9 +8,10 @@ from PIL import Image
 
 from fedseg.classes import CLASSES
 from fedseg.data.dataset import Dataset
-from fedseg.files import atomic_file, read_json, write_json
+from fedseg.files import atomic_file, file_sha256, write_json
 from fedseg.predictions import Teacher
 from fedseg.progress import OnProgress
+from fedseg.provenance import Inputs, open_product, read_product, write_product
 
 FOUND = 0.3
 """Part of the wanted region that the clients, on average, must give to the wanted class."""
@@ -45,6 +46,7 @@ def make_candidates(
     weights: dict[int, float],
     seed: int,
     folder: Path,
+    inputs: Inputs,
     on_image: OnProgress,
 ) -> list[Path]:
     """Write images of classes drawn in proportion to their weights; those there are kept.
@@ -55,6 +57,7 @@ def make_candidates(
         weights: of each trainId, its inconsistency.
         seed: image i follows from (seed, i) alone.
         folder: for `<i>.png` and `<i>.json`, which says what it should show.
+        inputs: what the images are made from; one that was made from others is made again.
         on_image: called after each.
 
     Returns:
@@ -65,19 +68,30 @@ def make_candidates(
     paths = []
     for index in range(wanted if chances.sum() > 0 else 0):
         path = folder / f"{index:06d}.png"
-        if not path.is_file():
+        if not _is_made(path, inputs):
             rng = np.random.default_rng([seed, index])
             train_id = int(rng.choice(ids, p=chances / chances.sum()))
             made = generator.make(train_id, rng)
             if made is None:
                 continue
-            recipe = {"class": CLASSES[train_id], "box": made.box, "area": made.area}
-            write_json(path.with_suffix(".json"), recipe | made.recipe)
             with atomic_file(path) as temporary:
                 Image.fromarray(made.image).save(temporary)
+            recipe = {"class": CLASSES[train_id], "box": made.box, "area": made.area}
+            recipe |= made.recipe | {"sha256": file_sha256(path)}
+            write_product(path.with_suffix(".json"), recipe, inputs)
         paths.append(path)
         on_image(index + 1, wanted)
+    kept = {path.stem for path in paths}
+    for path in folder.glob("[0-9]*.*"):  # of other settings
+        if path.stem not in kept:
+            path.unlink()
     return paths
+
+
+def _is_made(path: Path, inputs: Inputs) -> bool:
+    """Whether a candidate is there, undamaged and made from these inputs."""
+    recipe = read_product(path.with_suffix(".json"), inputs)
+    return recipe is not None and path.is_file() and file_sha256(path) == recipe["sha256"]
 
 
 def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest: Path) -> list[int]:
@@ -94,7 +108,7 @@ def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest:
     """
     kept, entries = [], []
     for index, path in enumerate(candidates, start=first):
-        recipe = read_json(path.with_suffix(".json"))
+        recipe, _ = open_product(path.with_suffix(".json"))
         found = _found(index, recipe, teachers)
         if found >= FOUND:
             kept.append(index)

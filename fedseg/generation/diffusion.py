@@ -17,8 +17,10 @@ from fedseg.classes import CLASSES
 from fedseg.config import Augmentation
 from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError, first_line
+from fedseg.files import digest
 from fedseg.generation import Made
 from fedseg.generation.regions import Region, Regions, draw
+from fedseg.hashes import file_hashes
 from fedseg.models import best_device
 from fedseg.predictions import Teacher
 
@@ -200,6 +202,14 @@ def fetch(model: str) -> Path:
         return Path(diffusers.DiffusionPipeline.download(model, use_safetensors=True))
     except Exception as error:
         raise _unusable(model, error) from error
+
+
+def checkpoint_identity(model: str) -> str:
+    """A digest of the files of a checkpoint that `fetch` finds."""
+    folder = fetch(model)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return digest(list(zip(names, file_hashes(files), strict=True)))
 
 
 def _diffusers() -> ModuleType:

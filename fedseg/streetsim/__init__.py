@@ -6,9 +6,9 @@ measured on these pictures say how training behaves, nothing about any street.
 
 from .render import render
 from .styles import STYLES, Style
-from .write import write
+from .write import paths, write
 
-__all__ = ["STYLES", "VERSION", "Style", "render", "write"]
+__all__ = ["STYLES", "VERSION", "Style", "paths", "render", "write"]
 
 VERSION = 1
 """Raised with every change of the pictures, so that no cache mixes old ones with new ones."""

@@ -63,6 +63,11 @@ def _report(done, on_image) -> None:
             on_image(index)
 
 
+def paths(root: Path, style: str, images: int) -> list[Path]:
+    """The files that `write` writes: each picture and its label."""
+    return [path for index in range(images) for path in _paths(root, style, index)]
+
+
 def _paths(root: Path, style: str, index: int) -> tuple[Path, Path]:
     name = f"{index:05d}.png"
     return root / "images" / style / name, root / "labels" / style / name

@@ -14,6 +14,7 @@ from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
 from fedseg.files import read_json
+from fedseg.hashes import content_hash
 from fedseg.node import ScoreTask, train_task
 from fedseg.runs import open_run
 from fedseg.uploads import parse_upload, store
@@ -101,7 +102,7 @@ def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federati
     assert upload.pixel_counts is None
     weights = from_records(reply.content)
     assert upload.bytes == sum(tensor.nbytes for tensor in weights.values())
-    assert upload.sha256 == checkpoints.content_hash(weights)
+    assert upload.sha256 == content_hash(weights)
     kept = store(open_run(tmp_path / "run", federation), upload, weights)
     (trained,) = (folder / "state").glob("checkpoint-*")
     ours, theirs = (checkpoints.load(f)[0].state_dict() for f in (trained, kept))
@@ -109,7 +110,7 @@ def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federati
         assert theirs[name].dtype == tensor.dtype
         torch.testing.assert_close(theirs[name], tensor, rtol=1e-3, atol=1e-6)
     record = read_json(kept / "client.json")
-    assert record["sha256"] == checkpoints.content_hash(theirs)  # it can be distilled from again
+    assert record["sha256"] == content_hash(theirs)  # it can be distilled from again
 
 
 def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):

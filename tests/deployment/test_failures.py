@@ -9,6 +9,7 @@ import pytest
 
 from fedseg import checkpoints
 from fedseg.files import read_json
+from fedseg.hashes import content_hash
 from fedseg.progress import read_all
 from tests.conftest import make_world_in
 from tests.deployment.conftest import OWN_MODEL, SPARING, Deployment
@@ -224,7 +225,7 @@ def _times(folder, *patterns):
 
 def _weights(nodes, name):
     network, _ = checkpoints.load(nodes.home / "runs" / name / "global")
-    return checkpoints.content_hash(network.state_dict())
+    return content_hash(network.state_dict())
 
 
 def _superexec(folder):

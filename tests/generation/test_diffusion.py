@@ -165,7 +165,7 @@ def test_prompts_name_the_class_and_vary():
 
 def test_candidates_are_written_and_kept(generator, tmp_path):
     def run():
-        return make_candidates(generator, 4, {CAR: 1.0}, 0, tmp_path / "g", lambda *_: None)
+        return make_candidates(generator, 4, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
 
     paths = run()
     before = [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths]

@@ -81,7 +81,7 @@ def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
 
     def run(folder, seed=1):
         weights = {CAR: 1.0, SKY: 0.25}
-        return make_candidates(mix, 20, weights, seed, folder, lambda *n: told.append(n))
+        return make_candidates(mix, 20, weights, seed, folder, {}, lambda *n: told.append(n))
 
     first = run(tmp_path / "a")
     assert [path.read_bytes() for path in run(tmp_path / "b")] == [p.read_bytes() for p in first]
@@ -97,7 +97,7 @@ def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
 def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
     images, labels = street
     mix = Mix(images, [Fake(labels), Fake(labels)])
-    candidates = make_candidates(mix, 2, {CAR: 1.0}, 0, tmp_path / "g", lambda *_: None)
+    candidates = make_candidates(mix, 2, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
     everywhere, nowhere = np.full((5, 12, 20), CAR), np.full((5, 12, 20), ROAD)
     said = everywhere.copy()
     said[4] = ROAD  # the second generated image, after three of the server's

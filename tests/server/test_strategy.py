@@ -11,7 +11,7 @@ from fedseg.client import read_upload, train_client
 from fedseg.config import Evaluator
 from fedseg.files import read_json
 from fedseg.introduction import Introduction
-from fedseg.models import build
+from fedseg.models import seeded_build
 from fedseg.progress import Progress
 from fedseg.runs import open_run
 from fedseg.wire import from_records, to_records
@@ -304,7 +304,7 @@ def evaluated(federation, tmp_path, answer, said=CITY):
     city = Evaluator(name="city", dataset="folder")
     federation = federation.model_copy(update={"evaluators": [city], "node_timeout": 0.5})
     run = open_run(tmp_path / "run", federation)
-    network = build(federation.model)
+    network = seeded_build(federation.model, 0)
     checkpoints.save(
         run.global_model, network, checkpoints.describe(federation.model, federation.training)
     )
@@ -321,9 +321,12 @@ def test_an_evaluators_matrix_becomes_a_score(federation, tmp_path):
     assert strategy.failures == {}
     assert score["iou"] == {"a": 3 / 4, "b": 4 / 5}
     assert score["images"] == 7
-    path.write_text('{"kept": true}')
+    written = path.stat().st_mtime_ns
     evaluated(federation, tmp_path, GOOD)
-    assert read_json(path) == {"kept": True}  # what is done is not asked for again
+    assert path.stat().st_mtime_ns == written  # what is done is not asked for again
+    path.write_text('{"miou": 1.0}')  # but what is no score of this model is
+    evaluated(federation, tmp_path, GOOD)
+    assert read_json(path)["iou"] == {"a": 3 / 4, "b": 4 / 5}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""Arrays on disk that notice when they were damaged or exchanged.
+
+NumPy's .npz is a zip archive, which holds a checksum (CRC-32) of its content. Reading verifies it,
+so these files need not be forced to the disk one by one: what a power failure spoils is noticed.
+Beside the array stands the name it was written under, which says what it was made from.
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from fedseg.files import DamagedFile, atomic_file, damaged
+
+SUFFIX = ".npz"
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array atomically; `path` ends in .npz."""
+    with atomic_file(path, durable=False) as temporary:
+        np.savez(temporary, array=np.ascontiguousarray(array), name=_name(path))
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Read what `write_array` wrote.
+
+    Raises:
+        DamagedFile: the file is truncated, its checksum does not fit its content, or it was
+            written under another name.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array, name = archive["array"], str(archive["name"])
+    except FileNotFoundError:
+        raise
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,  # np.load gives a bare array for a .npy file under this name
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise damaged(path, error) from None
+    if name != _name(path):
+        raise damaged(path, f"it was written as {name}")
+    return array
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an array is there and undamaged."""
+    try:
+        read_array(path)
+    except (FileNotFoundError, DamagedFile):
+        return False
+    return True
+
+
+def _name(path: Path) -> str:
+    """The file and its folder: all of the path that stays when a run or a cache is moved."""
+    return "/".join(path.parts[-2:])
