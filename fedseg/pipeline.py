@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from fedseg import checkpoints, distillation, provenance
-from fedseg.config import BASELINES, GLOBAL, Federation
+from fedseg.config import BASELINES, ENSEMBLE, FEDAVG, FEDDF, GLOBAL, Federation
 from fedseg.cross_validation import reliability
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
@@ -110,6 +110,7 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     has_model = is_product(run.global_model, inputs)
     if has_model and read_product(run.inconsistency, inputs) is not None:
         return
+    run.forget([FEDAVG, FEDDF, ENSEMBLE])  # made from the clients and images of before
     settings = federation.server.distillation
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
     key = digest(inputs)

@@ -10,6 +10,7 @@ from rich.table import Table
 from fedseg.config import BASELINES, GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
+from fedseg.provenance import open_product
 from fedseg.runs import Run
 
 UNHEARD = "nothing was heard of it"
@@ -90,8 +91,9 @@ def scores(run: Run, federation: Federation) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for model in [*(client.name for client in federation.clients), *BASELINES, GLOBAL]:
         for chosen in [*federation.evaluation, *federation.evaluators]:
-            score = _read(run.score(model, chosen.name), None)
-            if score is not None:
+            path = run.score(model, chosen.name)
+            if path.is_file():
+                score, _ = open_product(path)
                 found.setdefault(model, {})[chosen.name] = {key: score[key] for key in keys}
     return found
 

@@ -20,6 +20,8 @@ notices.txt            what was made again because its inputs changed, and why
 log.txt                what Flower and Ray said
 """
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from fedseg import config
@@ -65,6 +67,13 @@ class Run:
     def score(self, model: str, dataset: str) -> Path:
         """Where a model's score on an evaluation set is kept."""
         return self.evaluation / f"{model}@{dataset}.json"
+
+    def forget(self, baselines: Iterable[str]) -> None:
+        """Remove baselines and their scores: what they were compared with is made again."""
+        for name in baselines:
+            shutil.rmtree(self.baseline(name), ignore_errors=True)
+            for score in self.evaluation.glob(f"{name}@*.json"):
+                score.unlink()
 
 
 def find_run(folder: Path) -> Run:

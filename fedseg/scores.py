@@ -7,11 +7,14 @@ from typing import Any
 from torch import nn
 
 from fedseg.checkpoints import Info
-from fedseg.config import Protocol
-from fedseg.data.dataset import Dataset
+from fedseg.config import GLOBAL, Federation, Protocol
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.fingerprint import data_inputs
+from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate
 from fedseg.progress import OnProgress
-from fedseg.provenance import Inputs, read_product, write_product
+from fedseg.provenance import Inputs, open_product, read_product, write_product
+from fedseg.runs import Run
 
 
 def score_inputs(weights: str, info: Info, data: Inputs, protocol: Protocol) -> Inputs:
@@ -61,3 +64,23 @@ def kept_or_scored(
         score = {**extra, **evaluate(load(), info, dataset, protocol, on_image)}
         write_product(path, score, inputs)
     return score
+
+
+def outdated_sets(run: Run, federation: Federation) -> list[str]:
+    """Evaluation sets whose files or card changed since the global model was scored on them.
+
+    Sets that were not scored, or that are not on this machine any more, are left out.
+    """
+    found = []
+    for chosen in federation.evaluation:
+        path = run.score(GLOBAL, chosen.name)
+        if not path.is_file():
+            continue
+        try:
+            now = data_inputs(open_dataset(chosen))
+        except FedsegError:
+            continue
+        _, made_from = open_product(path)
+        if any(made_from.get(name) != value for name, value in now.items()):
+            found.append(chosen.name)
+    return found

@@ -7,7 +7,7 @@ known at its node alone, and stays there.
 
 import shutil
 
-from fedseg.config import GLOBAL, Federation
+from fedseg.config import GLOBAL, UPPER_BOUND, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
@@ -63,6 +63,7 @@ def update_sources(run: Run, federation: Federation) -> list[str]:
             for other in federation.clients:
                 run.cross_validation(client.name, other.name).unlink(missing_ok=True)
                 run.cross_validation(other.name, client.name).unlink(missing_ok=True)
+            run.forget([UPPER_BOUND])
     for evaluator in federation.evaluators:
         if f"evaluator '{evaluator.name}'" in changed:
             run.score(GLOBAL, evaluator.name).unlink(missing_ok=True)

@@ -8,9 +8,11 @@ from fedseg.config import Federation, load
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json, write_text
 from fedseg.progress import Progress
+from fedseg.provenance import notices
 from fedseg.report.page import render
 from fedseg.result import scores
 from fedseg.runs import Run, find_run
+from fedseg.scores import outdated_sets
 
 
 def conclude(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> None:
@@ -50,7 +52,16 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
     if not run.result.is_file():
         raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
     out = out or folder / run.report.name
-    write_report(run, load(run.config), read_json(run.result), out, progress)
+    federation = load(run.config)
+    for name in outdated_sets(run, federation):
+        notices.warning(
+            "%s: the data of '%s' changed after the models were scored on it; `fedseg compare %s` "
+            "scores them again",
+            folder,
+            name,
+            folder,
+        )
+    write_report(run, federation, read_json(run.result), out, progress)
     return out
 
 
