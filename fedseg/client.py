@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from fedseg import checkpoints
+from fedseg import checkpoints, provenance
 from fedseg.config import Client, Name, Section
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import fingerprint
@@ -147,6 +147,7 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
 def _is_whole(folder: Path) -> bool:
     """Whether a checkpoint is there, with the very weights that were written."""
     try:
+        provenance.verify(folder)
         weights = checkpoints.StoredWeights(folder)
         return content_hash(weights) == read_upload(folder).sha256
     except (OSError, ValueError, FedsegError):
