@@ -72,6 +72,7 @@ def check(
     console.answer(json, _record(described, report), _histogram(described, report))
     if not json:
         # As they are: Rich would break the lines.
+        print(*(f"note: {note}" for note in report.notes), sep="\n", end="\n" * bool(report.notes))
         print(*(report.problems or ["nothing wrong"]), sep="\n")
     if report.problems:
         count = len(report.problems)
@@ -174,4 +175,5 @@ def _record(card: "Card", report: "Report") -> dict[str, Any]:
         "opened": report.opened,
         "pixels": _pixels(card, report),
         "problems": report.problems,
+        "notes": report.notes,
     }

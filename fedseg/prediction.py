@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fedseg.checkpoints import Info
 from fedseg.classes import colourise
-from fedseg.data.dataset import read_image
+from fedseg.data.images import SUFFIXES, read_image
 from fedseg.errors import FedsegError
 from fedseg.evaluation import classify
 from fedseg.files import atomic_file
@@ -18,8 +18,6 @@ from fedseg.inference import infer, resize
 from fedseg.progress import OnProgress
 from fedseg.video import SUFFIXES as VIDEO_SUFFIXES
 from fedseg.video import Video, writing
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 Item = Path | tuple[str, np.ndarray]
 

@@ -5,7 +5,7 @@ from PIL import Image
 from fedseg import checkpoints
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
-from fedseg.models import build
+from fedseg.models import seeded_build
 from fedseg.prediction import find_sequences, overlay, predict_frames, predict_video
 from fedseg.video import Video, writing
 from tests.conftest import TINY_MODEL
@@ -14,7 +14,7 @@ from tests.conftest import TINY_MODEL
 @pytest.fixture
 def model():
     model = Model(**TINY_MODEL)
-    return build(model).eval(), checkpoints.describe(model, Training(crop=(32, 64)))
+    return seeded_build(model, 0).eval(), checkpoints.describe(model, Training(crop=(32, 64)))
 
 
 @pytest.fixture

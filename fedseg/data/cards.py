@@ -1,13 +1,14 @@
 """Dataset cards: everything that distinguishes one dataset from another, as data."""
 
+import re
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES
+from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
 from fedseg.config import Section, parse, read_toml
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
@@ -21,8 +22,37 @@ ENCODINGS = ("ids", "colours", "names")
 Id = Annotated[int, Field(ge=0, le=65535)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Byte, Byte, Byte]
+
+
+def _check_pattern(pattern: str) -> str:
+    """See that a pattern names files below the root, by folder names and `*` alone."""
+    if not pattern.strip():
+        raise ValueError("a pattern is empty; give one such as 'images/*.png'")
+    for wrong, why in (
+        ("**", "`**` is not known; write a `*` for each folder"),
+        ("?", "`?` is not known; use `*`"),
+        ("[", "`[` is not known; use `*`"),
+        ("\\", "write `/` between folders"),
+        ("\0", "a NUL can be in no file name"),
+    ):
+        if wrong in pattern:
+            raise ValueError(f"pattern '{pattern}': {why}")
+    if pattern.startswith(("/", "~")) or re.match(r"[A-Za-z]:", pattern):
+        raise ValueError(f"pattern '{pattern}': must be relative to the root")
+    for part in pattern.split("/"):
+        if part in ("", ".", ".."):
+            raise ValueError(f"pattern '{pattern}': has an empty part, `.` or `..`; leave it out")
+    for field in re.findall(r"\{[^}]*\}?|\}", pattern):
+        if field != "{split}":
+            raise ValueError(f"pattern '{pattern}': '{field}' is not known; only {{split}} is")
+    if not re.search(r"[^*/]\.[A-Za-z0-9]+$|\*\.[A-Za-z0-9]+$", pattern):
+        raise ValueError(f"pattern '{pattern}': must end in a suffix such as .png")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Patterns = Annotated[
-    tuple[str, ...],
+    tuple[Pattern, ...],
     Field(min_length=1),
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
 ]
@@ -80,6 +110,15 @@ class Split(Section):
     """Images expected; of generated data, images made."""
 
 
+class Fault(Section):
+    """A file of a dataset that is known to be wrong as it is distributed."""
+
+    image: str
+    """The end of the image's path: its name, with as many folders as tell it from others."""
+    reason: str
+    """What is wrong with it."""
+
+
 class Card(Section):
     """A dataset card, `datasets/<name>.toml`."""
 
@@ -108,6 +147,9 @@ class Card(Section):
     several, the first whose file is there holds."""
     splits: dict[str, Split] = Field(min_length=1)
     """The splits by name; `{split}` in a pattern stands for it."""
+    faults: tuple[Fault, ...] = ()
+    """Images that are left out, with their labels, because the set as distributed has them wrong.
+    A split's `count` includes them; that they were removed is no problem."""
     channel: int | None = Field(None, ge=0, le=3)
     """The channel, counted as RGBA, that holds the ids in label files of several channels."""
     ignore_ids: tuple[Id, ...] = (IGNORE,)
@@ -199,6 +241,26 @@ class Card(Section):
         for (red, green, blue), place in self._places("colours").items():
             table[red | green << 8 | blue << 16] = place
         return table
+
+    @cached_property
+    def usual_colours(self) -> np.ndarray:
+        """Like `colour_table`, of Cityscapes' colours for the classes that are one of the 19."""
+        table = np.full(1 << 24, UNKNOWN, np.uint8)
+        for place, entry in enumerate(self.classes):
+            if len(entry.members) == 1:
+                red, green, blue = map(int, PALETTE[CLASSES.index(entry.members[0])])
+                table[red | green << 8 | blue << 16] = place
+        return table
+
+    @cached_property
+    def fault_paths(self) -> tuple[tuple[str, ...], ...]:
+        """The parts of each known fault's path."""
+        return tuple(tuple(fault.image.split("/")) for fault in self.faults)
+
+    @property
+    def largest_id(self) -> int:
+        """The largest id that stands for a class; -1 where ids stand for none."""
+        return max((value for entry in self.classes for value in entry.ids), default=-1)
 
     @cached_property
     def polygon_table(self) -> dict[str, int]:

@@ -1,22 +1,25 @@
 """A check of a dataset on disk: everything that is wrong with it, not only the first thing."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fedseg.classes import IGNORE
 from fedseg.data.cards import Card
 from fedseg.data.dataset import Dataset
-from fedseg.data.layout import find_labels, find_pairs, nothing_found
+from fedseg.data.layout import find_faults, find_labels, find_pairs, nothing_found, twins
 from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
+from fedseg.machine import cpus
 from fedseg.progress import OnProgress
 
 SAMPLE = 50
 """Images that are opened where not all are to be."""
+SHOWN = 3
+"""Files that a line about several of them names."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Report:
     """int64 [C + 1]: opened pixels of each of the card's classes, and last those ignored."""
     problems: list[str]
     """Everything wrong, each naming its file."""
+    notes: list[str]
+    """What is worth knowing, but no reason not to use the dataset."""
 
 
 def check(
@@ -58,10 +63,14 @@ def check(
         raise nothing_found(card, splits, root)
 
     problems: list[str] = []
+    notes: list[str] = []
     files: dict[Path, Path | None] = {}  # a card's splits may overlap
     for name in splits:
-        if pairs[name]:
-            problems += _missing(card, name, root, pairs[name])
+        # Of a set in one piece, the splits are another way to lay it out.
+        if pairs[name] or not pairs.get("all"):
+            _compare_counts(card, name, root, len(pairs[name]), problems, notes)
+        if pairs[name] and card.splits[name].labelled:
+            _compare_files(card, name, root, pairs[name], problems, notes)
         for image, label in pairs[name]:
             has_label = card.splits[name].labelled and label.is_file()
             files[image] = label if has_label else files.get(image)
@@ -70,42 +79,120 @@ def check(
     if not everything and len(chosen) > SAMPLE:
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, SAMPLE).astype(int)]
     pixels = np.zeros(len(card.classes) + 1, np.int64)
-    threads = os.cpu_count() or 1
+    oriented: dict[tuple[int, bool], list[Path]] = {}
+    threads = cpus()
     results = prefetch(partial(_open, card), chosen, threads, 4 * threads)
-    for done, (counts, wrong) in enumerate(results, 1):
-        pixels += counts
-        problems += wrong
+    for done, ((image, _), opened) in enumerate(zip(chosen, results, strict=True), 1):
+        pixels += opened.pixels
+        problems += opened.problems
+        if opened.orientation != (1, False):
+            oriented.setdefault(opened.orientation, []).append(image)
         if on_image:
             on_image(done, len(chosen))
+    for (orientation, is_turned), images in sorted(oriented.items()):
+        done_so = "turned upright" if is_turned else "kept as stored, as their labels fit only so"
+        notes.append(f"EXIF orientation {orientation}, {done_so}: {_names(images)}")
     found = {name: len(pairs[name]) for name in splits}
-    return Report(found, len(chosen), pixels, list(dict.fromkeys(problems)))
+    problems, notes = (list(dict.fromkeys(lines)) for lines in (problems, notes))
+    return Report(found, len(chosen), pixels, problems, notes)
 
 
-def _missing(card: Card, split: str, root: Path, pairs: list[tuple[Path, Path]]) -> list[str]:
-    """What is wrong with a split before any file is opened."""
+def _compare_counts(
+    card: Card, split: str, root: Path, found: int, problems: list[str], notes: list[str]
+) -> None:
+    """How many images a split has, and should have."""
+    if faults := find_faults(card, split, root):
+        names = _names([image for image, _ in faults])
+        notes.append(f"known faults of the set, left out: {names} ({card.faults[0].reason})")
     expected = card.splits[split].count
-    problems = []
-    if expected not in (None, len(pairs)):
-        problems.append(f"{root}: split '{split}' has {len(pairs)} images, expected {expected}")
-    if card.splits[split].labelled:
-        problems += [
-            f"{image}: has no label; expected {label}"
-            for image, label in pairs
-            if not label.is_file()
-        ]
-        strays = find_labels(card, split, root) - {label for _, label in pairs}
-        problems += [f"{label}: is a label without an image" for label in sorted(strays)]
-    return problems
+    if expected is None or expected - len(card.faults) <= found <= expected:
+        return
+    if not found:
+        patterns = " or ".join(card.image_patterns(split)[:3])
+        line = f"{root}: no image of split '{split}'; looked for {patterns}"
+        (problems if card.splits[split].labelled else notes).append(line)
+        return
+    line = f"{root}: split '{split}' has {found} images, {expected} are published"
+    (notes if found < expected else problems).append(line)
 
 
-def _open(card: Card, files: tuple[Path, Path | None]) -> tuple[np.ndarray, list[str]]:
-    """Pixels of each class and the ignored, int64 [C + 1], and what is wrong."""
+def _compare_files(
+    card: Card,
+    split: str,
+    root: Path,
+    pairs: list[tuple[Path, Path]],
+    problems: list[str],
+    notes: list[str],
+) -> None:
+    """Images without labels, labels without images, and images that share a label."""
+    missing = [(image, label) for image, label in pairs if not label.is_file()]
+    if len(missing) == 1:
+        [(image, label)] = missing
+        problems.append(f"{image}: has no label; expected {label}")
+    elif missing:
+        problems.append(
+            f"{len(missing)} images have no label: {_names([image for image, _ in missing])}; "
+            f"expected {missing[0][1]} and so on"
+        )
+    for one, other in twins(pairs):
+        problems.append(f"{one} and {other.name}: two images with one label")
+    used = {label for _, label in pairs}
+    used |= {label for _, label in find_faults(card, split, root)}
+    strays = sorted(find_labels(card, split, root) - used)
+    beside, alone = _sort_strays(strays, used)
+    for ending, files in beside.items():
+        notes.append(f"{len(files)} files *{ending} beside the labels are not used")
+    if len(alone) == 1:
+        problems.append(f"{alone[0]}: is a label without an image")
+    elif alone:
+        problems.append(f"{len(alone)} labels have no image: {_names(alone)}")
+
+
+def _sort_strays(strays: list[Path], used: set[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Tell files that another tool made of a label ("7_labelTrainIds.png") from other labels.
+
+    Returns:
+        The former by what their names add to the label's; and the latter.
+    """
+    beside: dict[str, list[Path]] = {}
+    alone = []
+    labels = {path.with_suffix("") for path in used}
+    for stray in strays:
+        stem = stray.stem
+        cuts = [place for place, letter in enumerate(stem) if letter in "_-." and place]
+        cut = next((c for c in cuts if stray.with_name(stem[:c]) in labels), None)
+        if cut is None:
+            alone.append(stray)
+        else:
+            beside.setdefault(stem[cut:] + stray.suffix, []).append(stray)
+    return beside, alone
+
+
+def _names(files: list[Path]) -> str:
+    """The first of some files, and how many more there are."""
+    shown = ", ".join(str(path) for path in files[:SHOWN])
+    return shown + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
+
+
+class _Opened(NamedTuple):
+    """What was found in an image and its label."""
+
+    pixels: np.ndarray
+    """int64 [C + 1]: of each class, and those ignored."""
+    problems: list[str]
+    orientation: tuple[int, bool]
+    """The image's EXIF orientation, and whether it was turned upright."""
+
+
+def _open(card: Card, files: tuple[Path, Path | None]) -> _Opened:
+    """Open an image and its label."""
     image, label = files
     dataset = Dataset(card, "", (image,), (label,) if label else None)
     counts = np.zeros(len(card.classes) + 1, np.int64)
-    wrong = []
+    wrong, orientation = [], (1, False)
     try:
-        dataset.image(0)
+        picture = dataset.picture(0)
+        orientation = (picture.orientation, picture.is_turned)
     except FedsegError as error:
         wrong.append(str(error))
     try:
@@ -115,4 +202,4 @@ def _open(card: Card, files: tuple[Path, Path | None]) -> tuple[np.ndarray, list
             counts[-1] = by_place[IGNORE]
     except FedsegError as error:
         wrong.append(str(error))
-    return counts, wrong
+    return _Opened(counts, wrong, orientation)

@@ -10,8 +10,8 @@ from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES
 from fedseg.config import Source
 from fedseg.data.cards import Card, load_card
 from fedseg.data.encoding import read_label
-from fedseg.data.images import decoding, read_image
-from fedseg.data.layout import find_pairs, nothing_found
+from fedseg.data.images import Picture, check_file, possible_sizes, read_picture, stored_size
+from fedseg.data.layout import find_pairs, nothing_found, twins
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir
 from fedseg.hashes import file_hashes
@@ -41,7 +41,20 @@ class Dataset:
 
     def image(self, index: int) -> np.ndarray:
         """uint8 [H, W, 3], RGB. Raises FedsegError for a file that can't be decoded."""
-        return read_image(self.images[index])
+        return self.picture(index).pixels
+
+    def picture(self, index: int) -> Picture:
+        """An image, turned upright as its EXIF orientation says if its label then fits.
+
+        Labels are drawn on what viewers show. Where the sizes show that a label was drawn on the
+        pixels as they are stored, the image is read as it is stored.
+
+        Raises:
+            FedsegError: the file, or where it has an orientation its label, can't be decoded.
+        """
+        if self.labels is None:
+            return read_picture(self.images[index])
+        return read_picture(self.images[index], lambda: self._read_label(index).shape)
 
     def label(self, index: int) -> np.ndarray:
         """uint8 [H, W], places in the card's class list, 255 ignored.
@@ -50,15 +63,20 @@ class Dataset:
             FedsegError: the file can't be decoded, does not fit the card, or its size is not its
                 image's.
         """
-        label = read_label(self.labels[index], self.card)
-        with decoding(self.images[index]) as image:
-            width, height = image.size  # only the head of the file is read for it
-        if label.shape != (height, width):
+        label = self._read_label(index)
+        image = self.images[index]
+        # Nearly always the head of the image's file is all that has to be read.
+        if label.shape != stored_size(image) and label.shape not in possible_sizes(image):
+            sizes = [f"{width}x{height}" for height, width in sorted(possible_sizes(image))]
+            turned = ", turned or not as its EXIF orientation says" if len(sizes) > 1 else ""
             raise FedsegError(
                 f"{self.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
-                f"{self.images[index].name} is {width}x{height}"
+                f"{image.name} is {' or '.join(sizes)}{turned}"
             )
         return label
+
+    def _read_label(self, index: int) -> np.ndarray:
+        return read_label(self.labels[index], self.card)
 
     def train_ids(self) -> np.ndarray:
         """uint8 [256]: place in the card's class list -> trainId, or 255: not trained on.
@@ -120,12 +138,15 @@ def open_dataset(
         pairs = pairs[: card.splits[split].count]  # an older cache may hold more
     if not pairs:
         raise nothing_found(card, [split], root)
-    if labelled:
-        for image, label in pairs:
-            if not label.is_file():
-                raise FedsegError(
-                    f"{image}: has no label; expected {label}; add it or remove the image"
-                )
+    for image, label in pairs:
+        check_file(image)
+        if labelled and not label.is_file():
+            raise FedsegError(
+                f"{image}: has no label; expected {label}; add it or remove the image"
+            )
+    if labelled and (doubles := twins(pairs)):
+        one, other = doubles[0]
+        raise FedsegError(f"{one} and {other.name}: two images with one label; remove one of them")
     images, labels = zip(*pairs, strict=True)
     return Dataset(card, split, images, labels if labelled else None)
 

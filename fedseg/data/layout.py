@@ -1,6 +1,8 @@
 """Where a dataset's files lie below its root, and whose files lie below a root."""
 
+import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,13 +12,104 @@ from fedseg.errors import FedsegError
 
 
 def find_pairs(card: Card, split: str, root: Path) -> list[tuple[Path, Path]]:
-    """Each image of a split with the path of its label, sorted; the label need not be there."""
-    return sorted(_pairs(card, split, root))
+    """Each image of a split with the path of its label, sorted; neither need be a regular file.
+
+    Hidden files and folders (`.name`) are left out, as in a shell, and so are the card's known
+    faults. Suffixes match in upper and lower case.
+    """
+    pairs = sorted(dict(_pairs(card, split, root)).items())
+    return [pair for pair in pairs if not _is_fault(card, pair[0])]
+
+
+def find_faults(card: Card, split: str, root: Path) -> list[tuple[Path, Path]]:
+    """The pairs of a split that are known to be wrong, and left out."""
+    pairs = sorted(dict(_pairs(card, split, root)).items()) if card.faults else []
+    return [pair for pair in pairs if _is_fault(card, pair[0])]
+
+
+def _is_fault(card: Card, image: Path) -> bool:
+    return any(image.parts[-len(parts) :] == parts for parts in card.fault_paths)
 
 
 def find_labels(card: Card, split: str, root: Path) -> set[Path]:
     """Every file that lies where the labels of a split lie, whether it has an image or not."""
-    return {path for pattern in card.label_patterns(split) for path in root.glob(pattern)}
+    listing = Listing()
+    return {
+        path for pattern in card.label_patterns(split) for path, _ in listing.match(root, pattern)
+    }
+
+
+def twins(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Pairs of images that differ in the suffix alone, and so have one label."""
+    first: dict[Path, Path] = {}
+    found = []
+    for image, _ in pairs:
+        other = first.setdefault(image.with_suffix(""), image)
+        if other != image:
+            found.append((other, image))
+    return found
+
+
+class Listing:
+    """Names in folders, each folder read once."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, list[str]] = {}
+        self._by_key: dict[Path, dict[str, str]] = {}
+
+    def match(self, folder: Path, pattern: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
+        """Paths below a folder that match a pattern, and what each `*` stands for."""
+        head, _, rest = pattern.partition("/")
+        if not rest:
+            wanted = _regex(pattern)
+            for name in self._visible(folder, head):
+                if found := wanted.fullmatch(name):
+                    yield folder / name, found.groups()
+        elif "*" not in head:
+            yield from self.match(folder / head, rest)
+        else:
+            wanted = _regex(head, is_folder=True)
+            for name in self._visible(folder, head):
+                if found := wanted.fullmatch(name):
+                    for path, groups in self.match(folder / name, rest):
+                        yield path, found.groups() + groups
+
+    def find(self, path: Path) -> Path:
+        """The file that is there for a path, by suffix in either case and any Unicode form."""
+        if path.parent not in self._by_key:
+            names = self._visible(path.parent, "")
+            self._by_key[path.parent] = {_key(name): name for name in reversed(names)}
+            self._by_key[path.parent] |= {name: name for name in names}  # as it is written, first
+        known = self._by_key[path.parent]
+        name = known.get(path.name) or known.get(_key(path.name))
+        return path.with_name(name) if name else path
+
+    def _visible(self, folder: Path, pattern: str) -> list[str]:
+        if folder not in self._names:
+            try:
+                self._names[folder] = sorted(os.listdir(folder))
+            except (FileNotFoundError, NotADirectoryError):
+                self._names[folder] = []
+            except OSError as error:
+                raise FedsegError(f"{folder}: can't be read ({error.strerror})") from None
+        shows_hidden = pattern.startswith(".")
+        return [name for name in self._names[folder] if shows_hidden or not name.startswith(".")]
+
+
+def _regex(pattern: str, is_folder: bool = False) -> re.Pattern[str]:
+    """What a pattern matches: `*` stands for part of a name, a suffix for either case of it."""
+    stem, dot, suffix = pattern.rpartition(".")
+    stars = re.escape(pattern).replace(r"\*", "([^/]*)")
+    if is_folder or not dot or "*" in suffix or "/" in suffix:
+        return re.compile(stars)
+    stars = re.escape(stem).replace(r"\*", "([^/]*)")
+    return re.compile(rf"{stars}\.(?i:{re.escape(suffix)})")
+
+
+def _key(name: str) -> str:
+    """What names of one file have in common: macOS writes accents as characters of their own."""
+    stem, dot, suffix = unicodedata.normalize("NFC", name).rpartition(".")
+    return f"{stem}{dot}{suffix.lower()}"
 
 
 def nothing_found(card: Card, splits: Iterable[str], root: Path) -> FedsegError:
@@ -33,12 +126,10 @@ def nothing_found(card: Card, splits: Iterable[str], root: Path) -> FedsegError:
 
 
 def _pairs(card: Card, split: str, root: Path) -> Iterator[tuple[Path, Path]]:
-    labels = card.label_patterns(split)
+    labels, listing = card.label_patterns(split), Listing()
     for pattern in card.image_patterns(split):
-        stars = re.compile(re.escape(pattern).replace(r"\*", "([^/]*)"))
-        for image in root.glob(pattern):
-            matched = stars.fullmatch(image.relative_to(root).as_posix()).groups()
-            places = [root / _fill(label, matched) for label in labels]
+        for image, matched in listing.match(root, pattern):
+            places = [listing.find(root / _fill(label, matched)) for label in labels]
             yield image, next((place for place in places if place.is_file()), places[0])
 
 
@@ -52,7 +143,7 @@ def _hint(card: Card, root: Path) -> str:
     held = [split for split in card.splits if next(_pairs(card, split, root), None)]
     if held:
         return "it does hold " + ", ".join(held)
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     nested = [path for path in folders[:100] if _has_layout(card, path)]
     if nested:
         return f"its files lie in {nested[0]}; make that the root"

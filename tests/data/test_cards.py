@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,40 @@ def test_a_label_pattern_cannot_have_more_stars_than_the_images(tmp_path):
     path.write_text(f"{head}[splits.all]\n")
     with pytest.raises(FedsegError, match="a label pattern has more"):
         load_card(str(path))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("", "a pattern is empty"),
+        ("  ", "a pattern is empty"),
+        ("**/*.png", "write a `*` for each folder"),
+        ("images/?.png", "`?` is not known"),
+        ("images/[ab].png", "`[` is not known"),
+        ("./images/*.png", "empty part"),
+        ("images//*.png", "empty part"),
+        ("../images/*.png", "empty part"),
+        ("images/../*.png", "empty part"),
+        ("/data/*.png", "must be relative"),
+        ("~/data/*.png", "must be relative"),
+        ("C:/data/*.png", "must be relative"),
+        ("images\\\\*.png", "write `/` between folders"),
+        ("images/", "empty part"),
+        ("images/*", "must end in a suffix"),
+        ("images/*.", "must end in a suffix"),
+        ("{Split}/*.png", "'{Split}' is not known"),
+        ("{split/*.png", "is not known"),
+        ("split}/*.png", "is not known"),
+    ],
+)
+@pytest.mark.parametrize("field", ["images", "labels"])
+def test_patterns_are_checked_when_the_card_is_read(tmp_path, pattern, why, field):
+    path = tmp_path / "mine.toml"
+    other = "labels" if field == "images" else "images"
+    path.write_text(
+        f'name="mine"\ntitle="Mine"\nkind="real"\n{field}="{pattern}"\n{other}="*.png"\n[splits.all]\n'
+    )
+    with pytest.raises(FedsegError, match=re.escape(why)) as error:
+        load_card(str(path))
+    assert f"{path}: {field}" in str(error.value)
+    assert "\n" not in str(error.value)

@@ -139,3 +139,195 @@ def _seconds(action):
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def palette_image(path, values, palette):
+    """A palette PNG of one row."""
+    image = Image.fromarray(np.array([values], np.uint8), mode="P")
+    image.putpalette([level for colour in palette for level in colour])
+    image.save(path)
+    return path
+
+
+ROAD, BUILDING, SKY, POLE = (128, 64, 128), (70, 70, 70), (70, 130, 180), (153, 153, 153)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF"])
+def test_lossy_content_is_refused_under_any_suffix(tmp_path, suffix, kind):
+    path = tmp_path / f"a{suffix}"
+    options = {"TIFF": {"compression": "jpeg"}}.get(kind, {})
+    Image.fromarray(np.full((16, 16, 3), 9, np.uint8)).save(path, kind, quality=100, **options)
+    with pytest.raises(FedsegError, match=rf"a\{suffix}: its compression is lossy \({kind}\)"):
+        read_label(path, load_card("folder"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("BMP", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"lossless": True, "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}),
+        *(("TIFF", {"compression": c}) for c in (None, "tiff_lzw", "tiff_deflate", "packbits")),
+    ],
+)
+def test_lossless_content_is_read_under_any_suffix(tmp_path, card, kind, options):
+    path = tmp_path / "a.png"
+    colours = np.array([[[9, 8, 7], [1, 2, 3]]], np.uint8)
+    Image.fromarray(colours).save(path, kind, **options)
+    mine = card("colours = [[9, 8, 7]]", "ignore_colours = [[1, 2, 3]]")
+    assert read_label(path, mine).tolist() == [[0, 255]]
+
+
+def test_a_palette_that_a_tool_reduced_is_read_by_its_colours(tmp_path):
+    """GTA5's labels: ids of Cityscapes, in Cityscapes' colours; the card lists both."""
+    gta5 = load_card("gta5")
+    names = [entry.name for entry in gta5.classes]
+    original = np.zeros((35, 3), int)
+    for entry in gta5.classes:
+        original[entry.ids[0]] = entry.colours[0]
+    wanted = [names.index(name) for name in ("road", "building", "sky", "car")]
+    ids = [gta5.classes[place].ids[0] for place in wanted]
+    path = palette_image(tmp_path / "a.png", ids, original.tolist())
+    assert read_label(path, gta5).tolist() == [wanted]
+    # Reduced to the colours that are used, in another order; and reordered as a whole.
+    for order in (ids[::-1], np.random.default_rng(0).permutation(35).tolist()):
+        renumbered = [order.index(value) for value in ids]
+        path = palette_image(tmp_path / "a.png", renumbered, original[order].tolist())
+        assert read_label(path, gta5).tolist() == [wanted]
+
+
+def test_numbers_that_share_a_colour_stay_apart_in_the_original_palette(tmp_path):
+    """34, the licence plate, has the colour of a car in Cityscapes' table, but is ignored."""
+    gta5 = load_card("gta5")
+    original = np.zeros((35, 3), int)
+    for entry in gta5.classes:
+        original[entry.ids[0]] = entry.colours[0]
+    original[34] = original[26]
+    car = [entry.name for entry in gta5.classes].index("car")
+    path = palette_image(tmp_path / "a.png", [26, 34], original.tolist())
+    assert read_label(path, gta5).tolist() == [[car, 255]]
+
+
+def test_where_colours_are_not_listed_a_reduced_palette_is_refused(tmp_path):
+    folder = load_card("folder")
+    path = palette_image(tmp_path / "a.png", [0, 1], [(1, 99, 3), (4, 99, 6)])
+    with pytest.raises(FedsegError, match=r"a\.png: a tool has probably renumbered its palette"):
+        read_label(path, folder)
+    # A palette as long as the classes is the one that ids were written with.
+    rest = [(n, 99, 250 - n) for n in range(19)]
+    path = palette_image(tmp_path / "a.png", [0, 18], rest)
+    assert read_label(path, folder).tolist() == [[0, 18]]
+    # Unless its colours are Cityscapes' in another order.
+    path = palette_image(tmp_path / "a.png", [0, 2], [SKY, *rest[:1], ROAD, *rest[3:]])
+    with pytest.raises(FedsegError, match="renumbered"):
+        read_label(path, folder)
+
+
+def test_shades_of_a_grey_palette_are_ids(tmp_path):
+    """What optimisers make of a grey image with few values."""
+    path = palette_image(tmp_path / "a.png", [1, 0, 2], [(0,) * 3, (13,) * 3, (255,) * 3])
+    assert read_label(path, load_card("folder")).tolist() == [[13, 0, 255]]
+
+
+def test_our_own_predictions_can_be_labels(tmp_path):
+    label = save(tmp_path / "a.png", np.array([[0, 13, 18, 255]], np.uint8))
+    assert read_label(label, load_card("folder")).tolist() == [[0, 13, 18, 255]]
+
+
+def test_grey_of_few_bits_is_refused(tmp_path):
+    image = Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")
+    image.save(tmp_path / "a.png")
+    image.save(tmp_path / "b.tif")
+    for name in ("a.png", "b.tif"):
+        with pytest.raises(FedsegError, match=f"{name}: is grey of 1 bits a pixel"):
+            read_label(tmp_path / name, load_card("folder"))
+
+
+def test_alpha_beside_ids(tmp_path):
+    ids = np.array([[0, 13]], np.uint8)
+    opaque = np.dstack([ids, np.full_like(ids, 255)])
+    Image.fromarray(opaque, "LA").save(tmp_path / "a.png")
+    assert read_label(tmp_path / "a.png", load_card("folder")).tolist() == [[0, 13]]
+    opaque[0, 0, 1] = 3
+    Image.fromarray(opaque, "LA").save(tmp_path / "a.png")
+    with pytest.raises(FedsegError, match="Pillow's mode 'LA'"):
+        read_label(tmp_path / "a.png", load_card("folder"))
+
+
+@pytest.mark.parametrize("mode", ["F", "CMYK", "YCbCr"])
+def test_other_kinds_are_no_labels(tmp_path, mode):
+    Image.new(mode, (2, 2)).save(tmp_path / "a.tif")
+    with pytest.raises(FedsegError, match=f"no label \\(Pillow's mode '{mode}'"):
+        read_label(tmp_path / "a.tif", load_card("folder"))
+
+
+def with_polygons(*polygons, size=(8, 6)):
+    objects = [{"label": "road", "polygon": polygon} for polygon in polygons]
+    return json.dumps({"imgWidth": size[0], "imgHeight": size[1], "objects": objects})
+
+
+@pytest.fixture
+def polygons(tmp_path, card):
+    """Draws an annotation, given as the text of its file."""
+    mine = card('names = ["road"]')
+
+    def draw(text):
+        path = tmp_path / "a.json"
+        path.write_text(text)
+        return read_label(path, mine)
+
+    return draw
+
+
+def test_polygons_of_fewer_than_three_points_cover_nothing(polygons):
+    assert (polygons(with_polygons([], [[1, 1]], [[1, 1], [5, 5]])) == 255).all()
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
+def test_far_coordinates_are_clipped(polygons, far):
+    # The right half; and a diagonal that a clip to each point alone would bend.
+    half = polygons(with_polygons([[4, -far], [far, -far], [far, far], [4, far]]))
+    assert (half[:, 4:] == 0).all()
+    assert (half[:, :4] == 255).all()
+    diagonal = polygons(with_polygons([[-far, -far], [far, far], [-far, far]]))
+    rows, columns = np.indices(diagonal.shape)
+    assert (diagonal[rows > columns] == 0).all()
+    assert (diagonal[rows < columns] == 255).all()
+    around = polygons(with_polygons([[-far, -far], [far, -far], [far, far], [-far, far]]))
+    assert (around == 0).all()
+    beside = polygons(with_polygons([[far / 2, 0], [far / 2, 5], [far, 5]]))
+    assert (beside == 255).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        with_polygons([[0, 0], [float("nan"), 3], [3, 3]]),
+        with_polygons([[0, 0], [float("inf"), 3], [3, 3]]),
+        with_polygons([[0, 0], [1e300, 3], [3, 3]]),
+        with_polygons([[0, 0], ["1", 3], [3, 3]]),
+        with_polygons([[0, 0], [True, 3], [3, 3]]),
+        with_polygons([[0, 0], [1], [3, 3]]),
+        with_polygons([[0, 0], [10**400, 3], [3, 3]]),
+        with_polygons("abc"),
+        with_polygons(5),
+        with_polygons(size=(0, 5)),
+        with_polygons(size=(-3, 5)),
+        with_polygons(size=(10**9, 10**9)),
+        with_polygons(size=(1.5, 5)),
+        with_polygons(size=("8", 6)),
+        "[" * 100_000 + "]" * 100_000,
+        '{"imgWidth": 8, "imgHeight": 6, "objects": [{"label": ["road"], "polygon": []}]}',
+        '{"imgWidth": 8, "imgHeight": 6, "objects": {"label": 1}}',
+        '{"imgWidth": 8, "imgHeight": 6}',
+        "[]",
+        "null",
+        "",
+    ],
+)
+def test_other_polygons_are_one_line(polygons, text):
+    with pytest.raises(FedsegError, match=r"a\.json: .*(not readable polygons|is empty)") as error:
+        polygons(text)
+    assert "\n" not in str(error.value)
