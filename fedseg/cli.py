@@ -2,6 +2,7 @@
 
 # Torch takes seconds to import and help should not, so each command imports what it needs itself.
 
+import io
 import logging
 import os
 import sys
@@ -17,7 +18,7 @@ from fedseg.cli_data import data
 from fedseg.cli_models import models
 from fedseg.cli_options import Json, Quiet
 from fedseg.console import NoticeHandler
-from fedseg.errors import FedsegError, RunFailed
+from fedseg.errors import FedsegError, RunFailed, plain
 
 app = typer.Typer(
     help="""Federated learning for synthetic-to-real segmentation of driving scenes.
@@ -35,10 +36,13 @@ def main() -> None:
     # makes training up to 20 times slower; asleep, they cost next to nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.getLogger("fedseg.notices").addHandler(NoticeHandler())
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know fewer characters than a name has
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except FedsegError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         sys.exit(1 if isinstance(error, RunFailed) else 2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)

@@ -71,9 +71,10 @@ def check(
         report = check_files(described, root, split, everything, partial(bars, "checking"))
     console.answer(json, _record(described, report), _histogram(described, report))
     if not json:
-        # As they are: Rich would break the lines.
-        print(*(f"note: {note}" for note in report.notes), sep="\n", end="\n" * bool(report.notes))
-        print(*(report.problems or ["nothing wrong"]), sep="\n")
+        for line in [*(f"note: {note}" for note in report.notes), *report.problems]:
+            console.show_line(line)
+        if not report.problems:
+            console.show_line("nothing wrong")
     if report.problems:
         count = len(report.problems)
         raise FedsegError(f"{root}: {count} problem{'s' if count > 1 else ''}, listed above")

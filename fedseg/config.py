@@ -363,13 +363,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         FedsegError: there is no such file, or it is not TOML.
     """
+    if path.exists() and not path.is_file():
+        raise FedsegError(f"{path}: is no file")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows begin a file with a byte order mark.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise FedsegError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise FedsegError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+        raise FedsegError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FedsegError(f"{path}: not valid TOML: {error}") from None
 
 

@@ -10,9 +10,28 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-console = Console()
-progress = Console(stderr=True)
+from fedseg.errors import plain
+
+
+class PlainConsole(Console):
+    """A console that shows text as it is: nothing in it is markup, an emoji or a control code.
+
+    Paths and names may hold brackets and colons, and texts of nodes and cards come from others.
+    Styles are given by `rich.text.Text`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """What Rich makes of every string that it is given."""
+        return super().render_str(plain(text, keep="\n"), **options)
+
+
+console = PlainConsole()
+progress = PlainConsole(stderr=True)
 
 INTERVAL = 60.0
 """Seconds between two plain lines of one stage."""
@@ -21,7 +40,12 @@ INTERVAL = 60.0
 def show(*parts: RenderableType) -> None:
     """Print tables and lines."""
     for part in parts:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))
+
+
+def show_line(line: str) -> None:
+    """Print one line, which is not broken."""
+    print(plain(line))
 
 
 def answer(as_json: bool, value: Any, *parts: RenderableType) -> None:
@@ -43,9 +67,7 @@ class NoticeHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one notice."""
-        progress.print(
-            f"note: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True
-        )
+        progress.print(f"note: {plain(record.getMessage())}", highlight=False, soft_wrap=True)
 
 
 class Bars:
@@ -54,12 +76,12 @@ class Bars:
     def __init__(self) -> None:
         self._plain = not progress.is_terminal
         self._progress = Progress(
-            TextColumn("{task.fields[name]:<14}"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.fields[name]:<14}", markup=False),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[details]}"),
+            TextColumn("{task.fields[details]}", markup=False),
             console=progress,
             disable=self._plain or progress.quiet,
         )
@@ -76,6 +98,7 @@ class Bars:
 
     def __call__(self, stage: str, done: int, total: int, name: str = "", **details: float) -> None:
         """Show that `done` of `total` of a stage are done, for whom, and numbers beside it."""
+        stage, name = plain(stage), plain(name)
         shown = " ".join(f"{key} {value:.3f}" for key, value in details.items())
         if self._plain:
             self._line(stage, done, total, name, shown)
@@ -123,7 +146,7 @@ def score_table(score: dict[str, Any]) -> Table:
         ("pixel accuracy", "pixel_accuracy"),
     ):
         if key == "miou" or score[key] is not None:
-            table.add_row(f"[bold]{title}[/bold]", f"[bold]{_percent(score[key])}[/bold]")
+            table.add_row(Text(title, "bold"), Text(_percent(score[key]), "bold"))
     return table
 
 

@@ -1,7 +1,11 @@
 """Errors that a person is meant to read: one line, what is wrong, where, and what to do."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+MOST_CHARACTERS = 2000
+"""Length of a text by others that is shown at most."""
 
 
 class FedsegError(Exception):
@@ -25,9 +29,36 @@ class RunFailed(FedsegError):
     """Everything was set up rightly, but the run did not reach its end. Exit status 1."""
 
 
+def plain(text: object, most: int = MOST_CHARACTERS, keep: str = "") -> str:
+    """A text that others wrote, such as a file's name or a node's error, safe to show in a line.
+
+    Characters that control a terminal or the direction of text, line breaks, and bytes of names
+    that are not UTF-8 are shown as escapes (`\\x1b`, `\\n`, `\\xe9`).
+
+    Args:
+        text: what to show.
+        most: characters that are kept, half of them from its start and half from its end.
+        keep: characters that stay as they are all the same.
+    """
+    shown = str(text)
+    if len(shown) > most:
+        shown = f"{shown[: most // 2]} ... {shown[-(most // 2) :]}"
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in shown)
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) == "Cs":  # how Python keeps a byte that is not UTF-8
+        return f"\\x{ord(character) & 0xFF:02x}"
+    if unicodedata.category(character) == "Zs":  # a space of another width
+        return " "
+    return character.encode("unicode_escape").decode()
+
+
 def first_line(error: Exception) -> str:
-    """The first line of what an error of somebody else's says, or else its kind."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of what an error of another library says, or else its kind."""
+    return plain((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def explained(error: Exception) -> str:

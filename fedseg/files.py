@@ -16,6 +16,8 @@ import platformdirs
 
 from fedseg.errors import FedsegError
 
+LONGEST_NAME = 255
+"""Bytes that the name of a file may have, on nearly every file system."""
 TEMPORARY = ".fedseg-"
 """Prefix of files that are being written. The final name is not part of it, as it may already be as
 long as the file system allows."""
@@ -129,8 +131,8 @@ def is_disk_full(error: Exception) -> bool:
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode(), durable=durable)
+    """Write UTF-8 text atomically; bytes of names that are not UTF-8 become escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"), durable=durable)
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
@@ -167,6 +169,20 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fitting_name(stem: str, ending: str) -> str:
+    """A file name of a stem and an ending, shortened if no file system would take it.
+
+    A shortened stem ends in a digest of the whole, so that different stems give different names.
+    """
+    if len(os.fsencode(stem + ending)) <= LONGEST_NAME:
+        return stem + ending
+    mark = f"-{digest(stem)}"
+    room = LONGEST_NAME - len(os.fsencode(mark + ending))
+    # A character whose bytes were cut in two is left out.
+    start = os.fsencode(stem)[:room].decode(errors="ignore")
+    return start + mark + ending
 
 
 def digest(*parts: object) -> str:

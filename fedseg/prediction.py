@@ -13,7 +13,7 @@ from fedseg.classes import colourise
 from fedseg.data.images import SUFFIXES, read_image
 from fedseg.errors import FedsegError
 from fedseg.evaluation import classify
-from fedseg.files import atomic_file
+from fedseg.files import atomic_file, fitting_name
 from fedseg.inference import infer, resize
 from fedseg.progress import OnProgress
 from fedseg.video import SUFFIXES as VIDEO_SUFFIXES
@@ -52,7 +52,11 @@ def find_sequences(inputs: list[Path]) -> list[Sequence]:
     sequences: list[Sequence] = []
     for path in inputs:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            inside = sorted(
+                p
+                for p in path.iterdir()
+                if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+            )
             if not inside:
                 raise FedsegError(f"{path}: no image in this folder")
             sequences.append(Sequence(path.resolve().name, tuple(inside)))
@@ -91,8 +95,8 @@ def predict_frames(
     """
 
     def write(name: str, image: np.ndarray, label: np.ndarray) -> None:
-        _save(out / f"{name}_trainId.png", label)
-        _save(out / f"{name}_overlay.jpg", overlay(image, label))
+        _save(out / fitting_name(name, "_trainId.png"), label)
+        _save(out / fitting_name(name, "_overlay.jpg"), overlay(image, label))
 
     _predict(network, info, sequence, write, on_image)
 
@@ -119,7 +123,7 @@ def predict_video(
         FedsegError: an image can't be read, or pictures differ in size.
     """
     rate = sequence.pictures.rate if isinstance(sequence.pictures, Video) else rate
-    with writing(out / f"{sequence.name}_overlay.mp4", rate) as video:
+    with writing(out / fitting_name(sequence.name, "_overlay.mp4"), rate) as video:
 
         def write(name: str, image: np.ndarray, label: np.ndarray) -> None:
             video.write(overlay(image, label))

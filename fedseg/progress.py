@@ -39,6 +39,6 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.glob("[!.]*.json")):
         try:
             said[path.stem] = json.loads(path.read_text())
-        except (OSError, json.JSONDecodeError):
+        except (OSError, ValueError):
             continue
     return said

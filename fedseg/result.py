@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from fedseg.config import BASELINES, GLOBAL, Federation
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, plain
 from fedseg.files import read_json
 from fedseg.provenance import open_product
 from fedseg.runs import Run
@@ -110,27 +111,32 @@ def result_table(result: dict[str, Any]) -> Table:
     named below the table.
     """
     sets = scored_sets(result)
-    caption = "mIoU in % (classes averaged over)"
+    caption = Text("mIoU in % (classes averaged over)")
     for name, evaluator in result["evaluators"].items():
         if evaluator["status"] != "good":
-            caption += f"\n[red]no score from evaluator {name}: {evaluator['reason']}[/red]"
+            caption.append(_warning(f"no score from evaluator {name}: {evaluator['reason']}"))
     for name in result["suspects"]:
-        caption += f"\n[red]{name} agrees with nobody; the global model was made without it[/red]"
+        caption.append(_warning(f"{name} agrees with nobody; the global model was made without it"))
     table = Table("model", caption=caption)
     for name in sets:
         table.add_column(name, justify="right", no_wrap=True)
     for name, client in result["clients"].items():
         if client["status"] != "good":
             cells = ["-"] * len(sets)
-            table.add_row(f"{name}\n[red]{client['reason']}[/red]", *cells)
+            table.add_row(Text(name).append(_warning(client["reason"])), *cells)
         else:
             table.add_row(name, *_cells(result, name, sets))
     table.add_section()
     for name in (GLOBAL, *BASELINES):
         if name in result["evaluation"]:
-            title = f"[bold]{name}[/bold]" if name == GLOBAL else name.replace("_", " ")
+            title = Text(name.replace("_", " "), "bold" if name == GLOBAL else "")
             table.add_row(title, *_cells(result, name, sets))
     return table
+
+
+def _warning(text: str) -> Text:
+    """A line below another, in red; part of it comes from others."""
+    return Text(f"\n{plain(text, 500)}", "red")
 
 
 def failed_clients(result: dict[str, Any]) -> str:

@@ -1,11 +1,23 @@
 """A table of scores, models by datasets, as papers print it: terminal, Markdown and LaTeX."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
+
+from fedseg.errors import plain
 
 Cell = float | None
+
+BOLD = "\0"
+"""Marks the start and the end of bold text in a cell."""
+LATEX = {character: f"\\{character}" for character in "&%_#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 
 
 @dataclass(frozen=True)
@@ -26,16 +38,19 @@ class ScoreTable:
         table = Table("model", caption=self.caption)
         for name in self._headings():
             table.add_column(name, justify="right")
-        for cells in self._body(lambda text: f"[bold]{text}[/bold]"):
-            table.add_row(*cells)
+        for name, *cells in self._body(lambda text: f"{BOLD}{text}{BOLD}"):
+            table.add_row(name, *map(_styled, cells))
         return table
 
     def markdown(self) -> str:
         """For a README."""
-        lines = [["model", *self._headings()], ["---", *["---:"] * len(self._headings())]]
-        lines += self._body(lambda text: f"**{text}**")
+        headings = [_markdown(name) for name in self._headings()]
+        lines = [["model", *headings], ["---", *["---:"] * len(headings)]]
+        lines += [
+            [_markdown(name), *cells] for name, *cells in self._body(lambda text: f"**{text}**")
+        ]
         body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-        return f"{body}\n\n{self.caption}\n"
+        return f"{body}\n\n{_markdown(self.caption)}\n"
 
     def latex(self) -> str:
         r"""For a paper; needs `\usepackage{booktabs}`."""
@@ -45,7 +60,7 @@ class ScoreTable:
             for name, *cells in self._body(lambda text: rf"\textbf{{{text}}}")
         ]
         lines = [
-            rf"% {self.caption}",
+            rf"% {plain(self.caption)}",
             rf"\begin{{tabular}}{{l{'r' * len(self._headings())}}}",
             r"\toprule",
             rf"{head} \\",
@@ -88,7 +103,17 @@ class ScoreTable:
         return (*cells, None if None in cells else sum(cells) / len(cells))
 
 
+def _styled(text: str) -> Text:
+    """A cell for the terminal, with its marked part in bold."""
+    before, *marked = text.split(BOLD)
+    return Text.assemble(before, (marked[0], "bold"), marked[1]) if marked else Text(before)
+
+
+def _markdown(text: str) -> str:
+    """Text in a Markdown table: nothing in it ends a cell or begins a link or a tag."""
+    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", plain(text))
+
+
 def _escaped(text: str) -> str:
-    for character in "&%_#$":
-        text = text.replace(character, "\\" + character)
-    return text
+    """Text in LaTeX."""
+    return "".join(LATEX.get(character, character) for character in plain(text))

@@ -10,12 +10,14 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, plain
 from fedseg.introduction import Introduction
 
 NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0
 """Seconds between two looks: for nodes, which come within seconds, for uploads, and for nodes that
 went away. Each look costs the SuperLink work, which in a simulation is taken from the training."""
+MOST_OF_AN_ERROR = 500
+"""Characters of a node's error that are kept."""
 MOST_TIMES = 3
 """How often a node is asked the same, should it go away in between: it might go because of it."""
 
@@ -203,7 +205,7 @@ def answer_in(reply: Message) -> ConfigRecord:
     """What a node answered, unless it says that it failed."""
     answer = reply.content["answer"]
     if "error" in answer:
-        raise FedsegError(str(answer["error"]))
+        raise FedsegError(plain(answer["error"], MOST_OF_AN_ERROR))
     return answer
 
 
@@ -212,9 +214,10 @@ def well_formed(reply: Message) -> Iterator[None]:
     """Within it a reply is read; whatever it lacks becomes a FedsegError."""
     if reply.has_error():
         # Flower sends a traceback; its last line is what happened.
-        reason = (reply.error.reason or "no reason given").strip().splitlines()[-1]
-        raise FedsegError(f"its node failed: {reason}")
+        lines = (reply.error.reason or "").strip().splitlines() or ["no reason given"]
+        raise FedsegError(f"its node failed: {plain(lines[-1], MOST_OF_AN_ERROR)}")
     try:
         yield
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise FedsegError(f"malformed reply: {type(error).__name__}: {error}") from None
+        reason = plain(f"{type(error).__name__}: {error}", MOST_OF_AN_ERROR)
+        raise FedsegError(f"malformed reply: {reason}") from None

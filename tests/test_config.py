@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,33 @@ def test_a_key_misspelt_in_a_list_of_tables_is_explained():
             },
             Path("x.toml"),
         )  # fmt: skip
+
+
+def test_files_as_editors_write_them(tmp_path, federation_data):
+    text = tomli_w.dumps(federation_data)
+    plain, windows = tmp_path / "plain.toml", tmp_path / "windows.toml"
+    plain.write_text(text)
+    windows.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert config.load(windows) == config.load(plain)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("seed = 1".encode("utf-16"), "cannot be read as UTF-8 text"),
+        (b"name = 'caf\xe9'", "cannot be read as UTF-8 text"),
+        (b"a = " + b"[" * 100_000, "not valid TOML"),
+    ],
+)
+def test_files_that_are_no_toml(tmp_path, content, why):
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    with pytest.raises(FedsegError, match=rf"a\.toml: {why}"):
+        config.load(path)
+
+
+def test_no_file_hangs(tmp_path):
+    os.mkfifo(tmp_path / "a.toml")
+    for path in (tmp_path / "a.toml", tmp_path, Path("/dev/zero")):
+        with pytest.raises(FedsegError, match="is no file"):
+            config.load(path)

@@ -2,6 +2,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from fedseg import console
@@ -69,3 +70,24 @@ def test_quiet(stderr, terminal):
     written = stderr(force_terminal=terminal, quiet=True)
     two_clients()
     assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize("text", ["a[b]c", "[/x]", "[red]x", ":car:", "x\x1b[2Jy", "[link=file:x]"])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_texts_of_others_are_shown_as_they_are(terminal, text):
+    written = io.StringIO()
+    plain_console = console.PlainConsole(file=written, width=100, force_terminal=terminal)
+    table = Table(text, title=text, caption=text)
+    table.add_row(text)
+    plain_console.print(text)
+    plain_console.print(table)
+    shown = Text.from_ansi(written.getvalue()).plain
+    assert shown.count(text.replace("\x1b", r"\x1b")) == 5
+    assert "\x1b[2J" not in written.getvalue()
+
+
+def test_a_long_path_is_not_broken(capsys, monkeypatch):
+    monkeypatch.setattr(console, "console", console.PlainConsole(width=40))
+    path = "/".join(["folder [with] brackets"] * 10)
+    console.show(f"report: {path}")
+    assert capsys.readouterr().out == f"report: {path}\n"

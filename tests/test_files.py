@@ -1,7 +1,18 @@
+import os
 import subprocess
 import sys
 
-from fedseg.files import remove_unfinished
+import pytest
+
+from fedseg.files import (
+    DamagedFile,
+    atomic_file,
+    atomic_folder,
+    fitting_name,
+    read_json,
+    remove_unfinished,
+    write_text,
+)
 
 KILLED = """
 import os, sys
@@ -22,3 +33,68 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
     remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".DS_Store", ".gitignore", "score.json"}
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    path = tmp_path / ("a" * 251 + ".txt")
+    write_text(path, "content")
+    assert path.read_text() == "content"
+    with atomic_folder(tmp_path / ("b" * 255)) as folder:
+        (folder / "c").touch()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail():
+        with atomic_file(path) as temporary:
+            temporary.write_text("new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_and_folders_are_on_the_disk_before_they_take_their_name(tmp_path, monkeypatch):
+    calls = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(handle):
+        calls.append(("fsync", os.readlink(f"/proc/self/fd/{handle}")))
+        real_fsync(handle)
+
+    def replace(source, target):
+        calls.append(("replace", str(target)))
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_text(tmp_path / "a.txt", "content")
+    assert [what for what, _ in calls] == ["fsync", "replace", "fsync"]
+    assert calls[2] == ("fsync", str(tmp_path))
+    calls.clear()
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "weights").touch()
+    assert [what for what, _ in calls] == ["fsync", "fsync", "replace", "fsync"]
+    assert calls[0][1].endswith("/weights")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff", b"[]", b"[" * 100_000])
+def test_damaged_json_is_named(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"a\.json: damaged \(.*\); remove it"):
+        read_json(path)
+
+
+def test_names_that_are_too_long_are_shortened_and_stay_apart():
+    assert fitting_name("a", "_x.png") == "a_x.png"
+    stems = ["a" * 251, "a" * 250 + "b", "\u00e9" * 125, os.fsdecode(b"\xe9" * 251)]
+    names = [fitting_name(stem, "_trainId.png") for stem in stems]
+    assert len(set(names)) == 4
+    assert all(len(os.fsencode(name)) <= 255 for name in names)
+    assert all(name.endswith("_trainId.png") for name in names)

@@ -1,5 +1,8 @@
+import io
+
 from rich.console import Console
 
+from fedseg.console import PlainConsole
 from fedseg.tables import ScoreTable
 
 TABLE = ScoreTable(
@@ -30,3 +33,17 @@ def test_a_mean_needs_several_columns(capsys):
     assert "mean" not in single.markdown()
     Console().print(single.rich())
     assert "50.0" in capsys.readouterr().out
+
+
+def test_names_of_folders_do_not_break_a_table():
+    odd = ScoreTable(("a|b",), {"run[1]/x&y\n{z}~^\\": (0.5,)}, "c|d")
+    markdown = odd.markdown().splitlines()
+    assert markdown[0] == r"| model | a\|b |"
+    assert markdown[2].count(" | ") == 1
+    assert r"run\[1\]/x&y" in markdown[2]
+    assert len(markdown) == 5
+    latex = odd.latex().splitlines()
+    assert latex[5].startswith(r"run[1]/x\&y\textbackslash{}n\{z\}\textasciitilde{}")
+    written = io.StringIO()
+    PlainConsole(file=written, width=100).print(odd.rich())
+    assert "run[1]/x&y" in written.getvalue()
