@@ -1,5 +1,6 @@
 """Videos as sequences of frames, by OpenCV."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,22 +12,31 @@ from fedseg.errors import FedsegError
 from fedseg.files import atomic_file
 
 SUFFIXES = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"}
+USUAL_RATE = 25.0
+"""Frames a second of a video that does not say."""
+MOST_TICKS = 65535
+"""Largest denominator of MPEG-4 part 2's time base (ISO/IEC 14496-2, vop_time_increment)."""
+SLOWEST = 0.01
+"""Frames a second that can be written at least."""
 
 
 class Video:
-    """A video file.
+    """A video file: MP4 or QuickTime, AVI, Matroska or WebM, by content.
 
     Raises:
-        FedsegError: it can't be decoded.
+        FedsegError: it is none of these, or can't be decoded.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        capture = cv2.VideoCapture(str(path))
+        # Relative, a name with a colon would be taken for a protocol, such as "http:".
+        self.path = path.absolute()
+        if not path.is_file() or not _is_container(path):
+            raise FedsegError(f"{path}: not a readable video (MP4, MOV, AVI, MKV or WebM)")
+        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         try:
             if not capture.isOpened():
                 raise FedsegError(f"{path}: not a readable video")
-            self.rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
+            self.rate = _usable_rate(capture.get(cv2.CAP_PROP_FPS))
             """Frames a second."""
             self.frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
             """Number of frames, as the file's header has it."""
@@ -34,24 +44,52 @@ class Video:
             capture.release()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames in order, uint8 [H, W, 3], RGB."""
-        capture = cv2.VideoCapture(str(self.path))
+        """The frames in order, uint8 [H, W, 3], RGB.
+
+        Raises:
+            FedsegError: there is none that can be decoded.
+        """
+        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        read = 0
         try:
             while True:
                 good, frame = capture.read()
+                if not good and not read:
+                    raise FedsegError(f"{self.path}: holds no frame that can be decoded")
                 if not good:
                     return
+                read += 1
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         finally:
             capture.release()
 
 
+def _is_container(path: Path) -> bool:
+    """Whether a file begins like a video. A playlist would have FFmpeg open other files."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    is_mp4 = head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    return is_mp4 or is_avi or head[:4] == b"\x1aE\xdf\xa3"  # EBML: Matroska, WebM
+
+
+def _usable_rate(rate: float) -> float:
+    """A rate that can be written: of so few digits that its fraction fits MPEG-4's time base."""
+    if not math.isfinite(rate) or rate <= 0:
+        return USUAL_RATE
+    rate = min(max(rate, SLOWEST), MOST_TICKS)
+    return round(rate, min(int(math.log10(MOST_TICKS / rate)), 3))
+
+
 class Writer:
-    """Writes frames of one size to an MP4 file (MPEG-4 part 2)."""
+    """Writes frames of one size to an MP4 file (MPEG-4 part 2).
+
+    Its sides are even: an odd one gets a row or column more, a copy of the last.
+    """
 
     def __init__(self, path: Path, rate: float) -> None:
         self._path = path
-        self._rate = rate
+        self._rate = _usable_rate(rate)
         self._writer: cv2.VideoWriter | None = None
         self._size: tuple[int, int] | None = None
 
@@ -64,7 +102,10 @@ class Writer:
         size = (frame.shape[1], frame.shape[0])
         if self._writer is None:
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, size)
+            even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
+            self._writer = cv2.VideoWriter(
+                str(self._path.absolute()), cv2.CAP_FFMPEG, codec, self._rate, even
+            )
             self._size = size
             if not self._writer.isOpened():
                 raise FedsegError(f"a video of {size[0]}x{size[1]} pixels can't be written")
@@ -73,6 +114,9 @@ class Writer:
                 f"frames differ in size ({self._size[0]}x{self._size[1]} and {size[0]}x{size[1]}), "
                 "so they make no video; write frames"
             )
+        if size[0] % 2 or size[1] % 2:
+            bottom, right = size[1] % 2, size[0] % 2
+            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
