@@ -19,6 +19,8 @@ from fedseg.cli_models import models
 from fedseg.cli_options import Json, Quiet
 from fedseg.console import NoticeHandler
 from fedseg.errors import FedsegError, RunFailed, plain
+from fedseg.files import explain_os_error, is_disk_full
+from fedseg.flower import direct_loopback
 
 app = typer.Typer(
     help="""Federated learning for synthetic-to-real segmentation of driving scenes.
@@ -39,11 +41,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal may know fewer characters than a name has
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    os.environ.update(direct_loopback())
     try:
         app()
     except FedsegError as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         sys.exit(1 if isinstance(error, RunFailed) else 2)
+    except OSError as error:  # a file or the network; all else is a fault of fedseg's
+        if error.filename is None and not is_disk_full(error):
+            raise
+        print(f"error: {plain(explain_os_error(error))}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         sys.exit(130)

@@ -75,9 +75,11 @@ def predict(
     Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
     """
     from fedseg import checkpoints, console, prediction
+    from fedseg.files import check_writable
     from fedseg.models import best_device
     from fedseg.video import Video
 
+    check_writable(out)
     sequences = prediction.find_sequences(pictures)
     network, info = checkpoints.load(checkpoint, best_device())
     with console.Bars() as bars:

@@ -114,6 +114,46 @@ def remove_unfinished(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path, option: str = "--out") -> None:
+    """See that a folder can be made and written to, before work is done for it.
+
+    Args:
+        folder: which.
+        option: by which another is chosen.
+
+    Raises:
+        FedsegError: it is a file, lies below one, or may not be written to.
+    """
+    there = folder.absolute()
+    try:
+        while not there.exists() and there != there.parent:
+            if there.is_symlink():
+                raise FedsegError(f"{there}: is a link to nothing; choose another {option}")
+            there = there.parent
+        if not there.is_dir():
+            below = "" if there == folder.absolute() else f", so {folder} can't lie below it"
+            raise FedsegError(f"{there}: is a file{below}; choose another {option}")
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FedsegError(f"{folder}: {reason}; choose another {option}") from None
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise FedsegError(f"{there}: may not be written to; choose another {option}")
+
+
+def explain_os_error(error: OSError) -> str:
+    """What the system says of a file, with a remedy where one is known."""
+    reason = error.strerror or str(error)
+    if is_disk_full(error):
+        reason += "; make room, then repeat the command"
+    if error.filename is None:
+        return reason
+    path = os.fsdecode(error.filename)
+    cache = str(cache_dir())
+    if path.startswith(cache) and not is_disk_full(error):
+        reason += "; set FEDSEG_CACHE to a folder that can be written to"
+    return f"{path}: {reason}"
+
+
 def write_bytes(path: Path, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
     """Write a file atomically."""
     with atomic_file(path, mode, durable) as temporary:

@@ -32,6 +32,12 @@ NEEDED = {  # commands of processes whose death Flower notices after a minute, o
     b"flower-superexec": "flower-superexec, which starts the simulation, was killed",
     b"flwr-simulation": "the simulation was killed, perhaps for want of memory",
 }
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PROXIES = ("http", "https", "socks5", "socks5h")
+"""Kinds of proxies that the HTTP client knows."""
+MOST_OF_AN_ERROR = 500
+"""Characters of an error of Ray's or Flower's that are shown."""
+MORE_MEMORY = "give this machine more memory, or lower batch_size and crop"
 FLOWERS_OWN = (  # what Flower raises on top of the error that matters
     "RuntimeError: Simulation Runtime crashed.",
     "RuntimeError: An error was encountered. Ending simulation.",
@@ -59,6 +65,7 @@ class Simulation:
         run_config: replaces values of the app's ``[tool.flwr.app.config]``; every path absolute.
         nodes: the number of clients.
         log: the file that receives all output.
+        cpus: how many Ray may use; by default, as many as it finds.
         cpus_per_client: with ``gpus_per_client``, what Ray sets aside for one client, and so how
             many run at a time.
         gpus_per_client: may be a fraction; with 0 a client sees no GPU.
@@ -71,6 +78,7 @@ class Simulation:
         *,
         nodes: int,
         log: Path,
+        cpus: int | None = None,
         cpus_per_client: int = 1,
         gpus_per_client: float = 0,
     ) -> None:
@@ -82,6 +90,7 @@ class Simulation:
                 "num-supernodes": nodes,
                 "client-resources-num-cpus": cpus_per_client,
                 "client-resources-num-gpus": gpus_per_client,
+                **({"init-args-num-cpus": cpus} if cpus else {}),
             },
         }
 
@@ -120,7 +129,23 @@ def _last_error(log: str) -> str:
     pattern = rf"{traceback}|^│ (.+?) *│$|^SimulationError: (.+)$"
     found = re.findall(pattern, re.sub(r"\x1b\[\d+m", "", log), flags=re.MULTILINE)
     errors = [text for groups in found for text in groups if text and text not in FLOWERS_OWN]
-    return errors[-1] if errors else "the log tells no reason"
+    return what_happened(errors[-1]) if errors else "the log tells no reason"
+
+
+def what_happened(error: str) -> str:
+    """An error of Ray's or Flower's in a line: what it means where that is known, else its start.
+
+    Of a process that ran out of memory, Ray lists every process of the machine with its command.
+    """
+    from fedseg.errors import plain  # not at the top: the supervisor needs nothing but Python
+
+    if re.search(r"OutOfMemoryError|running low on memory", error) and "ray" in error:
+        used = re.search(r"was ([\d.]+ ?GB) / ([\d.]+ ?GB)", error)
+        amount = f" ({used[1]} of {used[2]} in use)" if used else ""
+        return f"its process was ended because memory ran out{amount}; {MORE_MEMORY}"
+    if re.search(r"ActorDiedError|ActorUnavailableError|WorkerCrashedError", error):
+        return f"its process was killed, most often because memory ran out; {MORE_MEMORY}"
+    return plain(error, MOST_OF_AN_ERROR)
 
 
 # The supervisor
@@ -134,6 +159,10 @@ def _supervise(app_dir: str, run_config: dict, federation: dict) -> None:
     try:
         os.environ.update(_environment(scratch))
         os.environ.pop("RAY_ADDRESS", None)  # Ray would join that cluster
+        for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
+            scheme, separator, _ = os.environ[name].partition("://")
+            if separator and scheme not in PROXIES:  # Flower's client ends where it sees one
+                del os.environ[name]
         _run(app_dir, run_config, federation, scratch)
     finally:
         _kill_descendants()
@@ -172,10 +201,17 @@ def _short_temp_dir() -> str:
     return folder if len(folder := tempfile.gettempdir()) <= 20 else "/tmp"
 
 
+def direct_loopback() -> dict[str, str]:
+    """Variables with which this machine reaches itself without a proxy."""
+    known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    hosts = [host.strip() for host in known.split(",") if host.strip()]
+    value = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+    return {"NO_PROXY": value, "no_proxy": value}
+
+
 def quiet_environment(home: Path) -> dict[str, str]:
     """Keeps Flower's state in one folder, and Flower from calling home or installing anything."""
     path = os.environ.get("PATH", os.defpath)
-    no_proxy = os.environ.get("NO_PROXY", os.environ.get("no_proxy", ""))
     return {
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), path]),
         "PYTHONDONTWRITEBYTECODE": "1",  # flwr imports the app from where it lies
@@ -184,8 +220,7 @@ def quiet_environment(home: Path) -> dict[str, str]:
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-        "NO_PROXY": f"{no_proxy},127.0.0.1".lstrip(","),
-        "no_proxy": f"{no_proxy},127.0.0.1".lstrip(","),
+        **direct_loopback(),
     }
 
 

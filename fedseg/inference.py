@@ -14,6 +14,7 @@ from fedseg.checkpoints import STRIDE, Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.loading import prefetch
+from fedseg.machine import limit_threads
 from fedseg.training import autocast, normalise
 
 Item = TypeVar("Item")
@@ -76,6 +77,7 @@ def infer(
         sizes = view_sizes(*image.shape[:2], info, protocol)
         return item, image, tuple(_resized(image, *size) for size in sizes)
 
+    limit_threads()
     loaded = prefetch(load, items, threads=2, ahead=8)
     for shapes, alike in groupby(loaded, key=lambda entry: [view.shape for view in entry[2]]):
         largest = max(rows * columns for rows, columns, _ in shapes)

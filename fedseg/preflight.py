@@ -8,6 +8,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey
 from fedseg.errors import FedsegError
 from fedseg.generation.diffusion import fetch
+from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models import build, check_size
 from fedseg.progress import OnProgress
 
@@ -29,6 +30,20 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
     for evaluator in federation.evaluators:
         told = partial(on_progress, name=evaluator.name)
         with_owner(f"evaluator '{evaluator.name}'", partial(_check_data, evaluator, True, told))
+
+
+def check_memory() -> None:
+    """See that a simulation fits into the memory that this process may use.
+
+    Raises:
+        FedsegError: it does not.
+    """
+    if memory() < PER_SIMULATION:
+        raise FedsegError(
+            f"{memory() / 2**30:.1f} GiB of memory are allowed here, but a simulation needs "
+            f"{PER_SIMULATION / 2**30:.1f} at least, and more with larger models; raise the limit "
+            "(of a container: docker run --memory, or its Kubernetes limits)"
+        )
 
 
 def check_server(federation: Federation, on_progress: OnProgress) -> None:

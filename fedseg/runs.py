@@ -27,7 +27,7 @@ from pathlib import Path
 from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
-from fedseg.files import write_text
+from fedseg.files import check_writable, write_text
 
 
 class Run:
@@ -107,8 +107,7 @@ def check_folder(path: Path, federation: Federation) -> Run:
         FedsegError: it holds another run, or something else.
     """
     run = Run(path.absolute())
-    if path.exists() and not path.is_dir():
-        raise FedsegError(f"{path}: is a file; choose a folder with --out")
+    check_writable(path)
     if run.config.is_file():
         if config.load(run.config) != federation:
             raise FedsegError(

@@ -1,6 +1,5 @@
 """A federation on this machine, from its configuration to its result table."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from fedseg.errors import FedsegError, RunFailed
 from fedseg.federation import participants, workers
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower import Simulation
-from fedseg.machine import PER_TRAINING, physical_memory
+from fedseg.machine import PER_TRAINING, cpus, memory
 from fedseg.pipeline import evaluate_all, good_clients
 from fedseg.progress import read_all
 from fedseg.report import write_report
@@ -57,6 +56,7 @@ def simulate(federation: Federation, out: Path | str, upper_bound: bool = False)
                 "with `fedseg run`, or name `dataset` and `root` to simulate it"
             )
     check_folder(out, federation)
+    preflight.check_memory()
     preflight.check_models(federation)
     preflight.check_generator(federation)
     with console.Bars() as bars:
@@ -75,9 +75,9 @@ def resources(clients: int) -> tuple[int, float]:
     As many clients side by side as there are GPUs, or else cores: two trainings on a core each get
     through half as much again as one after the other on both.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = cpus()
     gpus = torch.cuda.device_count()
-    at_once = min(clients, gpus or cores, max(physical_memory() // PER_TRAINING, 1))
+    at_once = min(clients, gpus or cores, max(memory() // PER_TRAINING, 1))
     return max(cores // at_once, 1), 1.0 if gpus else 0.0
 
 
@@ -102,14 +102,15 @@ def federate(run: Run, federation: Federation, bars: console.Bars) -> None:
     run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
     nodes = len(participants(federation))
-    cpus, gpus = resources(nodes)
+    cpus_each, gpus_each = resources(nodes)
     simulation = Simulation(
         app_dir(),
         {"federation": str(run.config), "out": str(run.path)},
         nodes=nodes,
         log=run.log,
-        cpus_per_client=cpus,
-        gpus_per_client=gpus,
+        cpus=cpus(),
+        cpus_per_client=cpus_each,
+        gpus_per_client=gpus_each,
     )
     notices = follow_notices(run)
     with simulation:

@@ -10,7 +10,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate
-from fedseg.files import write_json, write_text
+from fedseg.files import check_writable, write_json, write_text
 from fedseg.hashes import file_hashes
 from fedseg.models import best_device
 from fedseg.progress import OnProgress
@@ -39,6 +39,8 @@ def score_suite(
         FedsegError: a checkpoint or a dataset can't be used; found for all of them before the
             first is scored.
     """
+    if out:
+        check_writable(out)
     names = row_names(folders)
     for folder in folders:
         checkpoints.load_info(folder)

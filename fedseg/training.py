@@ -19,6 +19,7 @@ from fedseg.curves import write_curve
 from fedseg.data.loading import prefetch
 from fedseg.files import atomic_file
 from fedseg.hashes import content_hash
+from fedseg.machine import limit_threads
 from fedseg.models import Normalisation, best_device
 from fedseg.progress import OnProgress
 from fedseg.provenance import notices
@@ -68,6 +69,7 @@ def fit(
     Raises:
         FloatingPointError: the loss became NaN or infinite.
     """
+    limit_threads()
     device = best_device()
     network = network.to(device, memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(

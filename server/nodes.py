@@ -11,13 +11,12 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fedseg.errors import FedsegError, plain
+from fedseg.flower import MOST_OF_AN_ERROR, what_happened
 from fedseg.introduction import Introduction
 
 NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0
 """Seconds between two looks: for nodes, which come within seconds, for uploads, and for nodes that
 went away. Each look costs the SuperLink work, which in a simulation is taken from the training."""
-MOST_OF_AN_ERROR = 500
-"""Characters of a node's error that are kept."""
 MOST_TIMES = 3
 """How often a node is asked the same, should it go away in between: it might go because of it."""
 
@@ -215,7 +214,7 @@ def well_formed(reply: Message) -> Iterator[None]:
     if reply.has_error():
         # Flower sends a traceback; its last line is what happened.
         lines = (reply.error.reason or "").strip().splitlines() or ["no reason given"]
-        raise FedsegError(f"its node failed: {plain(lines[-1], MOST_OF_AN_ERROR)}")
+        raise FedsegError(f"its node failed: {what_happened(lines[-1])}")
     try:
         yield
     except (KeyError, AttributeError, TypeError, ValueError) as error:

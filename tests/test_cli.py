@@ -1,6 +1,8 @@
 """The commands as a user calls them."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +168,63 @@ def test_a_checkpoint_that_is_none(fedseg, make_world, tmp_path):
     done = fedseg("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
     assert done.returncode == 2
     assert "not a checkpoint folder" in done.err
+
+
+COMMANDS = {
+    "simulate": ["simulate", "federation.toml", "--out"],
+    "evaluate": ["evaluate", "model", "--dataset", "folder", "--root", "world", "--out"],
+    "predict": ["predict", "model", "world/images/0.png", "--out"],
+    "data show": ["data", "show", "folder", "world", "--out"],
+    "certs": ["certs", "--host", "localhost"],
+}
+
+
+@pytest.mark.parametrize(
+    "out", ["file/below", "file", "a" * 300, "nul\0", "link/below", "locked/x"]
+)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_written(
+    fedseg, checkpoint, make_world, federation_data, tmp_path, monkeypatch, command, out
+):
+    monkeypatch.chdir(tmp_path)
+    make_world("world")
+    (tmp_path / "federation.toml").write_text(tomli_w.dumps(federation_data))
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    real = os.access  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, _: "locked" not in str(path) and real(path, 2))
+    target = f"{out}/sheet.png" if command == "data show" else out
+    before = sorted(tmp_path.rglob("*"))
+    done = fedseg(*COMMANDS[command], target)
+    assert done.returncode == 2
+    lines = [line for line in done.err.splitlines() if not line.startswith("checking")]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert "choose another" in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_errors_of_the_system_are_one_line_with_the_files_name(fedseg, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a"))
+
+    monkeypatch.setattr("fedseg.data.cards.load_card", full)
+    done = fedseg("data", "list", "folder")
+    assert done.returncode == 2
+    assert done.err == f"error: {tmp_path}/a: No space left on device; make room, then repeat " + (
+        "the command\n"
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_named(fedseg, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "file" / "cache"))
+    source = ["--dataset", "streetsim", "--split", "stormnight"]
+    model = Model(**TINY_MODEL)
+    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    checkpoints.save(tmp_path / "model", build(model), info)
+    done = fedseg("evaluate", tmp_path / "model", *source)
+    assert done.returncode == 2
+    assert "set FEDSEG_CACHE to a folder that can be written to" in done.err
+    assert len(done.err.splitlines()) == 1

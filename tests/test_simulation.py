@@ -131,8 +131,7 @@ def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
 def test_clients_side_by_side_as_the_machine_allows(
     monkeypatch, cores, memory_gib, gpus, clients, expected
 ):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    sizes = {"SC_PAGE_SIZE": 2**10, "SC_PHYS_PAGES": memory_gib * 2**20}
-    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr(simulation, "cpus", lambda: cores)
+    monkeypatch.setattr(simulation, "memory", lambda: memory_gib * 2**30)
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     assert simulation.resources(clients) == expected

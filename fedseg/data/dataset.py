@@ -15,6 +15,7 @@ from fedseg.data.layout import find_pairs, nothing_found, twins
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir
 from fedseg.hashes import file_hashes
+from fedseg.machine import cpus
 from fedseg.progress import OnProgress
 from fedseg.provenance import notices, read_product, write_product
 
@@ -173,7 +174,7 @@ def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
                 notices.warning("%s: missing or damaged; rendering it again", path)
                 path.unlink(missing_ok=True)
         report = (lambda index: on_render(index + 1, count)) if on_render else None
-        streetsim.write(root, split, count, on_image=report)
+        streetsim.write(root, split, count, workers=cpus(), on_image=report)
         write_product(record, {"files": _hashes(files)}, inputs)
     return root
 

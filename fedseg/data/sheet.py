@@ -9,7 +9,7 @@ from PIL import Image
 from fedseg.classes import CLASSES, PALETTE
 from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError
-from fedseg.files import atomic_file
+from fedseg.files import atomic_file, check_writable
 
 WIDTH = 480
 """Pixels of each picture on the sheet."""
@@ -33,6 +33,7 @@ def write_sheet(dataset: Dataset, path: Path, rows: int = 6) -> int:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise FedsegError(f"{path}: not the name of an image; end it in {' or '.join(SUFFIXES)}")
+    check_writable(path.parent)
     rows = min(rows, len(dataset))
     chosen = np.linspace(0, len(dataset) - 1, rows).astype(int)
     sheet = np.concatenate([_row(dataset, index) for index in chosen])

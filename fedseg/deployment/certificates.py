@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedseg.errors import FedsegError
-from fedseg.files import write_bytes
+from fedseg.files import check_writable, write_bytes
 
 CA_DAYS, SERVER_DAYS = 3650, 365
 ALWAYS = ("localhost", "127.0.0.1")
@@ -31,6 +31,7 @@ def make_certificates(folder: Path, hosts: list[str]) -> bool:
         FedsegError: certificates without their authority's key are there already; a bad host.
     """
     names = [_general_name(host) for host in dict.fromkeys([*hosts, *ALWAYS])]
+    check_writable(folder, "folder")
     is_new = not (folder / "ca.key").is_file()
     if is_new:
         for name in ("ca.crt", "server.crt", "server.key"):

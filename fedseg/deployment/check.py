@@ -12,7 +12,7 @@ from fedseg.data.survey import survey
 from fedseg.deployment.connection import check_registration, check_server
 from fedseg.deployment.identity import NODE_KEY, TRUSTED, load_key
 from fedseg.errors import FedsegError, first_line
-from fedseg.machine import PER_TRAINING, physical_memory
+from fedseg.machine import PER_TRAINING, memory
 from fedseg.models import build
 from fedseg.node import Node, load_node
 
@@ -101,7 +101,7 @@ def _check_model(node: Node) -> str:
 
 def _check_memory() -> str:
     remedy = "memory; give the machine or the container more"
-    return _enough(physical_memory(), PER_TRAINING, remedy)
+    return _enough(memory(), PER_TRAINING, remedy)
 
 
 def _check_disk(node: Node) -> str:

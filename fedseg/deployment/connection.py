@@ -13,6 +13,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fedseg.deployment.identity import CA, load_key
+from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError, first_line
 from fedseg.node import Node
 
@@ -98,7 +99,7 @@ def check_registration(node: Node, folder: Path) -> str:
 def _address(node: Node) -> str:
     if not node.server:
         raise FedsegError("node.toml names no server; add server = 'HOST:PORT'")
-    return node.server
+    return check_address(node.server)
 
 
 def unreachable(address: str, error: Exception) -> FedsegError:

@@ -25,6 +25,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from fedseg.deployment import keys
 from fedseg.deployment.connection import trusting, unreachable
+from fedseg.deployment.ports import check_address
 from fedseg.deployment.signing import APP_ID
 from fedseg.errors import FedsegError
 
@@ -38,7 +39,7 @@ class Server:
     """
 
     def __init__(self, address: str, ca: Path) -> None:
-        self.address = address
+        self.address = check_address(address)
         context = trusting(ca)
         self._flower = ControlHttpClient(
             f"https://{address}",

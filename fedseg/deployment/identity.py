@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg import config
 from fedseg.deployment import keys, signing
+from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError
-from fedseg.files import write_bytes, write_text
+from fedseg.files import check_writable, write_bytes, write_text
 from fedseg.node import NODE_FILE, Node
 
 NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yaml"
@@ -53,7 +54,9 @@ def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | 
     if (folder / NODE_FILE).exists() or (folder / NODE_KEY).exists():
         raise FedsegError(f"{folder}: holds a node already; remove it or choose another folder")
     settings = {key: value for key, value in settings.items() if value is not None}
+    check_writable(folder, "folder")
     node = config.parse(Node, settings | {"state": "state"}, folder / NODE_FILE)
+    check_address(str(node.server))
     if not ca.is_file():
         raise FedsegError(f"{ca}: no such file; ask the server's owner for ca.crt")
     trusted = trusted or ca.parent / signing.PUBLIC_KEY

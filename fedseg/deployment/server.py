@@ -30,10 +30,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fedseg.deployment.ports import check_port
 from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
-from fedseg.files import is_disk_full
+from fedseg.files import check_writable, is_disk_full
 from fedseg.flower import quiet_environment
 from fedseg.machine import lean_memory
 
@@ -65,7 +66,8 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
         admin_port: port for this machine alone: submitting runs, registering nodes.
 
     Raises:
-        FedsegError: a file is missing, the disk is full, or the process that starts runs died.
+        FedsegError: a file is missing, a port can't be used, the disk is full, or the process that
+            starts runs died.
     """
     for name in FILES:
         if not (certificates / name).is_file():
@@ -73,6 +75,11 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
                 f"{certificates / name}: no such file; make it with `fedseg certs` or "
                 "`fedseg app sign`"
             )
+    if port == admin_port:
+        raise FedsegError(f"--port and --admin-port are both {port}; choose another for one")
+    check_port(host, port, "--port")
+    check_port("127.0.0.1", admin_port, "--admin-port")
+    check_writable(state, "--state")
     app = read_signed(certificates / SIGNED)
     state.mkdir(parents=True, exist_ok=True)
     os.environ.update(quiet_environment(state.absolute() / "flower"))

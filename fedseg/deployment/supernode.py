@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fedseg.deployment.connection import Unreachable, check_registration, check_server
 from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
+from fedseg.deployment.ports import check_port
 from fedseg.errors import FedsegError
 from fedseg.federation import NODE_KEY as IN_CONTEXT
 from fedseg.flower import die_with_parent, free_port, process_table, quiet_environment
@@ -40,6 +41,8 @@ def start(folder: Path, port: int | None = None) -> None:
         FedsegError: the folder is not complete, the server's certificate is not to be trusted, or
             the server does not know the node's key.
     """
+    if port is not None:
+        check_port("127.0.0.1", port, "--port")
     folder = folder.absolute()
     node = load_node(folder)
     for name in (NODE_KEY, CA, TRUSTED):

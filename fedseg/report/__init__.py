@@ -6,7 +6,7 @@ from typing import Any
 
 from fedseg.config import Federation, load
 from fedseg.errors import FedsegError
-from fedseg.files import read_json, write_json, write_text
+from fedseg.files import check_writable, read_json, write_json, write_text
 from fedseg.progress import Progress
 from fedseg.provenance import notices
 from fedseg.report.page import render
@@ -52,6 +52,7 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
     if not run.result.is_file():
         raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
     out = out or folder / run.report.name
+    check_writable(out.parent)
     federation = load(run.config)
     for name in outdated_sets(run, federation):
         notices.warning(
