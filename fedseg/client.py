@@ -19,7 +19,7 @@ from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest, read_json, remove_unfinished
 from fedseg.hashes import content_hash
-from fedseg.models import model_inputs
+from fedseg.models import check_size, model_inputs
 from fedseg.node import UploadOptions
 from fedseg.progress import Progress
 from fedseg.supervised import train_supervised
@@ -80,6 +80,10 @@ def train_client(
         return folder
     remove_unfinished(home)
     started = time.monotonic()
+    try:
+        check_size(client.model, client.training.crop, client.training.batch_size)
+    except FedsegError as error:
+        raise PublicError(str(error)) from None  # it names nothing but the model and its sizes
     counts = train_id_counts(dataset, survey(dataset, partial(progress, "checking data")))
     if not counts.any():
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")

@@ -58,7 +58,7 @@ def _escape(character: str) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of what an error of another library says, or else its kind."""
-    return plain((str(error).strip() or type(error).__name__).splitlines()[0])
+    return plain((str(error).strip() or type(error).__name__).splitlines()[0]).rstrip(".")
 
 
 def explained(error: Exception) -> str:

@@ -15,6 +15,7 @@ from fedseg.classes import NUM_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.loading import prefetch
 from fedseg.machine import limit_threads
+from fedseg.models import check_size
 from fedseg.training import autocast, normalise
 
 Item = TypeVar("Item")
@@ -70,6 +71,9 @@ def infer(
         Each item, its image, and its logits, float32 [19, h, w] on the model's device, at the
         first of its `view_sizes`. Where several views are averaged: the logarithm of their mean
         probabilities.
+
+    Raises:
+        FedsegError: the model can't take images of such a size.
     """
 
     def load(item: Item) -> tuple[Item, np.ndarray, Views]:
@@ -83,7 +87,13 @@ def infer(
         largest = max(rows * columns for rows, columns, _ in shapes)
         for batch in _chunks(alike, max(BATCH_PIXELS // largest, 1)):
             views = [np.stack(same) for same in zip(*(entry[2] for entry in batch), strict=True)]
-            logits = _logits(network, info, views, protocol)
+            try:
+                logits = _logits(network, info, views, protocol)
+            except Exception:  # models raise anything for a size that they can't take
+                for rows, columns, _ in shapes:
+                    rows, columns = protocol.window or (rows, columns)
+                    check_size(info.model, (rows, columns))
+                raise
             for (item, image, _), scores in zip(batch, logits, strict=True):
                 yield item, image, scores
 

@@ -1,18 +1,18 @@
 """Models: any architecture and encoder of segmentation-models-pytorch, by name."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import get_encoder_names, get_preprocessing_params
 from torch import nn
 
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
+from fedseg.encoder_weights import fetch_timm_weights, load_encoder, quick_hub
 from fedseg.errors import FedsegError, did_you_mean, first_line
 from fedseg.hashes import file_hashes
 
@@ -63,20 +63,30 @@ def build(model: Model) -> nn.Module:
     """
     check_names(model.arch, model.encoder)
     imagenet = model.encoder_weights == "imagenet"
+    is_timm = model.encoder.startswith("tu-")
     try:
-        network = smp.create_model(
-            model.arch,
-            encoder_name=model.encoder,
-            encoder_weights="imagenet" if imagenet else None,
-            classes=NUM_CLASSES,
-        )
+        with quick_hub() if imagenet else nullcontext():
+            network = smp.create_model(
+                model.arch,
+                encoder_name=model.encoder,
+                # timm's own loading falls back to pickled files, so its weights are loaded below.
+                encoder_weights="imagenet" if imagenet and not is_timm else None,
+                classes=NUM_CLASSES,
+            )
+            published = fetch_timm_weights(model.encoder) if imagenet and is_timm else None
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
-        hint = "; without a network, use encoder_weights = 'none' or a file" if imagenet else ""
+        hint = (
+            "; without a network, set encoder_weights to 'none' or to a .safetensors file of the "
+            "encoder's weights, under timm's or SMP's names"
+        )
+        hint = hint if imagenet else ""
         raise FedsegError(
             f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
         ) from error
-    if not imagenet and model.encoder_weights != "none":
-        _load_encoder(network, Path(model.encoder_weights))
+    if published:
+        load_encoder(network.encoder, published)
+    elif not imagenet and model.encoder_weights != "none":
+        load_encoder(network.encoder, Path(model.encoder_weights))
     return network.to(memory_format=torch.channels_last)
 
 
@@ -93,32 +103,6 @@ def seeded_build(model: Model, seed: int) -> nn.Module:
     """`build`, with the same random weights for the same seed."""
     torch.manual_seed(seed)
     return build(model)
-
-
-def _load_encoder(network: nn.Module, path: Path) -> None:
-    """Load encoder weights from a safetensors file, under SMP's or timm's names."""
-    if not path.is_file():
-        raise FedsegError(f"encoder_weights: {path}: no such file")
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise FedsegError(f"encoder_weights: {path}: not a safetensors file: {error}") from None
-    encoder = network.encoder
-    wanted = encoder.state_dict()
-    # SMP keeps a timm encoder as `encoder.model`; timm's own names lack that prefix.
-    if not wanted.keys() & weights.keys():
-        weights = {f"model.{key}": value for key, value in weights.items()}
-    counters = {key for key in wanted if key.endswith("num_batches_tracked")}
-    missing = wanted.keys() - weights.keys() - counters
-    misshapen = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
-    if missing or misshapen:
-        example = sorted(missing or misshapen)[0]
-        raise FedsegError(
-            f"encoder_weights: {path}: not the weights of this encoder: {len(missing)} tensors "
-            f"missing, {len(misshapen)} of another shape, '{example}' for one"
-        )
-    # Classification heads and the like, which a segmentation encoder has no use for, stay out.
-    encoder.load_state_dict({k: v for k, v in weights.items() if k in wanted}, strict=False)
 
 
 def normalisation(model: Model) -> Normalisation:
@@ -142,18 +126,41 @@ def model_inputs(model: Model) -> dict[str, str]:
     return inputs
 
 
-def check_size(network: nn.Module, size: tuple[int, int]) -> None:
-    """See that the model takes images of that height and width.
+def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
+    """See that a model takes images of a size.
+
+    It is tried without memory or arithmetic, on torch's meta device, and only if that fails with
+    real numbers: some encoders compute with values.
+
+    Args:
+        model: which.
+        size: height and width in pixels.
+        batch: images a step if it shall be trained at that size; 0: for inference.
 
     Raises:
-        FedsegError: with SMP's own words, which name the nearest size.
+        FedsegError: it does not take them; with the words of SMP or timm, which name what it wants.
     """
-    network.eval()
+    untrained = model.model_copy(update={"encoder_weights": "none"})
     try:
-        with torch.inference_mode():
-            network(torch.zeros(1, 3, *size).to(memory_format=torch.channels_last))
-    except (RuntimeError, ValueError) as error:
-        raise FedsegError(
-            f"the model can't take images of {size[0]}x{size[1]} (height x width): "
-            f"{first_line(error)}"
-        ) from None
+        _forward(outline(untrained), size, batch)
+    except FedsegError:
+        raise
+    except Exception:  # a model may raise anything, for its size or for the meta device
+        try:
+            _forward(build(untrained), size, batch)
+        except Exception as error:
+            how = "be trained on" if batch else "take"
+            raise FedsegError(
+                f"{model.arch} with encoder {model.encoder} can't {how} images of "
+                f"{size[0]}x{size[1]} (height x width): {first_line(error)}"
+            ) from None
+
+
+def _forward(network: nn.Module, size: tuple[int, int], batch: int) -> None:
+    device = next(network.parameters()).device
+    images = torch.zeros(max(batch, 1), 3, *size, device=device)
+    with torch.no_grad():
+        output = network.train(batch > 0)(images.to(memory_format=torch.channels_last))
+    if output.shape != (len(images), NUM_CLASSES, *size):
+        found = "x".join(map(str, output.shape[2:]))
+        raise ValueError(f"its output is {found}; sizes must be multiples of its stride")

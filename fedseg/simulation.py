@@ -61,6 +61,7 @@ def simulate(federation: Federation, out: Path | str, upper_bound: bool = False)
     preflight.check_generator(federation)
     with console.Bars() as bars:
         preflight.check_data(federation, bars)
+        preflight.check_sizes(federation, bars)
         run = open_run(out, federation)
         if update_sources(run, federation) or not _is_complete(run, federation):
             federate(run, federation, bars)

@@ -33,10 +33,10 @@ def test_an_outline_has_the_models_tensors_and_takes_weights(encoder):
 
 
 def test_sizes_the_encoder_cannot_take_are_refused():
-    network = build(Model(**TINY_MODEL))
-    check_size(network, (32, 64))
+    model = Model(**TINY_MODEL)
+    check_size(model, (32, 64))
     with pytest.raises(FedsegError, match=r"50x64 .*\(64, 64\)"):
-        check_size(network, (50, 64))
+        check_size(model, (50, 64))
 
 
 def test_encoder_weights_load_under_timm_names_and_leave_the_head_out(tmp_path):

@@ -1,0 +1,176 @@
+"""Pretrained weights of encoders: safetensors files under SMP's, timm's or torchvision's names.
+
+Nothing is ever unpickled. timm's own loading falls back to `pytorch_model.bin` where the hub or its
+cache has no safetensors file, so only the name of the file's repository is taken from timm.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import timm
+import torch
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fedseg.errors import FedsegError, first_line
+
+Weights = dict[str, Tensor]
+
+PROBE_SECONDS = 5.0
+"""How long the hub may take to answer at all."""
+
+
+@contextmanager
+def quick_hub() -> Iterator[None]:
+    """Within it, a hub that can't be reached is not asked again and again.
+
+    Its client would repeat each request for half a minute before it looks into its cache.
+    """
+    if constants.HF_HUB_OFFLINE or _answers(constants.ENDPOINT):
+        yield
+        return
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.head(url, timeout=PROBE_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return False
+    return True
+
+
+def fetch_timm_weights(encoder: str) -> Path:
+    """The safetensors file of an encoder's published weights, downloaded or from the hub's cache.
+
+    Args:
+        encoder: `tu-NAME` or `tu-NAME.TAG`.
+
+    Raises:
+        FedsegError: there is none; the weights may be published as a pickle alone.
+    """
+    found = timm.get_pretrained_cfg(encoder.removeprefix("tu-"), allow_unregistered=False)
+    if found is None or not found.hf_hub_id:
+        raise FedsegError("timm names no weights for it on the Hugging Face hub")
+    repository, _, revision = found.hf_hub_id.partition("@")
+    given = found.hf_hub_filename or "model.safetensors"
+    names = dict.fromkeys([str(Path(given).with_suffix(".safetensors")), "model.safetensors"])
+    missing: Exception | None = None
+    for name in names:
+        try:
+            return Path(hf_hub_download(repository, filename=name, revision=revision or None))
+        except LocalEntryNotFoundError as error:
+            raise FedsegError(
+                f"{repository} can't be downloaded and is not in the hub's cache "
+                f"({first_line(error)})"
+            ) from None
+        except EntryNotFoundError as error:
+            missing = error
+    raise FedsegError(
+        f"{repository} has no safetensors file, and pickled files are never read"
+    ) from missing
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Load the weights of an encoder from a safetensors file.
+
+    The file may use the names of SMP's encoder, of the timm model (which SMP wraps, and timm itself
+    flattens to `stages_0` for `stages.0`), or of torchvision's. What a segmentation encoder has no
+    use for, such as a classification head, is left out. Floating point of any width is converted.
+
+    Args:
+        encoder: of a segmentation-models-pytorch model; changed in place.
+        path: the file.
+
+    Raises:
+        FedsegError: no such file, not safetensors, a tensor is missing, of another shape or not
+            finite.
+    """
+    weights = _read(path)
+    wanted = encoder.state_dict()
+    chosen = _choose(wanted, weights)
+    if _missing(encoder, wanted, chosen) and hasattr(encoder, "name"):
+        # Released weights may be of an older layout, which the family's own module converts.
+        chosen = _choose(wanted, _converted(encoder.name, weights)) or chosen
+    missing = _missing(encoder, wanted, chosen)
+    misshapen = sorted(name for name in chosen if chosen[name].shape != wanted[name].shape)
+    if missing or misshapen:
+        name = (missing or misshapen)[0]
+        example = f"'{name}'"
+        if not missing:
+            sizes = list(chosen[name].shape), list(wanted[name].shape)
+            example += f", {sizes[0]} where {sizes[1]} is wanted,"
+        raise FedsegError(
+            f"encoder_weights: {path}: not the weights of this encoder: {len(missing)} of "
+            f"{len(wanted)} tensors missing, {len(misshapen)} of another shape, {example} for one"
+        )
+    for name, tensor in chosen.items():
+        is_float = wanted[name].is_floating_point()
+        if tensor.is_floating_point() != is_float:
+            raise FedsegError(f"encoder_weights: {path}: tensor '{name}' is {tensor.dtype}")
+        if is_float and not torch.isfinite(tensor).all():
+            raise FedsegError(f"encoder_weights: {path}: tensor '{name}' holds NaN or infinity")
+    encoder.load_state_dict(wanted | chosen)
+
+
+def _read(path: Path) -> Weights:
+    if not path.is_file():
+        raise FedsegError(f"encoder_weights: {path}: no such file")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FedsegError(
+            f"encoder_weights: {path}: not a safetensors file: {first_line(error)}"
+        ) from None
+
+
+def _choose(wanted: Weights, weights: Weights) -> Weights:
+    """The tensors of a file by the names that an encoder gives them."""
+    by_plain = {_plain(name): tensor for name, tensor in weights.items()}
+    return {name: by_plain[_plain(name)] for name in wanted if _plain(name) in by_plain}
+
+
+def _plain(name: str) -> str:
+    """What the names of one tensor have in common in SMP's wrapper, timm's and the model itself."""
+    while name.startswith(("model.", "module.", "encoder.", "body.")):
+        name = name.partition(".")[2]
+    return name.replace(".", "_")
+
+
+def _missing(encoder: nn.Module, wanted: Weights, chosen: Weights) -> list[str]:
+    """Names of the tensors that no file may lack, and this one does."""
+    parameters = {name for name, _ in encoder.named_parameters()}
+    return sorted(
+        name
+        for name in wanted.keys() - chosen.keys()
+        # Counters, index tables and masks follow from the architecture.
+        if name in parameters or name.endswith(("running_mean", "running_var"))
+    )
+
+
+def _converted(name: str, weights: Weights) -> Weights:
+    """A file's tensors, as the module of a timm family converts them to its present layout."""
+    name = name.removeprefix("tu-").split(".")[0]
+    if not timm.is_model(name):
+        return weights
+    module = sys.modules[timm.model_entrypoint(name).__module__]
+    convert: Any = getattr(module, "checkpoint_filter_fn", None)
+    if convert is None:
+        return weights
+    try:
+        with torch.device("meta"):
+            whole = timm.create_model(name)
+        return dict(convert(dict(weights), whole))
+    except Exception:  # of files that are something else
+        return weights
