@@ -67,7 +67,7 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     with_owner("the global model", partial(check_size, federation.model, crop, batch))
     check_generator(federation)
     _check_server_data(federation, on_progress)
-    check_sizes(federation, on_progress)
+    check_sizes(federation, on_progress, has_all_data=False)
 
 
 def check_models(federation: Federation) -> None:
@@ -81,15 +81,16 @@ def check_models(federation: Federation) -> None:
         with_owner(owner, partial(check_size, model, training.crop, training.batch_size))
 
 
-def check_sizes(federation: Federation, on_progress: OnProgress) -> None:
+def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: bool = True) -> None:
     """See that each model takes the sizes at which it will see whole images, or windows of them.
 
     All models see the server's images and the evaluation sets; in cross-site evaluation clients'
     models see those of the clients too, and the global model sees evaluators' sets.
 
     Args:
-        federation: a checked configuration; sets that are on other machines are left out.
+        federation: a checked configuration.
         on_progress: called with a stage, and else as any `OnProgress`.
+        has_all_data: whether the data of clients and evaluators is on this machine too.
 
     Raises:
         FedsegError: a model can't take a size; whose it is, and of which images.
@@ -97,9 +98,10 @@ def check_sizes(federation: Federation, on_progress: OnProgress) -> None:
     server = federation.server
     shown: list[tuple[Source, Protocol]] = [(server, server.labelling), (server, PLAIN)]
     shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
-    if federation.cross_validation:
-        shown += [(client, PLAIN) for client in federation.clients if client.dataset]
-    shown += [(chosen, chosen.protocol) for chosen in federation.evaluators if chosen.dataset]
+    if has_all_data:
+        shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
+    if has_all_data and federation.cross_validation:
+        shown += [(client, PLAIN) for client in federation.clients]
     sizes = [(_sizes(source), protocol, source) for source, protocol in shown]
     tried: set[tuple[Model, Size]] = set()
     for (model, training), owner in models_of(federation).items():

@@ -25,12 +25,27 @@ pytestmark = [
 ]
 
 
+HANG = """
+import pathlib, time
+
+real = pathlib.Path.stat
+
+def stat(path, **options):
+    if "hanging/images" in str(path):
+        time.sleep(3600)  # as on a network drive that is gone
+    return real(path, **options)
+
+pathlib.Path.stat = stat
+"""
+
+
 def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
-    federation_data, make_world, tmp_path
+    federation_data, make_world, tmp_path, monkeypatch
 ):
     hanging = make_world("hanging")
-    (hanging / "images" / "0.png").unlink()
-    os.mkfifo(hanging / "images" / "0.png")  # whoever opens it waits for ever
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "sitecustomize.py").write_text(HANG)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "python"), prepend=os.pathsep)
     federation_data["clients"][0]["model"] = {"arch": "unet", "encoder": "resnet18"}
     federation_data["clients"] += [
         {"name": "missing", "dataset": "folder", "root": str(tmp_path / "nowhere")},
