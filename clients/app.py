@@ -11,7 +11,7 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedseg.cross_validation import MOST_IMAGES
-from fedseg.errors import FedsegError, PublicError
+from fedseg.errors import FedsegError
 from fedseg.federation import curve_of, nodes_of, progress_of
 from fedseg.flower import exit_with_parent
 from fedseg.introduction import introduce
@@ -86,11 +86,10 @@ def _score(message: Message, context: Context, role: str, most: int | None = Non
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
-        if role == "client" and not node.upload.cross_validation:
-            raise PublicError("its owner takes no part in cross-validation (node.toml, [upload])")
+        allowed = node.evaluator if role == "evaluator" else node.cross_site
+        data = allowed(task.protocol)
         weights = from_records(message.content)
         info = str(message.content["task"]["info"])
-        data = node.evaluator(task.protocol)
         confusion = score_at_home(data, info, weights, progress, most)
         return _reply(message, {"confusion": confusion.ravel().tolist()})
 

@@ -8,6 +8,7 @@ made_from.json     what it was made from, and a hash of each file
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -29,6 +30,11 @@ STRIDE = 32
 """Inference sizes are multiples of this: the output stride of nearly every encoder."""
 
 
+Level = Annotated[float, Field(ge=-10, le=10)]
+Deviation = Annotated[float, Field(ge=0.001, le=10)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+
+
 class Info(Section):
     """What one must know of a model to use it."""
 
@@ -40,11 +46,11 @@ class Info(Section):
     """Classes of the output channels."""
     coverage: tuple[int, ...] = tuple(range(len(CLASSES)))
     """TrainIds of the classes the model was trained on; the others it has never seen."""
-    mean: tuple[float, float, float]
+    mean: tuple[Level, Level, Level]
     """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
-    std: tuple[float, float, float]
+    std: tuple[Deviation, Deviation, Deviation]
     """Standard deviation, likewise."""
-    crop: tuple[int, int]
+    crop: tuple[Side, Side]
     """Height and width of the training crop in pixels."""
     inference_height: int = Field(ge=STRIDE, le=8192)
     """Height in pixels to which a whole image is resized for inference."""
@@ -219,6 +225,8 @@ def checked(
             )
         if not torch.isfinite(tensor).all():
             raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise FedsegError(f"{whose}: tensor '{name}' holds a negative variance")
         yield name, tensor
 
 

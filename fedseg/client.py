@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from fedseg import checkpoints, provenance
@@ -26,27 +27,31 @@ from fedseg.supervised import train_supervised
 
 Result = TypeVar("Result")
 
+MOST_IMAGES = 10**9
+MOST_PIXELS = 2**50
+"""Numbers that no dataset reaches, and that sums of stay exact below."""
+
 
 class Upload(Section):
     """What a client tells of itself, beside its weights. Nothing else ever leaves it."""
 
     name: Name
     """The client's name in the federation."""
-    dataset: str
+    dataset: str = Field(max_length=100)
     """Name of its dataset card."""
     info: checkpoints.Info
     """Architecture, classes it was trained on, normalisation, sizes."""
-    images: int
+    images: int = Field(ge=1, le=MOST_IMAGES)
     """Number of training images."""
-    pixel_counts: tuple[int, ...] | None
+    pixel_counts: tuple[Annotated[int, Field(ge=0, le=MOST_PIXELS)], ...] | None
     """Labelled pixels of each trainId over all training images; None where they are withheld."""
-    iterations: int
+    iterations: int = Field(ge=1, le=10**9)
     """Training steps."""
-    seconds: float
+    seconds: float = Field(ge=0, le=1e9)
     """Training time in this process, wall clock."""
-    bytes: int
+    bytes: int = Field(ge=1, le=2**40)
     """Size of the weights."""
-    sha256: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hash of the weights, as of `hashes.content_hash`."""
 
 

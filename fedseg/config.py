@@ -18,6 +18,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
+LONGEST_TEXT = 10_000
+"""Characters that a text may have: settings and what nodes say, not files."""
+
 EMBEDDED = app_dir() / "examples" / "embedded.toml"
 """The federation that runs where no file is given: streetsim, no download."""
 
@@ -30,7 +33,13 @@ FEDAVG, ENSEMBLE, FEDDF, UPPER_BOUND = BASELINES = ("fedavg", "ensemble", "feddf
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        str_max_length=LONGEST_TEXT,
+    )
 
 
 class Model(Section):

@@ -25,6 +25,10 @@ class PublicError(FedsegError):
     """Its text names no file, host or person, so that a node may send it to the server."""
 
 
+class ModelError(FedsegError):
+    """A model that can't be used: its output is not finite, or it can't take an image's size."""
+
+
 class RunFailed(FedsegError):
     """Everything was set up rightly, but the run did not reach its end. Exit status 1."""
 

@@ -14,6 +14,7 @@ from fedseg.checkpoints import STRIDE, Info
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.loading import prefetch
+from fedseg.errors import ModelError
 from fedseg.machine import limit_threads
 from fedseg.models import check_size
 from fedseg.training import autocast, normalise
@@ -73,7 +74,7 @@ def infer(
         probabilities.
 
     Raises:
-        FedsegError: the model can't take images of such a size.
+        ModelError: the model can't take images of such a size, or its output is not finite.
     """
 
     def load(item: Item) -> tuple[Item, np.ndarray, Views]:
@@ -94,6 +95,11 @@ def infer(
                     rows, columns = protocol.window or (rows, columns)
                     check_size(info.model, (rows, columns))
                 raise
+            if not torch.isfinite(logits.sum()):  # of which the most probable class is always 0
+                raise ModelError(
+                    "the model's output holds NaN or infinity: its weights are damaged, or too "
+                    "large for the arithmetic"
+                )
             for (item, image, _), scores in zip(batch, logits, strict=True):
                 yield item, image, scores
 

@@ -2,10 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from typing import Annotated
 
-from fedseg.config import Evaluator, Section
+from pydantic import Field
+
+from fedseg.config import Evaluator, Name, Section
 from fedseg.data.dataset import open_dataset, scored_classes
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, plain
 
 log = logging.getLogger("flwr")
 
@@ -13,17 +16,17 @@ log = logging.getLogger("flwr")
 class Introduction(Section):
     """What an evaluator says of its set before it is asked to score anything."""
 
-    name: str
+    name: Name
     """The evaluator's name in the federation."""
-    dataset: str = ""
+    dataset: str = Field("", max_length=100)
     """Name of its dataset card."""
-    split: str = ""
+    split: str = Field("", max_length=100)
     """Split of the card."""
-    images: int = 0
+    images: int = Field(0, ge=0, le=10**9)
     """Number of images that its score rests on."""
-    classes: tuple[str, ...] = ()
+    classes: tuple[Annotated[str, Field(max_length=100)], ...] = Field((), max_length=255)
     """Classes that it is scored over."""
-    problem: str = ""
+    problem: str = Field("", max_length=2000)
     """Why it has nothing to score on, where that is so."""
 
 
@@ -38,7 +41,7 @@ def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -
         dataset = open_dataset(evaluator)
     except FedsegError as error:
         log.error("evaluator '%s': %s", evaluator.name, error)
-        return Introduction(name=evaluator.name, problem=explain(error))
+        return Introduction(name=evaluator.name, problem=plain(explain(error)))
     return Introduction(
         name=evaluator.name,
         dataset=dataset.card.name,

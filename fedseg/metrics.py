@@ -5,6 +5,9 @@ import numpy as np
 from fedseg.classes import IGNORE
 from fedseg.errors import FedsegError
 
+MOST_PIXELS = 2**50
+"""A count that no dataset reaches; sums of a few thousand such counts fit in 64 bits."""
+
 
 def confusion_matrix(label: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
     """Count pixels by true and predicted class.
@@ -28,7 +31,8 @@ def received(counts: list[int], classes: int) -> np.ndarray:
     Raises:
         FedsegError: it is no such matrix.
     """
-    if len(counts) != classes**2 or min(counts, default=0) < 0:
+    in_range = all(0 <= count <= MOST_PIXELS for count in counts)
+    if len(counts) != classes**2 or not in_range:
         raise FedsegError(f"its answer is not a confusion matrix of {classes} classes")
     return np.array(counts, np.int64).reshape(classes, classes)
 

@@ -13,7 +13,7 @@ from torch import nn
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
 from fedseg.encoder_weights import fetch_timm_weights, load_encoder, quick_hub
-from fedseg.errors import FedsegError, did_you_mean, first_line
+from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
 from fedseg.hashes import file_hashes
 
 ARCHITECTURES = smp.MODEL_ARCHITECTURES_MAPPING
@@ -150,7 +150,7 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
             _forward(build(untrained), size, batch)
         except Exception as error:
             how = "be trained on" if batch else "take"
-            raise FedsegError(
+            raise ModelError(
                 f"{model.arch} with encoder {model.encoder} can't {how} images of "
                 f"{size[0]}x{size[1]} (height x width): {first_line(error)}"
             ) from None

@@ -107,8 +107,11 @@ class Node(Source):
         """How this node's client trains: as the server asks, within what the node allows.
 
         Raises:
-            PublicError: the server starts from a file of weights and the node names none.
+            PublicError: it is no trainer, or the server starts from a file of weights and the node
+                names none.
         """
+        if self.role != "trainer":
+            raise PublicError(f"is an {self.role}: it trains nothing (node.toml, role)")
         model = task.model.model_copy(update=self.model.model_dump(exclude_none=True))
         if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
             raise PublicError(
@@ -121,7 +124,26 @@ class Node(Source):
         return Client(name=self.name, model=model, training=Training(**training), **self._source())
 
     def evaluator(self, protocol: Protocol | None = None) -> Evaluator:
-        """This node's evaluator, with the server's protocol once that is known."""
+        """This node's evaluator, with the server's protocol once that is known.
+
+        Raises:
+            PublicError: it is a trainer, whose data is never scored on in this way.
+        """
+        if self.role != "evaluator":
+            raise PublicError(f"is a {self.role}: it scores no global model (node.toml, role)")
+        return self._scoring(protocol)
+
+    def cross_site(self, protocol: Protocol) -> Evaluator:
+        """This client's data, for scoring another client's model on it.
+
+        Raises:
+            PublicError: it is no trainer, or its owner does not allow it.
+        """
+        if self.role != "trainer" or not self.upload.cross_validation:
+            raise PublicError("its owner takes no part in cross-validation (node.toml, [upload])")
+        return self._scoring(protocol)
+
+    def _scoring(self, protocol: Protocol | None) -> Evaluator:
         return Evaluator(name=self.name, protocol=protocol or Protocol(), **self._source())
 
     def explain(self, error: Exception) -> str:

@@ -19,7 +19,7 @@ from fedseg.config import BASELINES, ENSEMBLE, FEDAVG, FEDDF, GLOBAL, Federation
 from fedseg.cross_validation import reliability
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
-from fedseg.errors import FedsegError, RunFailed
+from fedseg.errors import FedsegError, ModelError, RunFailed
 from fedseg.files import digest, read_json
 from fedseg.generation.diffusion import checkpoint_identity
 from fedseg.hashes import file_hashes
@@ -116,10 +116,10 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     key = digest(inputs)
     targets = run.targets / key
     images = make_targets(run, federation, clients, info, inputs, targets, progress)
-    network = starting_point(run, federation, clients)
     share = settings.model_copy(
         update={"iterations": math.ceil(settings.iterations / settings.rounds)}
     )
+    starts = starting_points(run, federation, clients)
     folder = first = targets / FUSED
     for turn in range(settings.rounds):
         student = run.state / f"student-{key}-{turn}"
@@ -127,16 +127,53 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
             folder = targets / f"round-{turn}"
             before = run.state / f"student-{key}-{turn - 1}"
             join_student(before, first, folder, run.predictions, images, progress)
+            starts = {"the student so far": lambda before=before: checkpoints.load(before)[0]}
         if not is_product(student, inputs):
-            state = run.state / f"distillation-{key}-{turn}.safetensors"
-            on_step = partial(progress, "distillation")
-            seed = federation.seed + turn
-            curve = run.curve(f"{GLOBAL}@{turn + 1}")
-            distillation.distil(images, folder, network, info, share, seed, state, on_step, curve)
+            train = partial(
+                distillation.distil,
+                images,
+                folder,
+                info=info,
+                settings=share,
+                seed=federation.seed + turn,
+                on_step=partial(progress, "distillation"),
+                curve=run.curve(f"{GLOBAL}@{turn + 1}"),
+            )
+            state = run.state / f"distillation-{key}-{turn}"
+            network = _first_that_trains(starts, train, state)
             checkpoints.save(student, network, info, inputs)
-        network = checkpoints.load(student)[0]
+    network = checkpoints.load(student)[0]
     checkpoints.save(run.global_model, network, info, inputs)
     remove_working_files(run)
+
+
+def _first_that_trains(
+    starts: dict[str, Callable[[], nn.Module]], train: Callable[..., nn.Module], state: Path
+) -> nn.Module:
+    """Train from one start after another until the result is finite.
+
+    A client's model may pass all checks and still overflow in training.
+
+    Args:
+        starts: untrained models by what they are.
+        train: trains one, given as `start` with a `state` file.
+        state: path of the state files, without suffix.
+
+    Raises:
+        RunFailed: from no start.
+    """
+    for number, (name, start) in enumerate(starts.items()):
+        file = state.with_name(f"{state.name}-{number}.safetensors")
+        try:
+            network = train(start=start(), state=file)
+            # All of them: running statistics can overflow where the loss does not.
+            list(checkpoints.checked(network, network.state_dict(), "the student"))
+        except (FloatingPointError, FedsegError) as error:
+            notices.warning("distillation from %s failed: %s; trying another start", name, error)
+            file.unlink(missing_ok=True)
+        else:
+            return network
+    raise RunFailed("distillation gave no finite model from any client; see the notices")
 
 
 def distillation_inputs(
@@ -169,19 +206,31 @@ def remove_working_files(run: Run) -> None:
         shutil.rmtree(working, ignore_errors=True)
 
 
-def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
-    """The model that distillation starts from.
+def starting_points(
+    run: Run, federation: Federation, clients: dict[str, Path]
+) -> dict[str, Callable[[], nn.Module]]:
+    """The models that distillation may start from, the best first, by what they are.
 
-    Of the clients that have the global model's architecture, it is the one that agrees most with
-    the others: no label is needed to choose it, and the steps that would teach a new decoder what a
-    road is are saved. Where no client has that architecture, it is an untrained model.
+    Of the clients that have the global model's architecture, first comes the one that agrees most
+    with the others: no label is needed to choose it, and the steps that would teach a new decoder
+    what a road is are saved. Last comes an untrained model.
     """
-    alike = _clients_of_architecture(federation, clients)
-    if not alike:
-        return seeded_build(federation.model, federation.seed)
-    agreement = provenance.open_product(run.inconsistency)[0]["agreement"]
-    chosen = max(alike, key=lambda name: agreement[name] or 0.0)
-    return checkpoints.load(clients[chosen])[0]
+    content, _ = provenance.open_product(run.inconsistency)
+    agreement = content["agreement"]
+    alike = set(_clients_of_architecture(federation, clients)) - set(content["suspects"])
+    ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
+    starts: dict[str, Callable[[], nn.Module]] = {
+        f"client '{name}'": lambda name=name: checkpoints.load(clients[name])[0]
+        for name in ranked
+        if name in alike
+    }
+    starts["an untrained model"] = lambda: seeded_build(federation.model, federation.seed)
+    return starts
+
+
+def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
+    """The first of the `starting_points`."""
+    return next(iter(starting_points(run, federation, clients).values()))()
 
 
 def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:
@@ -237,7 +286,11 @@ def score_model(
         inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
         on_image = partial(progress, f"{name} on {chosen.name}")
         path = run.score(name, chosen.name)
-        kept_or_scored(path, inputs, load, info, dataset, protocol, on_image, model=name)
+        try:
+            kept_or_scored(path, inputs, load, info, dataset, protocol, on_image, model=name)
+        except ModelError as error:  # of one client; the others have scores
+            notices.warning("%s has no score on %s: %s", name, chosen.name, error)
+            path.unlink(missing_ok=True)
 
 
 def _coverage(checkpoint: Path) -> set[int]:

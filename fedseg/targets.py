@@ -14,12 +14,13 @@ from fedseg.classes import CLASSES
 from fedseg.config import Augmentation, Federation, Protocol
 from fedseg.cross_validation import reliability
 from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.errors import ModelError, RunFailed
 from fedseg.generation.diffusion import Diffusion
 from fedseg.generation.mix import Mix
 from fedseg.inconsistency import Agreement, record, record_without_suspects
 from fedseg.predictions import Teacher
 from fedseg.progress import Progress
-from fedseg.provenance import Inputs, write_product
+from fedseg.provenance import Inputs, notices, write_product
 from fedseg.runs import Run
 from fedseg.target_files import Teachers, write_fused, write_gated
 
@@ -54,11 +55,15 @@ def make_targets(
     chosen = list(range(len(images)))
     augmentation = federation.server.augmentation
     teachers = teachers_of(clients)
-    predict_all(run, teachers, images, student, federation.server.labelling, progress)
+    labelling = federation.server.labelling
+    unusable = predict_all(run, teachers, images, student, labelling, progress)
+    if len(teachers) < federation.min_clients:
+        raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
     most = augmentation.unstable_classes
     everyone = compare(teachers, chosen, progress)
     content = record_without_suspects(everyone, coverage, most)
+    content["suspects"] += unusable
     trusted = {name: teachers[name] for name in content["clients"]}
     if augmentation.generator != "none":
         scores = content["inconsistency"]
@@ -139,13 +144,26 @@ def predict_all(
     student: checkpoints.Info,
     protocol: Protocol,
     progress: Progress,
-) -> None:
-    """Have every client predict every image, shown as the protocol says."""
-    for name, teacher in teachers.items():
+) -> list[str]:
+    """Have every client predict every image, shown as the protocol says.
+
+    A client whose model can't is removed from the teachers, and a notice says why.
+
+    Returns:
+        Names of those that were removed.
+    """
+    unusable = []
+    for name, teacher in list(teachers.items()):
         labelling = partial(progress, f"labels by {name}")
-        teacher.files = predictions.predict(
-            teacher.checkpoint, images, student, run.predictions, labelling, protocol
-        )
+        try:
+            teacher.files = predictions.predict(
+                teacher.checkpoint, images, student, run.predictions, labelling, protocol
+            )
+        except ModelError as error:
+            notices.warning("client '%s' is left out: %s", name, error)
+            del teachers[name]
+            unusable.append(name)
+    return unusable
 
 
 def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:

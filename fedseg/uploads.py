@@ -10,6 +10,7 @@ from torch import Tensor
 from fedseg import checkpoints
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.client import Upload
+from fedseg.config import Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.hashes import content_hash
 from fedseg.models import check_names, outline
@@ -38,9 +39,24 @@ def parse_upload(text: str, expected: str | None = None) -> Upload:
     counts = upload.pixel_counts
     if counts is not None and (len(counts) != NUM_CLASSES or min(counts) < 0):
         raise FedsegError("pixel_counts must be 19 numbers, none negative")
-    if min(info.std) <= 0:
-        raise FedsegError("its normalisation divides by 0")
     return upload
+
+
+def check_sizes(upload: Upload, training: Training) -> None:
+    """See that a client's model sees images at the size that the server asked for.
+
+    What it costs the server to run the model follows from that size.
+
+    Raises:
+        FedsegError: it names another crop or inference height.
+    """
+    info = upload.info
+    wanted = checkpoints.describe(info.model, training)
+    if (info.crop, info.inference_height) != (wanted.crop, wanted.inference_height):
+        raise FedsegError(
+            f"its crop and inference height are {info.crop} and {info.inference_height}, but "
+            f"{wanted.crop} and {wanted.inference_height} were asked for"
+        )
 
 
 def store(run: Run, upload: Upload, weights: Mapping[str, Tensor]) -> Path:

@@ -186,10 +186,10 @@ class Nodes:
             for name in [*names, *said]:
                 if registered and name != registered:
                     raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
-        except FedsegError as error:
-            log(WARNING, "node %d does not say whom it speaks for: %s", node, error)
+        except Exception as error:  # of one node
+            log(WARNING, "node %d does not say whom it speaks for: %s", node, plain(error))
             if registered:
-                self.refused[registered] = str(error)
+                self.refused[registered] = plain(error, MOST_OF_AN_ERROR)
             return
         self.said = said | self.said
         self._found = dict.fromkeys([*names, *said], node) | self._found
@@ -217,6 +217,6 @@ def well_formed(reply: Message) -> Iterator[None]:
         raise FedsegError(f"its node failed: {what_happened(lines[-1])}")
     try:
         yield
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
+    except (KeyError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
         reason = plain(f"{type(error).__name__}: {error}", MOST_OF_AN_ERROR)
         raise FedsegError(f"malformed reply: {reason}") from None

@@ -5,7 +5,7 @@ Every client trains and uploads once; evaluators score the global model that com
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from logging import INFO, WARNING, getLogger
+from logging import ERROR, INFO, WARNING, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from torch import Tensor
 from fedseg.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.config import GLOBAL, Evaluator, Federation, Protocol
 from fedseg.cross_validation import keep, missing_sites
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, explained, plain
 from fedseg.evaluator import score_of
+from fedseg.flower import MOST_OF_AN_ERROR
 from fedseg.hashes import file_hashes
 from fedseg.node import ScoreTask, score_task, train_task
 from fedseg.pipeline import good_clients
@@ -26,7 +27,7 @@ from fedseg.progress import Progress
 from fedseg.provenance import Inputs, read_product, write_product
 from fedseg.runs import Run
 from fedseg.scores import score_inputs
-from fedseg.uploads import parse_upload, store
+from fedseg.uploads import check_sizes, parse_upload, store
 from fedseg.wire import from_records, to_records
 from server.nodes import Nodes, answer_in, well_formed
 
@@ -93,7 +94,7 @@ class OneShot(Strategy):
                 try:
                     keep(self.run, name, site, _confusion_in(reply))
                     self._tell(site, f"scored the model of {name}", 1)
-                except FedsegError as error:
+                except Exception as error:
                     log(WARNING, "%s can't score the model of %s: %s", site, name, error)
 
     def configure_train(
@@ -141,8 +142,12 @@ class OneShot(Strategy):
         for evaluator in missing:
             if (name := evaluator.name) not in nodes:
                 continue
-            if problem := self._nodes.said[name].problem:
-                self._fail(name, problem)
+            introduction = self._nodes.said.get(name)
+            if introduction is None:
+                self._fail(name, "its node does not introduce itself as an evaluator")
+                continue
+            if introduction.problem:
+                self._fail(name, plain(introduction.problem, MOST_OF_AN_ERROR))
                 continue
             how = score_task(self.federation, evaluator).model_dump_json()
             task = {"evaluator": name, "how": how, "info": info}
@@ -200,8 +205,10 @@ class OneShot(Strategy):
                 take(name, reply)
                 log(INFO, "%s: answer accepted", name)
                 self._tell(name, "answered", 1)
-            except FedsegError as error:
-                self._fail(name, str(error))
+            except Exception as error:  # whatever one node's answer leads to, it ends no other's
+                if not isinstance(error, FedsegError):
+                    log(ERROR, "%s: its answer can't be used", name, exc_info=error)
+                self._fail(name, plain(explained(error), MOST_OF_AN_ERROR))
         for name in sorted(self._unheard):
             self._fail(name, f"no answer within {self.federation.client_timeout:g} s")
 
@@ -217,7 +224,10 @@ class OneShot(Strategy):
     def _take_upload(self, name: str, reply: Message) -> None:
         with well_formed(reply):
             text = str(answer_in(reply)["upload"])
-        store(self.run, parse_upload(text, expected=name), _weights_in(reply))
+        upload = parse_upload(text, expected=name)
+        client = next(c for c in self.federation.clients if c.name == name)
+        check_sizes(upload, client.training)
+        store(self.run, upload, _weights_in(reply))
 
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)

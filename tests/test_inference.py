@@ -4,6 +4,7 @@ import torch
 
 from fedseg import checkpoints, inference
 from fedseg.config import Model, Protocol, Training
+from fedseg.errors import FedsegError
 from fedseg.inference import infer, input_size, view_sizes
 from fedseg.models import build
 from tests.conftest import TINY_MODEL
@@ -114,3 +115,22 @@ def test_items_may_be_a_stream(image):
     next(outputs)
     assert len(taken) < 40  # not all in memory at once
     assert sum(1 for _ in outputs) == 39
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_an_output_that_is_not_finite_is_refused(value):
+    """Of NaN the most probable class is 0: a score of road, and no word of it."""
+
+    class Broken(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, images):
+            output = torch.zeros(len(images), 19, *images.shape[2:])
+            output[-1, 3, 5, 7] = value
+            return output
+
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(FedsegError, match="output holds NaN or infinity"):
+        list(infer(Broken(), INFO, lambda item: image, range(2)))

@@ -1,6 +1,6 @@
 import pytest
 
-from fedseg.config import Federation, Training
+from fedseg.config import Federation, Protocol, Training
 from fedseg.errors import FedsegError, PublicError
 from fedseg.node import Node, load_node, simulated_node, train_task
 
@@ -62,3 +62,17 @@ def test_a_nodes_file_is_read_as_strictly_as_any(tmp_path):
     )
     loaded = load_node(tmp_path)
     assert (loaded.root, loaded.state) == (tmp_path / "data", tmp_path / "state")
+
+
+def test_a_node_does_the_work_of_its_role_alone(task, tmp_path):
+    """Whatever app is sent: these are the library's only ways to a node's data."""
+    trainer, evaluator = node(root=tmp_path), node(role="evaluator", root=tmp_path)
+    assert evaluator.evaluator().root == trainer.client(task).root == tmp_path
+    with pytest.raises(PublicError, match="is an evaluator: it trains nothing"):
+        evaluator.client(task)
+    with pytest.raises(PublicError, match="is a trainer: it scores no global model"):
+        trainer.evaluator()
+    for other in (trainer, evaluator, node(role="evaluator", upload={"cross_validation": True})):
+        with pytest.raises(PublicError, match="takes no part in cross-validation"):
+            other.cross_site(Protocol())
+    assert node(upload={"cross_validation": True}, root=tmp_path).cross_site(Protocol()).root

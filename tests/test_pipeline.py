@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from fedseg import checkpoints, gate, provenance, targets
+from fedseg import checkpoints, distillation, gate, provenance, targets
 from fedseg.errors import RunFailed
 from fedseg.files import read_json, write_json
 from fedseg.hashes import content_hash
@@ -203,3 +203,52 @@ def test_a_client_of_random_weights_leaves_the_global_model_as_it_was(run, feder
     shutil.rmtree(run.global_model)
     shutil.rmtree(run.clients / "bad")
     assert finish(run, with_bad.model_copy(update={"clients": with_bad.clients[:-1]})) == poisoned
+
+
+def test_a_client_whose_output_is_not_finite_is_left_out(run, federation, caplog):
+    """Its weights are finite and pass every check."""
+    network, info = checkpoints.load(run.clients / "one")
+    state = network.state_dict()
+    state["segmentation_head.0.weight"] *= 1e38
+    network.load_state_dict(state)
+    meta = read_json(run.clients / "one" / "client.json")
+    checkpoints.save(run.clients / "one", network, info, client=meta)
+    with pytest.raises(RunFailed, match="the models of one give nothing"):
+        finish(run, federation)
+    finish(run, federation.model_copy(update={"min_clients": 1}))
+    assert "client 'one' is left out: the model's output holds NaN or infinity" in caplog.text
+    assert read_json(run.inconsistency)["suspects"] == ["one"]
+
+
+def test_a_start_that_overflows_in_training_gives_way_to_the_next(
+    run, federation, monkeypatch, caplog
+):
+    starts = []
+    real = distillation.distil
+
+    def distil(*given, start, **more):
+        starts.append(content_hash(start.state_dict()))
+        if len(starts) == 1:
+            raise FloatingPointError("the loss became nan at step 2")
+        network = real(*given, start=start, **more)
+        if len(starts) == 2:  # a loss may stay finite where running statistics do not
+            network.segmentation_head[0].bias.data[3] = torch.inf
+        return network
+
+    monkeypatch.setattr(distillation, "distil", distil)
+    final = finish(run, federation)
+    assert len(set(starts)) == 3  # both clients, and an untrained model
+    assert "the loss became nan" in caplog.text
+    assert "holds NaN or infinity" in caplog.text
+    assert final == content_hash(checkpoints.load(run.global_model)[0].state_dict())
+
+
+def test_no_start_that_trains(run, federation, monkeypatch):
+    def fail(*_, **__):
+        raise FloatingPointError("the loss became nan at step 1")
+
+    monkeypatch.setattr("fedseg.distillation.distil", fail)
+    with pytest.raises(RunFailed, match="no finite model from any client"):
+        finish(run, federation)
+    assert not run.global_model.exists()
+    assert not list(run.state.glob("student*"))

@@ -15,6 +15,7 @@ from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
 from fedseg.files import read_json
 from fedseg.hashes import content_hash
+from fedseg.models import seeded_build
 from fedseg.node import ScoreTask, train_task
 from fedseg.runs import open_run
 from fedseg.uploads import parse_upload, store
@@ -196,3 +197,23 @@ def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folde
     reply, sent = ask(folder, "evaluate.cross_validation", task, weights)
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
     assert_names_nothing(sent, root)
+
+
+def test_an_evaluators_data_is_never_trained_on(make_folder, federation):
+    """A server that lists an evaluator under [[clients]] gets a refusal, and nothing else."""
+    folder = make_folder("evaluator", federation.clients[0].root)
+    reply, _ = train(folder, federation)
+    assert "is an evaluator: it trains nothing" in reply.content["answer"]["error"]
+    assert not list((folder / "state").glob("checkpoint*"))
+
+
+@pytest.mark.parametrize("kind", ["evaluate", "evaluate.cross_validation"])
+def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, federation, kind):
+    """With a constant model, a confusion matrix is a histogram of the labels."""
+    folder = make_folder("trainer", federation.clients[0].root)
+    info = checkpoints.describe(federation.model, federation.training)
+    how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
+    task = {"evaluator": "one", "client": "one", "how": how, "info": info.model_dump_json()}
+    weights = to_records(seeded_build(federation.model, 0).state_dict())
+    reply, _ = ask(folder, kind, task, weights)
+    assert set(reply.content["answer"]) == {"error"}

@@ -1,11 +1,14 @@
 """The strategy against a grid in memory: what it asks, what it keeps, what it survives."""
 
+import re
+
 import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
 
+import server.strategy
 from fedseg import checkpoints
 from fedseg.client import read_upload, train_client
 from fedseg.config import Evaluator
@@ -169,6 +172,35 @@ def silent(message):
     return None
 
 
+def blank(message):
+    return Message(Error(code=2, reason="  \n "), reply_to=message)
+
+
+def loud(message):
+    return Message(Error(code=2, reason="\x1b[2J" + "x" * 10**6), reply_to=message)
+
+
+def nan_seconds(weights, answer):
+    answer["upload"] = re.sub(r'"seconds":[\d.]+', '"seconds":NaN', answer["upload"])
+
+
+def endless_bytes(weights, answer):
+    answer["upload"] = re.sub(r'"bytes":\d+', f'"bytes":{10**400}', answer["upload"])
+
+
+def larger(weights, answer):
+    answer["upload"] = re.sub(
+        r'"inference_height":\d+', '"inference_height":8192', answer["upload"]
+    )
+
+
+def no_json(weights, answer):
+    answer["upload"] = "[" * 100_000
+
+
+SPOILS = (nan, forged, no_weights, nan_seconds, endless_bytes, larger, no_json)
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
@@ -180,16 +212,41 @@ def silent(message):
         (empty, "malformed reply"),
         (half, "malformed reply"),
         (silent, "no answer within"),
+        (blank, "its node failed: no reason given"),
+        (loud, r"its node failed: \x1b[2Jxxx"),
+        (nan_seconds, "malformed metadata: seconds"),
+        (endless_bytes, "malformed metadata: bytes"),
+        (larger, "were asked for"),
+        (no_json, "malformed metadata"),
     ],
 )
 def test_a_bad_client_is_named_and_the_others_go_on(federation, tmp_path, upload_of, bad, said):
     one, two = federation.clients
-    spoils = bad in (nan, forged, no_weights)
+    spoils = bad in SPOILS
     behaviour = {"one": upload_of(one), "two": upload_of(two, bad) if spoils else bad}
     strategy, _, kept = run_with(federation, tmp_path, behaviour)
     assert kept == {"one"}
     assert said in strategy.failures["two"]
+    assert len(strategy.failures["two"]) < 1000
     assert "one" not in strategy.failures
+
+
+def test_whatever_an_answer_leads_to_is_its_senders_failure(
+    federation, tmp_path, upload_of, monkeypatch
+):
+    one, two = federation.clients
+    real = server.strategy.store
+
+    def store(run, upload, weights):
+        if upload.name == "two":
+            raise ZeroDivisionError("a fault that nobody thought of")
+        return real(run, upload, weights)
+
+    monkeypatch.setattr(server.strategy, "store", store)
+    behaviour = {"one": upload_of(one), "two": upload_of(two)}
+    strategy, _, kept = run_with(federation, tmp_path, behaviour)
+    assert kept == {"one"}
+    assert "ZeroDivisionError" in strategy.failures["two"]
 
 
 def test_an_upload_that_does_not_fit_on_the_disk(federation, tmp_path, upload_of):
@@ -334,6 +391,10 @@ def test_an_evaluators_matrix_becomes_a_score(federation, tmp_path):
     [
         ({"confusion": [1, 2, 3]}, CITY, "not a confusion matrix"),
         ({"confusion": ["x"]}, CITY, "malformed reply"),
+        ({"confusion": [float("inf"), 1.0, 0.0, 4.0]}, CITY, "malformed reply"),
+        ({"confusion": [float("nan"), 1.0, 0.0, 4.0]}, CITY, "malformed reply"),
+        ({"confusion": [1e300, 1.0, 0.0, 4.0]}, CITY, "not a confusion matrix"),
+        ({"confusion": [2**62, 2**62, 0, 4]}, CITY, "not a confusion matrix"),
         ({"error": "the disk is gone"}, CITY, "the disk is gone"),
         (GOOD, Introduction(name="city", problem="no such folder"), "no such folder"),
         (GOOD, Introduction(name="other"), "no node speaks for it"),
@@ -379,3 +440,31 @@ def test_a_node_that_a_restarted_server_still_waits_for_is_asked_again(
     nodes = Nodes(grid)
     assert nodes.find({"one", "two"}, timeout=5) == {"one": 1, "two": 2}
     assert nodes.refused == {}
+
+
+def test_an_evaluator_that_introduces_itself_as_a_client_is_named(federation, tmp_path):
+    city = Evaluator(name="city", dataset="folder")
+    federation = federation.model_copy(update={"evaluators": [city], "node_timeout": 0.5})
+    run = open_run(tmp_path / "run", federation)
+    info = checkpoints.describe(federation.model, federation.training)
+    checkpoints.save(run.global_model, seeded_build(federation.model, 0), info)
+    strategy = OneShot(run, federation)
+    strategy.evaluate(Grid({}, {1: ["city"]}), timeout=0.5)
+    assert strategy.failures == {"city": "its node does not introduce itself as an evaluator"}
+
+
+@pytest.mark.parametrize(
+    "introduction",
+    [
+        '{"name": "city", "images": 1e400}',
+        '{"name": "city", "images": -1}',
+        '{"name": "../city"}',
+        '{"name": "city", "problem": "' + "x" * 10**6 + '"}',
+        "[" * 100_000,
+        "null",
+    ],
+)
+def test_an_introduction_that_cannot_be_is_its_nodes_failure(introduction):
+    grid = Grid({}, {1: ["city"], 2: ["one"]})
+    grid.evaluators = {"city": introduction}
+    assert Nodes(grid).find({"city", "one"}, timeout=0.5) == {"one": 2}
