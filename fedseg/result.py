@@ -39,7 +39,8 @@ def gather_result(
     Returns:
         The content of a result.json.
     """
-    disagreement = _read(run.inconsistency, {})
+    has_record = run.inconsistency.is_file()
+    disagreement = open_product(run.inconsistency)[0] if has_record else {}
     return {
         "status": status,
         **({"error": error} if error else {}),

@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fedseg.config import GLOBAL, Federation
-from fedseg.files import read_json
 from fedseg.pipeline import good_clients
 from fedseg.progress import Progress
+from fedseg.provenance import open_product
 from fedseg.report import facts
 from fedseg.report.charts import loss_charts
 from fedseg.report.generated import find_generated
@@ -38,7 +38,8 @@ def render(run: Run, federation: Federation, result: dict[str, Any], progress: P
     clients = good_clients(run, federation)
     models = clients | ({GLOBAL: run.global_model} if run.global_model.is_dir() else {})
     trusted = [name for name in clients if name not in result.get("suspects", [])]
-    disagreement = read_json(run.inconsistency) if run.inconsistency.is_file() else None
+    has_record = run.inconsistency.is_file()
+    disagreement = open_product(run.inconsistency)[0] if has_record else None
     charts = loss_charts(run, list(result["clients"]))
     content = {
         "name": run.path.name,
