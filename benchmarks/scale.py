@@ -39,7 +39,7 @@ TRAINING = {"iterations": 1, "batch_size": 2, "crop": [32, 64]}
 KINDS = {
     "SuperLink": ("flower-superlink", "fedseg server start"),
     "ServerApp": ("flwr-serverapp", "flwr-simulation"),
-    "SuperNode": ("flower-supernode",),
+    "SuperNode": ("verified_supernode",),
     "ClientApp": ("flwr-clientapp", "ray::ClientApp"),
 }
 """What the command lines of processes hold, simulated and deployed."""

@@ -6,7 +6,7 @@ case "$1" in
 setup)
     fedseg certs /authority --host server
     fedseg app sign /authority
-    cd /authority && cp ca.crt server.crt server.key app.signed /certs
+    cd /authority && cp ca.crt server.crt server.key admin.token app.signed /certs
     for name in $names; do
         fedseg node init "/nodes/$name" --name "$name" --role trainer \
             --dataset streetsim --split "$name" --server server:9092 --ca /authority/ca.crt > /dev/null

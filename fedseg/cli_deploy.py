@@ -14,6 +14,10 @@ server = typer.Typer(no_args_is_help=True, help="The server of a deployed federa
 
 Address = Annotated[str, typer.Option("--server", help="HOST:PORT of the server's admin port.")]
 Authority = Annotated[Path, typer.Option("--ca", help="Certificate of its authority, ca.crt.")]
+Token = Annotated[
+    Path | None,
+    typer.Option(help="File of the admin port's token; default: admin.token beside --ca."),
+]
 NodeFolder = Annotated[Path, typer.Argument(help="The node's folder.", metavar="DIR")]
 LOCAL = "localhost:8000"
 
@@ -34,6 +38,7 @@ def certs(
         typer.echo(f"{folder}/ca.crt: give it to every node")
         typer.echo(f"{folder}/ca.key: keep it off the server and to yourself; renewing needs it")
     typer.echo(f"{folder}/server.crt, server.key: for the server, good for {SERVER_DAYS} days")
+    typer.echo(f"{folder}/admin.token: for the server and its owner, who needs it to start runs")
 
 
 @app.command()
@@ -83,7 +88,7 @@ def init(
     typer.echo(f"{folder}: made. Next:")
     typer.echo(f"1. Look through {folder}/node.toml.")
     typer.echo(f"2. Send {folder}/node.pub to the server's owner, who runs, on the server:")
-    typer.echo(f"     fedseg server add {name} node.pub --ca ca.crt")
+    typer.echo(f"     fedseg server add {name} node.pub --ca certs/ca.crt")
     typer.echo(f"3. fedseg node check {folder}")
     typer.echo(f"4. fedseg node start {folder}")
 
@@ -123,11 +128,14 @@ def start_node(
 
 @server.command("start")
 def start_server(
-    certs: Annotated[Path, typer.Option(help="Folder of ca.crt, server.crt, .key, app.signed.")],
+    certs: Annotated[Path, typer.Option(help="Folder of what `certs` and `app sign` make.")],
     state: Annotated[Path, typer.Option(help="Folder for its database and the runs.")],
     host: Annotated[str, typer.Option(help="Address that nodes reach.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(help="Port that nodes reach.")] = 9092,
     admin_port: Annotated[int, typer.Option(help="Port for this machine alone.")] = 8000,
+    max_upload: Annotated[
+        int, typer.Option(help="Megabytes that one node may push in one run.", min=1)
+    ] = 4096,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -135,7 +143,7 @@ def start_server(
     """
     from fedseg.deployment.server import serve
 
-    serve(certs, state, host, port, admin_port)
+    serve(certs, state, host, port, admin_port, max_upload * 10**6)
 
 
 @server.command("add")
@@ -144,6 +152,7 @@ def add_node(
     key: Annotated[Path, typer.Argument(help="Its public key, node.pub.")],
     ca: Authority,
     address: Address = LOCAL,
+    token: Token = None,
 ) -> None:
     """Let a node in.
 
@@ -151,7 +160,7 @@ def add_node(
     """
     from fedseg.deployment.control import Server
 
-    Server(address, ca).add_node(name, key)
+    Server(address, ca, token).add_node(name, key)
     typer.echo(f"{name}: may take part from now on")
 
 
@@ -160,6 +169,7 @@ def remove_node(
     name: Annotated[str, typer.Argument(help="The name it was let in under.")],
     ca: Authority,
     address: Address = LOCAL,
+    token: Token = None,
 ) -> None:
     """Keep a node out.
 
@@ -167,19 +177,19 @@ def remove_node(
     """
     from fedseg.deployment.control import Server
 
-    Server(address, ca).remove_node(name)
+    Server(address, ca, token).remove_node(name)
     typer.echo(f"{name}: kept out from now on")
 
 
 @server.command("nodes")
-def list_nodes(ca: Authority, address: Address = LOCAL) -> None:
+def list_nodes(ca: Authority, address: Address = LOCAL, token: Token = None) -> None:
     """List the nodes that were let in.
 
     Example: `fedseg server nodes --ca certs/ca.crt`
     """
     from fedseg.deployment.control import Server
 
-    for name, (_, status) in sorted(Server(address, ca).nodes().items()):
+    for name, (_, status) in sorted(Server(address, ca, token).nodes().items()):
         typer.echo(f"{name}: {status}")
 
 
@@ -190,6 +200,7 @@ def run(
         Path | None, typer.Option(help="Folder for the results; default: runs/<name of the file>.")
     ] = None,
     address: Address = LOCAL,
+    token: Token = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -204,6 +215,6 @@ def run(
     from fedseg.result import result_table
 
     out = out or Path("runs") / config.stem
-    result, there = run_on(Server(address, ca), configuration.load(config), out)
+    result, there = run_on(Server(address, ca, token), configuration.load(config), out)
     told = f"run folder: {out}; the clients' models are in {there} on the server"
     console.answer(json, result, result_table(result), told)

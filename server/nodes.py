@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import INFO, WARNING, getLogger
+from pathlib import Path
 
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -13,6 +14,7 @@ from flwr.serverapp import Grid
 from fedseg.errors import FedsegError, plain
 from fedseg.flower import MOST_OF_AN_ERROR, what_happened
 from fedseg.introduction import Introduction
+from server.inbox import Inbox, Lost
 
 NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0
 """Seconds between two looks: for nodes, which come within seconds, for uploads, and for nodes that
@@ -40,8 +42,8 @@ class _Question:
     times: int = 1
     gone: float = 0.0
     """When its node was found to be away."""
-    error: Message | None = None
-    """What Flower said then."""
+    error: Message | FedsegError | None = None
+    """Why."""
 
     @property
     def node(self) -> int:
@@ -56,10 +58,11 @@ class Nodes:
         refused: why a node does not speak, by the name it is registered under.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, folder: Path) -> None:
         self.said: dict[str, Introduction] = {}
         self.refused: dict[str, str] = {}
         self._grid = grid
+        self._inbox = Inbox(grid, folder)
         self._found: dict[str, int] = {}  # node id by the name it speaks for
         self._registered: dict[int, str] = {}  # name by node id, of those asked
         self._away_until: dict[int, float] = {}  # when to ask a node again that was away
@@ -85,16 +88,15 @@ class Nodes:
             requests = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
             self._unanswered |= zip(self._grid.push_messages(requests), new, strict=True)
             self._registered |= {n: nodes[n] for n in new}
-            for reply in self._grid.pull_messages(list(self._unanswered)):
+            for message_id, reply in self._inbox.collect(self._unanswered):
                 # An answer can be pulled only once, so it must not be asked for again.
-                node = self._unanswered.pop(reply.metadata.reply_to_message_id)
-                self._introduce(node, reply)
+                self._introduce(self._unanswered.pop(message_id), reply)
             time.sleep(NODE_POLL)
         return {name: node for name, node in self._found.items() if name in wanted}
 
     def ask(
         self, messages: Mapping[str, Message], timeout: float, patience: float
-    ) -> Iterator[tuple[str, Message]]:
+    ) -> Iterator[tuple[str, Message | FedsegError]]:
         """Ask nodes, and hand on their replies as they come, one in memory at a time.
 
         A node that went away and came back is asked again: what it was doing is lost, but what it
@@ -106,7 +108,7 @@ class Nodes:
             patience: seconds in which a node may come back.
 
         Yields:
-            Name and reply; an error of Flower's, where a node stayed away.
+            Name and reply; or why there is none, where a node stayed away or sent no whole one.
         """
         activated = self._activated()
         asked = {
@@ -117,9 +119,13 @@ class Nodes:
         }
         deadline, looked = time.monotonic() + timeout, time.monotonic()
         while asked and time.monotonic() < deadline:
-            for question in list(asked.values()):
-                if (reply := self._reply(question)) is not None:
-                    del asked[question.name]
+            questions = {i: question for question in asked.values() for i in question.ids}
+            for message_id, reply in self._inbox.collect(questions):
+                question = questions[message_id]
+                question.ids.discard(message_id)
+                if _is_away(reply):
+                    question.gone, question.error = time.monotonic(), reply
+                elif asked.pop(question.name, None):
                     yield question.name, reply
             if time.monotonic() - looked > AWAY_POLL:
                 looked = time.monotonic()
@@ -127,6 +133,7 @@ class Nodes:
                     del asked[question.name]
                     yield question.name, question.error
             time.sleep(UPLOAD_POLL)
+        self._inbox.drop(i for question in asked.values() for i in question.ids)
 
     def _given_up(self, asked: Iterable[_Question], patience: float) -> list[_Question]:
         """Ask those again whose node went away and is back; the others' time may be up."""
@@ -140,16 +147,6 @@ class Nodes:
             elif is_away and time.monotonic() - question.gone > patience:
                 given_up.append(question)
         return given_up
-
-    def _reply(self, question: _Question) -> Message | None:
-        """The answer, if one is there. That the node is away is none."""
-        for message_id in sorted(question.ids):
-            for reply in self._grid.pull_messages([message_id]):
-                question.ids.discard(message_id)
-                if not _is_away(reply):
-                    return reply
-                question.gone, question.error = time.monotonic(), reply
-        return None
 
     def _ask_again(self, question: _Question, came: str) -> None:
         log(INFO, "%s: its node is back; asking again", question.name)
@@ -170,7 +167,7 @@ class Nodes:
         """When each node that is there now came, by its id."""
         return {node.node_id: node.last_activated_at for node in self._grid.get_nodes()}
 
-    def _introduce(self, node: int, reply: Message) -> None:
+    def _introduce(self, node: int, reply: Message | FedsegError) -> None:
         """Note whom a node speaks for, if it says so and may."""
         registered = self._registered[node]
         if _is_away(reply):
@@ -179,6 +176,8 @@ class Nodes:
             self._away_until[node] = time.monotonic() + AWAY_POLL
             return
         try:
+            if isinstance(reply, FedsegError):
+                raise reply
             with well_formed(reply):
                 names = [str(name) for name in answer_in(reply)["clients"]]
                 evaluators = answer_in(reply)["evaluators"]
@@ -195,8 +194,10 @@ class Nodes:
         self._found = dict.fromkeys([*names, *said], node) | self._found
 
 
-def _is_away(reply: Message) -> bool:
-    """Whether it is Flower that answers, for a node that went away or an answer that got lost."""
+def _is_away(reply: Message | FedsegError) -> bool:
+    """Whether a node went away or its answer got lost, so that it may be asked again."""
+    if isinstance(reply, FedsegError):
+        return isinstance(reply, Lost)
     return reply.has_error() and reply.error.code in LOST
 
 

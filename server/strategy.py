@@ -32,7 +32,7 @@ from fedseg.wire import from_records, to_records
 from server.nodes import Nodes, answer_in, well_formed
 
 log = getLogger("flwr").log
-NamedReply = tuple[str, Message]
+NamedReply = tuple[str, Message | FedsegError]
 
 
 class OneShot(Strategy):
@@ -76,7 +76,7 @@ class OneShot(Strategy):
     def cross_validate(self, grid: Grid, timeout: float) -> None:
         """Have every client's model scored by every other client; a pair that fails is left out."""
         clients = good_clients(self.run, self.federation)
-        self._nodes = self._nodes or Nodes(grid)
+        self._nodes = self._nodes or Nodes(grid, self.run.path)
         nodes = self._nodes.find(set(clients), self.federation.node_timeout)
         how = ScoreTask(protocol=Protocol(), stall_timeout=self.federation.stall_timeout)
         for name, folder in clients.items():
@@ -92,6 +92,8 @@ class OneShot(Strategy):
             ]
             for site, reply in self._replies(grid, messages, "client", timeout):
                 try:
+                    if isinstance(reply, FedsegError):
+                        raise reply
                     keep(self.run, name, site, _confusion_in(reply))
                     self._tell(site, f"scored the model of {name}", 1)
                 except Exception as error:
@@ -167,7 +169,7 @@ class OneShot(Strategy):
 
     def _find(self, grid: Grid, wanted: set[str]) -> dict[str, int]:
         """Nodes by the name of whom they speak for; the others are failures."""
-        self._nodes = self._nodes or Nodes(grid)
+        self._nodes = self._nodes or Nodes(grid, self.run.path)
         nodes = self._nodes.find(wanted, self.federation.node_timeout)
         for name in sorted(wanted - nodes.keys()):
             self._fail(name, self._nodes.refused.get(name, "no node speaks for it"))
@@ -192,7 +194,7 @@ class OneShot(Strategy):
         self._unheard = set(by_name)
         for name in by_name:
             self._tell(name, "asked", 0)
-        nodes = self._nodes or Nodes(grid)
+        nodes = self._nodes or Nodes(grid, self.run.path)
         return nodes.ask(by_name, timeout, self.federation.node_timeout)
 
     def _take_each(
@@ -202,6 +204,8 @@ class OneShot(Strategy):
         for name, reply in replies:
             self._unheard.discard(name)
             try:
+                if isinstance(reply, FedsegError):
+                    raise reply
                 take(name, reply)
                 log(INFO, "%s: answer accepted", name)
                 self._tell(name, "answered", 1)

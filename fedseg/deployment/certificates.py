@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fedseg.deployment.admin import TOKEN, make_token
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_bytes
 
@@ -18,7 +19,9 @@ ALWAYS = ("localhost", "127.0.0.1")
 
 
 def make_certificates(folder: Path, hosts: list[str]) -> bool:
-    """Write ca.crt, ca.key, server.crt and server.key; where there is a ca.key, use that.
+    """Write ca.crt, ca.key, server.crt, server.key, admin.token; where there is a ca.key, use that.
+
+    A token that is there already is kept.
 
     Args:
         folder: where they go; made where it is not there.
@@ -43,6 +46,8 @@ def make_certificates(folder: Path, hosts: list[str]) -> bool:
         _make_authority(folder)
     key, authority = _load_authority(folder)
     _make_server(folder, names, key, authority)
+    if not (folder / TOKEN).is_file():
+        make_token(folder / TOKEN)
     return is_new
 
 

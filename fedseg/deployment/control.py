@@ -21,9 +21,12 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.interceptors.http.utils import add_headers
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
 from fedseg.deployment import keys
+from fedseg.deployment.admin import TOKEN, read_token
 from fedseg.deployment.connection import trusting, unreachable
 from fedseg.deployment.ports import check_address
 from fedseg.deployment.signing import APP_ID
@@ -36,17 +39,30 @@ class Server:
     Args:
         address: HOST:PORT of its admin port, which only its own machine reaches.
         ca: certificate of its authority.
+        token: file of the admin port's token; default: admin.token beside `ca`.
+
+    Raises:
+        FedsegError: no such files, or no HOST:PORT.
     """
 
-    def __init__(self, address: str, ca: Path) -> None:
+    def __init__(self, address: str, ca: Path, token: Path | None = None) -> None:
         self.address = check_address(address)
         context = trusting(ca)
+        authorisation = f"Bearer {read_token(token or ca.parent / TOKEN)}"
         self._flower = ControlHttpClient(
             f"https://{address}",
             verify=context,
-            interceptors=[RuntimeVersionHttpInterceptor(component_name="flwr CLI")],
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="flwr CLI"),
+                _Authorisation(authorisation),
+            ],
         )
-        self._http = httpx.Client(base_url=f"https://{address}", verify=context, timeout=60)
+        self._http = httpx.Client(
+            base_url=f"https://{address}",
+            verify=context,
+            timeout=60,
+            headers={"Authorization": authorisation},
+        )
 
     def add_node(self, name: str, key: Path) -> None:
         """Let a node in, by its public key; it may speak for `name` and for nobody else."""
@@ -122,6 +138,17 @@ class Server:
             return response.raise_for_status()
 
 
+class _Authorisation:
+    """Adds the token to the requests of Flower's client."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        add_headers(context.request, {"Authorization": self._value})
+        return call_next(context)
+
+
 def read_public_key(path: Path) -> bytes:
     """A node's public key as Flower sends it.
 
@@ -147,6 +174,8 @@ def reached(address: str) -> Iterator[None]:
 
 def _refusal(response: httpx.Response) -> str:
     response.read()
+    if response.status_code == 401:
+        return f"refuses the token; take {TOKEN} of the server's folder of certificates (--token)"
     if response.status_code in (403, 404):
         return "this is not a server's admin port; see `fedseg server start --admin-port`"
     if found := FlowerError.from_json(response.text):

@@ -1,13 +1,16 @@
-"""The server of a federation: Flower's SuperLink, with a door for nodes and one for its owner.
+"""The server of a federation: Flower's SuperLink, with a port for nodes and one for its owner.
 
-Flower 1.41 serves nodes (authenticated by their keys), operators and its own processes (by nothing)
-on one port: whoever reaches that could register nodes and start runs. So that port listens on this
-machine alone, and a second one passes on what nodes need and nothing else.
+Flower 1.41 serves nodes, operators and its own processes on one port, and asks operators for no
+password: whoever reaches it can register nodes and start runs. So that port listens on this machine
+only and asks operators for a token, and a second one (`gate`) is open to nodes.
 """
 
 import asyncio
 import contextlib
 import os
+import resource
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Coroutine
@@ -27,9 +30,13 @@ from flwr.superlink.cli.flower_superlink import (
 from flwr.superlink.main import create_app
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
+from fedseg.audit import AUDIT, AuditLog
+from fedseg.deployment import superexec
+from fedseg.deployment.admin import TOKEN, Admin, read_token
+from fedseg.deployment.gate import HEADER_SECONDS, MOST_CONNECTIONS, Gate, Impatient
 from fedseg.deployment.ports import check_port
 from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
@@ -38,13 +45,13 @@ from fedseg.files import check_writable, is_disk_full
 from fedseg.flower import quiet_environment
 from fedseg.machine import lean_memory
 
-FOR_NODES = "/v1/fleet/"
 LOCK_SECONDS = 20
 """How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload
 can hold it longer, and a node whose request fails for that gives up altogether."""
 POLL = 1.0
 """Seconds between two looks whether the server can go on."""
-FILES = ("ca.crt", "server.crt", "server.key", SIGNED)
+FILES = ("ca.crt", "server.crt", "server.key", TOKEN, SIGNED)
+DATABASE = "superlink.db"
 
 
 class Server(uvicorn.Server):
@@ -53,17 +60,32 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen as Uvicorn does, but wait less than a minute for a connection to be encrypted."""
+        if not self.config.is_ssl:
+            return await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        create = loop.create_server
+        loop.create_server = partial(create, ssl_handshake_timeout=HEADER_SECONDS)
+        try:
+            await super().startup(sockets)
+        finally:
+            loop.create_server = create
 
-def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int) -> None:
+
+def serve(
+    certificates: Path, state: Path, host: str, port: int, admin_port: int, max_upload: int
+) -> None:
     """Run the server until it is told to stop.
 
     Args:
-        certificates: folder with ca.crt, server.crt, server.key and app.signed.
+        certificates: folder with ca.crt, server.crt, server.key, admin.token and app.signed.
         state: folder for the database and the runs; what a server that is started again goes on
             from.
         host: address that nodes reach.
         port: port that nodes reach.
         admin_port: port for this machine alone: submitting runs, registering nodes.
+        max_upload: bytes that one node may push in one run.
 
     Raises:
         FedsegError: a file is missing, a port can't be used, the disk is full, or the process that
@@ -81,12 +103,18 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
     check_port("127.0.0.1", admin_port, "--admin-port")
     check_writable(state, "--state")
     app = read_signed(certificates / SIGNED)
+    token = read_token(certificates / TOKEN)
+    os.umask(0o077)  # the database and the runs hold clients' models
     state.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        (state / DATABASE).chmod(0o600)
+    _allow_connections()
     os.environ.update(quiet_environment(state.absolute() / "flower"))
     sqlalchemy.event.listen(sqlalchemy.Pool, "checkout", _wait_for_locks)
     is_full = threading.Event()
     sqlalchemy.event.listen(sqlalchemy.Engine, "handle_error", partial(_note_full, is_full))
-    superlink = _superlink(certificates, state, admin_port)
+    secret = superexec.make_secret(state)
+    superlink = _superlink(certificates, state, admin_port, secret)
     superlink.add_exception_handler(OperationalError, later)
     superlink.include_router(runs_router(state.absolute() / "runs"))
     database = superlink.state.linkstate_factory.state()
@@ -102,27 +130,35 @@ def serve(certificates: Path, state: Path, host: str, port: int, admin_port: int
         "ssl_certfile": str(certificates / "server.crt"),
         "ssl_keyfile": str(certificates / "server.key"),
     }
-    common = {"log_level": "warning", "access_log": False, **tls}
-    inner = uvicorn.Server(uvicorn.Config(superlink, host="127.0.0.1", port=admin_port, **common))
-    outer = Server(
-        uvicorn.Config(nodes_only(superlink), host=host, port=port, lifespan="off", **common)
-    )
+    common = {"log_level": "warning", "access_log": False, "ws": "none", **tls}
+    audit = AuditLog(state / AUDIT)
+    admin = Admin(superlink, token, audit)
+    inner = uvicorn.Server(uvicorn.Config(admin, host="127.0.0.1", port=admin_port, **common))
+
+    def is_registered(key: bytes) -> bool:
+        return superlink.state.linkstate_factory.state().get_node_id_by_public_key(key) is not None
+
+    gate = Gate(superlink, is_registered, max_upload)
+    limits = {"limit_concurrency": MOST_CONNECTIONS, "http": Impatient, "lifespan": "off"}
+    outer = Server(uvicorn.Config(gate, host=host, port=port, **limits, **common))
     with lean_memory():  # uploads pass through
-        superexec = _end_of_superexec(superlink.state.superlink_lifespan)
-        asyncio.run(_serve(inner, outer, _end_of_disk(is_full, state), superexec))
+        process = superexec.start(f"127.0.0.1:{admin_port}", secret, certificates / "ca.crt")
+        try:
+            asyncio.run(
+                _serve(inner, outer, _end_of_disk(is_full, state), _end_of_superexec(process))
+            )
+        finally:
+            process.terminate()
+            process.wait()
 
 
-def nodes_only(app: ASGIApp) -> ASGIApp:
-    """An application that passes nodes' requests and the health check on, and refuses others."""
-
-    async def gate(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "http" and (path.startswith(FOR_NODES) or path == "/health"):
-            await app(scope, receive, send)
-        elif scope["type"] == "http":
-            await PlainTextResponse("This port is for nodes only.", 403)(scope, receive, send)
-
-    return gate
+def _allow_connections() -> None:
+    """Let the process have as many files as there may be connections, and more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = max(soft, 4 * MOST_CONNECTIONS)
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 async def later(_: Request, error: OperationalError) -> JSONResponse:
@@ -137,14 +173,15 @@ async def later(_: Request, error: OperationalError) -> JSONResponse:
     return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
 
 
-def _superlink(certificates: Path, state: Path, port: int) -> ASGIApp:
+def _superlink(certificates: Path, state: Path, port: int, secret: Path) -> ASGIApp:
     """Flower's own application, as the command `flower-superlink` would make it."""
     sys.argv = [
         *("flower-superlink", "--host", "127.0.0.1", "--port", str(port)),
         *("--ssl-ca-certfile", str(certificates / "ca.crt")),
         *("--ssl-certfile", str(certificates / "server.crt")),
         *("--ssl-keyfile", str(certificates / "server.key")),
-        *("--enable-supernode-auth", "--database", str(state.absolute() / "superlink.db")),
+        *("--enable-supernode-auth", "--database", str(state.absolute() / DATABASE)),
+        *("--isolation", "process", "--superexec-auth-secret-file", str(secret)),
         "--disable-runtime-dependency-installation",
     ]
     return create_app(_parse_superlink_lifespan_config(), SuperLinkLifespan)
@@ -192,15 +229,11 @@ async def _serve(
             )
 
 
-async def _end_of_superexec(lifespan: SuperLinkLifespan) -> str:
-    """Wait until the process that Flower starts runs with ends, which Flower never looks at.
-
-    Where Flower ends it itself, it forgets it in the same breath.
-    """
-    while lifespan.superexec_process is None or lifespan.superexec_process.poll() is None:
+async def _end_of_superexec(process: subprocess.Popen[bytes]) -> str:
+    """Wait until the process that starts runs ends: nothing would be started from then on."""
+    while process.poll() is None:
         await asyncio.sleep(POLL)
-    status = lifespan.superexec_process.returncode
-    return f"flower-superexec, which starts the runs, ended with status {status}"
+    return f"flower-superexec, which starts the runs, ended with status {process.returncode}"
 
 
 async def _end_of_disk(is_full: threading.Event, state: Path) -> str:

@@ -7,20 +7,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from fedseg.deployment import superexec
 from fedseg.deployment.connection import Unreachable, check_registration, check_server
 from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
 from fedseg.deployment.ports import check_port
 from fedseg.errors import FedsegError
 from fedseg.federation import NODE_KEY as IN_CONTEXT
-from fedseg.flower import die_with_parent, free_port, process_table, quiet_environment
+from fedseg.flower import die_with_parent, free_port, quiet_environment
 from fedseg.node import Node, load_node
 
 AGAIN = 5.0
 """Seconds before a server is tried again, or a SuperNode that gave up is started again."""
-SUPEREXEC_POLL = 2.0
-"""Seconds between two looks whether the SuperNode can still start anything."""
+POLL = 2.0
+"""Seconds between two looks whether both processes are there."""
+SERIAL = "app.json"
+"""File that holds when the newest app that this node ran was signed."""
 
 log = logging.getLogger("flwr")
 
@@ -30,7 +35,7 @@ def start(folder: Path, port: int | None = None) -> None:
 
     Flower's SuperNode waits for a server without a word, whatever the reason, and ends when one
     that it knows fails; so the server is looked at first, and a SuperNode that ended is replaced.
-    So is one whose SuperExec died: it would go on and answer nothing.
+    So is one whose SuperExec, which starts the apps, died: it would go on and answer nothing.
 
     Args:
         folder: as `fedseg node init` makes it.
@@ -56,39 +61,48 @@ def start(folder: Path, port: int | None = None) -> None:
         except Unreachable as problem:
             log.warning("%s; trying again", problem)
         else:
-            _run(_command(node, folder, port or free_port()), _environment(node))
+            environment = _environment(node)
+            secret = superexec.make_secret(node.state)
+            local = f"127.0.0.1:{port or free_port()}"
+            _run(
+                partial(_start_supernode, node, folder, local, secret, environment),
+                partial(superexec.start, local, secret, environment=environment),
+            )
         time.sleep(AGAIN)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    """Run a SuperNode until it ends or can't work any more; should we end, it does too."""
-    process = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
+def _run(*starts: Callable[[], subprocess.Popen[bytes]]) -> None:
+    """Run processes until one of them ends; the others then end too, and so they do with us."""
+    processes: list[subprocess.Popen[bytes]] = []
     try:
-        while process.poll() is None:
-            if _has_lost_superexec(process.pid):
-                log.warning("flower-superexec, which starts the trainings, died; starting anew")
-                break
-            time.sleep(SUPEREXEC_POLL)
+        for start_process in starts:
+            processes.append(start_process())
+        while all(process.poll() is None for process in processes):
+            time.sleep(POLL)
+        log.warning("a process of the node ended; starting anew")
     finally:
-        process.terminate()
-        process.wait()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
 
 
-def _has_lost_superexec(supernode: int) -> bool:
-    """Whether the process that a SuperNode has its apps started by ended: nobody asked it how."""
-    lost = ("flower-superexec"[:15], "Z", supernode)
-    return any((name, state, parent) == lost for _, name, state, parent in process_table())
-
-
-def _command(node: Node, folder: Path, port: int) -> list[str]:
-    return [
-        *("flower-supernode", "--superlink", str(node.server)),
+def _start_supernode(
+    node: Node, folder: Path, local: str, secret: Path, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    host, port = local.split(":")
+    serial = node.state.absolute() / SERIAL
+    command = [
+        *(sys.executable, "-P", "-m", "fedseg.deployment.verified_supernode", str(serial)),
+        *("--superlink", str(node.server)),
         *("--root-certificates", str(folder / CA)),
         *("--auth-supernode-private-key", str(folder / NODE_KEY)),
         *("--trusted-entities", str(folder / TRUSTED)),
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--isolation", "process", "--superexec-auth-secret-file", str(secret)),
+        *("--host", host, "--port", port),
         *("--node-config", f"{IN_CONTEXT}={json.dumps(str(folder))}"),
     ]
+    return subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
 
 
 def _environment(node: Node) -> dict[str, str]:

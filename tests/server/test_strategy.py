@@ -270,7 +270,7 @@ def test_a_client_whose_node_never_appears(federation, tmp_path, upload_of):
     assert strategy.failures == {"two": "no node speaks for it"}
 
 
-def test_nodes_may_appear_late(federation):
+def test_nodes_may_appear_late(federation, tmp_path):
     grid = Grid({}, {})
     polls = iter([{}, {1: ["one"]}, {1: ["one"], 2: ["two"]}])
 
@@ -279,10 +279,10 @@ def test_nodes_may_appear_late(federation):
         return [NodeInfo(node_id=node) for node in grid.nodes]
 
     grid.get_nodes = appear
-    assert Nodes(grid).find({"one", "two"}, timeout=5) == {"one": 1, "two": 2}
+    assert Nodes(grid, tmp_path).find({"one", "two"}, timeout=5) == {"one": 1, "two": 2}
 
 
-def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
+def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation, tmp_path):
     grid = Grid({}, {1: [], 2: ["one"]})
     answer = grid._answer
 
@@ -293,13 +293,13 @@ def test_a_node_that_does_not_say_whom_it_speaks_for_is_passed_over(federation):
         return reply
 
     grid._answer = garbled
-    assert Nodes(grid).find({"one"}, timeout=5) == {"one": 2}
+    assert Nodes(grid, tmp_path).find({"one"}, timeout=5) == {"one": 2}
 
 
-def test_a_node_speaks_only_for_whom_it_is_registered(federation):
+def test_a_node_speaks_only_for_whom_it_is_registered(federation, tmp_path):
     grid = Grid({}, {1: ["one"], 2: ["one"], 3: ["two"]})
     grid.registered = {1: "thief", 2: "one", 3: "two"}
-    assert Nodes(grid).find({"one", "two"}, timeout=5) == {"one": 2, "two": 3}
+    assert Nodes(grid, tmp_path).find({"one", "two"}, timeout=5) == {"one": 2, "two": 3}
 
 
 @pytest.mark.parametrize("code", [5, 3])
@@ -321,22 +321,24 @@ def test_a_node_that_comes_back_is_asked_again(federation, tmp_path, upload_of, 
 
     grid.behaviour = {"one": goes_away, "two": is_restarted}
     messages = {n: question(n, node) for n, node in (("one", 1), ("two", 2))}
-    replies = dict(Nodes(grid).ask(messages, timeout=20, patience=5))
+    replies = dict(Nodes(grid, tmp_path).ask(messages, timeout=20, patience=5))
     assert grid.trained == ["one", "two", "one", "two"]
     assert all("upload" in reply.content["answer"] for reply in replies.values())
 
 
-def test_a_node_that_stays_away_is_given_up(federation):
+def test_a_node_that_stays_away_is_given_up(federation, tmp_path):
     grid = Grid({"one": unavailable}, {})
-    ((name, reply),) = Nodes(grid).ask({"one": question("one", 1)}, timeout=20, patience=0.2)
+    ((name, reply),) = Nodes(grid, tmp_path).ask(
+        {"one": question("one", 1)}, timeout=20, patience=0.2
+    )
     assert name == "one"
     assert reply.error.code == 5
     assert grid.trained == ["one"]
 
 
-def test_a_node_that_always_goes_away_is_not_asked_for_ever(federation):
+def test_a_node_that_always_goes_away_is_not_asked_for_ever(federation, tmp_path):
     grid = Grid({"one": unavailable}, {1: ["one"]})
-    ((_, reply),) = Nodes(grid).ask({"one": question("one", 1)}, timeout=20, patience=0.2)
+    ((_, reply),) = Nodes(grid, tmp_path).ask({"one": question("one", 1)}, timeout=20, patience=0.2)
     assert reply.has_error()
     assert grid.trained == ["one"] * 3
 
@@ -437,7 +439,7 @@ def test_a_node_that_a_restarted_server_still_waits_for_is_asked_again(
     grid = Grid({}, {1: ["one"], 2: ["two"]})
     grid.registered = {1: "one", 2: "two"}
     grid.away = {2: True}
-    nodes = Nodes(grid)
+    nodes = Nodes(grid, tmp_path)
     assert nodes.find({"one", "two"}, timeout=5) == {"one": 1, "two": 2}
     assert nodes.refused == {}
 
@@ -464,7 +466,7 @@ def test_an_evaluator_that_introduces_itself_as_a_client_is_named(federation, tm
         "null",
     ],
 )
-def test_an_introduction_that_cannot_be_is_its_nodes_failure(introduction):
+def test_an_introduction_that_cannot_be_is_its_nodes_failure(introduction, tmp_path):
     grid = Grid({}, {1: ["city"], 2: ["one"]})
     grid.evaluators = {"city": introduction}
-    assert Nodes(grid).find({"city", "one"}, timeout=0.5) == {"one": 2}
+    assert Nodes(grid, tmp_path).find({"city", "one"}, timeout=0.5) == {"one": 2}

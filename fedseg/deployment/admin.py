@@ -1,0 +1,115 @@
+"""The server's port for this machine: requests of its owner carry a token.
+
+Other users of the machine reach the port too. The token is a file that only the owner can read.
+Which nodes are admitted and removed is logged.
+"""
+
+import hashlib
+import secrets
+from pathlib import Path
+
+from flwr.proto.control_pb2 import RegisterNodeRequest, UnregisterNodeRequest
+from google.protobuf.message import DecodeError
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fedseg.audit import AuditLog
+from fedseg.deployment.gate import Refusal, read_body, whole
+from fedseg.errors import FedsegError
+from fedseg.files import write_bytes
+
+TOKEN = "admin.token"
+OPEN = ("/v1/runtime/", "/health")
+"""What needs no token: Flower's own processes sign what they ask for."""
+REGISTER, UNREGISTER = "/v1/control/register-node", "/v1/control/unregister-node"
+
+
+def make_token(path: Path) -> None:
+    """Write a new token to a file, readable by its owner only."""
+    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+
+
+def read_token(path: Path) -> str:
+    """Read a token.
+
+    Raises:
+        FedsegError: there is none, or others can read it.
+    """
+    try:
+        token = path.read_text(encoding="ascii").strip()
+        is_open = path.stat().st_mode & 0o077
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no token"
+        raise FedsegError(
+            f"{path}: {reason}; the admin port asks for the token that `fedseg certs` makes"
+        ) from None
+    if len(token) < 32:
+        raise FedsegError(f"{path}: is no token; remove it, and `fedseg certs` makes a new one")
+    if is_open:
+        raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
+    return token
+
+
+def fingerprint(public_key: bytes) -> str:
+    """What a node's public key, in Flower's encoding, is called in logs."""
+    return f"sha256:{hashlib.sha256(public_key).hexdigest()}"
+
+
+class Admin:
+    """An application that asks for the token, and logs which nodes are admitted and removed.
+
+    Args:
+        app: Flower's application.
+        token: what requests must carry, as `Authorization: Bearer ...`.
+        audit: the server's log.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, audit: AuditLog) -> None:
+        self.app = app
+        self.audit = audit
+        self._wanted = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith(OPEN):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("authorization", "").encode()
+        if not secrets.compare_digest(given, self._wanted):
+            refusal = JSONResponse({"detail": "Wrong token."}, 401)
+            await refusal(scope, receive, send)
+        elif path in (REGISTER, UNREGISTER):
+            try:
+                await self._change_nodes(
+                    path, await read_body(headers, receive), scope, receive, send
+                )
+            except Refusal as error:
+                await error.response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _change_nodes(
+        self, path: str, body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        statuses: list[int] = []
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+            await send(message)
+
+        await self.app(scope, whole(body, receive), watched)
+        if statuses != [200]:
+            return
+        try:
+            if path == REGISTER:
+                node = RegisterNodeRequest.FromString(body)
+                key = fingerprint(node.public_key)
+                self.audit.add("node admitted", name=node.name, key=key)
+            else:
+                removed = UnregisterNodeRequest.FromString(body)
+                self.audit.add("node removed", node_id=str(removed.node_id))
+        except DecodeError:
+            return

@@ -1,0 +1,42 @@
+"""Flower's SuperExec, the process that starts apps.
+
+It asks a SuperLink or a SuperNode on this machine what to start. Other users of the machine reach
+that port too, so SuperExec signs its requests with a secret that only this user can read.
+"""
+
+import secrets
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from fedseg.files import write_bytes
+from fedseg.flower import die_with_parent
+
+SECRET = "superexec.secret"
+
+
+def make_secret(folder: Path) -> Path:
+    """Write a new secret to a folder; returns its file, readable by its owner only."""
+    path = folder / SECRET
+    write_bytes(path, secrets.token_bytes(32), mode=0o600)
+    return path
+
+
+def start(
+    address: str,
+    secret: Path,
+    ca: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a SuperExec, which ends when this process does.
+
+    Args:
+        address: HOST:PORT that it asks.
+        secret: file of the secret.
+        ca: certificate of the address's authority; None where it does not speak TLS.
+        environment: of the process; default: this one's.
+    """
+    tls = ["--insecure"] if ca is None else ["--root-certificates", str(ca)]
+    command = ["flower-superexec", *tls, "--runtime-api-address", address]
+    command += ["--superexec-auth-secret-file", str(secret)]
+    return subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)

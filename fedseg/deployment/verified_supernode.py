@@ -1,0 +1,52 @@
+"""Flower's SuperNode, which also refuses a signed app that is older than one it ran before.
+
+A signature tells when it was made. Without a memory of the newest, a server could send an app that
+was signed once and has been replaced since, with its faults.
+
+Run as a script: `python -m fedseg.deployment.verified_supernode SERIAL [option ...]`, with the
+options of `flower-supernode`.
+"""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from flwr.supercore.fab import Fab
+from flwr.supernode import start_client_internal
+from flwr.supernode.cli.flower_supernode import flower_supernode
+
+from fedseg.files import read_json, write_json
+
+_is_signed = start_client_internal._verify_fab
+
+
+def is_current(serial: Path, fab: Fab, trusted: dict[str, str]) -> bool:
+    """Whether an app has a signature of a trusted key that is no older than any seen before.
+
+    Args:
+        serial: file that holds when the newest app that was run was signed.
+        fab: the app, with its signatures.
+        trusted: public keys by id.
+    """
+    times = [
+        json.loads(fab.verifications[key])["signed_at"]
+        for key in trusted.keys() & fab.verifications.keys()
+        if _is_signed(fab, {key: trusted[key]})
+    ]
+    newest = read_json(serial)["signed_at"] if serial.is_file() else 0
+    if not times or max(times) < newest:
+        return False
+    if max(times) > newest:
+        write_json(serial, {"signed_at": max(times)})
+    return True
+
+
+def main() -> None:
+    serial = Path(sys.argv.pop(1))
+    start_client_internal._verify_fab = partial(is_current, serial)
+    flower_supernode()
+
+
+if __name__ == "__main__":
+    main()

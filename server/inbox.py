@@ -1,0 +1,179 @@
+"""Replies on their way from nodes: each is fetched piece by piece, whatever the others do.
+
+A node announces its reply and then pushes it in pieces. Flower's grid waits for all pieces of a
+reply before it looks at the next one, so a node that announces an upload and never sends it would
+keep everybody waiting. Here pieces are fetched as they come, and kept on disk until the last.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
+
+from flwr.app import Message
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto.message_pb2 import Message as MessageProto
+from flwr.proto.runtime_pb2 import PullAppMessagesRequest
+from flwr.serverapp import Grid
+from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    ObjectUnavailableError,
+    inflate_object_from_contents,
+)
+from flwr.superlink.grid import HttpGrid
+
+from fedseg.errors import FedsegError, explained
+from fedseg.files import TEMPORARY
+
+MOST_PIECES = 10_000
+"""Of a reply; a piece has 5 MB at most."""
+MOST_MISSING = 3
+"""Pieces that are not there yet, after which a reply is left alone until the next look."""
+
+
+class Lost(FedsegError):
+    """A node stopped sending, or went away; it may be asked again."""
+
+
+class Inbox:
+    """Fetches replies.
+
+    Args:
+        grid: Flower's.
+        folder: for pieces of replies that are not complete.
+    """
+
+    def __init__(self, grid: Grid, folder: Path) -> None:
+        self._grid = grid
+        self._folder = folder
+        self._coming: dict[str, _Delivery] = {}  # by the id of the message that is replied to
+
+    def collect(self, asked: Iterable[str]) -> Iterator[tuple[str, Message | FedsegError]]:
+        """Look once for the replies to some messages.
+
+        Args:
+            asked: ids of the messages.
+
+        Yields:
+            The id of a message, and its reply now that it is complete, or why it can't be had.
+        """
+        asked = list(asked)
+        if not isinstance(self._grid, HttpGrid):  # others hand over whole messages
+            for message in self._grid.pull_messages(asked):
+                yield message.metadata.reply_to_message_id, message
+            return
+        self._look_for_announcements([i for i in asked if i not in self._coming])
+        for message_id in asked:
+            if (delivery := self._coming.get(message_id)) is None:
+                continue
+            try:
+                message = delivery.go_on()
+            except FedsegError as error:
+                outcome: Message | FedsegError = error
+            except Exception as error:  # whatever one node sends
+                outcome = FedsegError(f"its answer can't be taken in: {explained(error)}")
+            else:
+                if message is None:
+                    continue
+                outcome = message
+            del self._coming[message_id]
+            delivery.close()
+            yield message_id, outcome
+
+    def drop(self, asked: Iterable[str]) -> None:
+        """Wait no longer for the replies to some messages."""
+        for message_id in asked:
+            if delivery := self._coming.pop(message_id, None):
+                delivery.close()
+
+    def _look_for_announcements(self, asked: list[str]) -> None:
+        if not asked:
+            return
+        found = self._grid._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=asked))
+        for proto, tree in zip(found.messages_list, found.message_object_trees, strict=True):
+            delivery = _Delivery(self._grid, proto, tree, self._folder)
+            self._coming[proto.metadata.reply_to_message_id] = delivery
+
+
+class _Delivery:
+    """One reply that was announced."""
+
+    def __init__(self, grid: HttpGrid, proto: MessageProto, tree: ObjectTree, folder: Path) -> None:
+        self._grid = grid
+        self._id = proto.metadata.message_id
+        self._missing = list(dict.fromkeys(node.object_id for node in iterate_object_tree(tree)))
+        self._pieces = _Pieces(folder)
+        run_id = grid._run.run_id
+        self._pull = make_pull_object_fn_protobuf(
+            grid._runtime_client.PullObject, grid.node, run_id
+        )
+        self._received = ConfirmMessageReceivedRequest(
+            node=grid.node, run_id=run_id, message_object_id=self._id
+        )
+
+    def go_on(self) -> Message | None:
+        """Fetch the pieces that are there; returns the reply once none is missing.
+
+        Raises:
+            Lost: its node stopped sending, and Flower dropped what it had sent.
+            FedsegError: the pieces are no reply, or can't be kept.
+        """
+        if len(self._missing) > MOST_PIECES:
+            raise FedsegError(f"its answer has more than {MOST_PIECES} pieces")
+        late: list[str] = []
+        while self._missing and len(late) < MOST_MISSING:
+            piece = self._missing.pop(0)
+            try:
+                self._pieces[piece] = self._pull(piece)
+            except ObjectUnavailableError:
+                late.append(piece)
+            except ObjectPullError:
+                raise Lost("its node stopped in the middle of its answer") from None
+            except OSError as error:
+                raise FedsegError(f"the server can't keep its answer: {error.strerror}") from None
+        self._missing = late + self._missing
+        if self._missing:
+            return None
+        self._grid._runtime_client.ConfirmMessageReceived(self._received)
+        message = inflate_object_from_contents(self._id, self._pieces)
+        if not isinstance(message, Message):
+            raise FedsegError("its answer is no message")
+        message.metadata.__dict__["_message_id"] = self._id
+        return message
+
+    def close(self) -> None:
+        self._pieces.remove()
+
+
+class _Pieces(MutableMapping[str, bytes]):
+    """Contents of objects by their ids, in a folder."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._folder: Path | None = None
+        self._files: dict[str, Path] = {}
+
+    def __setitem__(self, name: str, content: bytes) -> None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._parent))
+        file = self._folder / str(len(self._files))  # not its id, which somebody else chose
+        file.write_bytes(content)
+        self._files[name] = file
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._files[name].read_bytes()
+
+    def __delitem__(self, name: str) -> None:
+        self._files.pop(name).unlink()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def remove(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

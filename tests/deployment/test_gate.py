@@ -1,0 +1,242 @@
+"""The port that nodes reach, attacked over real connections."""
+
+import asyncio
+import base64
+import contextlib
+import datetime
+import socket
+import ssl
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.proto.message_pb2 import PushObjectRequest
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER as PUBLIC_KEY
+from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes, sign_message
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+
+from fedseg.deployment import gate
+from fedseg.deployment.certificates import make_certificates
+from fedseg.deployment.connection import trusting
+from fedseg.deployment.server import Server
+from fedseg.flower import free_port
+from tests.processes import wait_until
+
+KNOWN, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+MAX_UPLOAD = 20 * 2**20
+
+
+def signed(key=KNOWN, age=0.0, signature=None, timestamp=None):
+    """The headers that Flower's nodes send."""
+    when = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age)
+    timestamp = timestamp or when.isoformat()
+    signature = signature or sign_message(key, timestamp.encode())
+    return {
+        PUBLIC_KEY: base64.b64encode(public_key_to_bytes(key.public_key())).decode(),
+        FLEET_HTTP_SIGNATURE_HEADER: base64.b64encode(signature).decode(),
+        "flwr-timestamp": timestamp,
+    }
+
+
+class Application:
+    """In Flower's place: notes how large the bodies are that reach it."""
+
+    def __init__(self):
+        self.bodies = []
+        self.seconds = 0.0
+
+    async def __call__(self, scope, receive, send):
+        body = await Request(scope, receive).body()
+        self.bodies.append((scope["path"], len(body)))
+        await asyncio.sleep(self.seconds)
+        await PlainTextResponse("answer")(scope, receive, send)
+
+
+@pytest.fixture
+def door(tmp_path, monkeypatch):
+    """The gate before an application, over TLS: its address, and what reached the application."""
+    monkeypatch.setattr(gate, "HEADER_SECONDS", 1.0)
+    monkeypatch.setattr(gate, "BODY_SECONDS", 2.0)
+    monkeypatch.setattr("fedseg.deployment.server.HEADER_SECONDS", 1.0)
+    make_certificates(tmp_path, ["localhost"])
+    application, port = Application(), free_port()
+    known = public_key_to_bytes(KNOWN.public_key())
+    server = Server(
+        uvicorn.Config(
+            gate.Gate(application, lambda key: key == known, MAX_UPLOAD),
+            port=port,
+            http=gate.Impatient,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            limit_concurrency=20,
+            ssl_certfile=str(tmp_path / "server.crt"),
+            ssl_keyfile=str(tmp_path / "server.key"),
+        )
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started, 20)
+    application.port, application.tls = port, trusting(tmp_path / "ca.crt")
+    yield application
+    server.should_exit = True
+    thread.join()
+
+
+def post(door, path="/v1/fleet/pull-messages", content=b"", headers=None):
+    return httpx.post(
+        f"https://localhost:{door.port}{path}",
+        content=content,
+        headers=signed() if headers is None else headers,
+        verify=door.tls,
+        timeout=20,
+    )
+
+
+def connect(door):
+    raw = socket.create_connection(("localhost", door.port), timeout=20)
+    return door.tls.wrap_socket(raw, server_hostname="localhost")
+
+
+def closed_after(connection):
+    """Seconds until the other side closes a connection."""
+    started = time.monotonic()
+    try:
+        while connection.recv(65536):
+            pass
+    except (ConnectionError, ssl.SSLError):
+        pass
+    return time.monotonic() - started
+
+
+def test_a_registered_nodes_request_is_passed_on(door):
+    assert post(door, content=b"x" * 6_000_000).text == "answer"
+    assert post(door).text == "answer"
+    assert door.bodies == [("/v1/fleet/pull-messages", 6_000_000), ("/v1/fleet/pull-messages", 0)]
+    assert httpx.get(f"https://localhost:{door.port}/health", verify=door.tls).text == "answer"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (dict, 401),
+        (lambda: signed(signature=b"0" * 70), 401),
+        (lambda: signed(STRANGER) | {PUBLIC_KEY: signed()[PUBLIC_KEY]}, 401),
+        (lambda: signed() | {PUBLIC_KEY: "no base64!"}, 401),
+        (lambda: signed() | {PUBLIC_KEY: base64.b64encode(b"no key").decode()}, 401),
+        (lambda: signed(timestamp="yesterday"), 401),
+        (lambda: signed(timestamp="2026-11-26T12:00:00"), 401),
+        (lambda: signed(STRANGER), 412),
+    ],
+)
+def test_a_stranger_is_refused_before_the_body_is_read(door, headers, status):
+    """Of a body that is announced and never comes, nothing is waited for."""
+    with connect(door) as connection:
+        lines = [f"{name}: {value}" for name, value in headers().items()]
+        head = ["POST /v1/fleet/push-object HTTP/1.1", "Host: x", "Content-Length: 5000000", *lines]
+        connection.sendall("\r\n".join([*head, "", ""]).encode())
+        assert f" {status} ".encode() in connection.recv(200)
+        assert closed_after(connection) < 1
+    assert door.bodies == []
+
+
+def test_an_old_signature_is_refused(door):
+    assert post(door, headers=signed(age=3600)).status_code == 401
+    assert post(door, headers=signed(age=-3600)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/control/start-run", "/v1/runtime/x", "/fedseg/runs/a", "/docs"]
+)
+def test_nothing_but_nodes_requests_is_passed_on(door, path):
+    assert post(door, path).status_code == 403
+    assert door.bodies == []
+
+
+def test_a_body_that_is_too_large_is_refused(door):
+    assert post(door, content=b"x" * (gate.MOST_BYTES + 1)).status_code == 413
+
+    def endless():
+        while True:
+            yield b"x" * 1_000_000
+
+    with contextlib.suppress(httpx.WriteError, httpx.ReadError):  # closed while we wrote
+        assert post(door, content=endless()).status_code == 413
+    assert door.bodies == []
+
+
+def test_a_slow_body_is_given_up(door):
+    with connect(door) as connection:
+        lines = [f"{name}: {value}" for name, value in signed().items()]
+        head = [
+            "POST /v1/fleet/push-object HTTP/1.1",
+            "Host: x",
+            "Content-Length: 50",
+            *lines,
+            "",
+            "",
+        ]
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + b"x")
+        started = time.monotonic()
+        assert b" 408 " in connection.recv(200)
+        assert 1.5 < time.monotonic() - started < 5
+    assert door.bodies == []
+
+
+def test_half_sent_headers_and_silent_connections_are_closed(door):
+    with connect(door) as connection:
+        connection.sendall(b"POST /v1/fleet/push-object HTTP/1.1\r\nHost: x\r\n")
+        assert closed_after(connection) < 3
+    with connect(door) as connection:
+        assert closed_after(connection) < 3
+    with connect(door) as connection:  # a second request's headers, on a connection that is in use
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in connection.recv(2000)
+        connection.sendall(b"GET /health HTTP/1.1\r\n")
+        assert closed_after(connection) < 3
+
+
+def test_connections_that_are_never_encrypted_are_closed(door):
+    with socket.create_connection(("localhost", door.port), timeout=20) as connection:
+        assert closed_after(connection) < 3
+
+
+def test_slow_senders_do_not_keep_others_out(door):
+    """As many as there may be connections, each sending a byte now and then."""
+    slow = [connect(door) for _ in range(20)]
+    for connection in slow:
+        connection.sendall(b"POST /v1/fleet/push-object HTTP/1.1\r\nHost")
+    wait_until(lambda: post(door).status_code == 200, 5)
+    for connection in slow:
+        connection.close()
+
+
+def test_one_node_does_not_ask_for_everything_at_once(door, monkeypatch):
+    monkeypatch.setattr(gate, "MOST_AT_ONCE", 2)
+    door.seconds = 1.0
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(post(door).status_code)) for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [200, 200, 503, 503, 503]  # Flower's nodes try a 503 again
+    door.seconds = 0.0
+    assert post(door).status_code == 200
+
+
+def test_one_node_does_not_push_more_than_it_may_in_a_run(door):
+    def push(run_id):
+        request = PushObjectRequest(run_id=run_id, object_id="a", object_content=b"x" * 5_000_000)
+        return post(door, "/v1/fleet/push-object", request.SerializeToString()).status_code
+
+    assert [push(1) for _ in range(6)] == [200, 200, 200, 200, 413, 413]
+    assert push(2) == 200
+    assert post(door, "/v1/fleet/push-object", b"\xff\xff").status_code == 400
