@@ -6,19 +6,25 @@
 import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedseg.cross_validation import MOST_IMAGES
 from fedseg.errors import FedsegError
-from fedseg.federation import curve_of, nodes_of, progress_of
+from fedseg.federation import NODE_KEY, curve_of, nodes_of, progress_of
 from fedseg.flower import exit_with_parent
 from fedseg.introduction import introduce
 from fedseg.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.progress import Progress
 
+if TYPE_CHECKING:
+    from fedseg.watchdog import Guard
+
 app = ClientApp()
+RUN_POLL = 15.0
+"""Seconds between two looks whether the run goes on."""
 log = logging.getLogger("flwr")
 Answer = dict[str, str | list[str] | list[int]]
 
@@ -51,18 +57,18 @@ def describe(message: Message, context: Context) -> Message:
 @answering
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
-    from fedseg.client import pack, train_client
+    from fedseg.answers import train_answer
     from fedseg.wire import to_records
 
     task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
-        client = node.client(task)
-        folder = train_client(client, task.seed, node.state, progress, curve_of(context, node))
-        weights, upload = pack(folder, node.upload)
+        weights, upload = train_answer(
+            node, task, context.run_id, progress, curve_of(context, node)
+        )
         return _reply(message, {"upload": upload.model_dump_json()}, to_records(weights))
 
-    return _at_work(message, context, "client", work, task.stall_timeout)
+    return _at_work(message, context, "client", work, task)
 
 
 @app.evaluate()
@@ -76,24 +82,23 @@ def evaluate(message: Message, context: Context) -> Message:
 @answering
 def cross_validate(message: Message, context: Context) -> Message:
     """Score another client's model on this client's own data."""
-    return _score(message, context, "client", MOST_IMAGES)
+    return _score(message, context, "client")
 
 
-def _score(message: Message, context: Context, role: str, most: int | None = None) -> Message:
-    from fedseg.evaluator import score_at_home
+def _score(message: Message, context: Context, role: str) -> Message:
+    from fedseg.answers import score_answer
     from fedseg.wire import from_records
 
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
     def work(node: Node, progress: Progress) -> Message:
-        allowed = node.evaluator if role == "evaluator" else node.cross_site
-        data = allowed(task.protocol)
-        weights = from_records(message.content)
         info = str(message.content["task"]["info"])
-        confusion = score_at_home(data, info, weights, progress, most)
+        weights = from_records(message.content)
+        is_cross_site = role == "client"
+        confusion = score_answer(node, task, is_cross_site, info, weights, context.run_id, progress)
         return _reply(message, {"confusion": confusion.ravel().tolist()})
 
-    return _at_work(message, context, role, work, task.stall_timeout)
+    return _at_work(message, context, role, work, task)
 
 
 def _introduction(node: Node) -> str:
@@ -105,22 +110,25 @@ def _at_work(
     context: Context,
     role: str,
     work: Callable[[Node, Progress], Message],
-    stall_timeout: float,
+    task: TrainTask | ScoreTask,
 ) -> Message:
     """Do what one of this node's roles is asked for; what goes wrong is the answer."""
     import torch
 
-    from fedseg.client import watched
+    from fedseg.answers import guards_of
+    from fedseg.watchdog import watched
 
     name = message.content["task"][role]
     node = next(node for node in nodes_of(context) if node.name == name)
     if node.limits.threads:
         torch.set_num_threads(node.limits.threads)
+    guards = guards_of(node, task.timeout)
     if node.server is not None:
         exit_with_parent()
+        guards.append(_end_of_run(context, node))
     progress = progress_of(context, node)
     try:
-        return watched(lambda told: work(node, told), progress, stall_timeout)
+        return watched(lambda told: work(node, told), progress, task.stall_timeout, *guards)
     except FedsegError as error:
         log.error("%s '%s': %s", role, name, error)
         reason = node.explain(error)
@@ -129,6 +137,20 @@ def _at_work(
         reason = node.explain(error)
     progress("failed", 0, 1)
     return _reply(message, {"error": reason})
+
+
+def _end_of_run(context: Context, node: Node) -> "Guard":
+    """Gives up once the run is over, so that the node is free for the next one."""
+    from fedseg.deployment.connection import run_has_ended
+    from fedseg.watchdog import every
+
+    folder = Path(str(context.node_config[NODE_KEY]))
+
+    def guard() -> str | None:
+        has_ended = run_has_ended(node, folder, context.node_id, context.run_id)
+        return "the run has ended; gave up" if has_ended else None
+
+    return every(RUN_POLL, guard)
 
 
 def _reply(

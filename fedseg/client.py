@@ -1,12 +1,12 @@
 """A client's part: train at home on private data, and prepare the one upload."""
 
-import threading
+import shutil
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -25,8 +25,8 @@ from fedseg.node import UploadOptions
 from fedseg.progress import Progress
 from fedseg.supervised import train_supervised
 
-Result = TypeVar("Result")
-
+KEPT = 3
+"""Checkpoints that a client keeps."""
 MOST_IMAGES = 10**9
 MOST_PIXELS = 2**50
 """Numbers that no dataset reaches, and that sums of stay exact below."""
@@ -117,7 +117,19 @@ def train_client(
     )
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
     state.unlink(missing_ok=True)
+    _prune(home)
     return folder
+
+
+def _prune(home: Path) -> None:
+    """Remove all but the newest checkpoints and half-done trainings: each task makes its own."""
+    for pattern in ("checkpoint-*", "training-*"):
+        paths = sorted(home.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in paths[KEPT:]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def client_seed(seed: int, client: Client) -> int:
@@ -161,37 +173,3 @@ def _is_whole(folder: Path) -> bool:
         return content_hash(weights) == read_upload(folder).sha256
     except (OSError, ValueError, FedsegError):
         return False
-
-
-def watched(work: Callable[[Progress], Result], progress: Progress, stall: float) -> Result:
-    """Run `work(progress)` and give up on it when it makes no progress for `stall` seconds.
-
-    Work that hangs (a dead network drive, a driver that does not come back) can't be interrupted,
-    only left behind: it stays in a daemon thread.
-
-    Raises:
-        PublicError: nothing was heard of the work for too long. Whatever it raises itself, else.
-    """
-    outcome: dict[str, Any] = {}
-    heard = time.monotonic()
-
-    def told(*args: Any, **details: float) -> None:
-        nonlocal heard
-        heard = time.monotonic()
-        progress(*args, **details)
-
-    def run() -> None:
-        try:
-            outcome["result"] = work(told)
-        except BaseException as error:  # carried over to the waiting thread
-            outcome["error"] = error
-
-    thread = threading.Thread(target=run, name="client", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(timeout=min(stall / 4, 1.0))
-        if thread.is_alive() and time.monotonic() - heard > stall:
-            raise PublicError(f"no progress for {stall:g} s; gave up (stall_timeout)")
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["result"]

@@ -1,7 +1,7 @@
 """An evaluator's part: score a model at home and tell only the confusion matrix."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from fedseg import checkpoints
 from fedseg.checkpoints import Info
 from fedseg.config import Evaluator
-from fedseg.data.dataset import open_dataset
+from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.errors import PublicError
 from fedseg.evaluation import evaluate, protocol_record, summarise
 from fedseg.introduction import Introduction
@@ -20,21 +20,35 @@ from fedseg.models import best_device, check_names
 from fedseg.progress import Progress
 
 
+def parse_info(text: str) -> Info:
+    """What the server says of a model that it sent.
+
+    Raises:
+        PublicError: it is malformed.
+    """
+    try:
+        return Info.model_validate_json(text)
+    except ValidationError:
+        raise PublicError("the model came with malformed metadata") from None
+
+
 def score_at_home(
     evaluator: Evaluator,
-    info_text: str,
+    info: Info,
     weights: Mapping[str, Tensor],
     progress: Progress,
     most: int | None = None,
+    check: Callable[[Dataset], None] = lambda dataset: None,
 ) -> np.ndarray:
     """Score a model that the server sent on a node's own data.
 
     Args:
         evaluator: its half of the configuration.
-        info_text: a `checkpoints.Info` as JSON.
+        info: of the model.
         weights: of the model.
         progress: told how far the work is.
         most: images to score it on, evenly spread; default: all.
+        check: called with the images before the model sees any.
 
     Returns:
         The confusion matrix, int64 [C, C]; rows are true classes, columns predicted ones.
@@ -43,16 +57,13 @@ def score_at_home(
         FedsegError: the model is not on the allow-list or its weights are not those of such a
             model, or the data can't be used.
     """
-    try:
-        info = Info.model_validate_json(info_text)
-    except ValidationError:
-        raise PublicError("the model came with malformed metadata") from None
     check_names(info.arch, info.encoder)
-    network = checkpoints.restored(info, weights, "model from the server", best_device())
-    told = partial(progress, "evaluating")
     dataset = open_dataset(evaluator)
     if most:
         dataset = dataset.every(math.ceil(len(dataset) / most))
+    check(dataset)
+    network = checkpoints.restored(info, weights, "model from the server", best_device())
+    told = partial(progress, "evaluating")
     score = evaluate(network, info, dataset, evaluator.protocol, told)
     return np.array(score["confusion"], np.int64)
 

@@ -25,6 +25,8 @@ from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
 
 NODE_FILE = "node.toml"
+AT_MOST = ("threads", "iterations", "batch_size")
+"""Limits that a training is cut down to; others refuse it."""
 WITHOUT_FILE = ("imagenet", "none")
 """Encoder weights that are the same everywhere."""
 
@@ -38,8 +40,10 @@ class TrainTask(Section):
     """The client's training in the federation file."""
     seed: int
     """The federation's seed."""
-    stall_timeout: float
+    stall_timeout: float = Field(gt=0)
     """Seconds without progress after which the node gives up."""
+    timeout: float = Field(gt=0)
+    """Seconds after which the server waits no longer, and the node gives up."""
 
 
 class ScoreTask(Section):
@@ -47,8 +51,10 @@ class ScoreTask(Section):
 
     protocol: Protocol
     """How images are shown to the model."""
-    stall_timeout: float
+    stall_timeout: float = Field(gt=0)
     """Seconds without progress after which the node gives up."""
+    timeout: float = Field(gt=0)
+    """Seconds after which the server waits no longer, and the node gives up."""
 
 
 class OwnModel(Section):
@@ -71,6 +77,18 @@ class Limits(Section):
     """Training steps."""
     batch_size: int | None = Field(None, ge=2)
     """Images a step."""
+    pixels: int = Field(2**25, ge=1)
+    """Pixels of one input of a model: a training crop, or a whole image or window resized."""
+    views: int = Field(32, ge=1)
+    """Scales and flips at which an image is seen when a model is scored."""
+    parameters: int = Field(5 * 10**8, ge=1)
+    """Parameters of a model; it is counted before it is built."""
+    seconds: float = Field(86400, gt=0)
+    """Time for one training or one scoring."""
+    memory: float | None = Field(None, gt=0)
+    """GiB of memory for one training or one scoring; default: nine tenths of the machine's."""
+    scores_per_day: int = Field(100, ge=0)
+    """Confusion matrices that are sent within 24 hours: each tells something of the labels."""
 
 
 class UploadOptions(Section):
@@ -78,8 +96,8 @@ class UploadOptions(Section):
 
     precision: Literal["float32", "float16"] = "float32"
     """Of the weights; float16 halves the upload."""
-    pixel_counts: bool = True
-    """Whether the number of labelled pixels of each class is told."""
+    pixel_counts: bool = False
+    """Whether the number of labelled pixels of each class is sent."""
     cross_validation: bool = False
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""
@@ -118,8 +136,8 @@ class Node(Source):
                 "the federation starts from a file of encoder weights; the node must name its copy "
                 "of it: encoder_weights under [model] in node.toml"
             )
-        limits = self.limits.model_dump(exclude_none=True)
         wanted = task.training.model_dump()
+        limits = self.limits.model_dump(exclude_none=True, include=set(AT_MOST))
         training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
         return Client(name=self.name, model=model, training=Training(**training), **self._source())
 
@@ -200,9 +218,14 @@ def train_task(federation: Federation, client: Client) -> TrainTask:
         training=client.training,
         seed=federation.seed,
         stall_timeout=federation.stall_timeout,
+        timeout=federation.client_timeout,
     )
 
 
 def score_task(federation: Federation, evaluator: Evaluator) -> ScoreTask:
     """What the server asks of an evaluator of its federation."""
-    return ScoreTask(protocol=evaluator.protocol, stall_timeout=federation.stall_timeout)
+    return ScoreTask(
+        protocol=evaluator.protocol,
+        stall_timeout=federation.stall_timeout,
+        timeout=federation.client_timeout,
+    )

@@ -78,7 +78,11 @@ class OneShot(Strategy):
         clients = good_clients(self.run, self.federation)
         self._nodes = self._nodes or Nodes(grid, self.run.path)
         nodes = self._nodes.find(set(clients), self.federation.node_timeout)
-        how = ScoreTask(protocol=Protocol(), stall_timeout=self.federation.stall_timeout)
+        how = ScoreTask(
+            protocol=Protocol(),
+            stall_timeout=self.federation.stall_timeout,
+            timeout=timeout,
+        )
         for name, folder in clients.items():
             sites = [s for s in missing_sites(self.run, name, list(clients)) if s in nodes]
             if not sites:

@@ -1,11 +1,7 @@
-import time
-
-import pytest
 import torch
 
 from fedseg import checkpoints
-from fedseg.client import read_upload, train_client, watched
-from fedseg.errors import FedsegError
+from fedseg.client import read_upload, train_client
 from fedseg.hashes import content_hash
 from fedseg.progress import Progress, read_all
 
@@ -40,23 +36,10 @@ def test_equal_clients_of_other_names_train_differently(federation, tmp_path):
     assert not torch.equal(weights[0][name], weights[1][name])
 
 
-def test_watched_gives_up_on_work_that_hangs_but_not_on_slow_work(tmp_path):
-    progress = Progress(tmp_path, "client")
-    with pytest.raises(FedsegError, match=r"no progress for 0\.2 s"):
-        watched(lambda told: time.sleep(3), progress, stall=0.2)
-
-    def slow(told):
-        for done in range(8):
-            time.sleep(0.06)
-            told("training", done, 8)
-        return "finished"
-
-    assert watched(slow, progress, stall=0.3) == "finished"
-
-
-def test_watched_hands_errors_on(tmp_path):
-    def fail(told):
-        raise ValueError("spoilt")
-
-    with pytest.raises(ValueError, match="spoilt"):
-        watched(fail, Progress(tmp_path, "client"), stall=5)
+def test_only_the_newest_checkpoints_are_kept(federation, tmp_path):
+    client = federation.clients[0]
+    folders = [
+        train_client(client, seed, tmp_path / "home", Progress(tmp_path, "one"))
+        for seed in range(5)
+    ]
+    assert [folder.exists() for folder in folders] == [False, False, True, True, True]

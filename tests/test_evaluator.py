@@ -7,7 +7,7 @@ from fedseg.config import Evaluator, Model, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate
-from fedseg.evaluator import score_at_home, score_of
+from fedseg.evaluator import parse_info, score_at_home, score_of
 from fedseg.introduction import introduce
 from fedseg.models import build
 from tests.conftest import TINY_MODEL
@@ -29,9 +29,7 @@ def test_at_home_it_is_scored_as_anywhere(evaluator, model):
     network, info = model
     said = introduce(evaluator)
     assert (said.images, len(said.classes), said.problem) == (4, 19, "")
-    confusion = score_at_home(
-        evaluator, info.model_dump_json(), network.state_dict(), lambda *_, **__: None
-    )
+    confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
     score = score_of(confusion.ravel().tolist(), said, evaluator)
     here = evaluate(network, info, open_dataset(evaluator))
     assert score["confusion"] == here["confusion"]
@@ -44,12 +42,12 @@ def test_weights_are_checked_before_they_are_loaded(evaluator, model):
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     weights["segmentation_head.0.bias"] += torch.nan
     with pytest.raises(FedsegError, match=r"model from the server: tensor .* holds NaN"):
-        score_at_home(evaluator, info.model_dump_json(), weights, lambda *_, **__: None)
+        score_at_home(evaluator, info, weights, lambda *_, **__: None)
     foreign = info.model_copy(update={"arch": "os.system"})
     with pytest.raises(FedsegError, match="no architecture"):
-        score_at_home(evaluator, foreign.model_dump_json(), weights, lambda *_, **__: None)
+        score_at_home(evaluator, foreign, weights, lambda *_, **__: None)
     with pytest.raises(FedsegError, match="malformed metadata"):
-        score_at_home(evaluator, "{}", weights, lambda *_, **__: None)
+        parse_info("{}")
 
 
 def test_an_evaluator_without_data_says_so(tmp_path):
@@ -65,9 +63,7 @@ def test_what_is_no_confusion_matrix_is_refused(evaluator, confusion):
 
 def test_nothing_but_counts_comes_back(evaluator, model):
     network, info = model
-    confusion = score_at_home(
-        evaluator, info.model_dump_json(), network.state_dict(), lambda *_, **__: None
-    )
+    confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
     assert confusion.dtype == np.int64
     assert confusion.shape == (19, 19)
     assert confusion.sum() == 4 * 48 * 80

@@ -6,6 +6,8 @@ from pathlib import Path
 import flwr
 import httpx
 from flwr.proto.fleet_pb2 import ActivateNodeRequest
+from flwr.proto.node_pb2 import Node as FlowerNode
+from flwr.proto.run_pb2 import GetRunRequest
 from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
@@ -61,20 +63,11 @@ def check_registration(node: Node, folder: Path) -> str:
     Raises:
         FedsegError: it is not known, or the server speaks another version of Flower.
     """
-    key = load_key(folder)
-    client = FleetHttpClient(
-        f"https://{_address(node)}",
-        verify=trusting(folder / CA),
-        interceptors=[
-            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
-            NodeAuthHttpInterceptor(key, key.public_key()),
-        ],
-    )
-    probe = ActivateNodeRequest(
-        public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=-1
-    )
+    key = public_key_to_bytes(load_key(folder).public_key())
     try:
-        client.ActivateNode(probe)
+        _fleet(node, folder).ActivateNode(
+            ActivateNodeRequest(public_key=key, heartbeat_interval=-1)
+        )
     except httpx.TransportError as error:
         raise unreachable(_address(node), error) from None
     except httpx.HTTPStatusError as error:
@@ -94,6 +87,39 @@ def check_registration(node: Node, folder: Path) -> str:
         said = found.message if found else f"answers {error.response.status_code}"
         raise FedsegError(f"{said} (Flower {flwr.__version__} here)") from None
     raise FedsegError("the server answers unlike Flower 1.41; install the same fedseg on both")
+
+
+def run_has_ended(node: Node, folder: Path, node_id: int, run_id: int) -> bool:
+    """Whether a run is over, as far as its server can be asked.
+
+    Args:
+        node: who asks.
+        folder: of the node.
+        node_id: of the node in Flower.
+        run_id: of the run in Flower.
+    """
+    try:
+        _fleet(node, folder).GetRun(GetRunRequest(node=FlowerNode(node_id=node_id), run_id=run_id))
+    except httpx.HTTPStatusError as error:
+        error.response.read()
+        found = FlowerError.from_json(error.response.text)
+        return bool(found and found.code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED)
+    except (httpx.TransportError, FedsegError):
+        return False  # it may come back
+    return False
+
+
+def _fleet(node: Node, folder: Path) -> FleetHttpClient:
+    """Flower's client for nodes, with the node's key."""
+    key = load_key(folder)
+    return FleetHttpClient(
+        f"https://{_address(node)}",
+        verify=trusting(folder / CA),
+        interceptors=[
+            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+            NodeAuthHttpInterceptor(key, key.public_key()),
+        ],
+    )
 
 
 def _address(node: Node) -> str:

@@ -28,13 +28,19 @@ OPTIONAL = """
 # arch = "fpn"
 # encoder = "tu-tf_efficientnet_lite0"
 # encoder_weights = "imagenet"  # "imagenet", "none" or the path of a .safetensors file
-# [limits]                      # the most that this node gives; default: what the server asks for
+# [limits]                      # the most that this node gives; more is refused, or cut down to it
 # threads = 4
 # iterations = 10000
 # batch_size = 8
+# pixels = 33554432             # of one input of a model
+# views = 32                    # scales and flips of an image when a model is scored
+# parameters = 500000000        # of a model
+# seconds = 86400.0             # for one training or one scoring
+# memory = 8.0                  # GiB; default: nine tenths of this machine's
+# scores_per_day = 100          # confusion matrices sent
 # [upload]
 # precision = "float32"         # "float16" halves the upload
-# pixel_counts = true           # false: do not tell how many pixels of each class there are
+# pixel_counts = false          # true: also send how many pixels of each class there are
 # cross_validation = false      # true: score other clients' models here, where the federation asks
 """
 

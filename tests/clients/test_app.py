@@ -1,5 +1,7 @@
 """What really leaves a node: the messages of the ClientApp of one that is deployed."""
 
+import re
+
 import pytest
 import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -9,6 +11,7 @@ from PIL import Image
 
 from clients.app import app
 from fedseg import checkpoints
+from fedseg.audit import read_audit
 from fedseg.config import Federation, Protocol, load
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
@@ -95,8 +98,8 @@ def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federat
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federation, tmp_path):
-    extra = '\n[upload]\nprecision = "float16"\npixel_counts = false\n'
+def test_an_owner_may_halve_the_upload(make_folder, federation, tmp_path):
+    extra = '\n[upload]\nprecision = "float16"\n'
     folder = make_folder("trainer", federation.clients[0].root, extra)
     reply, _ = train(folder, federation)
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
@@ -112,6 +115,13 @@ def test_an_owner_may_halve_the_upload_and_withhold_counts(make_folder, federati
         torch.testing.assert_close(theirs[name], tensor, rtol=1e-3, atol=1e-6)
     record = read_json(kept / "client.json")
     assert record["sha256"] == content_hash(theirs)  # it can be distilled from again
+
+
+def test_pixel_counts_leave_only_where_the_owner_says_so(make_folder, federation):
+    folder = make_folder("trainer", federation.clients[0].root, "\n[upload]\npixel_counts = true\n")
+    reply, _ = train(folder, federation)
+    upload = parse_upload(reply.content["answer"]["upload"], expected="one")
+    assert sum(upload.pixel_counts) == 4 * 48 * 80
 
 
 def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):
@@ -152,7 +162,7 @@ def test_a_client_whose_disk_is_full_says_so(make_folder, federation):
         reply, _ = train(folder, federation)
         assert reply.content["answer"]["error"] == FULL
         left = {path.name for path in (folder / "state").iterdir()}
-        assert left == {"progress", "curve.json"}
+        assert left == {"progress", "curve.json", "audit.jsonl"}
 
 
 def test_a_client_that_can_not_save_its_model_says_so(make_folder, federation, monkeypatch):
@@ -163,7 +173,7 @@ def test_a_client_that_can_not_save_its_model_says_so(make_folder, federation, m
     assert reply.content["answer"]["error"] == FULL
     assert b"/home/alice" not in sent
     left = {path.name for path in (folder / "state").iterdir()}
-    assert left == {"progress", "curve.json"}
+    assert left == {"progress", "curve.json", "audit.jsonl"}
     reply, _ = train(folder, federation)  # room was made
     assert "upload" in reply.content["answer"]
 
@@ -175,7 +185,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     assert reply.content["answer"]["clients"] == []
     assert_names_nothing(sent, root)
     network, info = checkpoints.load(run.clients / "one")
-    how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
+    how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
     task = {"evaluator": "one", "how": how, "info": info.model_dump_json()}
     reply, _ = ask(folder, "evaluate", task, to_records(network.state_dict()))
     assert set(reply.content) == {"answer"}
@@ -186,7 +196,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
 def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folder, run, tmp_path):
     root = load(run.config).clients[1].root
     network, info = checkpoints.load(run.clients / "two")
-    how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
+    how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
     task = {"client": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(network.state_dict())
     folder = make_folder("trainer", root)
@@ -212,8 +222,83 @@ def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, 
     """With a constant model, a confusion matrix is a histogram of the labels."""
     folder = make_folder("trainer", federation.clients[0].root)
     info = checkpoints.describe(federation.model, federation.training)
-    how = ScoreTask(protocol=Protocol(), stall_timeout=60).model_dump_json()
+    how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
     task = {"evaluator": "one", "client": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(seeded_build(federation.model, 0).state_dict())
     reply, _ = ask(folder, kind, task, weights)
     assert set(reply.content["answer"]) == {"error"}
+
+
+def score(folder, federation, **changes):
+    """The answer of an evaluator that is asked to score an untrained model."""
+    info = checkpoints.describe(federation.model, federation.training)
+    info = info.model_copy(update=changes.pop("info", {}))
+    how = ScoreTask(protocol=Protocol(**changes), stall_timeout=60, timeout=600)
+    task = {"evaluator": "one", "how": how.model_dump_json(), "info": info.model_dump_json()}
+    weights = to_records(seeded_build(federation.model, 0).state_dict())
+    return ask(folder, "evaluate", task, weights)[0].content["answer"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "changes", "said"),
+    [
+        ("", {"info": {"inference_height": 8192}}, "pixels, but the node allows 33554432"),
+        ("", {"height": 8192}, "pixels, but the node allows 33554432"),
+        ("", {"scales": (1.0,) * 20, "flip": True}, "seen 40 times, but the node allows 32"),
+        ("views = 1", {"flip": True}, "seen 2 times, but the node allows 1"),
+        ("parameters = 1000", {}, "parameters, but the node allows 1000"),
+        ("pixels = 1000", {}, "pixels, but the node allows 1000"),
+        ("", {"info": {"encoder": "tu-regnety_1280"}}, "allows 500000000"),
+        ("seconds = 1e-9", {}, "not done within 1e-09 s; gave up .node.toml, limits.seconds"),
+        ("memory = 0.01", {}, "GiB of memory in use, but 0.0 allowed"),
+    ],
+)
+def test_what_scoring_may_cost_is_limited_by_the_owner(
+    make_folder, make_world, federation, limits, changes, said
+):
+    folder = make_folder("evaluator", make_world("city"), f"\n[limits]\n{limits}\n")
+    answer = score(folder, federation, **changes)
+    assert set(answer) == {"error"}
+    assert re.search(said, answer["error"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "model", "training", "said"),
+    [
+        ("parameters = 1000", {}, {}, "parameters, but the node allows 1000"),
+        ("", {"encoder": "tu-regnety_1280"}, {}, "allows 500000000"),
+        ("", {}, {"crop": (32768, 32768)}, "pixels, but the node allows 33554432"),
+    ],
+)
+def test_what_training_may_cost_is_limited_by_the_owner(
+    make_folder, federation, limits, model, training, said
+):
+    folder = make_folder("trainer", federation.clients[0].root, f"\n[limits]\n{limits}\n")
+    task = train_task(federation, federation.clients[0])
+    task = task.model_copy(
+        update={
+            "model": task.model.model_copy(update=model),
+            "training": task.training.model_copy(update=training),
+        }
+    )
+    reply, _ = ask(folder, "train", {"client": "one", "how": task.model_dump_json()})
+    assert said in reply.content["answer"]["error"]
+
+
+def test_scores_are_counted_and_limited(make_folder, make_world, federation):
+    """An evaluator is an oracle: with many models, much is learnt of its labels."""
+    folder = make_folder("evaluator", make_world("city"), "\n[limits]\nscores_per_day = 2\n")
+    assert [set(score(folder, federation)) for _ in range(2)] == [{"confusion"}, {"confusion"}]
+    for _ in range(2):
+        answer = score(folder, federation)
+        assert answer["error"].startswith("has sent 2 confusion matrices within a day")
+
+
+def test_a_node_notes_what_it_was_asked_and_what_it_sent(make_folder, federation):
+    folder = make_folder("trainer", federation.clients[0].root)
+    reply, _ = train(folder, federation)
+    asked, sent = read_audit(folder / "state" / "audit.jsonl")
+    assert (asked["event"], asked["run"]) == ("training asked for", "1")
+    upload = parse_upload(reply.content["answer"]["upload"])
+    assert sent["event"] == "model sent"
+    assert sent["sha256"] == upload.sha256 == content_hash(from_records(reply.content))
