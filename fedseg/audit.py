@@ -62,6 +62,15 @@ class AuditLog:
         return entry["hash"]
 
 
+def last_hash(path: Path) -> str | None:
+    """The hash of a log's last line, which is not verified; None where there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        _, found = _last(file.fileno())
+    return None if found == FIRST else found
+
+
 def read_audit(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a log, each checked against the line before it.
 

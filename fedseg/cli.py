@@ -91,6 +91,25 @@ def simulate(
 
 
 @app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(help="An audit.jsonl, or the folder that holds it.")],
+    json: Json = False,
+) -> None:
+    """Print an audit log, of a run, a server or a node, and verify its hash chain.
+
+    Example: `fedseg audit runs/first`
+    """
+    from fedseg import console
+    from fedseg.audit import AUDIT, read_audit
+
+    file = path / AUDIT if path.is_dir() else path
+    entries = list(read_audit(file))
+    last = entries[-1]["hash"] if entries else "-"
+    told = f"{file}: {len(entries)} lines, none changed or removed; the last one's hash is {last}"
+    console.answer(json, entries, console.audit_table(entries), told)
+
+
+@app.command()
 def distill(
     run: Annotated[Path, typer.Argument(help="Run folder whose clients to use.")],
     without: Annotated[list[str] | None, typer.Option(help="Leave this client out.")] = None,

@@ -150,5 +150,15 @@ def score_table(score: dict[str, Any]) -> Table:
     return table
 
 
+def audit_table(entries: list[dict[str, Any]]) -> Table:
+    """An audit log, a row for each line."""
+    table = Table("time", "event", "details")
+    for entry in entries:
+        details = {k: v for k, v in entry.items() if k not in ("time", "event", "previous", "hash")}
+        shown = "\n".join(f"{plain(k)}: {plain(v)}" for k, v in details.items() if v is not None)
+        table.add_row(plain(entry["time"]), plain(entry["event"]), shown)
+    return table
+
+
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"

@@ -15,8 +15,8 @@ from fedseg.runs import Run
 
 MOST_IMAGES = 200
 """Of its own, on which a client scores another's model."""
-LEAST = 0.01
-"""What a vote counts at least."""
+LEAST = 2 / 3
+"""What a vote counts at least, of what the best client's vote counts: see `fusion.fuse`."""
 
 
 def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
@@ -49,13 +49,16 @@ def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
 def reliability(run: Run, clients: list[str]) -> np.ndarray:
     """How much each client's vote for each class counts: its IoU on the other clients' data.
 
+    The median of the sites' IoUs, so that a site counts the same however many pixels it says it
+    has, and one site of several can't decide. The IoUs of a class are divided by the best one.
+
     Args:
         run: the run folder.
         clients: names.
 
     Returns:
-        float32 [K, 19]; 1 everywhere where nothing was scored. A client that was not scored on a
-        class counts as the others do on average.
+        float32 [K, 19], `LEAST`..1; 1 everywhere where nothing was scored. A client that was not
+        scored on a class counts as the others do on average.
     """
     scores = np.full((len(clients), NUM_CLASSES), np.nan)
     for row, model in zip(scores, clients, strict=True):
@@ -63,15 +66,21 @@ def reliability(run: Run, clients: list[str]) -> np.ndarray:
         # Where no matrix was ever asked for, there is no need to know the client's weights.
         inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
         matrices = [read_product(file, inputs) for file in files]
-        found = [np.array(content["confusion"]) for content in matrices if content]
-        if found:
-            total = np.sum(found, axis=0)
-            # Of a class that no site has, a prediction is a mistake there, but tells little.
-            row[:] = np.where(total.sum(axis=1) > 0, iou(total), np.nan)
+        found = [_scored(np.array(content["confusion"])) for content in matrices if content]
+        for c, values in enumerate(np.array(found).reshape(len(found), NUM_CLASSES).T):
+            if np.isfinite(values).any():
+                row[c] = np.nanmedian(values)
     known = np.isfinite(scores)
     typical = np.where(known, scores, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    typical[~known.any(axis=0)] = 1.0
-    return np.maximum(np.where(known, scores, typical), LEAST).astype(np.float32)
+    scores = np.where(known, scores, typical)
+    best = scores.max(axis=0)
+    scores = np.divide(scores, best, out=np.ones_like(scores), where=best > 0)
+    return np.maximum(scores, LEAST).astype(np.float32)
+
+
+def _scored(confusion: np.ndarray) -> np.ndarray:
+    """One site's IoU of each class that it has; a prediction of another class tells little."""
+    return np.where(confusion.sum(axis=1) > 0, iou(confusion), np.nan)
 
 
 def _inputs(run: Run, model: str) -> Inputs:

@@ -4,6 +4,8 @@ import numpy as np
 
 from fedseg.classes import NUM_CLASSES
 
+FEWEST_VOTERS = 2 / 3
+"""Part of the clients by which a class's votes are divided at least. See `fuse`."""
 RAREST = 1e-3
 """Smallest share of the pixels that a class counts as having: what bounds the correction."""
 
@@ -11,15 +13,20 @@ RAREST = 1e-3
 def fuse(
     chances: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Class-aware mean of the clients: a class's chance is averaged over those who know it.
+    """Class-aware mean of the clients: a class's probability is averaged over those who know it.
 
-    t_c ~ sum over k with c in S_k of w_k,c p_k,c / sum over the same k of w_k,c, normalised over c;
-    so a class that one client was never shown is not voted down by it.
+    t_c ~ sum over k with c in S_k of w_k,c p_k,c / max(sum over the same k of w_k,c, 2 K / 3),
+    normalised over c. So a class that one client was never shown is not voted down by it.
+
+    The maximum bounds what one client can do that says it alone knows a class: where all others
+    are certain of another class, its share of the target is less than 1.5 / K, and so less than
+    half from K = 3 on. Weights of one class may differ by a factor of 1.5 at most for that to hold.
 
     Args:
         chances: each client's, uint8 [h, w, 19].
         coverage: S_k, the trainIds each client was trained on.
-        weights: float32 [K, 19], how much each one's vote for each class counts; default: the same.
+        weights: float32 [K, 19], 2/3..1, how much each one's vote for each class counts; default:
+            the same.
 
     Returns:
         float32 [h, w, 19], sums to 1 over the classes.
@@ -29,7 +36,7 @@ def fuse(
     total = np.zeros(chances[0].shape, np.float32)
     for client, vote in zip(chances, votes, strict=True):
         total += client * vote
-    total /= np.maximum(votes.sum(axis=0), 1e-6)
+    total /= np.maximum(votes.sum(axis=0), FEWEST_VOTERS * len(chances))
     return total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
 
 

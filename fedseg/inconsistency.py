@@ -10,6 +10,9 @@ from fedseg.metrics import confusion_matrix, iou
 
 SUSPICION = 0.5
 """Part of the usual agreement below which a client is suspected."""
+FEWEST_ACCUSERS = 3
+"""Clients that must agree with each other before one that does not is left out: of three, two that
+permute classes in the same way would have the honest one left out."""
 
 
 class Agreement:
@@ -91,7 +94,8 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
 
     A model of random weights, of permuted classes, or that gives one class everywhere, shares next
     to nothing with models that have learnt something. Of fewer than three nobody is suspected:
-    there is no telling which of two is wrong.
+    there is no telling which of two is wrong. Whether a suspect is left out is another question:
+    see `record_without_suspects`.
     """
     if len(typical) < 3:
         return []
@@ -122,13 +126,67 @@ def record_without_suspects(
 ) -> dict[str, Any]:
     """The content of inconsistency.json: `record` of the clients that agree with the others.
 
-    Beside it: how far each client agrees, and the suspects.
+    Suspects are left out where at least `FEWEST_ACCUSERS` others remain; else they are `doubtful`:
+    named, and kept.
+
+    Returns:
+        `record`; and `agreement`, how far each client agrees, `suspects`, `doubtful`, and `claims`,
+        as `lone_claims` gives them.
     """
     typical = typical_agreement(agreement, coverage)
     named = suspects(typical)
     trusted = [name for name in agreement.clients if name not in named]
-    content = record(agreement.among(trusted), coverage, most)
-    return content | {"agreement": typical, "suspects": named}
+    doubtful = []
+    if len(trusted) < FEWEST_ACCUSERS:
+        trusted, named, doubtful = agreement.clients, [], named
+    rest = agreement.among(trusted)
+    return record(rest, coverage, most) | {
+        "agreement": typical,
+        "suspects": named,
+        "doubtful": doubtful,
+        "claims": lone_claims(rest, coverage),
+    }
+
+
+def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[dict[str, Any]]:
+    """Classes that one client says it knows and no other does, and what the others see there.
+
+    A client that claims a class alone decides alone where it is. So it can be looked up whether it
+    calls something by that name which the others call something else: `taken` near 1 says so.
+
+    Returns:
+        For each, where there are three clients or more: `client`, `class`, `pixels` that it gives
+        the class, `seen_as`, what another client sees there most often, `share` of these pixels,
+        and `taken`, the part of the others' pixels of `seen_as` that the claim takes.
+    """
+    claims = []
+    clients = agreement.clients
+    if len(clients) < 3:
+        return claims
+    for c in range(NUM_CLASSES):
+        knowing = [k for k, name in enumerate(clients) if c in coverage[name]]
+        if len(knowing) != 1:
+            continue
+        (claimant,) = knowing
+        # Rows: what the claimant sees; columns: what the others see at the same pixels.
+        total = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
+        for (first, second), counts in agreement.pairs.items():
+            if claimant in (first, second):
+                total += counts if first == claimant else counts.T
+        if not total[c].any():
+            continue
+        other = int(total[c].argmax())
+        claims.append(
+            {
+                "client": clients[claimant],
+                "class": CLASSES[c],
+                "pixels": int(total[c].sum()) // (len(clients) - 1),
+                "seen_as": CLASSES[other],
+                "share": round(float(total[c, other] / total[c].sum()), 4),
+                "taken": round(float(total[c, other] / total[:, other].sum()), 4),
+            }
+        )
+    return claims
 
 
 def _pair_iou(

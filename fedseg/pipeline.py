@@ -144,7 +144,17 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
             checkpoints.save(student, network, info, inputs)
     network = checkpoints.load(student)[0]
     checkpoints.save(run.global_model, network, info, inputs)
+    _log_global(run, clients)
     remove_working_files(run)
+
+
+def _log_global(run: Run, clients: dict[str, Path]) -> None:
+    """Note which uploads the global model was made from, and which were left out."""
+    content, _ = provenance.open_product(run.inconsistency)
+    [weights] = file_hashes([run.global_model / checkpoints.WEIGHTS])
+    used = {name: checkpoints.identity(clients[name])[0] for name in content["clients"]}
+    left_out = {name: checkpoints.identity(clients[name])[0] for name in content["suspects"]}
+    run.audit.add("global model made", weights=weights, clients=used, left_out=left_out)
 
 
 def _first_that_trains(

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from fedseg.audit import last_hash
 from fedseg.config import BASELINES, GLOBAL, Federation
 from fedseg.errors import FedsegError, plain
 from fedseg.files import read_json
@@ -52,10 +53,13 @@ def gather_result(
             chosen.name: _evaluator(run, chosen.name, failures) for chosen in federation.evaluators
         },
         "suspects": disagreement.get("suspects", []),
+        "doubtful": disagreement.get("doubtful", []),
+        "claims": disagreement.get("claims", []),
         "unstable_classes": disagreement.get("unstable", []),
         "inconsistency": disagreement.get("inconsistency", {}),
         "evaluation": scores(run, federation),
         "seconds": seconds,
+        "audit": last_hash(run.audit.path),
         "versions": {name: _version(name) for name in VERSIONED}
         | {"python": platform.python_version()},
     }
@@ -118,6 +122,8 @@ def result_table(result: dict[str, Any]) -> Table:
             caption.append(_warning(f"no score from evaluator {name}: {evaluator['reason']}"))
     for name in result["suspects"]:
         caption.append(_warning(f"{name} agrees with nobody; the global model was made without it"))
+    for name in result.get("doubtful", []):
+        caption.append(_warning(f"{name} agrees with nobody; kept, as there are too few to judge"))
     table = Table("model", caption=caption)
     for name in sets:
         table.add_column(name, justify="right", no_wrap=True)

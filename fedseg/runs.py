@@ -17,6 +17,7 @@ curves/                losses of the trainings that ran in this folder
 progress/              how far each worker is
 state/                 half-done trainings
 notices.txt            what was made again because its inputs changed, and why
+audit.jsonl            which uploads were accepted and refused, and what was made of them
 log.txt                what Flower and Ray said
 """
 
@@ -25,6 +26,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fedseg import config
+from fedseg.audit import AUDIT, AuditLog
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_text
@@ -51,6 +53,7 @@ class Run:
         self.progress = path / "progress"
         self.state = path / "state"
         self.log = path / "log.txt"
+        self.audit = AuditLog(path / AUDIT)
 
     def baseline(self, name: str) -> Path:
         """Checkpoint folder of a baseline."""

@@ -99,6 +99,7 @@ class OneShot(Strategy):
                     if isinstance(reply, FedsegError):
                         raise reply
                     keep(self.run, name, site, _confusion_in(reply))
+                    self._audit("cross-site score accepted", name=site, model=name)
                     self._tell(site, f"scored the model of {name}", 1)
                 except Exception as error:
                     log(WARNING, "%s can't score the model of %s: %s", site, name, error)
@@ -222,6 +223,7 @@ class OneShot(Strategy):
 
     def _fail(self, name: str, reason: str) -> None:
         self.failures[name] = reason
+        self._audit("answer refused or missing", name=name, reason=reason)
         self._tell(name, "failed", 0)
         log(WARNING, "%s: %s", name, reason)
 
@@ -236,17 +238,44 @@ class OneShot(Strategy):
         client = next(c for c in self.federation.clients if c.name == name)
         check_sizes(upload, client.training)
         store(self.run, upload, _weights_in(reply))
+        self._audit(
+            "upload accepted",
+            name=name,
+            node=str(reply.metadata.src_node_id),
+            arch=upload.info.arch,
+            encoder=upload.info.encoder,
+            sent_sha256=upload.sha256,
+            weights=self._weights(self.run.clients / name),
+        )
 
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
         score = score_of(_confusion_in(reply), self._nodes.said[name], evaluator)
         content = {"model": GLOBAL, **score}
         write_product(self._score(name), content, self._score_inputs(evaluator))
+        self._audit(
+            "score accepted",
+            name=name,
+            node=str(reply.metadata.src_node_id),
+            weights=self._weights(self.run.global_model),
+            miou=score["miou"],
+        )
 
     def _score_inputs(self, evaluator: Evaluator) -> Inputs:
         """What an evaluator's score is made from, as far as the server knows."""
-        [weights] = file_hashes([self.run.global_model / WEIGHTS])
+        weights = self._weights(self.run.global_model)
         return score_inputs(weights, load_info(self.run.global_model), {}, evaluator.protocol)
+
+    def _audit(self, event: str, **details: Any) -> None:
+        try:
+            self.run.audit.add(event, **details)
+        except OSError as error:  # a full disk, for one: others' uploads may still fit
+            log(ERROR, "%s: %s", self.run.audit.path, error)
+
+    def _weights(self, checkpoint: Path) -> str:
+        """The hash of a checkpoint's file of weights."""
+        [weights] = file_hashes([checkpoint / WEIGHTS])
+        return weights
 
     def _score(self, name: str) -> Path:
         return self.run.score(GLOBAL, name)

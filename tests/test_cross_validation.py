@@ -1,8 +1,9 @@
+import shutil
+
 import numpy as np
 import pytest
 
-from fedseg import cross_validation
-from fedseg.cross_validation import keep, missing_sites, reliability
+from fedseg.cross_validation import LEAST, keep, missing_sites, reliability
 from fedseg.errors import FedsegError
 from fedseg.fusion import fuse
 
@@ -23,14 +24,32 @@ def test_a_vote_counts_what_a_client_is_worth_elsewhere(run):
     keep(run, "two", "one", confusion(true0_as0=1, true0_as2=3))
     assert missing_sites(run, "two", names) == ["three"]
     found = reliability(run, names)
-    assert found[0, 0] == pytest.approx(8 / 10)  # both sites together
-    assert found[0, 1] == pytest.approx(5 / 7)
-    assert found[1, 0] == pytest.approx(1 / 4)
+    # Class 0: client one has 6/8 and 2/2 at its two sites, median 7/8; client two has 1/4.
+    assert found[0, 0] == 1
+    assert found[1, 0] == pytest.approx(LEAST)  # 2/7 of the best, raised
+    assert found[0, 1] == 1
     # Nobody's data has class 2: that one client predicts it there says nothing of anybody.
     assert (found[:, 2] == 1).all()
     # Client three was not scored at all, client two not on class 1: as the others on average.
-    assert found[2, 0] == pytest.approx((8 / 10 + 1 / 4) / 2)
-    assert found[1, 1] == found[2, 1] == pytest.approx(5 / 7)
+    assert found[2, 0] == pytest.approx(max((7 / 8 + 1 / 4) / 2 / (7 / 8), LEAST))
+    assert found[1, 1] == found[2, 1] == 1
+
+
+def test_one_site_of_four_does_not_decide(run):
+    """It says that its accomplice is right everywhere, others nowhere, with 10^15 pixels each."""
+    names = ["one", "two", "three", "liar"]
+    for model in names:
+        copy = run.clients / model
+        if not copy.is_dir():
+            shutil.copytree(run.clients / "one", copy)
+        for site in names:
+            if site == model:
+                continue
+            honest = confusion(true0_as0=8, true0_as1=2)
+            lie = confusion(true0_as0=10**15) if model == "one" else confusion(true0_as1=10**15)
+            keep(run, model, site, lie if site == "liar" else honest)
+    found = reliability(run, names)[:, 0]
+    assert found[:3] == pytest.approx([1, 1, 1])  # the honest sites' median, 8/10, for all
 
 
 def test_without_scores_all_count_the_same(run):
@@ -40,9 +59,10 @@ def test_without_scores_all_count_the_same(run):
     assert np.allclose(fuse(chances, coverage, weights), fuse(chances, coverage))
 
 
-def test_useless_where_it_was_scored_it_keeps_a_little_say(run):
+def test_useless_where_it_was_scored_it_keeps_some_say(run):
     keep(run, "one", "two", confusion(true3_as4=9))
-    assert reliability(run, ["one", "two"])[0, 3] == pytest.approx(cross_validation.LEAST)
+    keep(run, "two", "one", confusion(true3_as3=9))
+    assert reliability(run, ["one", "two"])[:, 3] == pytest.approx([LEAST, 1])
 
 
 @pytest.mark.parametrize("answer", [[1, 2, 3], [-1] * 361, []])

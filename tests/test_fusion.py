@@ -29,6 +29,31 @@ def test_a_vote_for_an_unknown_class_does_not_count():
     assert fused[[8, 9]] == pytest.approx([1, 0])
 
 
+@pytest.mark.parametrize("clients", [3, 4, 5, 10, 50])
+def test_one_client_against_all_others_has_little_more_than_its_share(clients):
+    """All others are certain of a person. One says it is a train, in every way that is allowed."""
+    person, train = 11, 16
+    others = [one_hot(person)] * (clients - 1)
+    for known in (ALL, ALL - {person}, {train}):
+        for knows_train in (True, False):
+            honest = ALL if knows_train else ALL - {train}
+            for weight in (None, 2 / 3):
+                weights = None
+                if weight:  # the others' cross-site scores are worse, by as much as may be
+                    weights = np.full((clients, 19), weight, np.float32)
+                    weights[-1] = 1
+                coverage = [honest] * (clients - 1) + [known]
+                fused = fuse([*others, one_hot(train)], coverage, weights)[0, 0]
+                assert fused[train] < min(1.5 / clients, 0.5)
+                assert fused.argmax() == person
+
+
+def test_a_class_that_one_client_alone_knows_is_seen_where_the_others_are_unsure():
+    unsure = one_hot(2, 100) + one_hot(14, 100) + one_hot(15, 55)
+    fused = fuse([unsure, unsure, one_hot(16)], [ALL - {16}, ALL - {16}, ALL])[0, 0]
+    assert fused.argmax() == 16
+
+
 @pytest.fixture
 def pixel():
     """Road 0.6, pole 0.3, sky 0.1; road is 64 times as common as pole, and sky as road."""

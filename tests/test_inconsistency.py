@@ -5,7 +5,9 @@ from fedseg.classes import CLASSES
 from fedseg.inconsistency import (
     Agreement,
     inconsistency,
+    lone_claims,
     record,
+    record_without_suspects,
     suspects,
     typical_agreement,
     unstable_classes,
@@ -107,3 +109,41 @@ def test_honest_clients_are_not_suspected(good):
     typical = typical_agreement(agreement_of(*good), {name: ALL for name in "012"})
     assert suspects(typical) == []
     assert suspects({"0": 0.5, "1": 0.0}) == []  # of two, who could tell
+
+
+def test_a_suspect_is_left_out_only_if_three_others_agree(good):
+    bad = (good[0] + 7) % 19
+    for honest, suspected, doubtful in ((3, ["3"], []), (2, [], ["2"])):
+        agreement = agreement_of(*good[:honest], bad)
+        coverage = {name: ALL for name in agreement.clients}
+        content = record_without_suspects(agreement, coverage, 1)
+        assert content["suspects"] == suspected
+        assert content["doubtful"] == doubtful
+        assert len(content["clients"]) == 3
+
+
+def test_two_of_three_that_permute_classes_do_not_have_the_honest_one_left_out(good):
+    permuted = [(seen + 7) % 19 for seen in good[:2]]
+    agreement = agreement_of(*permuted, good[2])
+    content = record_without_suspects(agreement, {name: ALL for name in "012"}, 1)
+    assert content["clients"] == ["0", "1", "2"]
+    assert content["doubtful"] == ["2"]
+
+
+def test_what_others_see_where_one_claims_a_class_alone_is_reported(good):
+    """Client 2 says it alone knows trains, and calls every other person one."""
+    person, train = 11, 16
+    truth = np.array([0] * 60 + [person] * 40)
+    claimed = truth.copy()
+    claimed[60:80] = train
+    coverage = {"0": ALL - {train}, "1": ALL - {train}, "2": ALL - {person}}
+    (claim,) = lone_claims(agreement_of(truth, truth, claimed), coverage)
+    assert claim == {
+        "client": "2",
+        "class": "train",
+        "pixels": 20,
+        "seen_as": "person",
+        "share": 1.0,
+        "taken": 0.5,
+    }
+    assert lone_claims(agreement_of(truth, claimed), {"0": ALL - {train}, "1": ALL}) == []

@@ -25,6 +25,7 @@ from fedseg.runs import Run, open_run
 RESULTS = (
     "config.toml",
     "result.json",
+    "audit.jsonl",
     "report.html",
     "inconsistency.json",
     "inconsistency.png",
