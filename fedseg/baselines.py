@@ -15,6 +15,7 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.distillation import distil
 from fedseg.files import digest, read_json
+from fedseg.fusion import FEWEST_VOTERS
 from fedseg.models import Normalisation, best_device, model_inputs
 from fedseg.progress import Progress
 from fedseg.provenance import is_product
@@ -71,7 +72,7 @@ def average_weights(run: Run, clients: Clients) -> None:
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
     images = [read_json(folder / "client.json")["images"] for folder in clients.values()]
     inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
-    kinds = {(info.arch, info.encoder, info.mean, info.std) for info in infos}
+    kinds = {(*info.model.model_dump().values(), info.mean, info.std) for info in infos}
     if len(kinds) > 1 or is_product(run.baseline(FEDAVG), inputs):
         return
     loaded = [checkpoints.load(folder) for folder in clients.values()]
@@ -148,7 +149,8 @@ class Ensemble(nn.Module):
             seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
             logits = network(seen).float().masked_fill(known[:, None, None] == 0, -torch.inf)
             total = total + logits.softmax(dim=1)
-        mean = total / self.knows.sum(dim=0).clamp(min=1)[:, None, None]
+        least = FEWEST_VOTERS * len(self.members)
+        mean = total / self.knows.sum(dim=0).clamp(min=least)[:, None, None]
         return mean.clamp(min=1e-12).log()
 
 

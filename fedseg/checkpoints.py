@@ -8,7 +8,7 @@ made_from.json     what it was made from, and a hash of each file
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -42,6 +42,8 @@ class Info(Section):
     """Architecture, a name of segmentation-models-pytorch."""
     encoder: str
     """Encoder, likewise."""
+    norm: Literal["batch", "group"] = "batch"
+    """Its normalisation; see `config.Model`."""
     classes: tuple[str, ...] = CLASSES
     """Classes of the output channels."""
     coverage: tuple[int, ...] = tuple(range(len(CLASSES)))
@@ -62,7 +64,7 @@ class Info(Section):
     @property
     def model(self) -> Model:
         """The untrained model of this kind."""
-        return Model(arch=self.arch, encoder=self.encoder, encoder_weights="none")
+        return Model(arch=self.arch, encoder=self.encoder, encoder_weights="none", norm=self.norm)
 
 
 def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
@@ -72,6 +74,7 @@ def describe(model: Model, training: Training, coverage: tuple[int, ...] | None 
     return Info(
         arch=model.arch,
         encoder=model.encoder,
+        norm=model.norm,
         coverage=tuple(range(len(CLASSES))) if coverage is None else coverage,
         mean=mean,
         std=std,

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -22,6 +23,7 @@ from fedseg.files import digest, read_json, remove_unfinished
 from fedseg.hashes import content_hash
 from fedseg.models import check_size, model_inputs
 from fedseg.node import UploadOptions
+from fedseg.private_training import train_privately
 from fedseg.progress import Progress
 from fedseg.supervised import train_supervised
 
@@ -53,6 +55,10 @@ class Upload(Section):
     """Size of the weights."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hash of the weights, as of `hashes.content_hash`."""
+    epsilon: float | None = Field(None, ge=0, le=10**6)
+    """What the training cost, where it was differentially private."""
+    delta: float | None = Field(None, gt=0, lt=1)
+    """Likewise."""
 
 
 def train_client(
@@ -94,16 +100,31 @@ def train_client(
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
 
     state = home / f"training-{settings}.safetensors"
-    network, info = train_supervised(
-        [dataset],
-        [counts],
-        client.model,
-        client.training,
-        client_seed(seed, client),
-        state,
-        partial(progress, "training"),
-        curve,
-    )
+    told = partial(progress, "training")
+    spent = None
+    if client.privacy:
+        coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
+        network, info, spent = train_privately(
+            dataset,
+            coverage,
+            client.model,
+            client.training,
+            client.privacy,
+            client_seed(seed, client),
+            told,
+            curve,
+        )
+    else:
+        network, info = train_supervised(
+            [dataset],
+            [counts],
+            client.model,
+            client.training,
+            client_seed(seed, client),
+            state,
+            told,
+            curve,
+        )
     upload = Upload(
         name=client.name,
         dataset=dataset.card.name,
@@ -114,6 +135,8 @@ def train_client(
         seconds=round(time.monotonic() - started, 1),
         bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
         sha256=content_hash(network.state_dict()),
+        epsilon=spent and spent.epsilon,
+        delta=spent and spent.delta,
     )
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
     state.unlink(missing_ok=True)

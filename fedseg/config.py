@@ -51,6 +51,9 @@ class Model(Section):
     """Any of its encoders; "tu-NAME" is timm's NAME."""
     encoder_weights: str = "imagenet"
     """"imagenet" (downloaded), "none", or the path of a local .safetensors file."""
+    norm: Literal["batch", "group"] = "batch"
+    """"group" replaces each batch normalisation by group normalisation; private training needs it,
+    and chooses it by itself."""
 
 
 class Training(Section):
@@ -127,6 +130,18 @@ class Source(Section):
     """A split of the card; may be left out where the card has only one, or one called "all"."""
 
 
+class Privacy(Section):
+    """Differential privacy of a client's training (DP-SGD); needs the extra `privacy`."""
+
+    epsilon: float = Field(gt=0, le=10**4)
+    """The most that the training may cost; the noise follows from it. Below 1 is strong, above 10
+    weak."""
+    delta: float = Field(1e-5, gt=0, lt=1)
+    """Probability of a worse leak; must be below 1 / number of images."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """L2 norm that each image's gradient is clipped to."""
+
+
 class Client(Source):
     """An owner of a private dataset."""
 
@@ -139,6 +154,8 @@ class Client(Source):
     """Overrides [model] for this client."""
     training: Training = Training()
     """Overrides [training] for this client."""
+    privacy: Privacy | None = None
+    """Trains with differential privacy; default: without."""
 
 
 class Augmentation(Section):

@@ -1,5 +1,6 @@
 """Models: any architecture and encoder of segmentation-models-pytorch, by name."""
 
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from fedseg.encoder_weights import fetch_timm_weights, load_encoder, quick_hub
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
 from fedseg.hashes import file_hashes
 
+MOST_GROUPS = 32
+"""Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
 ARCHITECTURES = smp.MODEL_ARCHITECTURES_MAPPING
 """The allow-list: no other code is ever run for a model that came from somebody else."""
 
@@ -87,7 +90,26 @@ def build(model: Model) -> nn.Module:
         load_encoder(network.encoder, published)
     elif not imagenet and model.encoder_weights != "none":
         load_encoder(network.encoder, Path(model.encoder_weights))
+    if model.norm == "group":
+        replace_batch_norms(network)
     return network.to(memory_format=torch.channels_last)
+
+
+def replace_batch_norms(module: nn.Module) -> None:
+    """Replace each batch normalisation in a module by group normalisation, of the same weights.
+
+    What timm fuses with a normalisation, its activation, follows it.
+    """
+    for name, child in module.named_children():
+        if not isinstance(child, nn.modules.batchnorm._BatchNorm):
+            replace_batch_norms(child)
+            continue
+        groups = math.gcd(child.num_features, MOST_GROUPS)
+        norm = nn.GroupNorm(groups, child.num_features, child.eps, child.affine)
+        if child.affine:
+            norm.load_state_dict({"weight": child.weight.data, "bias": child.bias.data})
+        following = [getattr(child, part) for part in ("drop", "act") if hasattr(child, part)]
+        setattr(module, name, nn.Sequential(norm, *following) if following else norm)
 
 
 def outline(model: Model) -> nn.Module:

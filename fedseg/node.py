@@ -16,6 +16,7 @@ from fedseg.config import (
     Federation,
     Model,
     Name,
+    Privacy,
     Protocol,
     Section,
     Source,
@@ -120,6 +121,8 @@ class Node(Source):
     """The most that it gives."""
     upload: UploadOptions = UploadOptions()
     """What it sends."""
+    privacy: Privacy | None = None
+    """Trains with differential privacy; the server has no say in it. Default: without."""
 
     def client(self, task: TrainTask) -> Client:
         """How this node's client trains: as the server asks, within what the node allows.
@@ -139,7 +142,13 @@ class Node(Source):
         wanted = task.training.model_dump()
         limits = self.limits.model_dump(exclude_none=True, include=set(AT_MOST))
         training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
-        return Client(name=self.name, model=model, training=Training(**training), **self._source())
+        return Client(
+            name=self.name,
+            model=model,
+            training=Training(**training),
+            privacy=self.privacy,
+            **self._source(),
+        )
 
     def evaluator(self, protocol: Protocol | None = None) -> Evaluator:
         """This node's evaluator, with the server's protocol once that is known.
@@ -202,9 +211,10 @@ def simulated_node(role: Client | Evaluator, state: Path) -> Node:
     """The node of somebody in a federation that is simulated on one machine."""
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
-        own = OwnModel(**role.model.model_dump())
+        own = OwnModel(**role.model.model_dump(exclude={"norm"}))
         upload = UploadOptions(cross_validation=True)
-        return Node(name=role.name, role="trainer", state=state, model=own, upload=upload, **source)
+        settings = {"model": own, "upload": upload, "privacy": role.privacy, **source}
+        return Node(name=role.name, role="trainer", state=state, **settings)
     return Node(name=role.name, role="evaluator", state=state, **source)
 
 

@@ -194,6 +194,7 @@ def distillation_inputs(
     images = data_inputs(open_dataset(server, labelled=False))["images"]
     model = federation.model
     # An untrained model is the start only where no client has its architecture.
+    names = [model.arch, model.encoder, model.norm]
     starts_from_client = _clients_of_architecture(federation, clients)
     augmentation = server.augmentation.model_dump(mode="json")
     if server.augmentation.generator == "diffusion":
@@ -205,7 +206,9 @@ def distillation_inputs(
         "labelling": server.labelling.model_dump(mode="json"),
         "augmentation": augmentation,
         "distillation": server.distillation.model_dump(mode="json"),
-        "model": [model.arch, model.encoder] if starts_from_client else model_inputs(model),
+        "model": [model.arch, model.encoder, model.norm]
+        if starts_from_client
+        else model_inputs(model),
         "seed": federation.seed,
     }
 
@@ -245,9 +248,9 @@ def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -
 
 def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:
     """Names of the clients that have the global model's architecture."""
-    kind = (federation.model.arch, federation.model.encoder)
+    wanted = federation.model.model_copy(update={"encoder_weights": "none"})
     infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
-    return [name for name, info in infos.items() if (info.arch, info.encoder) == kind]
+    return [name for name, info in infos.items() if info.model == wanted]
 
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:

@@ -174,9 +174,9 @@ def _client(run: Run, name: str, failures: dict[str, str]) -> dict[str, Any]:
     uploaded = _read(run.clients / name / "client.json", None)
     if uploaded is None:
         return {"status": "failed", "reason": failures.get(name, UNHEARD)}
-    keys = ("dataset", "images", "iterations", "seconds", "bytes", "sha256")
+    keys = ("dataset", "images", "iterations", "seconds", "bytes", "sha256", "epsilon", "delta")
     model = {key: uploaded["info"][key] for key in ("arch", "encoder", "coverage")}
-    return {"status": "good", **{key: uploaded[key] for key in keys}, **model}
+    return {"status": "good", **{key: uploaded.get(key) for key in keys}, **model}
 
 
 def _read(path: Any, default: Any) -> Any:

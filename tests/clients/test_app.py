@@ -26,7 +26,7 @@ from fedseg.wire import from_records, to_records
 from tests.disks import no_space, small_disk
 
 TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
-         "sha256"}  # fmt: skip
+         "sha256", "epsilon", "delta"}  # fmt: skip
 """What the README says that a client tells, beside its weights."""
 HOST = "annas-own-machine"
 

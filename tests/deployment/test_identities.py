@@ -121,7 +121,7 @@ def test_the_comments_in_a_nodes_file_name_every_setting():
     lines = OPTIONAL.strip().splitlines()[1:]
     tables = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines))
     node = Node(**SETTINGS, **tables)
-    for table in (node.model, node.limits, node.upload):
+    for table in (node.model, node.limits, node.upload, node.privacy):
         assert table.model_fields_set == type(table).model_fields.keys()
     assert node.upload == UploadOptions()  # given as defaults
 
