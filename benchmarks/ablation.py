@@ -158,7 +158,7 @@ def cross_validate(run: Run, federation: Federation, progress) -> None:
     """What the clients' nodes would do: score each other's models on their own data."""
     homes = {c.name: simulated_node(c, run.state).evaluator() for c in federation.clients}
     for name, folder in good_clients(run, federation).items():
-        info = load_info(folder).model_dump_json()
+        info = load_info(folder)
         weights = StoredWeights(folder)
         for site in missing_sites(run, name, list(homes)):
             found = score_at_home(homes[site], info, weights, progress, MOST_IMAGES)
