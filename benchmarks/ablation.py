@@ -13,20 +13,25 @@ from typing import Annotated, Any
 import typer
 from command import start
 
-from fedseg import comparison, config, console
-from fedseg.baselines import train_upper_bound
-from fedseg.checkpoints import StoredWeights, load_info
-from fedseg.client import read_upload, train_client
+from fedseg import config
+from fedseg.cli import console
+from fedseg.cli.tables import rich_table
 from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Federation
-from fedseg.cross_validation import MOST_IMAGES, keep, missing_sites
+from fedseg.distillation.cross_site import MOST_IMAGES
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.evaluator import score_at_home
 from fedseg.files import digest, write_json, write_text
-from fedseg.node import simulated_node
-from fedseg.pipeline import evaluate_all, good_clients, run_server
-from fedseg.result import gather_result, scores
-from fedseg.runs import Run, open_run
-from fedseg.uploads import store
+from fedseg.models.checkpoints import StoredWeights, load_info
+from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.evaluator import score_at_home
+from fedseg.participants.node import simulated_node
+from fedseg.participants.uploads import store
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run, open_run
+from fedseg.run.result import gather_result, scores
+from fedseg.workflows import comparison
+from fedseg.workflows.baselines import train_upper_bound
+from fedseg.workflows.cross_site import keep, missing_sites
+from fedseg.workflows.server_stages import evaluate_all, run_server
 
 MEAN = {"class_balance": 0.0, "temperature": 1.0}
 GATE = {"fusion": "features"}
@@ -90,7 +95,7 @@ def main(
             names = [client.name for client in base.clients]
             table = comparison.mean_over_runs(found, [*names, *BASELINES, LONG, *VARIANTS])
             write_text(out / "table.md", table.markdown())
-            console.show(table.rich())
+            console.show(rich_table(table))
 
 
 def shortened(federation: Federation, settings: dict[str, Any]) -> Federation:

@@ -21,15 +21,18 @@ import typer
 from command import start
 from rich.console import Console
 
-from fedseg import checkpoints, config, pipeline
-from fedseg.client import Upload
+from fedseg import config
 from fedseg.config import Client, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.hashes import content_hash
-from fedseg.models import seeded_build
-from fedseg.runs import Run, open_run
-from fedseg.supervised import train_supervised
+from fedseg.models import checkpoints
+from fedseg.models.build import seeded_build
+from fedseg.participants.client import Upload
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run, open_run
+from fedseg.storage.hashes import content_hash
+from fedseg.training.supervised import train_supervised
+from fedseg.workflows import server_stages
 
 
 def main(
@@ -79,7 +82,7 @@ def server_part(
         if stage == "distillation":
             ticks.append(time.perf_counter())
 
-    pipeline.distil(run, federation, pipeline.good_clients(run, federation), told)
+    server_stages.distil(run, federation, good_clients(run, federation), told)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return step_seconds(ticks), ticks[0] - started, peak
 

@@ -17,13 +17,13 @@ import torch
 from command import start
 from rich.console import Console
 
-from fedseg import checkpoints
 from fedseg.config import Model, Protocol, Source, Training
 from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.evaluation import evaluate
-from fedseg.models import best_device, build
+from fedseg.evaluation.evaluate import evaluate
+from fedseg.models import checkpoints
+from fedseg.models.build import best_device, build
 from fedseg.streetsim import render
-from fedseg.training import autocast, normalise
+from fedseg.training.loop import autocast, normalise
 
 MODEL = Model(arch="fpn", encoder="tu-tf_efficientnet_lite0", encoder_weights="none")
 SIZE = (1024, 2048)

@@ -17,16 +17,17 @@ import torch
 import typer
 from rich.console import Console
 
-from fedseg import config, preflight
-from fedseg.checkpoints import StoredWeights
-from fedseg.client import read_upload, train_client
+from fedseg import config
 from fedseg.files import read_json, write_json
-from fedseg.pipeline import run_server
-from fedseg.progress import Progress
-from fedseg.result import gather_result
-from fedseg.runs import open_run
-from fedseg.simulation import resources
-from fedseg.uploads import store
+from fedseg.models.checkpoints import StoredWeights
+from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.uploads import store
+from fedseg.run.folder import open_run
+from fedseg.run.progress import FileProgress
+from fedseg.run.result import gather_result
+from fedseg.workflows import preflight
+from fedseg.workflows.server_stages import run_server
+from fedseg.workflows.simulation import resources
 
 ALLOWED_RATIO, ALLOWED_START = 1.15, 20.0
 
@@ -63,11 +64,11 @@ def run_plainly(path: Path, out: Path) -> None:
     # As many threads as a simulated client gets: another number gives other roundings.
     torch.set_num_threads(resources(len(federation.clients))[0])
     for client in federation.clients:
-        progress = Progress(run.progress, client.name)
+        progress = FileProgress(run.progress, client.name)
         folder = train_client(client, federation.seed, run.state / client.name, progress)
         store(run, read_upload(folder), StoredWeights(folder))
     torch.set_num_threads(cores)
-    seconds = run_server(run, federation, Progress(run.progress, "server"))
+    seconds = run_server(run, federation, FileProgress(run.progress, "server"))
     write_json(run.result, gather_result(run, federation, "completed", {}, seconds))
 
 

@@ -15,16 +15,18 @@ import typer
 from command import start
 from torch import nn
 
-from fedseg import checkpoints, config, console
+from fedseg import config
 from fedseg.classes import NUM_CLASSES
-from fedseg.client import Upload
+from fedseg.cli import console
 from fedseg.config import GLOBAL
 from fedseg.files import read_json
-from fedseg.hashes import content_hash
-from fedseg.pipeline import good_clients
-from fedseg.redistillation import redistil
-from fedseg.result import scores
-from fedseg.runs import Run, find_run
+from fedseg.models import checkpoints
+from fedseg.participants.client import Upload
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run, find_run
+from fedseg.run.result import scores
+from fedseg.storage.hashes import content_hash
+from fedseg.workflows.redistillation import redistil
 
 NAME = "poisoned"
 

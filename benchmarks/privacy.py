@@ -14,12 +14,13 @@ from typing import Annotated
 import typer
 from command import start
 
-from fedseg import checkpoints, config
-from fedseg.client import read_upload, train_client
+from fedseg import config
 from fedseg.config import Privacy
 from fedseg.data.dataset import open_dataset
-from fedseg.evaluation import evaluate
-from fedseg.progress import Progress
+from fedseg.evaluation.evaluate import evaluate
+from fedseg.models import checkpoints
+from fedseg.participants.client import read_upload, train_client
+from fedseg.run.progress import FileProgress
 
 
 def main(
@@ -45,7 +46,7 @@ def main(
         scores: dict[str, list[float]] = {}
         spent = None
         for seed in range(seeds):
-            progress = Progress(out / "progress", f"{way}, seed {seed}")
+            progress = FileProgress(out / "progress", f"{way}, seed {seed}")
             home = out / way.replace(" ", "-") / str(seed)
             folder = train_client(chosen, seed, home, progress)
             spent = read_upload(folder).epsilon

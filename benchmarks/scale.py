@@ -30,7 +30,7 @@ from fedseg.deployment.identity import make_node
 from fedseg.deployment.signing import sign_app
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
-from fedseg.flower import free_port
+from fedseg.flower.supervisor import free_port
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
 TINY = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}

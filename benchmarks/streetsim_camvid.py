@@ -12,13 +12,14 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from fedseg import console, streetsim
+from fedseg import streetsim
+from fedseg.cli import console
 from fedseg.config import Model, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.evaluation import evaluate
+from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import cache_dir
-from fedseg.supervised import train_supervised
+from fedseg.training.supervised import train_supervised
 
 CLIENT_STYLES = ("boulevard", "suburb", "oldtown")
 

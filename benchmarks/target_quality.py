@@ -20,17 +20,18 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional as F
 
-from fedseg import checkpoints, config
+from fedseg import config
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Client, Source
 from fedseg.data.dataset import Dataset, open_dataset, scored_classes
-from fedseg.evaluation import classify, membership_of
-from fedseg.fusion import RAREST
-from fedseg.inference import infer, resize, view_sizes
-from fedseg.metrics import confusion_matrix, iou
-from fedseg.pipeline import good_clients
-from fedseg.predictions import TARGET_STRIDE
-from fedseg.runs import find_run
+from fedseg.distillation.fusion.mean import RAREST
+from fedseg.distillation.teachers import TARGET_STRIDE
+from fedseg.evaluation.evaluate import classify, membership_of
+from fedseg.evaluation.inference import infer, resize, view_sizes
+from fedseg.evaluation.metrics import confusion_matrix, iou
+from fedseg.models import checkpoints
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import find_run
 
 STRENGTHS = (0.0, 0.3, 0.5, 0.7)
 """Of class balance; a column each."""

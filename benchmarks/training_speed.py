@@ -16,13 +16,14 @@ import torch
 import typer
 from rich.console import Console
 
-from fedseg import config, models
-from fedseg.checkpoints import describe
+from fedseg import config
 from fedseg.config import Client
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.supervised import cross_entropy, train_supervised
-from fedseg.training import autocast, normalise
+from fedseg.models import build
+from fedseg.models.checkpoints import describe
+from fedseg.training.loop import autocast, normalise
+from fedseg.training.supervised import cross_entropy, train_supervised
 
 
 def main(
@@ -59,8 +60,8 @@ def clock(train, batch_size: int, warm_up: int = 5) -> float:
 def bare_loop(client: Client, tick) -> None:
     """The textbook loop."""
     training = client.training
-    device = models.best_device()
-    network = models.build(client.model).to(device).train()
+    device = build.best_device()
+    network = build.build(client.model).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), training.learning_rate)
     shape = (training.batch_size, *training.crop)
     pixels = torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, device=device)

@@ -13,14 +13,14 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedseg.errors import FedsegError
-from fedseg.federation import NODE_KEY, curve_of, nodes_of, progress_of
-from fedseg.flower import exit_with_parent
-from fedseg.introduction import introduce
-from fedseg.node import Node, ScoreTask, TrainTask, unnamed
-from fedseg.progress import Progress
+from fedseg.flower.context import NODE_KEY, curve_of, nodes_of, progress_of
+from fedseg.flower.supervisor import exit_with_parent
+from fedseg.participants.introduction import introduce
+from fedseg.participants.node import Node, ScoreTask, TrainTask, unnamed
+from fedseg.run.progress import Progress
 
 if TYPE_CHECKING:
-    from fedseg.watchdog import Guard
+    from fedseg.participants.watchdog import Guard
 
 app = ClientApp()
 RUN_POLL = 15.0
@@ -57,8 +57,8 @@ def describe(message: Message, context: Context) -> Message:
 @answering
 def train(message: Message, context: Context) -> Message:
     """Train one client's model and upload it."""
-    from fedseg.answers import train_answer
-    from fedseg.wire import to_records
+    from fedseg.flower.wire import to_records
+    from fedseg.participants.answers import train_answer
 
     task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
 
@@ -86,8 +86,8 @@ def cross_validate(message: Message, context: Context) -> Message:
 
 
 def _score(message: Message, context: Context, role: str) -> Message:
-    from fedseg.answers import score_answer
-    from fedseg.wire import from_records
+    from fedseg.flower.wire import from_records
+    from fedseg.participants.answers import score_answer
 
     task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
 
@@ -115,8 +115,8 @@ def _at_work(
     """Do what one of this node's roles is asked for; what goes wrong is the answer."""
     import torch
 
-    from fedseg.answers import guards_of
-    from fedseg.watchdog import watched
+    from fedseg.participants.answers import guards_of
+    from fedseg.participants.watchdog import watched
 
     name = message.content["task"][role]
     node = next(node for node in nodes_of(context) if node.name == name)
@@ -142,7 +142,7 @@ def _at_work(
 def _end_of_run(context: Context, node: Node) -> "Guard":
     """Gives up once the run is over, so that the node is free for the next one."""
     from fedseg.deployment.connection import run_has_ended
-    from fedseg.watchdog import every
+    from fedseg.participants.watchdog import every
 
     folder = Path(str(context.node_config[NODE_KEY]))
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from fedseg.config import Federation, Section, Suite
 from fedseg.data.cards import Card
-from fedseg.node import Node
+from fedseg.participants.node import Node
 
 PAGE = Path(__file__).with_suffix(".md")
 

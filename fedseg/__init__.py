@@ -12,15 +12,15 @@ _EXPORTS = {
     "FedsegError": "errors.FedsegError",
     "Source": "config.Source",
     "card_names": "data.cards.card_names",
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "evaluation.evaluate.evaluate",
     "load_card": "data.cards.load_card",
-    "load_checkpoint": "checkpoints.load",
+    "load_checkpoint": "models.checkpoints.load",
     "load_federation": "config.load",
-    "load_result": "result.load_result",
+    "load_result": "run.result.load_result",
     "open_dataset": "data.dataset.open_dataset",
-    "overlay": "prediction.overlay",
-    "predict": "prediction.predict",
-    "simulate": "simulation.simulate",
+    "overlay": "evaluation.predict.overlay",
+    "predict": "evaluation.predict.predict",
+    "simulate": "workflows.simulation.simulate",
 }
 """Public name -> where it stands. Imported when it is asked for: torch takes seconds."""
 

@@ -7,17 +7,18 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedseg.errors import explained
-from fedseg.federation import federation_of, run_of
 from fedseg.files import remove_unfinished
-from fedseg.flower import exit_with_parent
+from fedseg.flower.context import federation_of, run_of
+from fedseg.flower.supervisor import exit_with_parent
 from fedseg.machine import lean_memory
-from fedseg.pipeline import discard_damaged, run_server
-from fedseg.preflight import check_server
-from fedseg.progress import Progress
-from fedseg.provenance import notices
-from fedseg.report import conclude
-from fedseg.result import gather_result
-from fedseg.runs import open_run
+from fedseg.report.write import conclude
+from fedseg.run.clients import discard_damaged
+from fedseg.run.folder import open_run
+from fedseg.run.progress import FileProgress
+from fedseg.run.result import gather_result
+from fedseg.storage.provenance import notices
+from fedseg.workflows.preflight import check_server
+from fedseg.workflows.server_stages import run_server
 from server.strategy import OneShot
 
 app = ServerApp()
@@ -35,7 +36,7 @@ def main(grid: Grid, context: Context) -> None:
     notices.addHandler(logging.FileHandler(run.notices, encoding="utf-8"))
     discard_damaged(run, federation)
     strategy = OneShot(run, federation)
-    told = Progress(run.progress, "server")
+    told = FileProgress(run.progress, "server")
     seconds: dict[str, float] = {}
     try:
         check_server(federation, told)

@@ -12,8 +12,8 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fedseg.errors import FedsegError, plain
-from fedseg.flower import MOST_OF_AN_ERROR, what_happened
-from fedseg.introduction import Introduction
+from fedseg.flower.supervisor import MOST_OF_AN_ERROR, what_happened
+from fedseg.participants.introduction import Introduction
 from server.inbox import Inbox, Lost
 
 NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0

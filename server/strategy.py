@@ -14,21 +14,21 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from fedseg.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.config import GLOBAL, Evaluator, Federation, Protocol
-from fedseg.cross_validation import keep, missing_sites
 from fedseg.errors import FedsegError, explained, plain
-from fedseg.evaluator import score_of
-from fedseg.flower import MOST_OF_AN_ERROR
-from fedseg.hashes import file_hashes
-from fedseg.node import ScoreTask, score_task, train_task
-from fedseg.pipeline import good_clients
-from fedseg.progress import Progress
-from fedseg.provenance import Inputs, read_product, write_product
-from fedseg.runs import Run
-from fedseg.scores import score_inputs
-from fedseg.uploads import check_sizes, parse_upload, store
-from fedseg.wire import from_records, to_records
+from fedseg.evaluation.scores import score_inputs
+from fedseg.flower.supervisor import MOST_OF_AN_ERROR
+from fedseg.flower.wire import from_records, to_records
+from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
+from fedseg.participants.evaluator import score_of
+from fedseg.participants.node import ScoreTask, score_task, train_task
+from fedseg.participants.uploads import check_sizes, parse_upload, store
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run
+from fedseg.run.progress import FileProgress
+from fedseg.storage.hashes import file_hashes
+from fedseg.storage.provenance import Inputs, read_product, write_product
+from fedseg.workflows.cross_site import keep, missing_sites
 from server.nodes import Nodes, answer_in, well_formed
 
 log = getLogger("flwr").log
@@ -229,7 +229,7 @@ class OneShot(Strategy):
 
     def _tell(self, name: str, stage: str, done: int) -> None:
         """What the server knows of a node's progress; a simulated node adds what itself knows."""
-        Progress(self.run.progress, name)(stage, done, 1)
+        FileProgress(self.run.progress, name)(stage, done, 1)
 
     def _take_upload(self, name: str, reply: Message) -> None:
         with well_formed(reply):

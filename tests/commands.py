@@ -6,9 +6,9 @@ import shlex
 import click
 import typer
 
-from fedseg import cli
+from fedseg.cli import main
 
-ROOT = typer.main.get_command(cli.app)
+ROOT = typer.main.get_command(main.app)
 
 
 def _walk(command: click.Command, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

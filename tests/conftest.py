@@ -14,16 +14,17 @@ import pytest
 import tomli_w
 from PIL import Image
 
-from fedseg import checkpoints, cli
-from fedseg.client import read_upload, train_client
+from fedseg.cli import main
 from fedseg.config import EMBEDDED, Federation, load, read_toml
 from fedseg.data.cards import load_card
 from fedseg.files import write_json
-from fedseg.pipeline import run_server
-from fedseg.progress import Progress
-from fedseg.result import gather_result
-from fedseg.runs import Run, open_run
-from fedseg.uploads import store
+from fedseg.models import checkpoints
+from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.uploads import store
+from fedseg.run.folder import Run, open_run
+from fedseg.run.progress import FileProgress
+from fedseg.run.result import gather_result
+from fedseg.workflows.server_stages import run_server
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
@@ -43,7 +44,7 @@ def fedseg(monkeypatch, capfd):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["fedseg", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
-            cli.main()
+            main.main()
         return SimpleNamespace(returncode=stopped.value.code or 0, **capfd.readouterr()._asdict())
 
     return call
@@ -114,7 +115,7 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
     """A run folder with every client's upload in it."""
     run = open_run(out or folder / "run", federation)
     for client in federation.clients:
-        told = Progress(run.progress, client.name)
+        told = FileProgress(run.progress, client.name)
         home = train_client(client, 0, folder / client.name, told, run.curve(client.name))
         store(run, read_upload(home), checkpoints.load(home)[0].state_dict())
     return run
@@ -145,7 +146,7 @@ def finished(tmp_path_factory) -> Path:
     (world / "federation.toml").write_text(tomli_w.dumps(data))
     federation = load(world / "federation.toml")
     run = train_and_upload(federation, world, world / "runs" / "embedded")
-    seconds = run_server(run, federation, Progress(run.progress, "server"))
+    seconds = run_server(run, federation, FileProgress(run.progress, "server"))
     write_json(run.result, gather_result(run, federation, "completed", {}, seconds))
     Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")
     return world

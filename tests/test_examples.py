@@ -6,9 +6,9 @@ import pytest
 
 from fedseg import config
 from fedseg.data.cards import load_card
-from fedseg.models import check_size
-from fedseg.node import Node, load_node, train_task
-from fedseg.preflight import models_of
+from fedseg.models.build import check_size
+from fedseg.participants.node import Node, load_node, train_task
+from fedseg.workflows.preflight import models_of
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 KINDS = {"suite": config.Suite, "node": Node}

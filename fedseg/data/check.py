@@ -14,7 +14,7 @@ from fedseg.data.layout import find_faults, find_labels, find_pairs, nothing_fou
 from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
 from fedseg.machine import cpus
-from fedseg.progress import OnProgress
+from fedseg.run.progress import OnProgress
 
 SAMPLE = 50
 """Images that are opened where not all are to be."""

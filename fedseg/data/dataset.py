@@ -14,10 +14,10 @@ from fedseg.data.images import Picture, check_file, possible_sizes, read_picture
 from fedseg.data.layout import find_pairs, nothing_found, twins
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir
-from fedseg.hashes import file_hashes
 from fedseg.machine import cpus
-from fedseg.progress import OnProgress
-from fedseg.provenance import notices, read_product, write_product
+from fedseg.run.progress import OnProgress
+from fedseg.storage.hashes import file_hashes
+from fedseg.storage.provenance import notices, read_product, write_product
 
 
 @dataclass(frozen=True)

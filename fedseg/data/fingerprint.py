@@ -2,8 +2,8 @@
 
 from fedseg.data.dataset import Dataset
 from fedseg.files import digest
-from fedseg.hashes import file_hashes
-from fedseg.progress import OnProgress
+from fedseg.run.progress import OnProgress
+from fedseg.storage.hashes import file_hashes
 
 PROSE = {"title", "kind", "home", "licence", "size", "get", "layout"}
 PATTERNS = {"images", "labels", "splits", "generator"}

@@ -4,14 +4,14 @@ from contextlib import suppress
 
 import numpy as np
 
-from fedseg.arrays import read_array, write_array
 from fedseg.classes import IGNORE, NUM_CLASSES
 from fedseg.data.dataset import Dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.data.loading import prefetch
 from fedseg.files import DamagedFile, cache_dir, digest
 from fedseg.machine import cpus
-from fedseg.progress import OnProgress
+from fedseg.run.progress import OnProgress
+from fedseg.storage.arrays import read_array, write_array
 
 
 def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:

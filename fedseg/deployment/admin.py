@@ -14,10 +14,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fedseg.audit import AuditLog
 from fedseg.deployment.gate import Refusal, read_body, whole
 from fedseg.errors import FedsegError
 from fedseg.files import write_bytes
+from fedseg.storage.audit import AuditLog
 
 TOKEN = "admin.token"
 OPEN = ("/v1/runtime/", "/health")

@@ -13,8 +13,8 @@ from fedseg.deployment.connection import check_registration, check_server
 from fedseg.deployment.identity import NODE_KEY, TRUSTED, load_key
 from fedseg.errors import FedsegError, first_line
 from fedseg.machine import PER_TRAINING, memory
-from fedseg.models import build
-from fedseg.node import Node, load_node
+from fedseg.models.build import build
+from fedseg.participants.node import Node, load_node
 
 DISK = 2 * 2**30
 """Bytes below the state folder that a training is reckoned to need."""

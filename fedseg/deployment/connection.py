@@ -17,7 +17,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from fedseg.deployment.identity import CA, load_key
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError, first_line
-from fedseg.node import Node
+from fedseg.participants.node import Node
 
 
 class Unreachable(FedsegError):

@@ -18,7 +18,7 @@ from fedseg.deployment import keys, signing
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_bytes, write_text
-from fedseg.node import NODE_FILE, Node
+from fedseg.participants.node import NODE_FILE, Node
 
 NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yaml"
 

@@ -19,8 +19,8 @@ from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
-from fedseg.progress import read_all
-from fedseg.runs import Run, open_run
+from fedseg.run.folder import Run, open_run
+from fedseg.run.progress import read_all
 
 RESULTS = (
     "config.toml",

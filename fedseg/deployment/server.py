@@ -33,7 +33,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from fedseg.audit import AUDIT, AuditLog
 from fedseg.deployment import superexec
 from fedseg.deployment.admin import TOKEN, Admin, read_token
 from fedseg.deployment.gate import HEADER_SECONDS, MOST_CONNECTIONS, Gate, Impatient
@@ -42,8 +41,9 @@ from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, is_disk_full
-from fedseg.flower import quiet_environment
+from fedseg.flower.supervisor import quiet_environment
 from fedseg.machine import lean_memory
+from fedseg.storage.audit import AUDIT, AuditLog
 
 LOCK_SECONDS = 20
 """How long Flower's database waits for a lock, where it would wait 5 s: on a busy disk an upload

@@ -8,12 +8,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from fedseg import config, console
+from fedseg import config
 from fedseg.config import Federation, Name, Section
 from fedseg.deployment.control import Server
 from fedseg.errors import FedsegError, RunFailed
-from fedseg.federation import workers
-from fedseg.result import failed_clients
+from fedseg.flower.context import workers
+from fedseg.run.progress import Progress, follow, silent
+from fedseg.run.result import failed_clients
 
 POLL, ALIVE_POLL = 1.0, 5
 """Seconds between two looks at a run, and looks between two questions whether it is still going."""
@@ -25,13 +26,16 @@ class _Named(Section):
     name: Name
 
 
-def run_on(server: Server, federation: Federation, out: Path) -> tuple[dict[str, Any], str]:
+def run_on(
+    server: Server, federation: Federation, out: Path, progress: Progress = silent
+) -> tuple[dict[str, Any], str]:
     """Run a federation on a server, or go on with one of the same name.
 
     Args:
         server: where to.
         federation: a checked configuration; paths in it are paths on the server.
         out: folder for the results; its name is the run's name on the server.
+        progress: receives the state of everyone's work.
 
     Returns:
         The content of result.json, and the run folder on the server, where clients' models are.
@@ -44,8 +48,7 @@ def run_on(server: Server, federation: Federation, out: Path) -> tuple[dict[str,
     settings = server.lay_down(name, config.dump(federation))
     run_id = _start(server, settings)
     try:
-        with console.Bars() as bars:
-            _follow(server, run_id, name, federation, bars)
+        _follow(server, run_id, name, federation, progress)
     except KeyboardInterrupt:
         print(f"run {run_id} goes on; the same command follows it again", file=sys.stderr)
         raise
@@ -71,7 +74,7 @@ def _start(server: Server, settings: dict[str, str]) -> int:
 
 
 def _follow(
-    server: Server, run_id: int, name: str, federation: Federation, bars: console.Bars
+    server: Server, run_id: int, name: str, federation: Federation, progress: Progress
 ) -> None:
     """Show how far everyone is until the run has ended."""
     misses = 0
@@ -85,7 +88,7 @@ def _follow(
                 raise
         else:
             misses = 0
-            bars.follow(said, workers(federation))
+            follow(progress, said, workers(federation))
             if is_over:
                 return
         time.sleep(POLL)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fedseg.files import write_bytes
-from fedseg.flower import die_with_parent
+from fedseg.flower.supervisor import die_with_parent
 
 SECRET = "superexec.secret"
 

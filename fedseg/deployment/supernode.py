@@ -16,9 +16,9 @@ from fedseg.deployment.connection import Unreachable, check_registration, check_
 from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
 from fedseg.deployment.ports import check_port
 from fedseg.errors import FedsegError
-from fedseg.federation import NODE_KEY as IN_CONTEXT
-from fedseg.flower import die_with_parent, free_port, quiet_environment
-from fedseg.node import Node, load_node
+from fedseg.flower.context import NODE_KEY as IN_CONTEXT
+from fedseg.flower.supervisor import die_with_parent, free_port, quiet_environment
+from fedseg.participants.node import Node, load_node
 
 AGAIN = 5.0
 """Seconds before a server is tried again, or a SuperNode that gave up is started again."""

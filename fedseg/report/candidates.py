@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from torch import nn
 
-from fedseg.checkpoints import Info
 from fedseg.classes import CLASSES, IGNORE
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
-from fedseg.evaluation import classify, membership_of, scored_classes
-from fedseg.inference import infer, resize
+from fedseg.evaluation.evaluate import classify, membership_of, scored_classes
+from fedseg.evaluation.inference import infer, resize
+from fedseg.models.checkpoints import Info
 from fedseg.report import pictures
 
 

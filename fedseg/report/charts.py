@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fedseg.config import FEDDF, GLOBAL, UPPER_BOUND
 from fedseg.files import read_json
 from fedseg.report.heat import title
-from fedseg.runs import Run
+from fedseg.run.folder import Run
 
 TEXT, GRID = "#010101", "#020202"
 LINES = ("#3b78c9", "#d0691c", "#2f9162", "#a9509b", "#8b7326", "#6f7b88")

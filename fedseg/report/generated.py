@@ -8,7 +8,7 @@ from fedseg.data.images import read_image
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.report import pictures
-from fedseg.runs import Run
+from fedseg.run.folder import Run
 
 KEPT, DROPPED = 8, 4
 """How many images are shown of those kept, and of those that were not."""

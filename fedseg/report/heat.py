@@ -8,7 +8,7 @@ from fedseg.config import FEDAVG, FEDDF, Federation
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import class_colours, css
-from fedseg.result import scored_sets
+from fedseg.run.result import scored_sets
 
 UNSEEN = "never trained on this class"
 

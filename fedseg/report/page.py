@@ -10,15 +10,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fedseg.config import GLOBAL, Federation
-from fedseg.pipeline import good_clients
-from fedseg.progress import Progress
-from fedseg.provenance import open_product
 from fedseg.report import facts
 from fedseg.report.charts import loss_charts
 from fedseg.report.generated import find_generated
 from fedseg.report.heat import class_maps, inconsistency_map
 from fedseg.report.samples import find_samples
-from fedseg.runs import Run
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run
+from fedseg.run.progress import Progress
+from fedseg.storage.provenance import open_product
 
 HERE = Path(__file__).parent
 

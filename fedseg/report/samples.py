@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedseg import checkpoints
 from fedseg.config import GLOBAL, Evaluation, Federation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
-from fedseg.inference import PLAIN
-from fedseg.models import best_device
-from fedseg.progress import Progress
+from fedseg.evaluation.inference import PLAIN
+from fedseg.models import checkpoints
+from fedseg.models.build import best_device
 from fedseg.report import pictures
 from fedseg.report.candidates import Candidates
+from fedseg.run.progress import Progress
 
 MOST, MOST_OF_A_SET = 36, 12
 """Images looked at, over all sets and of one: what bounds the time that a report takes."""

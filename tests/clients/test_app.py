@@ -10,19 +10,19 @@ from flwr.supercore.task_identity import TaskIdentity
 from PIL import Image
 
 from clients.app import app
-from fedseg import checkpoints
-from fedseg.audit import read_audit
 from fedseg.config import Federation, Protocol, load
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
 from fedseg.files import read_json
-from fedseg.hashes import content_hash
-from fedseg.models import seeded_build
-from fedseg.node import ScoreTask, train_task
-from fedseg.runs import open_run
-from fedseg.uploads import parse_upload, store
-from fedseg.wire import from_records, to_records
+from fedseg.flower.wire import from_records, to_records
+from fedseg.models import checkpoints
+from fedseg.models.build import seeded_build
+from fedseg.participants.node import ScoreTask, train_task
+from fedseg.participants.uploads import parse_upload, store
+from fedseg.run.folder import open_run
+from fedseg.storage.audit import read_audit
+from fedseg.storage.hashes import content_hash
 from tests.disks import no_space, small_disk
 
 TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",

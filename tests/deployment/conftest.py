@@ -15,7 +15,7 @@ from fedseg.deployment.connection import trusting
 from fedseg.deployment.control import Server
 from fedseg.deployment.identity import make_node
 from fedseg.deployment.signing import sign_app, trust
-from fedseg.flower import free_port
+from fedseg.flower.supervisor import free_port
 from tests.conftest import TINY_MODEL, TINY_TRAINING, make_world_in
 from tests.processes import wait_until, wait_until_gone
 

@@ -8,13 +8,13 @@ import time
 import httpx
 import pytest
 
-from fedseg.audit import read_audit
 from fedseg.deployment.connection import trusting
 from fedseg.deployment.control import Server
 from fedseg.deployment.signing import sign_app
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
-from fedseg.progress import read_all
+from fedseg.run.progress import read_all
+from fedseg.storage.audit import read_audit
 from tests.deployment.test_failures import _completed
 from tests.processes import processes_of, wait_until
 

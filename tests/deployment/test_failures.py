@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from fedseg import checkpoints
 from fedseg.files import read_json
-from fedseg.hashes import content_hash
-from fedseg.progress import read_all
+from fedseg.models import checkpoints
+from fedseg.run.progress import read_all
+from fedseg.storage.hashes import content_hash
 from tests.conftest import make_world_in
 from tests.deployment.conftest import OWN_MODEL, SPARING, Deployment
 from tests.disks import small_disk
@@ -118,7 +118,7 @@ import os, sys
 
 if any("flwr-clientapp" in word for word in sys.orig_argv):
     import torch
-    from fedseg import wire
+    from fedseg.flower import wire
 
     honest = wire.to_records
 

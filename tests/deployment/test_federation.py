@@ -5,14 +5,14 @@ import subprocess
 import httpx
 import pytest
 
-from fedseg import checkpoints
 from fedseg.config import Evaluator
 from fedseg.data.dataset import open_dataset
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.check import check_node
 from fedseg.deployment.connection import trusting
-from fedseg.evaluation import evaluate
+from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import read_json
+from fedseg.models import checkpoints
 from tests.deployment.conftest import FEDSEG
 from tests.processes import wait_until
 

@@ -24,7 +24,7 @@ from fedseg.deployment import gate
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting
 from fedseg.deployment.server import Server
-from fedseg.flower import free_port
+from fedseg.flower.supervisor import free_port
 from tests.processes import wait_until
 
 KNOWN, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))

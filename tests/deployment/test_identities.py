@@ -11,14 +11,14 @@ from flwr.cli.supernode.register import try_load_public_key
 from flwr.supernode.start_client_internal import _verify_fab
 from typer.testing import CliRunner
 
-from fedseg.cli import app
+from fedseg.cli.main import app
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting, unreachable
 from fedseg.deployment.identity import OPTIONAL, load_key, make_node
 from fedseg.deployment.keys import openssh
 from fedseg.errors import FedsegError
-from fedseg.node import Node, UploadOptions
+from fedseg.participants.node import Node, UploadOptions
 
 SETTINGS = {"name": "one", "role": "trainer", "dataset": "folder", "server": "localhost:1"}
 

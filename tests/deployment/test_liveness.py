@@ -23,7 +23,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 from fedseg.deployment import server, supernode
 from fedseg.errors import FedsegError
-from fedseg.flower import free_port
+from fedseg.flower.supervisor import free_port
 
 
 async def application(scope, receive, send):

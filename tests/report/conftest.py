@@ -6,11 +6,11 @@ import pytest
 
 from fedseg import config
 from fedseg.config import Federation
-from fedseg.pipeline import run_server
-from fedseg.progress import Progress
-from fedseg.report import conclude
-from fedseg.result import gather_result
-from fedseg.runs import Run
+from fedseg.report.write import conclude
+from fedseg.run.folder import Run
+from fedseg.run.progress import FileProgress
+from fedseg.run.result import gather_result
+from fedseg.workflows.server_stages import run_server
 from tests.conftest import make_world_in, train_and_upload, two_clients
 
 REASON = "<b>/srv/late</b>: no such folder"
@@ -28,7 +28,7 @@ def finished(tmp_path_factory):
     data["server"]["augmentation"] = {"generator": "mix", "images": 6, "unstable_classes": 19}
     federation = Federation.model_validate(data)
     run.config.write_text(config.dump(federation))
-    progress = Progress(run.progress, "server")
+    progress = FileProgress(run.progress, "server")
     seconds = {"clients": 75.0} | run_server(run, federation, progress)
     shutil.rmtree(vanished)
     result = gather_result(run, federation, "completed", {"late": REASON}, seconds)

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fedseg import cli, report
+from fedseg import report
 from fedseg.classes import CLASSES
+from fedseg.cli import main
+from fedseg.cli.tables import result_table
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
-from fedseg.progress import Progress
-from fedseg.report import conclude, report_on
-from fedseg.result import gather_result, result_table
+from fedseg.report.write import conclude, report_on
+from fedseg.run.progress import FileProgress
+from fedseg.run.result import gather_result
 from tests.report.conftest import REASON
 
 
@@ -138,7 +140,7 @@ def test_a_run_of_long_ago_can_be_reported_on(copied):
         shutil.rmtree(folder)
     copied.inconsistency.unlink()
     copied.report.unlink()
-    done = CliRunner().invoke(cli.app, ["report", str(copied.path)])
+    done = CliRunner().invoke(main.app, ["report", str(copied.path)])
     assert done.exit_code == 0, done.output
     assert "report.html" in done.output.replace("\n", "")
     assert "No losses were recorded" in copied.report.read_text()
@@ -155,7 +157,7 @@ def test_what_cannot_be_reported_on(tmp_path, copied):
 def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
     run, federation, monkeypatch, caplog
 ):
-    progress = Progress(run.progress, "server")
+    progress = FileProgress(run.progress, "server")
     shutil.rmtree(run.clients / "two")
     reasons = {"two": "ran out of memory"}
     result = gather_result(run, federation, "failed", reasons, {}, "too few")

@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fedseg import checkpoints
 from fedseg.classes import PALETTE
 from fedseg.config import Evaluation, Federation, Model, Source, Training
 from fedseg.data.dataset import open_dataset
-from fedseg.inference import PLAIN
+from fedseg.evaluation.inference import PLAIN
+from fedseg.models import checkpoints
 from fedseg.report import pictures, samples
 from fedseg.report.candidates import Candidates
 from fedseg.report.samples import find_samples

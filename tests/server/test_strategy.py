@@ -9,15 +9,15 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
 
 import server.strategy
-from fedseg import checkpoints
-from fedseg.client import read_upload, train_client
 from fedseg.config import Evaluator
 from fedseg.files import read_json
-from fedseg.introduction import Introduction
-from fedseg.models import seeded_build
-from fedseg.progress import Progress
-from fedseg.runs import open_run
-from fedseg.wire import from_records, to_records
+from fedseg.flower.wire import from_records, to_records
+from fedseg.models import checkpoints
+from fedseg.models.build import seeded_build
+from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.introduction import Introduction
+from fedseg.run.folder import open_run
+from fedseg.run.progress import FileProgress
 from server.nodes import Nodes
 from server.strategy import OneShot
 from tests.disks import small_disk
@@ -94,7 +94,7 @@ def upload_of(federation, tmp_path):
 
     def make(client, spoil=lambda weights, answer: None):
         def behave(message):
-            folder = train_client(client, 0, tmp_path / client.name, Progress(tmp_path, "p"))
+            folder = train_client(client, 0, tmp_path / client.name, FileProgress(tmp_path, "p"))
             weights = checkpoints.load(folder)[0].state_dict()
             answer = {"upload": read_upload(folder).model_dump_json()}
             spoil(weights, answer)

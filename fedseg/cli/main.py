@@ -1,0 +1,192 @@
+"""The command line."""
+
+# Torch takes seconds to import and help should not, so each command imports what it needs itself.
+
+import io
+import logging
+import os
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedseg.cli import deploy
+from fedseg.cli.console import NoticeHandler
+from fedseg.cli.data import data
+from fedseg.cli.models import models
+from fedseg.cli.options import Json, Quiet
+from fedseg.errors import FedsegError, RunFailed, plain
+from fedseg.files import explain_os_error, is_disk_full
+from fedseg.flower.supervisor import direct_loopback
+
+app = typer.Typer(
+    help="""Federated learning for synthetic-to-real segmentation of driving scenes.
+
+    Example: `fedseg simulate` runs a whole federation on embedded data.""",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def main() -> None:
+    """Entry point of the `fedseg` command: a user's mistake is one line, never a traceback."""
+    # OpenMP's threads spin while they wait. On a machine that does anything else besides, that
+    # makes training up to 20 times slower; asleep, they cost next to nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    logging.getLogger("fedseg.notices").addHandler(NoticeHandler())
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know fewer characters than a name has
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    os.environ.update(direct_loopback())
+    try:
+        app()
+    except FedsegError as error:
+        print(f"error: {plain(error)}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, RunFailed) else 2)
+    except OSError as error:  # a file or the network; all else is a fault of fedseg's
+        if error.filename is None and not is_disk_full(error):
+            raise
+        print(f"error: {plain(explain_os_error(error))}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def simulate(
+    config: Annotated[
+        Path | None, typer.Argument(help="Federation file; default: the embedded streetsim one.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default: runs/<name of the file>.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the file's seed.")] = None,
+    upper_bound: Annotated[
+        bool, typer.Option(help="Also train one model on all clients' data, to compare.")
+    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Run a federation on this machine, with Flower's simulation engine on Ray.
+
+    Example: `fedseg simulate examples/rendered-to-real.toml --out runs/first`
+    """
+    from fedseg import config as configuration
+    from fedseg.cli import console
+    from fedseg.cli.tables import result_table
+    from fedseg.workflows.simulation import simulate as run_simulation
+
+    path = config or configuration.EMBEDDED
+    federation = configuration.load(path)
+    if seed is not None:
+        federation = configuration.with_seed(federation, seed)
+    out = out or Path("runs") / path.stem
+    with console.Bars() as bars:
+        result = run_simulation(federation, out, upper_bound, bars)
+    console.answer(json, result, result_table(result), *console.told_of_run(out))
+
+
+@app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(help="An audit.jsonl, or the folder that holds it.")],
+    json: Json = False,
+) -> None:
+    """Print an audit log, of a run, a server or a node, and verify its hash chain.
+
+    Example: `fedseg audit runs/first`
+    """
+    from fedseg.cli import console
+    from fedseg.cli.tables import audit_table
+    from fedseg.storage.audit import AUDIT, read_audit
+
+    file = path / AUDIT if path.is_dir() else path
+    entries = list(read_audit(file))
+    last = entries[-1]["hash"] if entries else "-"
+    told = f"{file}: {len(entries)} lines, none changed or removed; the last one's hash is {last}"
+    console.answer(json, entries, audit_table(entries), told)
+
+
+@app.command()
+def distill(
+    run: Annotated[Path, typer.Argument(help="Run folder whose clients to use.")],
+    without: Annotated[list[str] | None, typer.Option(help="Leave this client out.")] = None,
+    late: Annotated[
+        list[Path] | None, typer.Option("--with", help="Add this client's checkpoint folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New run folder; default: a name that says what changed.")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Make a new global model from saved clients: without one, or with a late one.
+
+    Example: `fedseg distill runs/first --without suburb`
+    """
+    from fedseg.cli import console
+    from fedseg.cli.tables import result_table
+    from fedseg.workflows.redistillation import redistil
+
+    changes = [f"without-{name}" for name in without or []]
+    changes += [f"with-{folder.name}" for folder in late or []]
+    out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
+    with console.Bars() as bars:
+        result = redistil(run, without or [], late or [], out, partial(bars, name="server"))
+    console.answer(json, result, result_table(result), *console.told_of_run(out))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: report.html in the run folder.")
+    ] = None,
+) -> None:
+    """Write a run's report anew: one HTML file, with scores, samples and curves.
+
+    Every run ends with one; after `fedseg compare` there is more to tell.
+
+    Example: `fedseg report runs/first`
+    """
+    from fedseg.cli import console
+    from fedseg.report.write import report_on
+
+    with console.Bars() as bars:
+        written = report_on(run, out, bars)
+    console.show(f"report: {written}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that differ in the seed only.")],
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Compare the global model with FedAvg, FedDF, the ensemble and the upper bound.
+
+    What is missing is trained and scored, and kept in the run folders.
+
+    Example: `fedseg compare runs/seed0 runs/seed1 runs/seed2`
+    """
+    from fedseg.cli import console
+    from fedseg.cli.tables import rich_table
+    from fedseg.workflows.comparison import compare as compare_runs
+
+    with console.Bars() as bars:
+        table = compare_runs(runs, bars)
+    console.answer(json, asdict(table), rich_table(table))
+
+
+# What other modules hold comes last in the help.
+app.add_typer(models)
+app.add_typer(data, name="data")
+app.command()(deploy.certs)
+app.command()(deploy.run)
+app.add_typer(deploy.node, name="node")
+app.add_typer(deploy.server, name="server")
+app.add_typer(deploy.app, name="app")

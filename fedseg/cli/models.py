@@ -1,0 +1,96 @@
+"""The commands about trained models: `fedseg evaluate` and `fedseg predict`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedseg.cli.options import CardOption, Json, Quiet, RootOption, Split
+from fedseg.errors import FedsegError
+
+models = typer.Typer()
+
+
+@models.command()
+def evaluate(
+    checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoint folders.")],
+    dataset: CardOption = None,
+    root: RootOption = None,
+    split: Split = None,
+    suite: Annotated[
+        Path | None, typer.Option(help="TOML file of several datasets, in place of --dataset.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Score checkpoints on labelled datasets.
+
+    Example: `fedseg evaluate runs/first/global --dataset camvid --root /data/CamVid --split val`
+    """
+    from fedseg import config
+    from fedseg.cli import console
+    from fedseg.cli.tables import rich_table, score_table
+    from fedseg.evaluation.suite import score_suite, suite_table
+
+    if (dataset is None) == (suite is None):
+        raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
+    if dataset:
+        chosen = {"dataset": dataset, "root": root, "split": split}
+        sets = config.parse(config.Suite, {"evaluation": [chosen]}, Path("--dataset"))
+    elif root or split:
+        raise FedsegError("--root and --split go with --dataset; a suite names its own")
+    else:
+        sets = config.load(suite, config.Suite)
+    with console.Bars() as bars:
+        scores = score_suite(checkpoint, sets, bars, out)
+    of_all = [score for row in scores.values() for score in row.values()]
+    alone = score_table(of_all[0]) if len(of_all) == 1 else None
+    console.answer(json, scores, alone or rich_table(suite_table(scores, sets.evaluation)))
+
+
+@models.command()
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for what is written.")],
+    video: Annotated[
+        bool | None,
+        typer.Option(
+            "--video/--frames",
+            help="Write a video, or an overlay and a trainId map for each frame; default: what "
+            "was given.",
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of images.")] = 10.0,
+    quiet: Quiet = False,
+) -> None:
+    """Segment images and videos.
+
+    Writes <stem>_overlay.jpg and <stem>_trainId.png for an image, <stem>_overlay.mp4 for a video.
+
+    Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
+    """
+    from fedseg.cli import console
+    from fedseg.evaluation.predict import find_sequences, predict_frames, predict_video
+    from fedseg.evaluation.video import Video
+    from fedseg.files import check_writable
+    from fedseg.models import checkpoints
+    from fedseg.models.build import best_device
+
+    check_writable(out)
+    sequences = find_sequences(pictures)
+    network, info = checkpoints.load(checkpoint, best_device())
+    with console.Bars() as bars:
+        for sequence in sequences:
+            told = partial(bars, f"predicting {sequence.name}")
+            if isinstance(sequence.pictures, Video) if video is None else video:
+                predict_video(network, info, sequence, out, fps, told)
+            else:
+                predict_frames(network, info, sequence, out, told)
+    console.show(f"{sum(map(len, sequences))} pictures segmented into {out}")

@@ -1,0 +1,111 @@
+"""Tables on the terminal."""
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from fedseg.config import BASELINES, GLOBAL
+from fedseg.errors import plain
+from fedseg.evaluation.tables import ScoreTable
+from fedseg.run.result import scored_sets
+
+BOLD = "\0"
+"""Marks the start and the end of bold text in a cell."""
+
+
+def result_table(result: dict[str, Any]) -> Table:
+    """Rows are models, columns evaluation sets, cells mIoU in percent (classes averaged over).
+
+    Clients without a good upload have a row too, with the reason; evaluators without a score are
+    named below the table.
+    """
+    sets = scored_sets(result)
+    caption = Text("mIoU in % (classes averaged over)")
+    for name, evaluator in result["evaluators"].items():
+        if evaluator["status"] != "good":
+            caption.append(_warning(f"no score from evaluator {name}: {evaluator['reason']}"))
+    for name in result["suspects"]:
+        caption.append(_warning(f"{name} agrees with nobody; the global model was made without it"))
+    for name in result.get("doubtful", []):
+        caption.append(_warning(f"{name} agrees with nobody; kept, as there are too few to judge"))
+    table = Table("model", caption=caption)
+    for name in sets:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, client in result["clients"].items():
+        if client["status"] != "good":
+            cells = ["-"] * len(sets)
+            table.add_row(Text(name).append(_warning(client["reason"])), *cells)
+        else:
+            table.add_row(name, *_cells(result, name, sets))
+    table.add_section()
+    for name in (GLOBAL, *BASELINES):
+        if name in result["evaluation"]:
+            title = Text(name.replace("_", " "), "bold" if name == GLOBAL else "")
+            table.add_row(title, *_cells(result, name, sets))
+    return table
+
+
+def _warning(text: str) -> Text:
+    """A line below another, in red; part of it comes from others."""
+    return Text(f"\n{plain(text, 500)}", "red")
+
+
+def _cells(result: dict[str, Any], model: str, sets: list[str]) -> list[str]:
+    row = result["evaluation"].get(model, {})
+    return [
+        f"{100 * row[s]['miou']:.1f} ({len(row[s]['miou_classes'])})" if s in row else "-"
+        for s in sets
+    ]
+
+
+def rich_table(scores: ScoreTable) -> Table:
+    """A table of models by datasets; the best of each column is bold."""
+    table = Table("model", caption=scores.caption)
+    for name in scores.headings():
+        table.add_column(name, justify="right")
+    for name, *cells in scores.body(lambda text: f"{BOLD}{text}{BOLD}"):
+        table.add_row(name, *map(_styled, cells))
+    return table
+
+
+def _styled(text: str) -> Text:
+    """A cell with its marked part in bold."""
+    before, *marked = text.split(BOLD)
+    return Text.assemble(before, (marked[0], "bold"), marked[1]) if marked else Text(before)
+
+
+def score_table(score: dict[str, Any]) -> Table:
+    """Per-class IoU and mIoU of one evaluation, in percent."""
+    table = Table(
+        "class",
+        title=f"{score['dataset']}, {score['split']}: {score['images']} images",
+        caption=f"mean over {len(score['miou_classes'])} of {len(score['classes'])} classes",
+    )
+    table.add_column("IoU %", justify="right")
+    for name, value in score["iou"].items():
+        table.add_row(name, _percent(value))
+    table.add_section()
+    for title, key in (
+        ("mIoU", "miou"),
+        (f"mIoU of SYNTHIA's {len(score['miou_16_classes'])}", "miou_16"),
+        ("frequency-weighted IoU", "frequency_weighted_iou"),
+        ("pixel accuracy", "pixel_accuracy"),
+    ):
+        if key == "miou" or score[key] is not None:
+            table.add_row(Text(title, "bold"), Text(_percent(score[key]), "bold"))
+    return table
+
+
+def audit_table(entries: list[dict[str, Any]]) -> Table:
+    """An audit log, a row for each line."""
+    table = Table("time", "event", "details")
+    for entry in entries:
+        details = {k: v for k, v in entry.items() if k not in ("time", "event", "previous", "hash")}
+        shown = "\n".join(f"{plain(k)}: {plain(v)}" for k, v in details.items() if v is not None)
+        table.add_row(plain(entry["time"]), plain(entry["event"]), shown)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

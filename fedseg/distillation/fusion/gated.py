@@ -1,0 +1,125 @@
+"""Feature fusion: a learned gate over the clients, pixel by pixel.
+
+h = tanh(sum over k of g_k A_k f_k), z = W h: f_k is what client k's segmentation head reads, A_k
+projects it to one width, g is a softmax over clients computed from all f_k, and W turns the fused
+features h into fused logits z. Nobody has labels, so gate, projections and head learn from what the
+clients, fused and balanced, say: so small a model follows what they say consistently, and not their
+noise.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedseg.classes import NUM_CLASSES
+from fedseg.distillation.features import WIDTH, from_bytes
+from fedseg.models.build import best_device
+from fedseg.run.progress import OnProgress
+
+STEPS = 500
+"""Optimiser steps."""
+IMAGES, PIXELS = 4, 1024
+"""Images a step, and pixels of each."""
+LEARNING_RATE = 1e-2
+"""AdamW's, falling to 0 along half a cosine."""
+
+
+class Gate(nn.Module):
+    """Fuses the features of K clients.
+
+    Args:
+        widths: number of features of each client.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.projections = nn.ModuleList(nn.Linear(width, WIDTH) for width in widths)
+        self.gate = nn.Linear(sum(widths), len(widths))
+        self.head = nn.Linear(WIDTH, NUM_CLASSES)
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Fuse.
+
+        Args:
+            features: each client's, float32 [..., D_k].
+
+        Returns:
+            Fused features [..., WIDTH] in -1..1, fused logits [..., 19], and the gate's weights
+            [..., K], which sum to 1.
+        """
+        weights = self.gate(torch.cat(features, dim=-1)).softmax(dim=-1)
+        projected = [project(f) for project, f in zip(self.projections, features, strict=True)]
+        fused = (torch.stack(projected, dim=-1) * weights.unsqueeze(-2)).sum(dim=-1).tanh()
+        return fused, self.head(fused), weights
+
+
+def fit_gate(
+    features: Callable[[int], list[np.ndarray]],
+    targets: Callable[[int], np.ndarray],
+    images: int,
+    seed: int,
+    on_step: OnProgress | None = None,
+) -> Gate:
+    """Learn to fuse, from soft targets.
+
+    Args:
+        features: of an image, by its number: each client's, uint8 [h, w, D_k].
+        targets: likewise, uint8 [h, w, 19], probabilities of which 255 stands for 1.
+        images: how many there are.
+        seed: of every random choice.
+        on_step: called after each step, with the loss.
+
+    Returns:
+        The gate, in evaluation mode, on the GPU where there is one.
+    """
+    torch.manual_seed(seed)
+    gate = Gate([array.shape[-1] for array in features(0)]).to(best_device())
+    optimiser = torch.optim.AdamW(gate.parameters(), LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for step in range(STEPS):
+        rng = np.random.default_rng([seed, step])
+        samples = [
+            _pixels(features, targets, int(rng.integers(images)), rng) for _ in range(IMAGES)
+        ]
+        *inputs, chances = (torch.cat(parts) for parts in zip(*samples, strict=True))
+        soft = chances.float() / chances.sum(dim=-1, keepdim=True).clamp(min=1)
+        _, logits, _ = gate([from_bytes(each) for each in inputs])
+        loss = -(soft * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if on_step:
+            on_step(step + 1, STEPS, loss=loss.item())
+    return gate.eval()
+
+
+@torch.inference_mode()
+def fuse_features(gate: Gate, features: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Fuse an image's features.
+
+    Args:
+        gate: fitted.
+        features: each client's, uint8 [h, w, D_k].
+
+    Returns:
+        Fused features, float32 [h, w, WIDTH] in -1..1, and probabilities, float32 [h, w, 19].
+    """
+    device = next(gate.parameters()).device
+    fused, logits, _ = gate([from_bytes(torch.tensor(f, device=device)) for f in features])
+    return fused.cpu().numpy(), logits.softmax(dim=-1).cpu().numpy()
+
+
+def _pixels(
+    features: Callable[[int], list[np.ndarray]],
+    targets: Callable[[int], np.ndarray],
+    image: int,
+    rng: np.random.Generator,
+) -> list[Tensor]:
+    """Some pixels of an image: each client's features there, [n, D_k], and the target, [n, 19]."""
+    arrays = [*features(image), targets(image)]
+    flat = [array.reshape(-1, array.shape[-1]) for array in arrays]
+    chosen = rng.integers(len(flat[0]), size=PIXELS)
+    return [torch.from_numpy(each[chosen]).to(best_device()) for each in flat]

@@ -1,0 +1,141 @@
+"""More images of the classes that the clients disagree on, labelled by nobody but the clients."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image
+
+from fedseg.classes import CLASSES
+from fedseg.data.dataset import Dataset
+from fedseg.distillation.teachers import Teacher
+from fedseg.files import atomic_file, file_sha256, write_json
+from fedseg.run.progress import OnProgress
+from fedseg.storage.provenance import Inputs, open_product, read_product, write_product
+
+FOUND = 0.3
+"""Part of the wanted region that the clients, on average, must give to the wanted class."""
+
+
+class Made(NamedTuple):
+    """A generated image."""
+
+    image: np.ndarray
+    """uint8 [H, W, 3], RGB."""
+    box: tuple[float, float, float, float]
+    """Top, left, bottom and right of the region of the wanted class, in parts of the image."""
+    area: float
+    """Size of that region, in parts of the image."""
+    recipe: dict[str, Any]
+    """How it was made, for the manifest."""
+
+
+class Generator(Protocol):
+    """Makes an image of a wanted class; the same one for the same random numbers."""
+
+    def makes(self, train_id: int) -> bool:
+        """Whether it can make images of that class at all."""
+
+    def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
+        """An image in which that class appears; None where it can't make one."""
+
+
+def make_candidates(
+    generator: Generator,
+    wanted: int,
+    weights: dict[int, float],
+    seed: int,
+    folder: Path,
+    inputs: Inputs,
+    on_image: OnProgress,
+) -> list[Path]:
+    """Write images of classes drawn in proportion to their weights; those there are kept.
+
+    Args:
+        generator: makes them.
+        wanted: how many to try.
+        weights: of each trainId, its inconsistency.
+        seed: image i follows from (seed, i) alone.
+        folder: for `<i>.png` and `<i>.json`, which says what it should show.
+        inputs: what the images are made from; one that was made from others is made again.
+        on_image: called after each.
+
+    Returns:
+        The image files, in order.
+    """
+    ids = sorted(weights)
+    chances = np.array([weights[c] for c in ids])
+    paths = []
+    for index in range(wanted if chances.sum() > 0 else 0):
+        path = folder / f"{index:06d}.png"
+        if not _is_made(path, inputs):
+            rng = np.random.default_rng([seed, index])
+            train_id = int(rng.choice(ids, p=chances / chances.sum()))
+            made = generator.make(train_id, rng)
+            if made is None:
+                continue
+            with atomic_file(path) as temporary:
+                Image.fromarray(made.image).save(temporary)
+            recipe = {"class": CLASSES[train_id], "box": made.box, "area": made.area}
+            recipe |= made.recipe | {"sha256": file_sha256(path)}
+            write_product(path.with_suffix(".json"), recipe, inputs)
+        paths.append(path)
+        on_image(index + 1, wanted)
+    kept = {path.stem for path in paths}
+    for path in folder.glob("[0-9]*.*"):  # of other settings
+        if path.stem not in kept:
+            path.unlink()
+    return paths
+
+
+def _is_made(path: Path, inputs: Inputs) -> bool:
+    """Whether a candidate is there, undamaged and made from these inputs."""
+    recipe = read_product(path.with_suffix(".json"), inputs)
+    return recipe is not None and path.is_file() and file_sha256(path) == recipe["sha256"]
+
+
+def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest: Path) -> list[int]:
+    """Keep the candidates in which the clients do find the wanted class; write the manifest.
+
+    Args:
+        candidates: image files, each with its recipe beside it.
+        first: index of the first of them among the images that the teachers have predicted.
+        teachers: the clients.
+        manifest: file that says of each candidate what it is, whether it was kept, and why.
+
+    Returns:
+        Indices of those kept.
+    """
+    kept, entries = [], []
+    for index, path in enumerate(candidates, start=first):
+        recipe, _ = open_product(path.with_suffix(".json"))
+        found = _found(index, recipe, teachers)
+        if found >= FOUND:
+            kept.append(index)
+        reason = f"the clients find {recipe['class']} in {found:.0%} of the region meant for it"
+        entries.append({"file": path.name, **recipe, "kept": found >= FOUND, "reason": reason})
+    write_json(manifest, {"kept": len(kept), "made": len(candidates), "images": entries})
+    return kept
+
+
+def _found(index: int, recipe: dict[str, Any], teachers: list[Teacher]) -> float:
+    """Part of the wanted region that clients who know the class give to it, on average."""
+    train_id = CLASSES.index(recipe["class"])
+    top, left, bottom, right = recipe["box"]
+    shares = []
+    for teacher in teachers:
+        if train_id in teacher.coverage:
+            said = teacher.chances(index).argmax(axis=-1)
+            rows, columns = said.shape
+            part = said[
+                int(top * rows) : int(np.ceil(bottom * rows)),
+                int(left * columns) : int(np.ceil(right * columns)),
+            ]
+            cells = max(recipe["area"] * said.size, 1.0)
+            shares.append(min((part == train_id).sum() / cells, 1.0))
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def dataset_with(images: Dataset, extra: list[Path]) -> Dataset:
+    """The same dataset with more images after its own."""
+    return Dataset(images.card, images.split, images.images + tuple(extra), None)

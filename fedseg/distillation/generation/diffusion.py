@@ -1,0 +1,234 @@
+"""Images of unstable classes by Stable Diffusion: whole ones, and regions of the server's.
+
+Needs the optional extra `fedseg[diffusion]`.
+"""
+
+import re
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fedseg.classes import CLASSES
+from fedseg.config import Augmentation
+from fedseg.data.dataset import Dataset
+from fedseg.distillation.generation.candidates import Made
+from fedseg.distillation.generation.regions import Region, Regions, draw
+from fedseg.distillation.teachers import Teacher
+from fedseg.errors import FedsegError, first_line
+from fedseg.files import digest
+from fedseg.models.build import best_device
+from fedseg.storage.hashes import file_hashes
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+THINGS = {
+    "road": "a wide road with lane markings",
+    "sidewalk": "a broad sidewalk",
+    "building": "a large building",
+    "wall": "a long concrete wall",
+    "fence": "a metal fence",
+    "pole": "a street lamp pole",
+    "traffic light": "a traffic light on a mast",
+    "traffic sign": "a large traffic sign",
+    "vegetation": "vegetation, dense trees and hedges",
+    "terrain": "open terrain with grass",
+    "sky": "a wide sky",
+    "person": "a person on foot",
+    "rider": "a rider on a bicycle",
+    "car": "a car",
+    "truck": "a heavy truck",
+    "bus": "a city bus",
+    "train": "a train on tram rails",
+    "motorcycle": "a motorcycle",
+    "bicycle": "a bicycle",
+}
+SCENES = (
+    "in a city street",
+    "in a narrow old street",
+    "in a residential street",
+    "at a busy crossing",
+    "on a country road",
+    "on a motorway",
+)
+WEATHER = ("clear weather", "an overcast sky", "rain and a wet road", "fog", "snow")
+TIMES = ("in the morning", "at noon", "in the late afternoon", "at dusk", "at night")
+
+INPAINTED = 0.5
+"""Part of the images that get a region painted into a picture of the server's."""
+TEXT_AREA = 0.01
+"""Part of an image made from text alone that its class is expected to cover."""
+FAMILY = r"StableDiffusion(XL|3)?(Inpaint)?Pipeline"
+"""What a checkpoint says of itself that this file can use."""
+
+
+class Diffusion:
+    """Paints a class into a new picture, or where the clients see it in the server's pictures.
+
+    Stable Diffusion's inpainting with everything masked is text-to-image, so one pipeline does
+    both, and takes checkpoints made for either.
+    """
+
+    def __init__(
+        self,
+        settings: Augmentation,
+        images: Dataset,
+        teachers: list[Teacher],
+    ) -> None:
+        self._settings = settings
+        self._images = images
+        self._regions = Regions(len(images), teachers)
+
+    def makes(self, train_id: int) -> bool:
+        """Every class can be asked for in words."""
+        return True
+
+    def make(self, train_id: int, rng: np.random.Generator) -> Made:
+        """An image with that class in it; where no region was agreed on, one from text alone."""
+        regions = self._regions[train_id]
+        if regions and rng.random() < INPAINTED:
+            return self._inpaint(train_id, draw(regions, rng), rng)
+        text = prompt(train_id, rng)
+        height, width = self._settings.size
+        picture, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
+        image = self._paint(text, picture, mask, None, rng)
+        return Made(image, (0.0, 0.0, 1.0, 1.0), TEXT_AREA, {"prompt": text})
+
+    def _inpaint(self, train_id: int, region: Region, rng: np.random.Generator) -> Made:
+        """A picture of the server's with the class in a box of the region's size and height."""
+        index = int(rng.integers(len(self._images)))
+        picture = Image.fromarray(self._images.image(index))
+        left = float(rng.uniform(0, 1 - region.width))
+        box = (region.top, left, region.top + region.height, left + region.width)
+        first = (int(left * picture.width), int(region.top * picture.height))
+        last = (int(np.ceil(box[3] * picture.width)), int(np.ceil(box[2] * picture.height)))
+        mask = Image.new("L", picture.size)
+        mask.paste(255, (*first, *last))
+        # Weather and light are the picture's own.
+        text = f"{THINGS[CLASSES[train_id]]}, street photo"
+        # The pipeline sees the box and half as much around it, so that small things are painted
+        # large, yet in their surroundings.
+        padding = max(last[0] - first[0], last[1] - first[1]) // 2
+        image = self._paint(text, picture, mask, padding, rng)
+        recipe = {"prompt": text, "onto": self._images.images[index].name}
+        return Made(image, box, region.area, recipe)
+
+    def _paint(
+        self,
+        text: str,
+        picture: Image.Image,
+        mask: Image.Image,
+        padding: int | None,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Paint what is white in the mask.
+
+        Args:
+            text: the prompt.
+            picture: RGB.
+            mask: of the same size, 255 where to paint.
+            padding: pixels around the mask that the pipeline sees, the rest of the picture staying
+                as it is; None: it sees all of it.
+            rng: random numbers.
+
+        Returns:
+            uint8 [H, W, 3]: of the picture's size.
+        """
+        height, width = self._settings.size
+        painted = self._pipeline(
+            prompt=text,
+            image=picture,
+            mask_image=mask,
+            height=height,
+            width=width,
+            padding_mask_crop=padding,
+            strength=1.0,  # nothing of what was there before remains
+            num_inference_steps=self._settings.steps,
+            # On the CPU, whatever the device: the same noise everywhere.
+            generator=torch.Generator().manual_seed(int(rng.integers(2**31))),
+        )
+        return np.array(painted.images[0])
+
+    @cached_property
+    def _pipeline(self) -> "DiffusionPipeline":
+        """The inpainting pipeline, loaded when the first image is to be made."""
+        folder = fetch(self._settings.model)
+        device = best_device()
+        try:
+            pipeline = _diffusers().AutoPipelineForInpainting.from_pretrained(
+                folder,
+                dtype=torch.float16 if device.type == "cuda" else torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+        except Exception as error:  # whatever diffusers and transformers raise
+            raise _unusable(self._settings.model, error) from error
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to(device)
+
+
+def prompt(train_id: int, rng: np.random.Generator) -> str:
+    """A description of a picture in which that class appears."""
+    scene, weather, time = (str(rng.choice(options)) for options in (SCENES, WEATHER, TIMES))
+    thing = THINGS[CLASSES[train_id]]
+    return f"{thing} {scene}, {weather}, {time}, photo taken through the windscreen of a car"
+
+
+def fetch(model: str) -> Path:
+    """Folder of a Stable Diffusion checkpoint; one on the hub is downloaded into the hub's cache.
+
+    Raises:
+        FedsegError: the extra is missing, there is no such folder, the hub does not give it, or it
+            is a checkpoint of another kind.
+    """
+    diffusers = _diffusers()
+    folder = Path(model)
+    if folder.is_absolute() and not folder.is_dir():
+        raise FedsegError(f"model: {model}: no such folder")
+    try:
+        kind = diffusers.DiffusionPipeline.load_config(model).get("_class_name")
+    except Exception as error:  # whatever the hub's client raises
+        raise _unusable(model, error) from error
+    if not re.fullmatch(FAMILY, str(kind)):
+        raise FedsegError(f"model: {model}: is a {kind}; choose a Stable Diffusion checkpoint")
+    if folder.is_dir():
+        return folder
+    try:
+        return Path(diffusers.DiffusionPipeline.download(model, use_safetensors=True))
+    except Exception as error:
+        raise _unusable(model, error) from error
+
+
+def checkpoint_identity(model: str) -> str:
+    """A digest of the files of a checkpoint that `fetch` finds."""
+    folder = fetch(model)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return digest(list(zip(names, file_hashes(files), strict=True)))
+
+
+def _diffusers() -> ModuleType:
+    """The library, silenced."""
+    try:
+        import diffusers
+        import transformers
+    except ImportError:
+        raise FedsegError(
+            "generator = 'diffusion' needs the extra: pip install 'fedseg[diffusion]'"
+        ) from None
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
+    return diffusers
+
+
+def _unusable(model: str, error: Exception) -> FedsegError:
+    return FedsegError(
+        f"model: {model}: can't be used: {first_line(error).rstrip('.')}; name a Stable Diffusion "
+        "checkpoint in safetensors on the Hugging Face hub, or its folder ('./' or '/' in front)"
+    )

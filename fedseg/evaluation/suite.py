@@ -1,0 +1,111 @@
+"""Scoring several checkpoints on several datasets, into one table."""
+
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from fedseg.config import Evaluation, Suite
+from fedseg.data.dataset import open_dataset
+from fedseg.data.fingerprint import data_inputs
+from fedseg.errors import FedsegError
+from fedseg.evaluation.evaluate import evaluate
+from fedseg.evaluation.scores import kept_or_scored, score_inputs
+from fedseg.evaluation.tables import ScoreTable
+from fedseg.files import check_writable, write_json, write_text
+from fedseg.models import checkpoints
+from fedseg.models.build import best_device
+from fedseg.run.progress import OnProgress
+from fedseg.storage.hashes import file_hashes
+
+Scores = dict[str, dict[str, dict[str, Any]]]
+
+
+def score_suite(
+    folders: list[Path], suite: Suite, on_progress: OnProgress, out: Path | None = None
+) -> Scores:
+    """Score every checkpoint on every dataset.
+
+    Args:
+        folders: checkpoint folders.
+        suite: the datasets and how images are shown.
+        on_progress: called with a stage, and else as any `OnProgress`.
+        out: folder for a JSON file a score, `scores.json`, `table.md` and `table.tex`. A score
+            that is there already, made from the same weights, files, card and protocol, is kept.
+
+    Returns:
+        For each checkpoint and dataset, by name, what `evaluate` gives.
+
+    Raises:
+        FedsegError: a checkpoint or a dataset can't be used; found for all of them before the
+            first is scored.
+    """
+    if out:
+        check_writable(out)
+    names = row_names(folders)
+    for folder in folders:
+        checkpoints.load_info(folder)
+    for chosen in suite.evaluation:
+        open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
+    scores = {
+        name: _row(name, folder, suite, on_progress, out)
+        for name, folder in zip(names, folders, strict=True)
+    }
+    if out:
+        table = suite_table(scores, suite.evaluation)
+        write_json(out / "scores.json", scores)
+        write_text(out / "table.md", table.markdown())
+        write_text(out / "table.tex", table.latex())
+    return scores
+
+
+def _row(
+    name: str, folder: Path, suite: Suite, on_progress: OnProgress, out: Path | None
+) -> dict[str, dict[str, Any]]:
+    """A checkpoint's scores, by dataset."""
+    row: dict[str, dict[str, Any]] = {}
+    info = checkpoints.load_info(folder)
+    load = cache(lambda: checkpoints.load(folder, best_device())[0])
+    of_model = {"model": name, "checkpoint": str(folder)}
+    for chosen in suite.evaluation:
+        dataset, protocol = open_dataset(chosen), chosen.protocol
+        on_image = partial(on_progress, f"{name} on {chosen.name}")
+        if out is None:
+            score = {**of_model, **evaluate(load(), info, dataset, protocol, on_image)}
+        else:
+            [weights] = file_hashes([folder / checkpoints.WEIGHTS])
+            inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
+            path = out / f"{name.replace('/', '-')}@{chosen.name}.json"
+            score = kept_or_scored(
+                path, inputs, load, info, dataset, protocol, on_image, **of_model
+            )
+        row[chosen.name] = score
+    return row
+
+
+def suite_table(scores: Scores, sets: list[Evaluation]) -> ScoreTable:
+    """Rows are checkpoints, columns datasets, cells mIoU."""
+    rows = {name: tuple(row[s.name]["miou"] for s in sets) for name, row in scores.items()}
+    counts = []
+    for chosen in sets:
+        column = [row[chosen.name] for row in scores.values()]
+        averaged = sorted({len(score["miou_classes"]) for score in column})
+        classes = "-".join(map(str, dict.fromkeys([averaged[0], averaged[-1]])))
+        counts.append(f"{chosen.name} {classes} classes, {column[0]['images']} images")
+    return ScoreTable(
+        tuple(s.name for s in sets), rows, f"mIoU in %, averaged over: {'; '.join(counts)}"
+    )
+
+
+def row_names(folders: list[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart.
+
+    Raises:
+        FedsegError: one checkpoint is given twice.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    if len(set(parts)) < len(parts):
+        raise FedsegError("a checkpoint is given twice; give each once")
+    length = 1
+    while len({path[-length:] for path in parts}) < len(parts):
+        length += 1
+    return ["/".join(path[-length:]) for path in parts]

@@ -1,0 +1,100 @@
+"""A table of scores, models by datasets, as papers print it: Markdown and LaTeX."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fedseg.errors import plain
+
+Cell = float | None
+
+LATEX = {character: f"\\{character}" for character in "&%_#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """mIoU in 0..1 of models (rows) on datasets (columns); None where there is none.
+
+    A last column, the mean over the datasets, is given for models that have a score on each.
+    """
+
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[Cell, ...]]
+    caption: str
+    spreads: dict[str, tuple[float, ...]] | None = None
+    """Standard deviation of each cell, where there is one."""
+
+    def markdown(self) -> str:
+        """For a README."""
+        headings = [_markdown(name) for name in self.headings()]
+        lines = [["model", *headings], ["---", *["---:"] * len(headings)]]
+        lines += [
+            [_markdown(name), *cells] for name, *cells in self.body(lambda text: f"**{text}**")
+        ]
+        body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        return f"{body}\n\n{_markdown(self.caption)}\n"
+
+    def latex(self) -> str:
+        r"""For a paper; needs `\usepackage{booktabs}`."""
+        head = " & ".join(map(_escaped, ["model", *self.headings()]))
+        body = [
+            " & ".join([_escaped(name), *cells])
+            for name, *cells in self.body(lambda text: rf"\textbf{{{text}}}")
+        ]
+        lines = [
+            rf"% {plain(self.caption)}",
+            rf"\begin{{tabular}}{{l{'r' * len(self.headings())}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *(rf"{row} \\" for row in body),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def headings(self) -> list[str]:
+        """Names of the columns, with the mean."""
+        return [*self.columns, "mean"] if len(self.columns) > 1 else list(self.columns)
+
+    def body(self, best: Callable[[str], str]) -> list[list[str]]:
+        """Rows of text; `best` marks the highest of each column."""
+        rows = {name: self._with_mean(cells) for name, cells in self.rows.items()}
+        columns = zip(*rows.values(), strict=True)
+        highest = [max((c for c in column if c is not None), default=None) for column in columns]
+
+        def text(cell: Cell, top: Cell, spread: Cell) -> str:
+            if cell is None:
+                return "-"
+            number = f"{100 * cell:.1f}"
+            number = best(number) if cell == top and len(rows) > 1 else number
+            return number if spread is None else f"{number} \u00b1 {100 * spread:.1f}"
+
+        return [
+            [name, *map(text, cells, highest, self._spreads(name, len(cells)))]
+            for name, cells in rows.items()
+        ]
+
+    def _spreads(self, name: str, columns: int) -> list[Cell]:
+        """The spread of each cell of a row; the mean over datasets has none."""
+        known = list(self.spreads[name]) if self.spreads else []
+        return known + [None] * (columns - len(known))
+
+    def _with_mean(self, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        if len(cells) == 1:
+            return cells
+        return (*cells, None if None in cells else sum(cells) / len(cells))
+
+
+def _markdown(text: str) -> str:
+    """Text in a Markdown table: nothing in it ends a cell or begins a link or a tag."""
+    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", plain(text))
+
+
+def _escaped(text: str) -> str:
+    """Text in LaTeX."""
+    return "".join(LATEX.get(character, character) for character in plain(text))

@@ -1,0 +1,73 @@
+"""What a Flower app's processes know from where: the run's settings and a node's own.
+
+The server, and in a simulation every node too, reads the federation file that the run's settings
+name. A deployed node reads nothing but its own folder.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from fedseg import config
+from fedseg.config import Client, Evaluator, Federation
+from fedseg.files import cache_dir
+from fedseg.participants.node import Node, load_node, simulated_node
+from fedseg.run.folder import Run
+from fedseg.run.progress import FileProgress, Progress
+
+NODE_KEY = "fedseg"
+"""What a deployed node's folder is called in its Flower configuration."""
+
+
+class Context(Protocol):
+    """What is used here of Flower's `Context`."""
+
+    run_id: int
+    node_config: Mapping[str, Any]
+    run_config: Mapping[str, Any]
+
+
+def federation_of(context: Context) -> Federation:
+    """The federation file that the run's settings name, or the embedded default."""
+    return config.load(Path(str(context.run_config.get("federation") or config.EMBEDDED)))
+
+
+def run_of(context: Context) -> Run:
+    """The run folder that the run's settings name, or one of this run's own in the cache."""
+    default = cache_dir() / "runs" / str(context.run_id)
+    return Run(Path(str(context.run_config.get("out") or default)).absolute())
+
+
+def nodes_of(context: Context) -> list[Node]:
+    """Whom a node plays: itself, or in a simulation every n-th participant, where there are n."""
+    if folder := context.node_config.get(NODE_KEY):
+        return [load_node(Path(str(folder)))]
+    federation, run = federation_of(context), run_of(context)
+    first = int(context.node_config["partition-id"])
+    step = int(context.node_config["num-partitions"])
+    chosen = participants(federation)[first::step]
+    return [simulated_node(role, run.state / role.name) for role in chosen]
+
+
+def progress_of(context: Context, node: Node) -> Progress:
+    """Where a node's progress is told: to whoever watches the run, or in its own folder."""
+    if node.server is None:
+        return FileProgress(run_of(context).progress, node.name)
+    return FileProgress(node.state / "progress", node.name)
+
+
+def curve_of(context: Context, node: Node) -> Path:
+    """Where the losses of a node's training are kept: in the simulated run's folder, or its own."""
+    if node.server is None:
+        return run_of(context).curve(node.name)
+    return node.state / "curve.json"
+
+
+def participants(federation: Federation) -> list[Client | Evaluator]:
+    """Everyone who takes part on a node of their own."""
+    return [*federation.clients, *federation.evaluators]
+
+
+def workers(federation: Federation) -> list[str]:
+    """Names under which progress is told."""
+    return [*(someone.name for someone in participants(federation)), "server"]

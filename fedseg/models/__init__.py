@@ -1,0 +1,4 @@
+"""Architectures by name, their weights, and checkpoint folders.
+
+May import `storage` and the ground floor.
+"""

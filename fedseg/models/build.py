@@ -1,0 +1,188 @@
+"""Models: any architecture and encoder of segmentation-models-pytorch, by name."""
+
+import math
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from segmentation_models_pytorch.encoders import get_encoder_names, get_preprocessing_params
+from torch import nn
+
+from fedseg.classes import NUM_CLASSES
+from fedseg.config import Model
+from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
+from fedseg.models.encoder_weights import fetch_timm_weights, load_encoder, quick_hub
+from fedseg.storage.hashes import file_hashes
+
+MOST_GROUPS = 32
+"""Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
+ARCHITECTURES = smp.MODEL_ARCHITECTURES_MAPPING
+"""The allow-list: no other code is ever run for a model that came from somebody else."""
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of R, G and B, of pixel values in 0..1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def best_device() -> torch.device:
+    """The GPU when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_names(arch: str, encoder: str) -> None:
+    """See that architecture and encoder are on the allow-list.
+
+    Raises:
+        FedsegError: with the nearest names.
+    """
+    if arch not in ARCHITECTURES:
+        raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, ARCHITECTURES)}")
+    if encoder.startswith("tu-"):
+        known = [f"tu-{name}" for name in timm.list_models()]
+        name = encoder.split(".")[0]  # timm's NAME.TAG: the tag chooses among pretrained weights
+    else:
+        known, name = get_encoder_names(), encoder
+    if name not in known:
+        raise FedsegError(f"no encoder '{encoder}'; {did_you_mean(name, known)}")
+
+
+def build(model: Model) -> nn.Module:
+    """Make a model for the 19 classes.
+
+    Returns:
+        A module from float [N, 3, H, W], normalised, to logits [N, 19, H, W], channels last.
+
+    Raises:
+        FedsegError: an unknown name, weights that can't be had, or a combination that SMP refuses.
+    """
+    check_names(model.arch, model.encoder)
+    imagenet = model.encoder_weights == "imagenet"
+    is_timm = model.encoder.startswith("tu-")
+    try:
+        with quick_hub() if imagenet else nullcontext():
+            network = smp.create_model(
+                model.arch,
+                encoder_name=model.encoder,
+                # timm's own loading falls back to pickled files, so its weights are loaded below.
+                encoder_weights="imagenet" if imagenet and not is_timm else None,
+                classes=NUM_CLASSES,
+            )
+            published = fetch_timm_weights(model.encoder) if imagenet and is_timm else None
+    except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
+        hint = (
+            "; without a network, set encoder_weights to 'none' or to a .safetensors file of the "
+            "encoder's weights, under timm's or SMP's names"
+        )
+        hint = hint if imagenet else ""
+        raise FedsegError(
+            f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
+        ) from error
+    if published:
+        load_encoder(network.encoder, published)
+    elif not imagenet and model.encoder_weights != "none":
+        load_encoder(network.encoder, Path(model.encoder_weights))
+    if model.norm == "group":
+        replace_batch_norms(network)
+    return network.to(memory_format=torch.channels_last)
+
+
+def replace_batch_norms(module: nn.Module) -> None:
+    """Replace each batch normalisation in a module by group normalisation, of the same weights.
+
+    What timm fuses with a normalisation, its activation, follows it.
+    """
+    for name, child in module.named_children():
+        if not isinstance(child, nn.modules.batchnorm._BatchNorm):
+            replace_batch_norms(child)
+            continue
+        groups = math.gcd(child.num_features, MOST_GROUPS)
+        norm = nn.GroupNorm(groups, child.num_features, child.eps, child.affine)
+        if child.affine:
+            norm.load_state_dict({"weight": child.weight.data, "bias": child.bias.data})
+        following = [getattr(child, part) for part in ("drop", "act") if hasattr(child, part)]
+        setattr(module, name, nn.Sequential(norm, *following) if following else norm)
+
+
+def outline(model: Model) -> nn.Module:
+    """`build`, of tensors that take no memory: to put weights into."""
+    try:
+        with torch.device("meta"):
+            return build(model)
+    except FedsegError:  # a few encoders compute with tensors while they are made
+        return build(model)
+
+
+def seeded_build(model: Model, seed: int) -> nn.Module:
+    """`build`, with the same random weights for the same seed."""
+    torch.manual_seed(seed)
+    return build(model)
+
+
+def normalisation(model: Model) -> Normalisation:
+    """What the encoder's weights expect of their input; ImageNet's statistics where none are."""
+    if not model.encoder.startswith("tu-") and model.encoder_weights != "imagenet":
+        return IMAGENET
+    try:
+        params = get_preprocessing_params(model.encoder)
+    except ValueError:  # timm has no pretrained weights under this name
+        return IMAGENET
+    top = (params.get("input_range") or [0, 1])[1]
+    mean, std = (tuple(float(v) / top for v in params[key]) for key in ("mean", "std"))
+    return Normalisation(mean, std)
+
+
+def model_inputs(model: Model) -> dict[str, str]:
+    """What an untrained model is made from: names, and the content of a file of encoder weights."""
+    inputs = model.model_dump(mode="json")
+    if model.encoder_weights not in ("imagenet", "none"):
+        [inputs["encoder_weights"]] = file_hashes([Path(model.encoder_weights)])
+    return inputs
+
+
+def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
+    """See that a model takes images of a size.
+
+    It is tried without memory or arithmetic, on torch's meta device, and only if that fails with
+    real numbers: some encoders compute with values.
+
+    Args:
+        model: which.
+        size: height and width in pixels.
+        batch: images a step if it shall be trained at that size; 0: for inference.
+
+    Raises:
+        FedsegError: it does not take them; with the words of SMP or timm, which name what it wants.
+    """
+    untrained = model.model_copy(update={"encoder_weights": "none"})
+    try:
+        _forward(outline(untrained), size, batch)
+    except FedsegError:
+        raise
+    except Exception:  # a model may raise anything, for its size or for the meta device
+        try:
+            _forward(build(untrained), size, batch)
+        except Exception as error:
+            how = "be trained on" if batch else "take"
+            raise ModelError(
+                f"{model.arch} with encoder {model.encoder} can't {how} images of "
+                f"{size[0]}x{size[1]} (height x width): {first_line(error)}"
+            ) from None
+
+
+def _forward(network: nn.Module, size: tuple[int, int], batch: int) -> None:
+    device = next(network.parameters()).device
+    images = torch.zeros(max(batch, 1), 3, *size, device=device)
+    with torch.no_grad():
+        output = network.train(batch > 0)(images.to(memory_format=torch.channels_last))
+    if output.shape != (len(images), NUM_CLASSES, *size):
+        found = "x".join(map(str, output.shape[2:]))
+        raise ValueError(f"its output is {found}; sizes must be multiples of its stride")

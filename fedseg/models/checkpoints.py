@@ -1,0 +1,237 @@
+"""Checkpoint folders: what segmentation-models-pytorch's `save_pretrained` writes, and a bit more.
+
+config.json        architecture and its arguments     } smp.from_pretrained(folder)
+model.safetensors  weights                            } needs only these
+fedseg.json        classes, normalisation, crop, inference height
+made_from.json     what it was made from, and a hash of each file
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from fedseg.classes import CLASSES
+from fedseg.config import Model, Section, Training, parse
+from fedseg.errors import FedsegError
+from fedseg.files import atomic_folder, read_json, write_json
+from fedseg.machine import lean_memory
+from fedseg.models.build import Normalisation, build, normalisation
+from fedseg.storage import provenance
+from fedseg.storage.hashes import file_hashes
+from fedseg.storage.provenance import Inputs
+
+WEIGHTS = "model.safetensors"
+STRIDE = 32
+"""Inference sizes are multiples of this: the output stride of nearly every encoder."""
+
+
+Level = Annotated[float, Field(ge=-10, le=10)]
+Deviation = Annotated[float, Field(ge=0.001, le=10)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+
+
+class Info(Section):
+    """What one must know of a model to use it."""
+
+    arch: str
+    """Architecture, a name of segmentation-models-pytorch."""
+    encoder: str
+    """Encoder, likewise."""
+    norm: Literal["batch", "group"] = "batch"
+    """Its normalisation; see `config.Model`."""
+    classes: tuple[str, ...] = CLASSES
+    """Classes of the output channels."""
+    coverage: tuple[int, ...] = tuple(range(len(CLASSES)))
+    """TrainIds of the classes the model was trained on; the others it has never seen."""
+    mean: tuple[Level, Level, Level]
+    """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
+    std: tuple[Deviation, Deviation, Deviation]
+    """Standard deviation, likewise."""
+    crop: tuple[Side, Side]
+    """Height and width of the training crop in pixels."""
+    inference_height: int = Field(ge=STRIDE, le=8192)
+    """Height in pixels to which a whole image is resized for inference."""
+
+    @property
+    def normalisation(self) -> Normalisation:
+        return Normalisation(self.mean, self.std)
+
+    @property
+    def model(self) -> Model:
+        """The untrained model of this kind."""
+        return Model(arch=self.arch, encoder=self.encoder, encoder_weights="none", norm=self.norm)
+
+
+def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
+    """What a model trained in that way will have to say of itself."""
+    mean, std = normalisation(model)
+    default = round(1.25 * training.crop[0] / STRIDE) * STRIDE
+    return Info(
+        arch=model.arch,
+        encoder=model.encoder,
+        norm=model.norm,
+        coverage=tuple(range(len(CLASSES))) if coverage is None else coverage,
+        mean=mean,
+        std=std,
+        crop=training.crop,
+        inference_height=training.inference_height or max(default, STRIDE),
+    )
+
+
+def save(
+    folder: Path,
+    network: nn.Module,
+    info: Info,
+    made_from: Inputs | None = None,
+    **extra: object,
+) -> None:
+    """Write a checkpoint folder atomically.
+
+    Args:
+        folder: where to; replaced if it is there.
+        network: the model.
+        info: of the model.
+        made_from: the inputs it was made from, for `provenance.is_product`.
+        extra: contents of further JSON files, by name without suffix.
+    """
+    with atomic_folder(folder) as temporary:
+        network.to(memory_format=torch.contiguous_format).save_pretrained(temporary)
+        network.to(memory_format=torch.channels_last)
+        (temporary / "README.md").unlink(missing_ok=True)  # the hub's model card, for uploads to it
+        write_json(temporary / "fedseg.json", info.model_dump(mode="json"))
+        for name, content in extra.items():
+            write_json(temporary / f"{name}.json", content)
+        provenance.seal(temporary, made_from or {})
+
+
+def identity(folder: Path) -> tuple[str, str]:
+    """What the output of a checkpoint's model depends on: a hash of its weights, and its `Info`."""
+    [weights] = file_hashes([folder / WEIGHTS])
+    return weights, load_info(folder).model_dump_json()
+
+
+def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Module, Info]:
+    """Read a checkpoint folder; nothing in it is run or unpickled.
+
+    Args:
+        folder: global/, or one below clients/, of a run folder.
+        device: where the model shall be.
+
+    Returns:
+        The model, in evaluation mode, channels last; and what to know of it.
+
+    Raises:
+        FedsegError: not a checkpoint folder, one whose weights are not those of its model, or one
+            whose files changed since fedseg wrote them.
+
+    Example:
+        >>> import fedseg
+        >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
+        >>> info.arch, len(info.classes), info.inference_height
+        ('fpn', 19, 32)
+    """
+    folder = Path(folder)
+    info = load_info(folder)
+    provenance.verify(folder)
+    return restored(info, StoredWeights(folder), str(folder), device), info
+
+
+def restored(
+    info: Info,
+    weights: Mapping[str, torch.Tensor],
+    whose: str,
+    device: str | torch.device = "cpu",
+) -> nn.Module:
+    """The model that an `Info` tells of, in evaluation mode, with weights that are `checked`."""
+    with lean_memory():  # one model after another may be loaded
+        network = build(info.model)
+        own = network.state_dict()
+        for name, tensor in checked(network, weights, whose):
+            own[name].copy_(tensor)
+    return network.eval().to(device)
+
+
+class StoredWeights(Mapping[str, torch.Tensor]):
+    """A checkpoint folder's weights, each read when it is looked at: together they are large.
+
+    Raises:
+        FedsegError: there are none, or they can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            # Of a file that is mapped, all that was read would count as memory of ours.
+            self._file = safe_open(folder / WEIGHTS, "pt", backend="pread")
+        except (OSError, SafetensorError) as error:
+            raise FedsegError(f"{folder}: {WEIGHTS} can't be read: {error}") from None
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.keys())
+
+    def __len__(self) -> int:
+        return len(self._file.keys())
+
+
+def load_info(folder: Path) -> Info:
+    """Read what a checkpoint folder says of its model.
+
+    Raises:
+        FedsegError: not a checkpoint folder of fedseg's.
+    """
+    try:
+        content = read_json(folder / "fedseg.json")
+    except OSError:
+        raise FedsegError(
+            f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
+        ) from None
+    return parse(Info, content, folder / "fedseg.json")
+
+
+def checked(
+    network: nn.Module, weights: Mapping[str, torch.Tensor], whose: str
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """See that weights are exactly those of a model: names, shapes, dtypes, all finite.
+
+    Args:
+        network: of the architecture that the weights are said to be of.
+        weights: tensors by name; float16 is widened where the model has float32.
+        whose: they are, for errors.
+
+    Yields:
+        Name and tensor, one after another.
+
+    Raises:
+        FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
+    """
+    wanted = network.state_dict()
+    for kind, names in (
+        ("lacks", wanted.keys() - weights.keys()),
+        ("has an unknown", weights.keys() - wanted.keys()),
+    ):
+        if names:
+            raise FedsegError(f"{whose}: {kind} tensor '{sorted(names)[0]}' ({len(names)} in all)")
+    for name, expected in wanted.items():
+        tensor = weights[name]
+        if tensor.dtype == torch.float16 and expected.dtype == torch.float32:
+            tensor = tensor.float()
+        if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
+            raise FedsegError(
+                f"{whose}: tensor '{name}' is {_kind(tensor)}, but must be {_kind(expected)}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise FedsegError(f"{whose}: tensor '{name}' holds a negative variance")
+        yield name, tensor
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,169 @@
+"""What a node answers: trained weights and confusion matrices, within what its owner allows.
+
+What is asked and what is sent stands in the audit log of the node's state folder.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from fedseg.config import Model, Protocol
+from fedseg.data.dataset import Dataset
+from fedseg.data.images import stored_size
+from fedseg.distillation.cross_site import MOST_IMAGES
+from fedseg.errors import PublicError
+from fedseg.evaluation.inference import view_sizes
+from fedseg.files import digest
+from fedseg.machine import memory
+from fedseg.models.build import check_names, outline
+from fedseg.participants.client import Upload, pack, train_client
+from fedseg.participants.evaluator import parse_info, score_at_home
+from fedseg.participants.node import Limits, Node, ScoreTask, TrainTask
+from fedseg.participants.watchdog import Guard, memory_limit, time_limit
+from fedseg.run.progress import Progress
+from fedseg.storage.audit import AUDIT, AuditLog, read_audit
+from fedseg.storage.hashes import content_hash
+
+MEMORY_SHARE = 0.9
+"""Of this machine's memory, where the owner sets no limit."""
+SCORED = "confusion matrix sent"
+
+
+def train_answer(
+    node: Node, task: TrainTask, run_id: int, progress: Progress, curve: Path
+) -> tuple[Mapping[str, Tensor], Upload]:
+    """Train this node's client and prepare its upload.
+
+    Args:
+        node: whose.
+        task: what the server asks.
+        run_id: of Flower's run, for the log.
+        progress: receives the state of the work.
+        curve: file for the losses; it stays on this machine.
+
+    Raises:
+        FedsegError: it is no trainer, the task exceeds its limits, or its data can't be used.
+    """
+    client = node.client(task)
+    check_model(client.model, node.limits)
+    height, width = client.training.crop
+    _check_pixels(height * width, node.limits)
+    log = _log(node)
+    asked = {"model": client.model.model_dump(mode="json"), "seed": task.seed}
+    log.add("training asked for", run=str(run_id), **asked)
+    folder = train_client(client, task.seed, node.state, progress, curve)
+    weights, upload = pack(folder, node.upload)
+    log.add("model sent", run=str(run_id), **upload.model_dump(mode="json"))
+    return weights, upload
+
+
+def score_answer(
+    node: Node,
+    task: ScoreTask,
+    is_cross_site: bool,
+    info_text: str,
+    weights: Mapping[str, Tensor],
+    run_id: int,
+    progress: Progress,
+) -> np.ndarray:
+    """Score a model that the server sent on this node's data.
+
+    Args:
+        node: whose.
+        task: what the server asks.
+        is_cross_site: whether the model is another client's, and the data a trainer's.
+        info_text: a `checkpoints.Info` as JSON.
+        weights: of the model.
+        run_id: of Flower's run, for the log.
+        progress: receives the state of the work.
+
+    Returns:
+        The confusion matrix, int64 [C, C].
+
+    Raises:
+        FedsegError: its owner does not allow this, the task exceeds its limits, the model is no
+            good, or the data can't be used.
+    """
+    evaluator = (node.cross_site if is_cross_site else node.evaluator)(task.protocol)
+    info = parse_info(info_text)
+    check_names(info.arch, info.encoder)
+    check_model(info.model, node.limits)
+    _check_views(task.protocol, node.limits)
+    log = _log(node)
+    if node.server is not None:
+        _check_scores(log, node.limits)
+    asked = {"run": str(run_id), "weights": content_hash(weights), "info": info_text}
+    log.add("score asked for", cross_site=is_cross_site, protocol=digest(task.protocol), **asked)
+
+    def check(dataset: Dataset) -> None:
+        for path in dataset.images:
+            sizes = view_sizes(*stored_size(path), info, task.protocol)
+            _check_pixels(max(rows * columns for rows, columns in sizes), node.limits)
+
+    most = MOST_IMAGES if is_cross_site else None
+    confusion = score_at_home(evaluator, info, weights, progress, most, check)
+    log.add(SCORED, run=str(run_id), weights=asked["weights"], pixels=int(confusion.sum()))
+    return confusion
+
+
+def guards_of(node: Node, timeout: float) -> list[Guard]:
+    """What ends a node's work: the server's deadline, and the owner's limits."""
+    limits = node.limits
+    most = limits.memory * 2**30 if limits.memory else MEMORY_SHARE * memory()
+    return [
+        time_limit(timeout, "client_timeout"),
+        time_limit(limits.seconds, "node.toml, limits.seconds"),
+        memory_limit(int(most)),
+    ]
+
+
+def check_model(model: Model, limits: Limits) -> None:
+    """See that a model has no more parameters than a node allows; without memory for them.
+
+    Raises:
+        PublicError: it has.
+    """
+    outlined = outline(model.model_copy(update={"encoder_weights": "none"}))
+    count = sum(parameter.numel() for parameter in outlined.parameters())
+    if count > limits.parameters:
+        raise PublicError(
+            f"{model.arch} with {model.encoder} has {count} parameters, but the node allows "
+            f"{limits.parameters} (node.toml, limits.parameters)"
+        )
+
+
+def _check_pixels(pixels: int, limits: Limits) -> None:
+    if pixels > limits.pixels:
+        raise PublicError(
+            f"an input would have {pixels} pixels, but the node allows {limits.pixels} "
+            "(node.toml, limits.pixels)"
+        )
+
+
+def _check_views(protocol: Protocol, limits: Limits) -> None:
+    views = len(protocol.scales) * (1 + protocol.flip)
+    if views > limits.views:
+        raise PublicError(
+            f"each image would be seen {views} times, but the node allows {limits.views} "
+            "(node.toml, limits.views)"
+        )
+
+
+def _check_scores(log: AuditLog, limits: Limits) -> None:
+    """An evaluator is an oracle: many scores tell much of its labels. So they are counted."""
+    if not log.path.is_file():
+        return
+    since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    entries = (e for e in read_audit(log.path) if e["event"] == SCORED)
+    if sum(entry["time"] > since for entry in entries) >= limits.scores_per_day:
+        raise PublicError(
+            f"has sent {limits.scores_per_day} confusion matrices within a day; no more are sent "
+            "(node.toml, limits.scores_per_day)"
+        )
+
+
+def _log(node: Node) -> AuditLog:
+    return AuditLog(node.state / AUDIT)

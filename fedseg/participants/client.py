@@ -1,0 +1,199 @@
+"""A client's part: train at home on private data, and prepare the one upload."""
+
+import shutil
+import time
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedseg.config import Client, Name, Section
+from fedseg.data.dataset import open_dataset
+from fedseg.data.fingerprint import fingerprint
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.errors import FedsegError, PublicError
+from fedseg.files import digest, read_json, remove_unfinished
+from fedseg.models import checkpoints
+from fedseg.models.build import check_size, model_inputs
+from fedseg.participants.node import UploadOptions
+from fedseg.run.progress import Progress
+from fedseg.storage import provenance
+from fedseg.storage.hashes import content_hash
+from fedseg.training.private import train_privately
+from fedseg.training.supervised import train_supervised
+
+KEPT = 3
+"""Checkpoints that a client keeps."""
+MOST_IMAGES = 10**9
+MOST_PIXELS = 2**50
+"""Numbers that no dataset reaches, and that sums of stay exact below."""
+
+
+class Upload(Section):
+    """What a client tells of itself, beside its weights. Nothing else ever leaves it."""
+
+    name: Name
+    """The client's name in the federation."""
+    dataset: str = Field(max_length=100)
+    """Name of its dataset card."""
+    info: checkpoints.Info
+    """Architecture, classes it was trained on, normalisation, sizes."""
+    images: int = Field(ge=1, le=MOST_IMAGES)
+    """Number of training images."""
+    pixel_counts: tuple[Annotated[int, Field(ge=0, le=MOST_PIXELS)], ...] | None
+    """Labelled pixels of each trainId over all training images; None where they are withheld."""
+    iterations: int = Field(ge=1, le=10**9)
+    """Training steps."""
+    seconds: float = Field(ge=0, le=1e9)
+    """Training time in this process, wall clock."""
+    bytes: int = Field(ge=1, le=2**40)
+    """Size of the weights."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hash of the weights, as of `hashes.content_hash`."""
+    epsilon: float | None = Field(None, ge=0, le=10**6)
+    """What the training cost, where it was differentially private."""
+    delta: float | None = Field(None, gt=0, lt=1)
+    """Likewise."""
+
+
+def train_client(
+    client: Client, seed: int, home: Path, progress: Progress, curve: Path | None = None
+) -> Path:
+    """Train a client's model; if this was done before on the same data, in the same way, take that.
+
+    Args:
+        client: its half of the configuration.
+        seed: of the federation; a client's own seed follows from it and from its name.
+        home: the client's private folder, for its training state and its checkpoint.
+        progress: told how far the work is.
+        curve: file that the losses are written to; it stays on this machine.
+
+    Returns:
+        A checkpoint folder with `upload.json`, an `Upload`.
+
+    Raises:
+        FedsegError: the data or the model can't be used.
+    """
+    dataset = open_dataset(client)
+    settings = digest(
+        client.model_dump_json(exclude={"root", "dataset", "model"}),
+        model_inputs(client.model),
+        seed,
+        fingerprint(dataset),
+    )
+    folder = home / f"checkpoint-{settings}"
+    if _is_whole(folder):
+        return folder
+    remove_unfinished(home)
+    started = time.monotonic()
+    try:
+        check_size(client.model, client.training.crop, client.training.batch_size)
+    except FedsegError as error:
+        raise PublicError(str(error)) from None  # it names nothing but the model and its sizes
+    counts = train_id_counts(dataset, survey(dataset, partial(progress, "checking data")))
+    if not counts.any():
+        raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
+
+    state = home / f"training-{settings}.safetensors"
+    told = partial(progress, "training")
+    spent = None
+    if client.privacy:
+        coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
+        network, info, spent = train_privately(
+            dataset,
+            coverage,
+            client.model,
+            client.training,
+            client.privacy,
+            client_seed(seed, client),
+            told,
+            curve,
+        )
+    else:
+        network, info = train_supervised(
+            [dataset],
+            [counts],
+            client.model,
+            client.training,
+            client_seed(seed, client),
+            state,
+            told,
+            curve,
+        )
+    upload = Upload(
+        name=client.name,
+        dataset=dataset.card.name,
+        info=info,
+        images=len(dataset),
+        pixel_counts=tuple(int(n) for n in counts.sum(axis=0)),
+        iterations=client.training.iterations,
+        seconds=round(time.monotonic() - started, 1),
+        bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
+        sha256=content_hash(network.state_dict()),
+        epsilon=spent and spent.epsilon,
+        delta=spent and spent.delta,
+    )
+    checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
+    state.unlink(missing_ok=True)
+    _prune(home)
+    return folder
+
+
+def _prune(home: Path) -> None:
+    """Remove all but the newest checkpoints and half-done trainings: each task makes its own."""
+    for pattern in ("checkpoint-*", "training-*"):
+        paths = sorted(home.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in paths[KEPT:]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def client_seed(seed: int, client: Client) -> int:
+    """A client's own seed: equal clients of a federation must not draw equal random numbers."""
+    return zlib.crc32(f"{seed}/{client.name}".encode())
+
+
+def read_upload(folder: Path) -> Upload:
+    """The `Upload` beside the weights that `train_client` left in a folder."""
+    return Upload.model_validate(read_json(folder / "upload.json"))
+
+
+def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Upload]:
+    """All that leaves a client: its weights and its `Upload`.
+
+    Args:
+        folder: what `train_client` left.
+        options: of the node's owner.
+
+    Raises:
+        PublicError: the weights do not fit the chosen precision.
+    """
+    weights, upload = checkpoints.StoredWeights(folder), read_upload(folder)
+    if options.precision == "float16":
+        weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise PublicError("its weights exceed float16; set upload.precision to 'float32'")
+        size = sum(tensor.nbytes for tensor in weights.values())
+        changes = {"bytes": size, "sha256": content_hash(weights)}
+        upload = upload.model_copy(update=changes)
+    if not options.pixel_counts:
+        upload = upload.model_copy(update={"pixel_counts": None})
+    return weights, upload
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a checkpoint is there, with the very weights that were written."""
+    try:
+        provenance.verify(folder)
+        weights = checkpoints.StoredWeights(folder)
+        return content_hash(weights) == read_upload(folder).sha256
+    except (OSError, ValueError, FedsegError):
+        return False

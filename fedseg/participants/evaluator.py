@@ -1,0 +1,89 @@
+"""An evaluator's part: score a model at home and tell only the confusion matrix."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from pydantic import ValidationError
+from torch import Tensor
+
+from fedseg.config import Evaluator
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.errors import PublicError
+from fedseg.evaluation.evaluate import evaluate, protocol_record, summarise
+from fedseg.evaluation.metrics import received
+from fedseg.models import checkpoints
+from fedseg.models.build import best_device, check_names
+from fedseg.models.checkpoints import Info
+from fedseg.participants.introduction import Introduction
+from fedseg.run.progress import Progress
+
+
+def parse_info(text: str) -> Info:
+    """What the server says of a model that it sent.
+
+    Raises:
+        PublicError: it is malformed.
+    """
+    try:
+        return Info.model_validate_json(text)
+    except ValidationError:
+        raise PublicError("the model came with malformed metadata") from None
+
+
+def score_at_home(
+    evaluator: Evaluator,
+    info: Info,
+    weights: Mapping[str, Tensor],
+    progress: Progress,
+    most: int | None = None,
+    check: Callable[[Dataset], None] = lambda dataset: None,
+) -> np.ndarray:
+    """Score a model that the server sent on a node's own data.
+
+    Args:
+        evaluator: its half of the configuration.
+        info: of the model.
+        weights: of the model.
+        progress: told how far the work is.
+        most: images to score it on, evenly spread; default: all.
+        check: called with the images before the model sees any.
+
+    Returns:
+        The confusion matrix, int64 [C, C]; rows are true classes, columns predicted ones.
+
+    Raises:
+        FedsegError: the model is not on the allow-list or its weights are not those of such a
+            model, or the data can't be used.
+    """
+    check_names(info.arch, info.encoder)
+    dataset = open_dataset(evaluator)
+    if most:
+        dataset = dataset.every(math.ceil(len(dataset) / most))
+    check(dataset)
+    network = checkpoints.restored(info, weights, "model from the server", best_device())
+    told = partial(progress, "evaluating")
+    score = evaluate(network, info, dataset, evaluator.protocol, told)
+    return np.array(score["confusion"], np.int64)
+
+
+def score_of(confusion: list[int], said: Introduction, evaluator: Evaluator) -> dict[str, object]:
+    """The record that an evaluator's answer makes, as of `evaluate`.
+
+    Args:
+        confusion: its matrix, row by row.
+        said: what it said of its set.
+        evaluator: its part of the server's configuration.
+
+    Raises:
+        FedsegError: not a confusion matrix over the classes it said.
+    """
+    matrix = received(confusion, len(said.classes))
+    return {
+        "dataset": said.dataset,
+        "split": said.split,
+        "images": said.images,
+        "protocol": protocol_record(evaluator.protocol),
+        **summarise(matrix, list(said.classes)),
+    }

@@ -1,0 +1,87 @@
+"""Taking in what clients upload: everything is checked before anything of it is used."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.config import Training
+from fedseg.errors import FedsegError, first_line
+from fedseg.models import checkpoints
+from fedseg.models.build import check_names, outline
+from fedseg.participants.client import Upload
+from fedseg.run.folder import Run
+from fedseg.storage.hashes import content_hash
+
+
+def parse_upload(text: str, expected: str | None = None) -> Upload:
+    """Read a client's metadata; of the client that is expected, where one is.
+
+    Raises:
+        FedsegError: it is malformed, or speaks for another client than the one asked.
+    """
+    try:
+        upload = Upload.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise FedsegError(f"malformed metadata: {where}: {first['msg']}") from None
+    if expected is not None and upload.name != expected:
+        raise FedsegError(f"answered in the name of '{upload.name}'")
+    info = upload.info
+    if info.classes != CLASSES:
+        raise FedsegError("its classes are not Cityscapes' 19")
+    if not info.coverage or not set(info.coverage) <= set(range(NUM_CLASSES)):
+        raise FedsegError("its class coverage is empty or not made of trainIds 0..18")
+    counts = upload.pixel_counts
+    if counts is not None and (len(counts) != NUM_CLASSES or min(counts) < 0):
+        raise FedsegError("pixel_counts must be 19 numbers, none negative")
+    return upload
+
+
+def check_sizes(upload: Upload, training: Training) -> None:
+    """See that a client's model sees images at the size that the server asked for.
+
+    What it costs the server to run the model follows from that size.
+
+    Raises:
+        FedsegError: it names another crop or inference height.
+    """
+    info = upload.info
+    wanted = checkpoints.describe(info.model, training)
+    if (info.crop, info.inference_height) != (wanted.crop, wanted.inference_height):
+        raise FedsegError(
+            f"its crop and inference height are {info.crop} and {info.inference_height}, but "
+            f"{wanted.crop} and {wanted.inference_height} were asked for"
+        )
+
+
+def store(run: Run, upload: Upload, weights: Mapping[str, Tensor]) -> Path:
+    """Check a client's weights and write them to the run folder, whole or not at all.
+
+    Weights that came as float16 are kept as float32, and hashed again as they are kept. Whoever
+    calls should hold no other reference to them: they are let go before the file is written.
+
+    Raises:
+        FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of
+            another shape or dtype, not finite, or not what the metadata's hash says; or the server
+            can't write them.
+    """
+    check_names(upload.info.arch, upload.info.encoder)
+    network = outline(upload.info.model)
+    kept = dict(checkpoints.checked(network, weights, "upload"))
+    if content_hash(weights) != upload.sha256:
+        raise FedsegError("its weights are not those it announced; they were damaged on the way")
+    del weights
+    upload = upload.model_copy(update={"sha256": content_hash(kept)})
+    network.load_state_dict(kept, assign=True)
+    del kept
+    folder = run.clients / upload.name
+    try:
+        checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))
+    except (OSError, SafetensorError) as error:  # a full disk, for one: a smaller one may fit
+        raise FedsegError(f"the server can't keep its upload: {first_line(error)}") from error
+    return folder

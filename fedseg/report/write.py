@@ -1,0 +1,85 @@
+"""report.html: a whole run for people, in one file that needs no network."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from fedseg.config import Federation, load
+from fedseg.errors import FedsegError
+from fedseg.evaluation.scores import outdated_sets
+from fedseg.files import check_writable, read_json, write_json, write_text
+from fedseg.report.page import render
+from fedseg.run.folder import Run, find_run
+from fedseg.run.progress import Progress
+from fedseg.run.result import scores
+from fedseg.storage.provenance import notices
+
+
+def conclude(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> None:
+    """End a run: write report.html, then result.json, whose being there says that it has ended.
+
+    A report that can't be made is no reason to lose a run: why is logged.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        result: what `gather_result` gives.
+        progress: told how far the work is.
+    """
+    try:
+        write_report(run, federation, result, run.report, progress)
+    except Exception as problem:
+        known = isinstance(problem, FedsegError)
+        logging.getLogger(__name__).warning("no report: %s", problem, exc_info=not known)
+    write_json(run.result, result)
+
+
+def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
+    """Write the report of a run that has ended.
+
+    Args:
+        folder: the run folder.
+        out: file to write; default: report.html in the run folder.
+        progress: told how far the work is.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FedsegError: no such run, one that has not ended, or a checkpoint that can't be used.
+    """
+    run = find_run(folder)
+    if not run.result.is_file():
+        raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
+    out = out or folder / run.report.name
+    check_writable(out.parent)
+    federation = load(run.config)
+    for name in outdated_sets(run, federation):
+        notices.warning(
+            "%s: the data of '%s' changed after the models were scored on it; `fedseg compare %s` "
+            "scores them again",
+            folder,
+            name,
+            folder,
+        )
+    write_report(run, federation, read_json(run.result), out, progress)
+    return out
+
+
+def write_report(
+    run: Run, federation: Federation, result: dict[str, Any], out: Path, progress: Progress
+) -> None:
+    """Write the report of a run.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        result: the content of its result.json.
+        out: file to write.
+        progress: told how far the work is.
+
+    Raises:
+        FedsegError: a checkpoint of the run can't be used.
+    """
+    result = result | {"evaluation": result["evaluation"] | scores(run, federation)}
+    write_text(out, render(run, federation, result, progress))

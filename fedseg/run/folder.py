@@ -1,0 +1,122 @@
+"""The run folder: the interface between the stages of a federation.
+
+config.toml            the resolved configuration
+sources.json           fingerprints of the data it was made from, where this machine can read it
+clients/<name>/        a checkpoint folder, and client.json
+predictions/           the clients' predictions on the server's images   } working files, removed
+targets/               the fused soft targets                            } after distillation
+cross_validation/      <model>@<client>.json: what clients found of each other's models, if asked
+inconsistency.json     agreement between clients by class, and the unstable classes; .png, drawn
+generated/             images made for unstable classes, with a manifest
+global/                the global model, a checkpoint folder
+baselines/<name>/      models to compare with, checkpoint folders
+evaluation/<model>@<set>.json
+result.json            all of the above in one summary
+report.html            the same for people, one file
+curves/                losses of the trainings that ran in this folder
+progress/              how far each worker is
+state/                 half-done trainings
+notices.txt            what was made again because its inputs changed, and why
+audit.jsonl            which uploads were accepted and refused, and what was made of them
+log.txt                what Flower and Ray said
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from fedseg import config
+from fedseg.config import Federation
+from fedseg.errors import FedsegError
+from fedseg.files import check_writable, write_text
+from fedseg.storage.audit import AUDIT, AuditLog
+
+
+class Run:
+    """Paths within a run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.toml"
+        self.sources = path / "sources.json"
+        self.notices = path / "notices.txt"
+        self.clients = path / "clients"
+        self.predictions = path / "predictions"
+        self.targets = path / "targets"
+        self.inconsistency = path / "inconsistency.json"
+        self.generated = path / "generated"
+        self.global_model = path / "global"
+        self.evaluation = path / "evaluation"
+        self.result = path / "result.json"
+        self.report = path / "report.html"
+        self.curves = path / "curves"
+        self.progress = path / "progress"
+        self.state = path / "state"
+        self.log = path / "log.txt"
+        self.audit = AuditLog(path / AUDIT)
+
+    def baseline(self, name: str) -> Path:
+        """Checkpoint folder of a baseline."""
+        return self.path / "baselines" / name
+
+    def cross_validation(self, model: str, site: str) -> Path:
+        """Where the score of one client's model on another's data is kept."""
+        return self.path / "cross_validation" / f"{model}@{site}.json"
+
+    def curve(self, training: str) -> Path:
+        """Where the losses of a training are kept; a client's is called by the client's name."""
+        return self.curves / f"{training}.json"
+
+    def score(self, model: str, dataset: str) -> Path:
+        """Where a model's score on an evaluation set is kept."""
+        return self.evaluation / f"{model}@{dataset}.json"
+
+    def forget(self, baselines: Iterable[str]) -> None:
+        """Remove baselines and their scores: what they were compared with is made again."""
+        for name in baselines:
+            shutil.rmtree(self.baseline(name), ignore_errors=True)
+            for score in self.evaluation.glob(f"{name}@*.json"):
+                score.unlink()
+
+
+def find_run(folder: Path) -> Run:
+    """The run that a folder holds.
+
+    Raises:
+        FedsegError: it holds none.
+    """
+    run = Run(folder.absolute())
+    if not run.config.is_file():
+        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+    return run
+
+
+def open_run(path: Path, federation: Federation) -> Run:
+    """Make a run folder, or go on with one of the same configuration.
+
+    Raises:
+        FedsegError: the folder holds another run, or something else.
+    """
+    run = check_folder(path, federation)
+    if not run.config.is_file():
+        write_text(run.config, config.dump(federation))
+    return run
+
+
+def check_folder(path: Path, federation: Federation) -> Run:
+    """See that a folder can be, or is, the run folder of a federation; nothing is written yet.
+
+    Raises:
+        FedsegError: it holds another run, or something else.
+    """
+    run = Run(path.absolute())
+    check_writable(path)
+    if run.config.is_file():
+        if config.load(run.config) != federation:
+            raise FedsegError(
+                f"{path}: already holds a run with another configuration; choose another --out, "
+                "or remove the folder"
+            )
+    elif path.is_dir() and any(path.iterdir()):
+        raise FedsegError(f"{path}: is not empty and holds no run; choose another --out")
+    return run

@@ -1,0 +1,71 @@
+"""Progress of long work: who reports it, and files through which other processes follow it."""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from fedseg.files import write_json
+
+OnProgress = Callable[..., None]
+"""Called as `(done, total, **numbers)`: steps done so far, of how many, and what to show beside."""
+
+STEPS = ("stage", "done", "total")
+INTERVAL = 0.5
+"""Seconds between two writes."""
+
+
+class Progress(Protocol):
+    """Receives the progress of work: bars, files and callbacks implement it."""
+
+    def __call__(self, stage: str, done: int, total: int, /, **details: Any) -> None:
+        """Report progress.
+
+        Args:
+            stage: what is being done.
+            done: steps of it that are done.
+            total: steps of it.
+            details: `name`, whose work it is, and numbers to show beside it.
+        """
+
+
+def silent(stage: str, done: int, total: int, /, **details: Any) -> None:
+    """A `Progress` that shows nothing."""
+
+
+class FileProgress:
+    """Tells how far one worker is, in `<folder>/<name>.json`, at most twice a second."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{name}.json"
+        self._written = 0.0
+        self._key: tuple[str, int] | None = None
+
+    def __call__(self, stage: str, done: int, total: int, /, **details: Any) -> None:
+        """Say that `done` of `total` steps of a stage are done; `details` are shown beside it."""
+        now = time.monotonic()
+        new_stage = self._key != (stage, total)
+        if new_stage or done >= total or now - self._written > INTERVAL:
+            self._key, self._written = (stage, total), now
+            content = {"stage": stage, "done": done, "total": total} | details
+            write_json(self.path, content, durable=False)
+
+
+def read_all(folder: Path) -> dict[str, dict[str, Any]]:
+    """What every worker said last, by name."""
+    said = {}
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            said[path.stem] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+    return said
+
+
+def follow(progress: Progress, said: dict[str, dict[str, Any]], names: Iterable[str]) -> None:
+    """Report what `read_all` gives of those named; workers that said nothing yet are left out."""
+    for name in names:
+        if content := said.get(name):
+            numbers = {key: value for key, value in content.items() if key not in STEPS}
+            progress(*(content[key] for key in STEPS), name=name, **numbers)

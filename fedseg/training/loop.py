@@ -1,0 +1,184 @@
+"""The training loop: the same for clients, for the distilled model and for the upper bound.
+
+What differs between them is a function that makes one training example and a loss.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fedseg.config import Training
+from fedseg.data.loading import prefetch
+from fedseg.files import atomic_file
+from fedseg.machine import limit_threads
+from fedseg.models.build import Normalisation, best_device
+from fedseg.run.curves import write_curve
+from fedseg.run.progress import OnProgress
+from fedseg.storage.hashes import content_hash
+from fedseg.storage.provenance import notices
+
+Example = tuple[np.ndarray, np.ndarray]
+
+CHECKSUM = "checksum"
+"""Key of a saved state's metadata: a hash of its tensors."""
+
+SAVE_SECONDS = 30.0
+"""How often the state of a training is saved: what a kill costs at most."""
+
+
+def fit(
+    network: nn.Module,
+    example: Callable[[np.random.Generator], Example],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    settings: Training,
+    normalisation: Normalisation,
+    seed: int,
+    state: Path | None = None,
+    on_step: OnProgress | None = None,
+    save_seconds: float = SAVE_SECONDS,
+    curve: Path | None = None,
+) -> nn.Module:
+    """Train a model with AdamW, on the GPU when there is one.
+
+    Every example and every step depends on (seed, place in the sequence) only, so on a CPU two runs
+    are equal to the bit, whether or not one of them was interrupted and resumed.
+
+    Args:
+        network: the model; trained in place.
+        example: makes a training example from random numbers: image uint8 [H, W, 3] RGB, and a
+            target array. Called in threads.
+        loss: from logits float32 [N, 19, H, W] and targets [N, ...] to a scalar.
+        settings: iterations, batch size, learning rate, ...
+        normalisation: of the input.
+        seed: of everything random.
+        state: file that the state is saved to now and then, and resumed from.
+        on_step: called after each step, with the loss.
+        save_seconds: time between two saves.
+        curve: file that the losses are written to in the end.
+
+    Returns:
+        `network`, in evaluation mode, on the CPU.
+
+    Raises:
+        FloatingPointError: the loss became NaN or infinite.
+    """
+    limit_threads()
+    device = best_device()
+    network = network.to(device, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(
+        network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    losses = _resume(state, network, optimiser) if state else []
+    done = len(losses)
+    saved = time.monotonic()
+    for step, (images, targets) in enumerate(_batches(example, settings, seed, done), start=done):
+        # Seeded anew at every step, dropout needs no random state to be saved.
+        torch.manual_seed(_mix(seed, step))
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        with autocast(device, settings.precision):
+            logits = network(normalise(images.to(device, non_blocking=True), normalisation))
+        value = loss(logits.float(), targets.to(device, non_blocking=True))
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        optimiser.step()
+        if not math.isfinite(number := value.item()):
+            raise FloatingPointError(
+                f"the loss became {number} at step {step + 1}; lower the learning rate"
+            )
+        losses.append(number)
+        if on_step:
+            on_step(step + 1, settings.iterations, loss=number)
+        if state and time.monotonic() - saved > save_seconds:
+            _save(state, network, optimiser, losses)
+            saved = time.monotonic()
+    if curve:
+        write_curve(curve, losses)
+    return network.eval().cpu()
+
+
+def learning_rate(step: int, settings: Training) -> float:
+    """Learning rate of a step counted from 0: a linear warm-up, then half a cosine down to 0."""
+    warmup = math.ceil(settings.warmup * settings.iterations)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / (warmup + 1)
+    part = (step - warmup) / max(settings.iterations - warmup, 1)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision as configured: by default bfloat16 on CUDA, where it is always faster."""
+    enabled = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
+    """uint8 [N, H, W, 3] to normalised float32 [N, 3, H, W] in channels-last memory."""
+    mean, std = (torch.tensor(v, device=images.device) * 255 for v in normalisation)
+    return ((images - mean) / std).permute(0, 3, 1, 2)
+
+
+def _batches(
+    example: Callable[[np.random.Generator], Example], settings: Training, seed: int, done: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches from step `done` on, made ahead by threads."""
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        rngs = (np.random.default_rng([seed, step, slot]) for slot in range(settings.batch_size))
+        images, targets = zip(*map(example, rngs), strict=True)
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
+
+    steps = range(done, settings.iterations)
+    return prefetch(batch, steps, settings.threads, 2 * settings.threads)
+
+
+def _mix(seed: int, step: int) -> int:
+    """One seed out of two numbers."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def _save(
+    path: Path, network: nn.Module, optimiser: torch.optim.AdamW, losses: list[float]
+) -> None:
+    """Save model, optimiser and the loss of each step as one safetensors file: no pickle."""
+    tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
+    for index, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    with atomic_file(path) as temporary:
+        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        save_file(contiguous, temporary, {CHECKSUM: content_hash(contiguous)})
+
+
+def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> list[float]:
+    """Load what `_save` wrote, if it is there. Returns the losses of the steps already done."""
+    if not path.is_file():
+        return []
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            checksum = (file.metadata() or {}).get(CHECKSUM)
+    except (SafetensorError, OSError) as error:
+        notices.warning("%s: damaged (%s); training from the start", path, error)
+        return []
+    if checksum != content_hash(tensors):
+        notices.warning("%s: its content is not what was written; training from the start", path)
+        return []
+    network.load_state_dict(
+        {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
+    )
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    return tensors["losses"].tolist()

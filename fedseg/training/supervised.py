@@ -1,0 +1,89 @@
+"""Supervised training on labelled datasets: what a client does, and the upper bound."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedseg.classes import IGNORE
+from fedseg.config import Model, Training
+from fedseg.data.augment import Augmentation, geometry, photometry
+from fedseg.data.dataset import Dataset
+from fedseg.data.sampling import RareClassSampler
+from fedseg.models.build import seeded_build
+from fedseg.models.checkpoints import Info, describe
+from fedseg.run.progress import OnProgress
+from fedseg.training.loop import Example, fit
+
+
+def train_supervised(
+    datasets: list[Dataset],
+    counts: list[np.ndarray],
+    model: Model,
+    training: Training,
+    seed: int,
+    state: Path | None = None,
+    on_step: OnProgress | None = None,
+    curve: Path | None = None,
+) -> tuple[nn.Module, Info]:
+    """Train a model on one labelled dataset, or on several, each drawn from equally often.
+
+    Args:
+        datasets: labelled, of fine cards.
+        counts: for each dataset int64 [N, 19], pixels of each trainId in each image.
+        model: what to train.
+        training: how.
+        seed: of every random choice.
+        state: file that training is saved to and resumed from.
+        on_step: called after each step, with the loss.
+        curve: file that the losses are written to in the end.
+
+    Returns:
+        The model, in evaluation mode on the CPU, and what to know of it; its coverage is the set
+        of classes with at least one labelled pixel.
+    """
+    coverage = np.flatnonzero(sum(count.sum(axis=0) for count in counts))
+    info = describe(model, training, tuple(int(c) for c in coverage))
+    network = fit(
+        seeded_build(model, seed),
+        _examples(datasets, counts, training),
+        cross_entropy,
+        training,
+        info.normalisation,
+        seed,
+        state,
+        on_step,
+        curve=curve,
+    )
+    return network, info
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the labelled pixels of a batch; 0 where there are none.
+
+    Args:
+        logits: float32 [N, 19, H, W].
+        labels: uint8 [N, H, W], trainIds, 255 ignored.
+    """
+    labels = labels.long()
+    total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    return total / (labels != IGNORE).sum().clamp(min=1)
+
+
+def _examples(
+    datasets: list[Dataset], counts: list[np.ndarray], training: Training
+) -> Callable[[np.random.Generator], Example]:
+    """A function that draws a dataset, an image of it and an augmentation."""
+    tables = [dataset.train_ids() for dataset in datasets]
+    samplers = [RareClassSampler(count, training.rare_class_temperature) for count in counts]
+    augment = Augmentation(lambda: geometry(training.crop, training.scale) + photometry())
+
+    def example(rng: np.random.Generator) -> Example:
+        chosen = int(rng.integers(len(datasets)))
+        index = samplers[chosen].draw(rng)
+        label = tables[chosen][datasets[chosen].label(index)]
+        return augment(datasets[chosen].image(index), label, int(rng.integers(2**31)))
+
+    return example

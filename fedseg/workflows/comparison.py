@@ -1,0 +1,91 @@
+"""The global model beside what it is compared with, over several runs of one federation."""
+
+from functools import cache, partial
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from fedseg import config
+from fedseg.config import BASELINES, ENSEMBLE, GLOBAL, Federation
+from fedseg.errors import FedsegError
+from fedseg.evaluation.tables import ScoreTable
+from fedseg.files import digest, read_json, write_json
+from fedseg.models.checkpoints import identity, load_info
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run
+from fedseg.run.progress import OnProgress
+from fedseg.run.result import scores
+from fedseg.workflows.baselines import ensemble_info, load_ensemble, make_baselines
+from fedseg.workflows.server_stages import evaluate_all, score_model
+from fedseg.workflows.sources import check_sources
+
+
+def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
+    """Make and score every baseline of every run, and put them in one table.
+
+    Args:
+        folders: run folders that differ in nothing but the seed.
+        on_progress: called with a stage, and else as any `OnProgress`.
+
+    Returns:
+        Rows are the clients, the baselines and the global model, columns the evaluation sets, cells
+        the mean mIoU over the runs, with its standard deviation.
+
+    Raises:
+        FedsegError: a folder is no completed run, the runs are not of one federation, or the data
+            that a run's models were made from has changed.
+    """
+    runs = [Run(folder) for folder in folders]
+    federations = [_completed(run) for run in runs]
+    for folder, federation in zip(folders, federations, strict=True):
+        if federation.model_copy(update={"seed": 0}) != federations[0].model_copy(
+            update={"seed": 0}
+        ):
+            raise FedsegError(f"{folder}: is not of the same federation as {folders[0]}")
+    found = []
+    for run, federation in zip(runs, federations, strict=True):
+        told = partial(on_progress, name=run.path.name)
+        check_sources(run, federation)
+        make_baselines(run, federation, told)
+        clients = good_clients(run, federation)
+        evaluate_all(run, federation, clients, told)
+        _score_ensemble(run, federation, clients, told)
+        found.append(scores(run, federation))
+        write_json(run.result, read_json(run.result) | {"evaluation": found[-1]})
+    names = [client.name for client in federations[0].clients]
+    return mean_over_runs(found, [*names, *BASELINES, GLOBAL])
+
+
+def _completed(run: Run) -> Federation:
+    if not run.result.is_file() or read_json(run.result)["status"] != "completed":
+        raise FedsegError(f"{run.path}: not the folder of a completed run")
+    return config.load(run.config)
+
+
+def _score_ensemble(
+    run: Run, federation: Federation, clients: dict[str, Path], progress: OnProgress
+) -> None:
+    info = ensemble_info(clients, load_info(run.global_model))
+    weights = digest([identity(folder) for folder in clients.values()])
+    load = cache(lambda: load_ensemble(clients))
+    score_model(run, federation, ENSEMBLE, weights, info, load, progress)
+
+
+def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) -> ScoreTable:
+    """The mean mIoU, and its deviation, of the models that every run has scores of.
+
+    Args:
+        found: for each run what `result.scores` gives.
+        models: rows, in order.
+    """
+    sets = tuple(next(iter(found[0].values())))
+    rows, spreads = {}, {}
+    for name in models:
+        if all(name in run for run in found):
+            columns = [[run[name][chosen]["miou"] for run in found] for chosen in sets]
+            rows[name] = tuple(fmean(values) for values in columns)
+            spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
+    if len(found) == 1:
+        return ScoreTable(sets, rows, "mIoU in %, one run")
+    caption = f"mIoU in %, {len(found)} runs, mean \u00b1 standard deviation"
+    return ScoreTable(sets, rows, caption, spreads)

@@ -1,0 +1,62 @@
+"""Cross-site evaluation in a run folder: what is there, what is missing, and what it comes to."""
+
+import numpy as np
+
+from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.distillation.cross_site import reliability
+from fedseg.evaluation.metrics import received
+from fedseg.files import read_json
+from fedseg.run.folder import Run
+from fedseg.storage.provenance import Inputs, read_product, write_product
+
+
+def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
+    """The clients that have not scored a client's model yet."""
+    inputs = _inputs(run, model)
+    return [
+        site
+        for site in clients
+        if site != model and read_product(run.cross_validation(model, site), inputs) is None
+    ]
+
+
+def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
+    """Write what one client found of another's model.
+
+    Args:
+        run: the run folder.
+        model: whose model.
+        site: on whose data.
+        confusion: the matrix over the 19 classes, row by row; rows are true classes.
+
+    Raises:
+        FedsegError: it is no such matrix.
+    """
+    matrix = received(confusion, NUM_CLASSES)
+    content = {"model": model, "site": site, "classes": CLASSES, "confusion": matrix.tolist()}
+    write_product(run.cross_validation(model, site), content, _inputs(run, model))
+
+
+def votes(run: Run, clients: list[str]) -> np.ndarray:
+    """How much each client's vote for each class counts, by the scores in a run folder.
+
+    Args:
+        run: the run folder.
+        clients: names.
+
+    Returns:
+        float32 [K, 19], as of `reliability`.
+    """
+    found: list[list[np.ndarray]] = []
+    for model in clients:
+        files = [run.cross_validation(model, site) for site in clients if site != model]
+        # Where no matrix was ever asked for, there is no need to know the client's weights.
+        inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
+        contents = [read_product(file, inputs) for file in files]
+        found.append([np.array(content["confusion"]) for content in contents if content])
+    return reliability(found)
+
+
+def _inputs(run: Run, model: str) -> Inputs:
+    """What the scores of a client's model are made from, as far as the server knows."""
+    return {"weights": read_json(run.clients / model / "client.json")["sha256"]}

@@ -1,0 +1,200 @@
+"""Everything that can be known to be wrong before a federation starts, found before it starts."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from fedseg.config import Client, Federation, Model, Protocol, Source, Training
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.images import Size, stored_size
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.distillation.generation.diffusion import fetch
+from fedseg.errors import FedsegError, PublicError
+from fedseg.evaluation.inference import PLAIN, view_sizes
+from fedseg.machine import PER_SIMULATION, memory
+from fedseg.models.build import build, check_size
+from fedseg.models.checkpoints import Info, describe
+from fedseg.run.progress import OnProgress
+
+SIZES_READ = 500
+"""Images of a set, at most about, whose sizes are read."""
+
+
+def check_data(federation: Federation, on_progress: OnProgress) -> None:
+    """Open every file of every dataset.
+
+    Args:
+        federation: a checked configuration.
+        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
+
+    Raises:
+        FedsegError: the first thing wrong, with the remedy and whose it is.
+    """
+    for client in federation.clients:
+        told = partial(on_progress, name=client.name)
+        with_owner(f"client '{client.name}'", partial(_check_data, client, True, told))
+    _check_server_data(federation, partial(on_progress, name="server"))
+    for evaluator in federation.evaluators:
+        told = partial(on_progress, name=evaluator.name)
+        with_owner(f"evaluator '{evaluator.name}'", partial(_check_data, evaluator, True, told))
+
+
+def check_memory() -> None:
+    """See that a simulation fits into the memory that this process may use.
+
+    Raises:
+        FedsegError: it does not.
+    """
+    if memory() < PER_SIMULATION:
+        raise FedsegError(
+            f"{memory() / 2**30:.1f} GiB of memory are allowed here, but a simulation needs "
+            f"{PER_SIMULATION / 2**30:.1f} at least, and more with larger models; raise the limit "
+            "(of a container: docker run --memory, or its Kubernetes limits)"
+        )
+
+
+def check_server(federation: Federation, on_progress: OnProgress) -> None:
+    """See that the server's own part can be done: its model, its generator and its data.
+
+    The clients' models, too, are tried at the sizes of the server's images and evaluation sets.
+
+    Raises:
+        FedsegError: the first thing wrong, with the remedy.
+    """
+    crop, batch = federation.server.distillation.crop, federation.server.distillation.batch_size
+    with_owner("the global model", partial(build, federation.model))
+    with_owner("the global model", partial(check_size, federation.model, crop, batch))
+    check_generator(federation)
+    _check_server_data(federation, on_progress)
+    check_sizes(federation, on_progress, has_all_data=False)
+
+
+def check_models(federation: Federation) -> None:
+    """Build each model once and see that it can be trained on its crop.
+
+    Raises:
+        FedsegError: an unknown name, missing weights or an impossible size.
+    """
+    for (model, training), owner in models_of(federation).items():
+        with_owner(owner, partial(build, model))
+        with_owner(owner, partial(check_size, model, training.crop, training.batch_size))
+
+
+def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: bool = True) -> None:
+    """See that each model takes the sizes at which it will see whole images, or windows of them.
+
+    All models see the server's images and the evaluation sets; in cross-site evaluation clients'
+    models see those of the clients too, and the global model sees evaluators' sets.
+
+    Args:
+        federation: a checked configuration.
+        on_progress: called with a stage, and else as any `OnProgress`.
+        has_all_data: whether the data of clients and evaluators is on this machine too.
+
+    Raises:
+        FedsegError: a model can't take a size; whose it is, and of which images.
+    """
+    server = federation.server
+    shown: list[tuple[Source, Protocol]] = [(server, server.labelling), (server, PLAIN)]
+    shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
+    if has_all_data:
+        shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
+    if has_all_data and federation.cross_validation:
+        shown += [(client, PLAIN) for client in federation.clients]
+    sizes = [(_sizes(source), protocol, source) for source, protocol in shown]
+    tried: set[tuple[Model, Size]] = set()
+    for (model, training), owner in models_of(federation).items():
+        info = describe(model, training)
+        for images, protocol, source in sizes:
+            for size in _seen(images, info, protocol):
+                if (model, size) in tried:
+                    continue
+                tried.add((model, size))
+                on_progress("trying sizes", len(tried), len(tried))
+                try:
+                    check_size(model, size)
+                except FedsegError as error:
+                    raise FedsegError(
+                        f"{owner}: {error}; so it would see the images of {source.dataset}: "
+                        "change inference_height, the protocol, or the encoder"
+                    ) from None
+
+
+def _sizes(source: Source) -> set[Size]:
+    """Sizes of a set's images, of a sample spread evenly over it, by the heads of their files."""
+    images = open_dataset(source, labelled=False).images
+    step = max(len(images) // SIZES_READ, 1)
+    return {stored_size(path) for path in images[::step]}
+
+
+def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
+    """Sizes at which a model sees images of these sizes: whole, or in windows."""
+    whole = {size for image in images for size in view_sizes(*image, info, protocol)}
+    if protocol.window is None:
+        return whole
+    rows, columns = protocol.window
+    return {(min(rows, height), min(columns, width)) for height, width in whole}
+
+
+def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
+    """Each different model of a federation with its training, and who is the first with it."""
+    wanted: dict[tuple[Model, Training], str] = {}
+    seen = set()
+    everyone = [("the global model", federation.model, federation.server.distillation)]
+    everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
+    for owner, model, training in everyone:
+        key = (model, training.crop, training.batch_size, training.inference_height)
+        if key not in seen:
+            seen.add(key)
+            wanted[model, training] = owner
+    return wanted
+
+
+def check_generator(federation: Federation) -> None:
+    """See that what makes more images for the server can be had.
+
+    Raises:
+        FedsegError: a missing extra, or a checkpoint that can't be used.
+    """
+    augmentation = federation.server.augmentation
+    if augmentation.generator == "diffusion":
+        with_owner("server", partial(fetch, augmentation.model))
+
+
+def with_owner(owner: str, action: Callable[[], None]) -> None:
+    """Run something; its error, if it has one, says whose it is."""
+    try:
+        action()
+    except FedsegError as error:
+        raise type(error)(f"{owner}: {error}") from error
+
+
+def _check_data(source: Source, labelled: bool, on_progress: OnProgress) -> None:
+    dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
+    if isinstance(source, Client):
+        dataset.train_ids()  # a card too coarse to train on is refused here
+    counts = survey(dataset, partial(on_progress, "checking data"))
+    if isinstance(source, Client):
+        check_has_labels(dataset, counts)
+
+
+def check_has_labels(dataset: Dataset, counts: np.ndarray) -> None:
+    """See that a dataset has a labelled pixel to train on.
+
+    Args:
+        dataset: labelled.
+        counts: as `survey` gives them.
+
+    Raises:
+        PublicError: it has none.
+    """
+    if not train_id_counts(dataset, counts).any():
+        raise PublicError("no labelled pixel in its data; check the card")
+
+
+def _check_server_data(federation: Federation, on_progress: OnProgress) -> None:
+    with_owner("server", partial(_check_data, federation.server, False, on_progress))
+    for chosen in federation.evaluation:
+        check = partial(_check_data, chosen, True, on_progress)
+        with_owner(f"evaluation '{chosen.name}'", check)

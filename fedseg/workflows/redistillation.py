@@ -1,0 +1,89 @@
+"""The server's part once more, from saved clients: without one that left, or with a late one."""
+
+from itertools import permutations
+from pathlib import Path
+
+from fedseg import config
+from fedseg.config import Client, Federation
+from fedseg.errors import FedsegError, did_you_mean
+from fedseg.files import read_json, write_json
+from fedseg.models.checkpoints import StoredWeights
+from fedseg.participants.client import Upload
+from fedseg.participants.uploads import parse_upload, store
+from fedseg.report.write import conclude
+from fedseg.run.clients import discard_damaged, good_clients
+from fedseg.run.folder import find_run, open_run
+from fedseg.run.progress import Progress
+from fedseg.run.result import gather_result
+from fedseg.workflows.server_stages import run_server
+
+
+def redistil(
+    source: Path, without: list[str], joiners: list[Path], out: Path, progress: Progress
+) -> dict:
+    """Make a new run folder with other clients, and do the server's part in it.
+
+    Nothing of a client that is left out enters the new folder. An interrupted call goes on where it
+    was when it is called again.
+
+    Args:
+        source: a run folder; it stays as it is.
+        without: names of clients to leave out.
+        joiners: checkpoint folders of clients to add, with the upload.json or client.json that
+            their owners' training left there.
+        out: the new run folder.
+        progress: told how far the work is.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        FedsegError: no run, no such client, or a checkpoint that does not pass an upload's checks.
+    """
+    run = find_run(source)
+    federation = config.load(run.config)
+    saved = good_clients(run, federation)
+    for name in without:
+        if name not in saved:
+            raise FedsegError(f"{source}: holds no client '{name}'; {did_you_mean(name, saved)}")
+    kept = {name: folder for name, folder in saved.items() if name not in without}
+    late = {upload.name: folder for folder in joiners for upload in [_read_upload(folder)]}
+    new_run = open_run(out, _with_clients(federation, kept, late, run.config))
+    federation = config.load(new_run.config)
+    discard_damaged(new_run, federation)
+    for name, folder in (kept | late).items():
+        if not (new_run.clients / name / "client.json").is_file():
+            store(new_run, _read_upload(folder), StoredWeights(folder))
+    for model, site in permutations(kept, 2):
+        if (known := run.cross_validation(model, site)).is_file():
+            write_json(new_run.cross_validation(model, site), read_json(known))
+    seconds = run_server(new_run, federation, progress)
+    result = gather_result(new_run, federation, "completed", {}, seconds)
+    conclude(new_run, federation, result, progress)
+    return result
+
+
+def _with_clients(
+    federation: Federation, kept: dict[str, Path], late: dict[str, Path], origin: Path
+) -> Federation:
+    """The same federation of other clients. Late ones have no data here, and need none."""
+    clients = [client for client in federation.clients if client.name in kept]
+    for folder in late.values():
+        upload = _read_upload(folder)
+        clients.append(Client(name=upload.name, dataset=upload.dataset, model=upload.info.model))
+    data = federation.model_dump() | {
+        "clients": [client.model_dump() for client in clients],
+        "min_clients": max(min(federation.min_clients, len(clients)), 1),
+        "evaluators": [],
+    }
+    return config.parse(Federation, data, origin)
+
+
+def _read_upload(folder: Path) -> Upload:
+    for name in ("client.json", "upload.json"):
+        if (folder / name).is_file():
+            try:
+                return parse_upload((folder / name).read_text(encoding="utf-8"))
+            except (FedsegError, UnicodeDecodeError) as error:
+                raise FedsegError(f"{folder / name}: {error}") from None
+    raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it")

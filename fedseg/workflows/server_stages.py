@@ -1,0 +1,278 @@
+"""The server's part, from the clients' checkpoints in a run folder to result.json.
+
+It knows nothing of Flower: it needs a run folder with clients in it, and can be repeated. A product
+that is there already is made again only if its inputs changed.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fedseg.config import BASELINES, ENSEMBLE, FEDAVG, FEDDF, GLOBAL, Federation
+from fedseg.data.dataset import open_dataset
+from fedseg.data.fingerprint import data_inputs
+from fedseg.distillation.generation.diffusion import checkpoint_identity
+from fedseg.distillation.student import distil as distil_student
+from fedseg.distillation.target_files import join_student
+from fedseg.errors import FedsegError, ModelError, RunFailed
+from fedseg.evaluation.scores import kept_or_scored, score_inputs
+from fedseg.files import digest
+from fedseg.models import checkpoints
+from fedseg.models.build import best_device, model_inputs, seeded_build
+from fedseg.report import figures
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run
+from fedseg.run.progress import Progress
+from fedseg.storage import provenance
+from fedseg.storage.hashes import file_hashes
+from fedseg.storage.provenance import is_product, notices, read_product
+from fedseg.workflows.cross_site import votes
+from fedseg.workflows.targets import FUSED, make_targets
+
+
+def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
+    """Fuse, distil, evaluate.
+
+    Returns:
+        Seconds that each stage took, by name; 0 for one whose product was there.
+
+    Raises:
+        RunFailed: fewer clients than the configuration asks for.
+    """
+    clients = good_clients(run, federation)
+    if len(clients) < federation.min_clients:
+        raise RunFailed(
+            f"{len(clients)} good uploads, but min_clients = {federation.min_clients}: "
+            "nothing to distil from"
+        )
+    seconds = {}
+    stages: dict[str, Callable[[], None]] = {
+        "distillation": lambda: distil(run, federation, clients, progress),
+        "evaluation": lambda: evaluate_all(run, federation, clients, progress),
+    }
+    for name, stage in stages.items():
+        started = time.monotonic()
+        stage()
+        seconds[name] = round(time.monotonic() - started, 1)
+    return seconds
+
+
+def distil(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
+    """Make the soft targets, inconsistency.json and the global model.
+
+    Nothing is done if they are there already, made from the same clients, images and settings.
+    """
+    inputs = distillation_inputs(run, federation, clients)
+    has_model = is_product(run.global_model, inputs)
+    if has_model and read_product(run.inconsistency, inputs) is not None:
+        return
+    run.forget([FEDAVG, FEDDF, ENSEMBLE])  # made from the clients and images of before
+    settings = federation.server.distillation
+    info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
+    key = digest(inputs)
+    targets = run.targets / key
+    images = make_targets(run, federation, clients, info, inputs, targets, progress)
+    figure = figures.inconsistency_figure(provenance.open_product(run.inconsistency)[0])
+    figures.save(figure, run.inconsistency.with_suffix(".png"))
+    share = settings.model_copy(
+        update={"iterations": math.ceil(settings.iterations / settings.rounds)}
+    )
+    starts = starting_points(run, federation, clients)
+    folder = first = targets / FUSED
+    for turn in range(settings.rounds):
+        student = run.state / f"student-{key}-{turn}"
+        if turn > 0:
+            folder = targets / f"round-{turn}"
+            before = run.state / f"student-{key}-{turn - 1}"
+            join_student(before, first, folder, run.predictions, images, progress)
+            starts = {"the student so far": lambda before=before: checkpoints.load(before)[0]}
+        if not is_product(student, inputs):
+            train = partial(
+                distil_student,
+                images,
+                folder,
+                info=info,
+                settings=share,
+                seed=federation.seed + turn,
+                on_step=partial(progress, "distillation"),
+                curve=run.curve(f"{GLOBAL}@{turn + 1}"),
+            )
+            state = run.state / f"distillation-{key}-{turn}"
+            network = _first_that_trains(starts, train, state)
+            checkpoints.save(student, network, info, inputs)
+    network = checkpoints.load(student)[0]
+    checkpoints.save(run.global_model, network, info, inputs)
+    _log_global(run, clients)
+    remove_working_files(run)
+
+
+def _log_global(run: Run, clients: dict[str, Path]) -> None:
+    """Note which uploads the global model was made from, and which were left out."""
+    content, _ = provenance.open_product(run.inconsistency)
+    [weights] = file_hashes([run.global_model / checkpoints.WEIGHTS])
+    used = {name: checkpoints.identity(clients[name])[0] for name in content["clients"]}
+    left_out = {name: checkpoints.identity(clients[name])[0] for name in content["suspects"]}
+    run.audit.add("global model made", weights=weights, clients=used, left_out=left_out)
+
+
+def _first_that_trains(
+    starts: dict[str, Callable[[], nn.Module]], train: Callable[..., nn.Module], state: Path
+) -> nn.Module:
+    """Train from one start after another until the result is finite.
+
+    A client's model may pass all checks and still overflow in training.
+
+    Args:
+        starts: untrained models by what they are.
+        train: trains one, given as `start` with a `state` file.
+        state: path of the state files, without suffix.
+
+    Raises:
+        RunFailed: from no start.
+    """
+    for number, (name, start) in enumerate(starts.items()):
+        file = state.with_name(f"{state.name}-{number}.safetensors")
+        try:
+            network = train(start=start(), state=file)
+            # All of them: running statistics can overflow where the loss does not.
+            list(checkpoints.checked(network, network.state_dict(), "the student"))
+        except (FloatingPointError, FedsegError) as error:
+            notices.warning("distillation from %s failed: %s; trying another start", name, error)
+            file.unlink(missing_ok=True)
+        else:
+            return network
+    raise RunFailed("distillation gave no finite model from any client; see the notices")
+
+
+def distillation_inputs(
+    run: Run, federation: Federation, clients: dict[str, Path]
+) -> dict[str, Any]:
+    """All that the targets and the global model are made from."""
+    server = federation.server
+    images = data_inputs(open_dataset(server, labelled=False))["images"]
+    model = federation.model
+    # An untrained model is the start only where no client has its architecture.
+    starts_from_client = _clients_of_architecture(federation, clients)
+    augmentation = server.augmentation.model_dump(mode="json")
+    if server.augmentation.generator == "diffusion":
+        augmentation["model"] = checkpoint_identity(server.augmentation.model)
+    return {
+        "clients": {name: checkpoints.identity(folder) for name, folder in clients.items()},
+        "images": images,
+        "cross-site evaluation": digest(votes(run, list(clients)).tolist()),
+        "labelling": server.labelling.model_dump(mode="json"),
+        "augmentation": augmentation,
+        "distillation": server.distillation.model_dump(mode="json"),
+        "model": [model.arch, model.encoder, model.norm]
+        if starts_from_client
+        else model_inputs(model),
+        "seed": federation.seed,
+    }
+
+
+def remove_working_files(run: Run) -> None:
+    """Remove what is large and can be made again."""
+    for working in (run.predictions, run.targets, run.baseline("targets")):
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def starting_points(
+    run: Run, federation: Federation, clients: dict[str, Path]
+) -> dict[str, Callable[[], nn.Module]]:
+    """The models that distillation may start from, the best first, by what they are.
+
+    Of the clients that have the global model's architecture, first comes the one that agrees most
+    with the others: no label is needed to choose it, and the steps that would teach a new decoder
+    what a road is are saved. Last comes an untrained model.
+    """
+    content, _ = provenance.open_product(run.inconsistency)
+    agreement = content["agreement"]
+    alike = set(_clients_of_architecture(federation, clients)) - set(content["suspects"])
+    ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
+    starts: dict[str, Callable[[], nn.Module]] = {
+        f"client '{name}'": lambda name=name: checkpoints.load(clients[name])[0]
+        for name in ranked
+        if name in alike
+    }
+    starts["an untrained model"] = lambda: seeded_build(federation.model, federation.seed)
+    return starts
+
+
+def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
+    """The first of the `starting_points`."""
+    return next(iter(starting_points(run, federation, clients).values()))()
+
+
+def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:
+    """Names of the clients that have the global model's architecture."""
+    wanted = federation.model.model_copy(update={"encoder_weights": "none"})
+    infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
+    return [name for name, info in infos.items() if info.model == wanted]
+
+
+def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
+    """Checkpoint folders of everything to be scored."""
+    folders = clients | {name: run.baseline(name) for name in BASELINES}
+    folders |= {GLOBAL: run.global_model}
+    return {name: folder for name, folder in folders.items() if folder.is_dir()}
+
+
+def evaluate_all(
+    run: Run, federation: Federation, clients: dict[str, Path], progress: Progress
+) -> None:
+    """Score every model on every evaluation set, one JSON file each.
+
+    A score that is there already, made from the same weights, files, card and protocol, is kept.
+    """
+    for name, folder in models(run, clients).items():
+        [weights] = file_hashes([folder / checkpoints.WEIGHTS])
+        info = checkpoints.load_info(folder)
+        load = cache(lambda folder=folder: checkpoints.load(folder, best_device())[0])
+        score_model(run, federation, name, weights, info, load, progress)
+
+
+def score_model(
+    run: Run,
+    federation: Federation,
+    name: str,
+    weights: str,
+    info: checkpoints.Info,
+    load: Callable[[], nn.Module],
+    progress: Progress,
+) -> None:
+    """Score one model on every evaluation set.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        name: of the model in score files and tables.
+        weights: a hash of its weights.
+        info: of the model.
+        load: gives the model; called only if it has to be scored.
+        progress: receives the state of the work.
+    """
+    for chosen in federation.evaluation:
+        dataset, protocol = open_dataset(chosen), chosen.protocol
+        inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
+        on_image = partial(progress, f"{name} on {chosen.name}")
+        path = run.score(name, chosen.name)
+        try:
+            kept_or_scored(path, inputs, load, info, dataset, protocol, on_image, model=name)
+        except ModelError as error:  # of one client; the others have scores
+            notices.warning("%s has no score on %s: %s", name, chosen.name, error)
+            path.unlink(missing_ok=True)
+
+
+def _coverage(checkpoint: Path) -> set[int]:
+    return set(checkpoints.load_info(checkpoint).coverage)
+
+
+def _union_coverage(clients: dict[str, Path]) -> tuple[int, ...]:
+    """The classes that at least one client knows: all that the global model can have learnt."""
+    return tuple(sorted(set().union(*map(_coverage, clients.values()))))

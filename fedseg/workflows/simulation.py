@@ -1,0 +1,155 @@
+"""A federation on this machine, from its configuration to its result table."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedseg.config import Federation
+from fedseg.errors import FedsegError, RunFailed
+from fedseg.files import app_dir, read_json, write_json
+from fedseg.flower.context import participants, workers
+from fedseg.flower.supervisor import Simulation
+from fedseg.machine import PER_TRAINING, cpus, memory
+from fedseg.report.write import write_report
+from fedseg.run.clients import good_clients
+from fedseg.run.folder import Run, check_folder, open_run
+from fedseg.run.progress import Progress, follow, read_all, silent
+from fedseg.run.result import failed_clients, scores
+from fedseg.storage import provenance
+from fedseg.workflows import preflight
+from fedseg.workflows.baselines import train_upper_bound
+from fedseg.workflows.server_stages import evaluate_all
+from fedseg.workflows.sources import update_sources
+
+
+def simulate(
+    federation: Federation,
+    out: Path | str,
+    upper_bound: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run a federation on this machine, or go on with an interrupted run.
+
+    A run that was completed before is not repeated.
+
+    Args:
+        federation: a checked configuration.
+        out: run folder.
+        upper_bound: also train and score a model on all clients' data.
+        progress: receives the state of everyone's work.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        FedsegError: something is wrong with the configuration or the data; nothing was trained.
+        RunFailed: the federation did not reach its end.
+
+    Example:
+        >>> import fedseg
+        >>> federation = fedseg.load_federation("federation.toml")
+        >>> result = fedseg.simulate(federation, "runs/embedded")
+        >>> result["status"], sorted(result["clients"])
+        ('completed', ['boulevard', 'oldtown', 'suburb'])
+    """
+    out = Path(out)
+    for someone in participants(federation):
+        if not someone.dataset:
+            raise FedsegError(
+                f"'{someone.name}' names no dataset: its data is on a node of its own; run this "
+                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+            )
+    check_folder(out, federation)
+    preflight.check_memory()
+    preflight.check_models(federation)
+    preflight.check_generator(federation)
+    preflight.check_data(federation, progress)
+    preflight.check_sizes(federation, progress)
+    run = open_run(out, federation)
+    if update_sources(run, federation) or not _is_complete(run, federation):
+        federate(run, federation, progress)
+    if upper_bound:
+        _add_upper_bound(run, federation, progress)
+    return read_json(run.result)
+
+
+def resources(clients: int) -> tuple[int, float]:
+    """CPU cores and GPUs for each client, so that the machine is used and not overcommitted.
+
+    As many clients side by side as there are GPUs, or else cores: two trainings on a core each get
+    through half as much again as one after the other on both.
+    """
+    cores = cpus()
+    gpus = torch.cuda.device_count()
+    at_once = min(clients, gpus or cores, max(memory() // PER_TRAINING, 1))
+    return max(cores // at_once, 1), 1.0 if gpus else 0.0
+
+
+def _is_complete(run: Run, federation: Federation) -> bool:
+    """Whether a run has ended and its models are as they were then."""
+    if not run.result.is_file():
+        return False
+    try:
+        if read_json(run.result).get("status") != "completed":
+            return False
+        good_clients(run, federation)
+        provenance.verify(run.global_model)
+    except FedsegError as error:
+        provenance.notices.warning("%s; bringing the run up to date", str(error).split(";")[0])
+        return False
+    return run.global_model.is_dir()
+
+
+def federate(run: Run, federation: Federation, progress: Progress) -> None:
+    """Run the Flower app until its ServerApp has written result.json."""
+    run.result.unlink(missing_ok=True)
+    run.notices.unlink(missing_ok=True)
+    shutil.rmtree(run.progress, ignore_errors=True)
+    nodes = len(participants(federation))
+    cpus_each, gpus_each = resources(nodes)
+    simulation = Simulation(
+        app_dir(),
+        {"federation": str(run.config), "out": str(run.path)},
+        nodes=nodes,
+        log=run.log,
+        cpus=cpus(),
+        cpus_per_client=cpus_each,
+        gpus_per_client=gpus_each,
+    )
+    notices = follow_notices(run)
+    with simulation:
+        while simulation.running() and not run.result.is_file():
+            follow(progress, read_all(run.progress), workers(federation))
+            next(notices)
+            time.sleep(0.2)
+        follow(progress, read_all(run.progress), workers(federation))
+    next(notices)
+    if not run.result.is_file():
+        raise RunFailed(str(simulation.error()))
+    result = read_json(run.result)
+    if result["status"] != "completed":
+        raise RunFailed(f"{failed_clients(result)}{result['error']} (log: {run.log})")
+    shutil.rmtree(run.state, ignore_errors=True)
+
+
+def follow_notices(run: Run) -> Iterator[None]:
+    """Repeat, at each step, the notices that the server's process has written since the last."""
+    shown = 0
+    while True:
+        lines = run.notices.read_text("utf-8").splitlines() if run.notices.is_file() else []
+        for line in lines[shown:]:
+            provenance.notices.warning("%s", line)
+        shown = len(lines)
+        yield
+
+
+def _add_upper_bound(run: Run, federation: Federation, progress: Progress) -> None:
+    train_upper_bound(run, federation, progress)
+    evaluate_all(run, federation, good_clients(run, federation), progress)
+    result = read_json(run.result) | {"evaluation": scores(run, federation)}
+    write_report(run, federation, result, run.report, progress)
+    write_json(run.result, result)

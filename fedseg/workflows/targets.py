@@ -1,0 +1,180 @@
+"""What the server makes of the clients' models before it distils them: the soft targets.
+
+server images -> every client's predictions -> inconsistency, suspects -> generated images of
+unstable classes -> predictions on these too -> fused and balanced targets
+"""
+
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from fedseg.classes import CLASSES
+from fedseg.config import Augmentation, Federation, Protocol
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.distillation.generation.candidates import (
+    Generator,
+    dataset_with,
+    judge,
+    make_candidates,
+)
+from fedseg.distillation.generation.diffusion import Diffusion
+from fedseg.distillation.generation.mix import Mix
+from fedseg.distillation.inconsistency import Agreement, record, record_without_suspects
+from fedseg.distillation.target_files import Teachers, write_fused, write_gated
+from fedseg.distillation.teachers import Teacher, predict
+from fedseg.errors import ModelError, RunFailed
+from fedseg.models import checkpoints
+from fedseg.run.folder import Run
+from fedseg.run.progress import Progress
+from fedseg.storage.provenance import Inputs, notices, write_product
+from fedseg.workflows.cross_site import votes
+
+FUSED = "fused"
+"""Folder of the targets that the student learns from, first of all."""
+
+
+def make_targets(
+    run: Run,
+    federation: Federation,
+    clients: dict[str, Path],
+    student: checkpoints.Info,
+    inputs: Inputs,
+    folder: Path,
+    progress: Progress,
+) -> Dataset:
+    """Write every client's predictions, inconsistency.json, generated/ and the fused targets.
+
+    Args:
+        run: the run folder.
+        federation: its configuration.
+        clients: checkpoint folder of each client.
+        student: of the model to be distilled; its input size sets the size of the targets.
+        inputs: what all of it is made from.
+        folder: for the targets, which come to lie in `FUSED` in it.
+        progress: told how far the work is.
+
+    Returns:
+        The images that the targets belong to: the server's, and the generated ones after them.
+    """
+    images = open_dataset(federation.server, labelled=False)
+    chosen = list(range(len(images)))
+    augmentation = federation.server.augmentation
+    teachers = teachers_of(clients)
+    labelling = federation.server.labelling
+    unusable = predict_all(run, teachers, images, student, labelling, progress)
+    if len(teachers) < federation.min_clients:
+        raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
+    coverage = {name: teacher.coverage for name, teacher in teachers.items()}
+    most = augmentation.unstable_classes
+    everyone = compare(teachers, chosen, progress)
+    content = record_without_suspects(everyone, coverage, most)
+    content["suspects"] += unusable
+    trusted = {name: teachers[name] for name in content["clients"]}
+    if augmentation.generator != "none":
+        scores = content["inconsistency"]
+        images, found = _augment(
+            run, federation, trusted, images, scores, student, inputs, progress
+        )
+        chosen += found
+        after = record(compare(trusted, chosen, progress), coverage, most)
+        content["after_augmentation"] = after["inconsistency"]
+    write_product(run.inconsistency, content, inputs)
+    kept = replace(images, images=tuple(images.images[index] for index in chosen))
+    settings = federation.server.distillation
+    is_gated = settings.fusion == "features"
+    fused = folder / ("mean" if is_gated else FUSED)
+    write_fused(fused, settings, trusted, chosen, progress, votes(run, list(trusted)))
+    if is_gated:
+        seed = federation.seed
+        described = run.predictions
+        write_gated(
+            fused, folder / FUSED, described, settings, trusted, kept, student, seed, progress
+        )
+    return kept
+
+
+def teachers_of(clients: dict[str, Path]) -> Teachers:
+    """The clients as teachers, who are yet to predict."""
+    return {name: Teacher(folder) for name, folder in clients.items()}
+
+
+def _augment(
+    run: Run,
+    federation: Federation,
+    teachers: Teachers,
+    images: Dataset,
+    inconsistency: dict[str, float | None],
+    student: checkpoints.Info,
+    inputs: Inputs,
+    progress: Progress,
+) -> tuple[Dataset, list[int]]:
+    """The server's images with generated ones after them, and which of those are good."""
+    augmentation = federation.server.augmentation
+    judges = list(teachers.values())
+    generator = make_generator(augmentation, images, judges)
+    wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
+    told = partial(progress, "generating images")
+    candidates = make_candidates(
+        generator, augmentation.images, wanted, federation.seed, run.generated, inputs, told
+    )
+    together = dataset_with(images, candidates)
+    predict_all(run, teachers, together, student, federation.server.labelling, progress)
+    manifest = run.generated / "manifest.json"
+    return together, judge(candidates, len(images), judges, manifest)
+
+
+def make_generator(
+    augmentation: Augmentation, images: Dataset, teachers: list[Teacher]
+) -> Generator:
+    """What makes more images of the classes, as configured."""
+    if augmentation.generator == "diffusion":
+        return Diffusion(augmentation, images, teachers)
+    return Mix(images, teachers)
+
+
+def weights_of(
+    generator: Generator, inconsistency: dict[str, float | None], most: int
+) -> dict[int, float]:
+    """The inconsistency, by trainId, of the most unstable classes that a generator can make."""
+    ranked = sorted(((score, name) for name, score in inconsistency.items() if score), reverse=True)
+    ids = ((CLASSES.index(name), score) for score, name in ranked)
+    return dict(islice(((c, score) for c, score in ids if generator.makes(c)), most))
+
+
+def predict_all(
+    run: Run,
+    teachers: Teachers,
+    images: Dataset,
+    student: checkpoints.Info,
+    protocol: Protocol,
+    progress: Progress,
+) -> list[str]:
+    """Have every client predict every image, shown as the protocol says.
+
+    A client whose model can't is removed from the teachers, and a notice says why.
+
+    Returns:
+        Names of those that were removed.
+    """
+    unusable = []
+    for name, teacher in list(teachers.items()):
+        labelling = partial(progress, f"labels by {name}")
+        try:
+            teacher.files = predict(
+                teacher.checkpoint, images, student, run.predictions, labelling, protocol
+            )
+        except ModelError as error:
+            notices.warning("client '%s' is left out: %s", name, error)
+            del teachers[name]
+            unusable.append(name)
+    return unusable
+
+
+def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:
+    """Count on which of the chosen images' cells the clients agree."""
+    agreement = Agreement(list(teachers))
+    for done, index in enumerate(chosen, 1):
+        agreement.update([t.chances(index).argmax(axis=-1) for t in teachers.values()])
+        progress("comparing clients", done, len(chosen))
+    return agreement

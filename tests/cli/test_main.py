@@ -1,0 +1,228 @@
+"""The commands as a user calls them."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+from PIL import Image
+
+from fedseg.config import Model, Training
+from fedseg.models import checkpoints
+from fedseg.models.build import build
+from tests.conftest import TINY_MODEL
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+    checkpoints.save(tmp_path / "model", build(Model(**TINY_MODEL)), info)
+    return tmp_path / "model"
+
+
+def test_evaluate_prints_a_table_or_json(fedseg, checkpoint, make_world):
+    root = make_world("world")
+    done = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root)
+    assert done.returncode == 0, done.err
+    assert "4 images" in done.out
+    read = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root, "--json")
+    score = json.loads(read.out)["model"]["folder"]
+    assert f"{100 * score['miou']:.1f}" in done.out
+    assert "model on folder" in read.err
+
+
+def test_evaluate_a_suite(fedseg, checkpoint, make_world, tmp_path):
+    make_world("north")
+    make_world("south", seed=1)
+    sets = [{"name": name, "dataset": "folder", "root": name} for name in ("north", "south")]
+    (tmp_path / "suite.toml").write_text(tomli_w.dumps({"evaluation": sets}))
+    suite, out = tmp_path / "suite.toml", tmp_path / "scores"
+    done = fedseg("evaluate", checkpoint, "--suite", suite, "--out", out)
+    assert done.returncode == 0, done.err
+    assert "north" in done.out
+    assert "mean" in done.out
+    assert {path.name for path in out.iterdir()} >= {"table.md", "table.tex", "scores.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "either --dataset CARD or --suite FILE"),
+        (["--dataset", "folder", "--suite", "s.toml"], "either --dataset CARD or --suite FILE"),
+        (["--suite", "s.toml", "--root", "."], "--root and --split go with --dataset"),
+        (["--suite", "nowhere.toml"], "no such file"),
+    ],
+)
+def test_evaluate_on_nothing_or_too_much(fedseg, checkpoint, arguments, said):
+    done = fedseg("evaluate", checkpoint, *arguments)
+    assert done.returncode == 2
+    assert said in done.err
+
+
+def test_predict(fedseg, checkpoint, make_world, tmp_path):
+    images = make_world("world") / "images"
+    done = fedseg("predict", checkpoint, images, images / "0.png", "--out", tmp_path / "out")
+    assert done.returncode == 2  # 0.png is named twice
+    done = fedseg("predict", checkpoint, images, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.err
+    assert len(list((tmp_path / "out").iterdir())) == 8
+
+
+def test_a_completed_run_as_json_and_in_silence(fedseg, finished):
+    config, out = finished / "federation.toml", finished / "runs" / "embedded"
+    done = fedseg("simulate", config, "--out", out, "--json", "-q")
+    assert done.returncode == 0, done.err
+    assert json.loads(done.out) == json.loads((out / "result.json").read_text())
+    assert done.err == ""
+
+
+def test_compare_and_distil_as_json(fedseg, finished):
+    run = finished / "runs" / "embedded"
+    done = fedseg("compare", run, "--json")
+    assert done.returncode == 0, done.err
+    table = json.loads(done.out)
+    assert table["columns"] == ["stormnight"]
+    assert {"suburb", "fedavg", "feddf", "ensemble", "upper_bound", "global"} < set(table["rows"])
+    done = fedseg("distill", run, "--without", "suburb", "--out", finished / "without", "--json")
+    assert done.returncode == 0, done.err
+    assert set(json.loads(done.out)["clients"]) == {"boulevard", "oldtown"}
+
+
+def _no_root(data):
+    data["clients"][0]["root"] = "/nowhere/at/all"
+
+
+def _no_split(data):
+    data["evaluation"][0] |= {"dataset": "camvid", "split": "tset"}
+
+
+def _no_label(data):
+    (Path(data["clients"][1]["root"]) / "labels" / "2.png").unlink()
+
+
+def _out_of_range(data):
+    label = Path(data["clients"][1]["root"]) / "labels" / "2.png"
+    Image.fromarray(np.full((48, 80), 77, np.uint8)).save(label)
+
+
+def _corrupt(data):
+    (Path(data["server"]["root"]) / "images" / "1.png").write_bytes(b"\x89PNG\r\n")
+
+
+def _architecture(data):
+    data["clients"][0]["model"] = {"arch": "fpm"}
+
+
+def _size(data):
+    data["training"]["crop"] = [30, 64]
+
+
+def _key(data):
+    data["sevrer"] = data.pop("server")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_no_root, "client 'one': /nowhere/at/all: no such folder"),
+        (
+            _no_split,
+            "evaluation 'held-out': camvid: the card has no split 'tset'; did you mean 'test'",
+        ),
+        (_no_label, "2.png: has no label"),
+        (_out_of_range, "does not list: 77 (3840 px)"),
+        (_corrupt, "server: "),
+        (_architecture, "client 'one': no architecture 'fpm'; did you mean 'fpn'"),
+        (_size, "30x64"),
+        (_key, "unknown key 'sevrer'; did you mean 'server'"),
+    ],
+)
+def test_mistakes_are_one_line_status_2_and_leave_nothing(
+    fedseg, federation_data, tmp_path, spoil, said
+):
+    spoil(federation_data)
+    config = tmp_path / "federation.toml"
+    config.write_text(tomli_w.dumps(federation_data))
+    done = fedseg("simulate", config, "--out", tmp_path / "run", "-q")
+    assert done.returncode == 2
+    assert said in done.err
+    assert done.err.startswith("error: ")
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_another_run_is_refused(fedseg, federation_data, tmp_path):
+    config = tmp_path / "federation.toml"
+    config.write_text(tomli_w.dumps(federation_data))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    done = fedseg("simulate", config, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "is not empty and holds no run; choose another --out" in done.err
+
+
+def test_a_checkpoint_that_is_none(fedseg, make_world, tmp_path):
+    done = fedseg("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
+    assert done.returncode == 2
+    assert "not a checkpoint folder" in done.err
+
+
+COMMANDS = {
+    "simulate": ["simulate", "federation.toml", "--out"],
+    "evaluate": ["evaluate", "model", "--dataset", "folder", "--root", "world", "--out"],
+    "predict": ["predict", "model", "world/images/0.png", "--out"],
+    "data show": ["data", "show", "folder", "world", "--out"],
+    "certs": ["certs", "--host", "localhost"],
+}
+
+
+@pytest.mark.parametrize("out", ["file/below", "file", "a" * 300, "link/below", "locked/x"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_written(
+    fedseg, checkpoint, make_world, federation_data, tmp_path, monkeypatch, command, out
+):
+    monkeypatch.chdir(tmp_path)
+    make_world("world")
+    (tmp_path / "federation.toml").write_text(tomli_w.dumps(federation_data))
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    real = os.access  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, _: "locked" not in str(path) and real(path, 2))
+    target = f"{out}/sheet.png" if command == "data show" else out
+    before = sorted(tmp_path.rglob("*"))
+    done = fedseg(*COMMANDS[command], target)
+    assert done.returncode == 2
+    lines = [line for line in done.err.splitlines() if not line.startswith("checking")]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert "choose another" in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_errors_of_the_system_are_one_line_with_the_files_name(fedseg, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a"))
+
+    monkeypatch.setattr("fedseg.data.cards.load_card", full)
+    done = fedseg("data", "list", "folder")
+    assert done.returncode == 2
+    assert done.err == f"error: {tmp_path}/a: No space left on device; make room, then repeat " + (
+        "the command\n"
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_named(fedseg, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "file" / "cache"))
+    source = ["--dataset", "streetsim", "--split", "stormnight"]
+    model = Model(**TINY_MODEL)
+    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    checkpoints.save(tmp_path / "model", build(model), info)
+    done = fedseg("evaluate", tmp_path / "model", *source)
+    assert done.returncode == 2
+    assert "set FEDSEG_CACHE to a folder that can be written to" in done.err
+    assert len(done.err.splitlines()) == 1

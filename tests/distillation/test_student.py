@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fedseg.distillation.student import feature_loss, random_view, soft_cross_entropy
+
+
+def test_view_and_target_show_the_same_place():
+    # The target grid is the picture at a quarter of its size, so any view of both must match too.
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 255, (12, 20, 3)).astype(np.uint8)
+    image = np.kron(target, np.ones((4, 4, 1), np.uint8))
+    for seed in range(20):
+        view, part = random_view(image, target, (48, 80), (0.3, 1.0), np.random.default_rng(seed))
+        assert view.shape == (48, 80, 3)
+        assert part.shape == (12, 20, 3)
+        small = view.reshape(12, 4, 20, 4, 3).mean(axis=(1, 3))
+        correlation = np.corrcoef(small.ravel(), part.astype(float).ravel())[0, 1]
+        assert correlation > 0.9
+
+
+def test_whole_picture_is_the_largest_view():
+    image = np.zeros((48, 80, 3), np.uint8)
+    target = np.arange(12 * 20 * 3, dtype=np.uint8).reshape(12, 20, 3)
+    _, part = random_view(image, target, (48, 80), (1.0, 1.0), np.random.default_rng(1))
+    assert part.shape == (12, 20, 3)
+
+
+def test_loss_equals_kl_divergence_up_to_the_entropy_of_the_target():
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 8, 8, generator=rng)
+    chances = torch.rand(2, 8, 8, 5, generator=rng).softmax(dim=-1)
+    target = (chances * 255).round().to(torch.uint8)
+    soft = (target / target.sum(dim=-1, keepdim=True)).permute(0, 3, 1, 2)
+    divergence = F.kl_div(F.log_softmax(logits, dim=1), soft, reduction="none").sum(dim=1).mean()
+    entropy = torch.special.entr(soft).sum(dim=1).mean()
+    expected = (divergence + entropy).item()
+    assert soft_cross_entropy(logits, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_feature_loss_is_the_loss_of_the_classes_and_the_squared_distance_of_the_features():
+    rng = torch.Generator().manual_seed(0)
+    output = torch.randn(1, 19 + 3, 4, 4, generator=rng)
+    target = torch.randint(0, 256, (1, 4, 4, 19 + 3), generator=rng, dtype=torch.uint8)
+    given = output[:, 19:].tanh().permute(0, 2, 3, 1)
+    wanted = target[..., 19:] / 127.5 - 1
+    expected = (
+        soft_cross_entropy(output[:, :19], target[..., :19]) + 0.3 * ((given - wanted) ** 2).mean()
+    )
+    assert feature_loss(0.3, output, target).item() == pytest.approx(expected.item(), rel=1e-5)

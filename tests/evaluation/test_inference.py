@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+
+from fedseg.config import Model, Protocol, Training
+from fedseg.errors import FedsegError
+from fedseg.evaluation import inference
+from fedseg.evaluation.inference import infer, input_size, view_sizes
+from fedseg.models import checkpoints
+from fedseg.models.build import build
+from tests.conftest import TINY_MODEL
+
+INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+
+
+def test_input_size_keeps_proportions_in_multiples_of_32():
+    assert input_size(360, 480, 256) == (256, 352)  # 341.3 is nearest to 11 x 32
+    assert input_size(1024, 2048, 256) == (256, 512)
+    assert input_size(10, 10000, 20)[0] == 32
+
+
+def test_a_protocol_says_at_which_sizes_a_model_sees_an_image():
+    info = INFO.model_copy(update={"inference_height": 128})
+    assert view_sizes(256, 512, info) == [(128, 256)]
+    assert view_sizes(256, 512, info, Protocol(height="original")) == [(256, 512)]
+    protocol = Protocol(height=64, scales=(1.0, 2.0))
+    assert view_sizes(256, 512, info, protocol) == [(64, 128), (128, 256)]
+
+
+def test_batches_of_mixed_sizes_give_what_single_images_give(monkeypatch):
+    torch.manual_seed(0)
+    network = build(Model(**TINY_MODEL)).eval()
+    rng = np.random.default_rng(0)
+    shapes = [(48, 80), (48, 80), (48, 80), (40, 40), (48, 80)]
+    images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+
+    def run():
+        return list(infer(network, INFO, images.__getitem__, range(len(images))))
+
+    together = run()
+    monkeypatch.setattr(inference, "BATCH_PIXELS", 1)
+    alone = run()
+    assert [index for index, _, _ in together] == list(range(5))
+    for (_, image, one), (_, _, other), original in zip(together, alone, images, strict=True):
+        assert np.array_equal(image, original)
+        assert torch.allclose(one, other, atol=1e-4)
+
+
+class Pointwise(torch.nn.Module):
+    """Looks at one pixel at a time: windows, and a mirror, must not change what it says."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 19, 1)
+
+    def forward(self, images):
+        return self.layer(images)
+
+
+class Sided(Pointwise):
+    """Adds to class 0 on the left half of whatever it is shown."""
+
+    def forward(self, images):
+        logits = self.layer(images).clone()
+        logits[:, 0, :, : images.shape[3] // 2] += 5
+        return logits
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+
+
+def logits_of(network, image, **protocol):
+    torch.manual_seed(0)
+    protocol = Protocol(height="original", **protocol)
+    [(_, _, logits)] = infer(network.eval(), INFO, lambda item: item, [image], protocol)
+    return logits
+
+
+@pytest.mark.parametrize("window", [(32, 32), (64, 96), (96, 160), (512, 512)])
+def test_windows_cover_every_pixel_and_are_averaged(image, window):
+    network = Pointwise()
+    whole = logits_of(network, image)
+    assert whole.shape == (19, 96, 160)
+    assert torch.allclose(logits_of(network, image, window=window), whole, atol=1e-5)
+
+
+def test_a_flip_averages_the_probabilities_of_both_sides(image):
+    network = Sided()
+    plain = logits_of(network, image).softmax(dim=0)
+    mirrored = logits_of(network, image[:, ::-1].copy()).softmax(dim=0).flip(2)
+    both = logits_of(network, image, flip=True).exp()
+    assert torch.allclose(both, (plain + mirrored) / 2, atol=1e-5)
+
+
+def test_scales_average_probabilities_at_the_first_size(image):
+    even = np.full_like(image, 100)  # of one colour, so that its size does not matter
+    network = Pointwise()
+    averaged = logits_of(network, even, scales=(1.0, 0.5, 1.5))
+    assert averaged.shape == (19, 96, 160)
+    assert torch.allclose(averaged.softmax(0), logits_of(network, even).softmax(0), atol=1e-4)
+
+
+def test_items_may_be_a_stream(image):
+    taken = []
+
+    def stream():
+        for index in range(40):
+            taken.append(index)
+            yield image
+
+    outputs = infer(
+        Pointwise().eval(), INFO, lambda item: item, stream(), Protocol(height="original")
+    )
+    next(outputs)
+    assert len(taken) < 40  # not all in memory at once
+    assert sum(1 for _ in outputs) == 39
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_an_output_that_is_not_finite_is_refused(value):
+    """Of NaN the most probable class is 0: a score of road, and no word of it."""
+
+    class Broken(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, images):
+            output = torch.zeros(len(images), 19, *images.shape[2:])
+            output[-1, 3, 5, 7] = value
+            return output
+
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(FedsegError, match="output holds NaN or infinity"):
+        list(infer(Broken(), INFO, lambda item: image, range(2)))

@@ -1,0 +1,99 @@
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+
+from fedseg.config import Model, Training
+from fedseg.errors import FedsegError
+from fedseg.models import checkpoints
+from fedseg.models.build import build
+from fedseg.storage.hashes import content_hash
+from tests.conftest import TINY_MODEL
+
+MODEL = Model(**TINY_MODEL)
+INFO = checkpoints.describe(MODEL, Training(crop=(64, 96)), coverage=(0, 2))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    network = build(MODEL).eval()
+    checkpoints.save(tmp_path / "model", network, INFO, extra={"a": 1})
+    return tmp_path / "model", network
+
+
+def test_what_is_saved_is_loaded_by_fedseg_and_by_smp_alone(saved):
+    folder, network = saved
+    loaded, info = checkpoints.load(folder)
+    assert info == INFO
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected = network(image)
+        assert torch.allclose(loaded(image), expected, atol=1e-5)
+        assert torch.allclose(smp.from_pretrained(folder).eval()(image), expected, atol=1e-5)
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "fedseg.json",
+        "extra.json",
+        "made_from.json",
+    }
+
+
+def test_inference_height_defaults_to_a_quarter_more_than_the_crop():
+    assert INFO.inference_height == 64  # 80, to a multiple of 32: 64 (2.5 rounds to even)
+    assert checkpoints.describe(MODEL, Training(crop=(512, 1024))).inference_height == 640
+    assert checkpoints.describe(MODEL, Training(inference_height=480)).inference_height == 480
+
+
+def test_hash_is_of_content_alone(saved):
+    folder, network = saved
+    weights = network.state_dict()
+    loaded, _ = checkpoints.load(folder)
+    assert content_hash(weights) == content_hash(loaded.state_dict())
+    name = next(iter(weights))
+    changed = weights | {name: weights[name] + 1}
+    assert content_hash(changed) != content_hash(weights)
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path, saved):
+    with pytest.raises(FedsegError, match="not a checkpoint folder"):
+        checkpoints.load(tmp_path)
+    folder, _ = saved
+    (folder / "model.safetensors").write_bytes(b"cut short")
+    with pytest.raises(FedsegError, match=r"model\.safetensors: is not the file that was written"):
+        checkpoints.load(folder)
+    (folder / "made_from.json").unlink()  # as of a checkpoint that somebody else made
+    with pytest.raises(FedsegError, match="can't be read"):
+        checkpoints.load(folder)
+
+
+def spoil(weights, how):
+    name = "segmentation_head.0.weight"
+    match how:
+        case "missing":
+            del weights[name]
+        case "unknown":
+            weights["backdoor"] = torch.zeros(1)
+        case "shape":
+            weights[name] = weights[name][:5]
+        case "dtype":
+            weights[name] = weights[name].double()
+        case "nan":
+            weights[name] = weights[name].clone().index_fill_(0, torch.tensor([1]), torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("missing", "lacks tensor 'segmentation_head.0.weight'"),
+        ("unknown", "unknown tensor 'backdoor'"),
+        ("shape", r"is float32 \[5, .*\], but must be float32 \[19"),
+        ("dtype", "is float64"),
+        ("nan", "'segmentation_head.0.weight' holds NaN"),
+    ],
+)
+def test_weights_that_are_not_the_models(saved, how, said):
+    _, network = saved
+    weights = dict(network.state_dict())
+    spoil(weights, how)
+    with pytest.raises(FedsegError, match=said):
+        checkpoints.restored(INFO, weights, "upload")

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from fedseg.config import Evaluator, Model, Training
+from fedseg.data.dataset import open_dataset
+from fedseg.errors import FedsegError
+from fedseg.evaluation.evaluate import evaluate
+from fedseg.models import checkpoints
+from fedseg.models.build import build
+from fedseg.participants.evaluator import parse_info, score_at_home, score_of
+from fedseg.participants.introduction import introduce
+from tests.conftest import TINY_MODEL
+
+
+@pytest.fixture
+def evaluator(make_world):
+    return Evaluator(name="city", dataset="folder", root=make_world("city"))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    model = Model(**TINY_MODEL)
+    return build(model).eval(), checkpoints.describe(model, Training(crop=(32, 64)))
+
+
+def test_at_home_it_is_scored_as_anywhere(evaluator, model):
+    network, info = model
+    said = introduce(evaluator)
+    assert (said.images, len(said.classes), said.problem) == (4, 19, "")
+    confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
+    score = score_of(confusion.ravel().tolist(), said, evaluator)
+    here = evaluate(network, info, open_dataset(evaluator))
+    assert score["confusion"] == here["confusion"]
+    assert score["miou"] == here["miou"]
+    assert score["images"] == here["images"]
+
+
+def test_weights_are_checked_before_they_are_loaded(evaluator, model):
+    network, info = model
+    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    weights["segmentation_head.0.bias"] += torch.nan
+    with pytest.raises(FedsegError, match=r"model from the server: tensor .* holds NaN"):
+        score_at_home(evaluator, info, weights, lambda *_, **__: None)
+    foreign = info.model_copy(update={"arch": "os.system"})
+    with pytest.raises(FedsegError, match="no architecture"):
+        score_at_home(evaluator, foreign, weights, lambda *_, **__: None)
+    with pytest.raises(FedsegError, match="malformed metadata"):
+        parse_info("{}")
+
+
+def test_an_evaluator_without_data_says_so(tmp_path):
+    missing = Evaluator(name="city", dataset="folder", root=tmp_path / "nowhere")
+    assert "no such folder" in introduce(missing).problem
+
+
+@pytest.mark.parametrize("confusion", [[1] * 360, [-1] * 361, []])
+def test_what_is_no_confusion_matrix_is_refused(evaluator, confusion):
+    with pytest.raises(FedsegError, match="not a confusion matrix of 19 classes"):
+        score_of(confusion, introduce(evaluator), evaluator)
+
+
+def test_nothing_but_counts_comes_back(evaluator, model):
+    network, info = model
+    confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
+    assert confusion.dtype == np.int64
+    assert confusion.shape == (19, 19)
+    assert confusion.sum() == 4 * 48 * 80

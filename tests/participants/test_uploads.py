@@ -1,0 +1,113 @@
+import json
+
+import pytest
+import torch
+
+from fedseg.errors import FedsegError
+from fedseg.models import checkpoints
+from fedseg.participants.client import Upload, read_upload, train_client
+from fedseg.participants.uploads import check_sizes, parse_upload, store
+from fedseg.run.folder import Run
+from fedseg.run.progress import FileProgress
+from fedseg.storage.hashes import content_hash
+from tests.disks import no_space
+
+
+@pytest.fixture
+def uploaded(federation, tmp_path):
+    client = federation.clients[0]
+    folder = train_client(client, 0, tmp_path / "home", FileProgress(tmp_path / "p", "one"))
+    return read_upload(folder), checkpoints.load(folder)[0].state_dict()
+
+
+def test_a_good_upload_is_stored(uploaded, tmp_path):
+    upload, weights = uploaded
+    parsed = parse_upload(upload.model_dump_json(), expected="one")
+    folder = store(Run(tmp_path / "run"), parsed, weights)
+    network, info = checkpoints.load(folder)
+    assert info == upload.info
+    assert content_hash(network.state_dict()) == upload.sha256
+    assert json.loads((folder / "client.json").read_text())["images"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "two"}, "in the name of 'two'"),
+        ({"images": "four"}, "malformed metadata: images"),
+        ({"pixel_counts": [1, 2]}, "19 numbers"),
+        ({"pixel_counts": [10**16] * 19}, r"malformed metadata: pixel_counts\.0"),
+        ({"bytes": 10**400}, "malformed metadata: bytes"),
+        ({"bytes": -1}, "malformed metadata: bytes"),
+        ({"images": 10**15}, "malformed metadata: images"),
+        ({"images": 0}, "malformed metadata: images"),
+        ({"seconds": float("nan")}, "malformed metadata: seconds"),
+        ({"seconds": float("inf")}, "malformed metadata: seconds"),
+        ({"dataset": "x" * 20_000_000}, "malformed metadata: dataset"),
+        ({"sha256": "../../etc/passwd"}, "malformed metadata: sha256"),
+        ({"iterations": 0}, "malformed metadata: iterations"),
+        ({"path": "/home/alice"}, "malformed metadata: path"),
+    ],
+)
+def test_metadata_that_cannot_be(uploaded, change, said):
+    content = uploaded[0].model_dump(mode="json") | change
+    with pytest.raises(FedsegError, match=said):
+        parse_upload(json.dumps(content), expected="one")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"coverage": []}, "coverage is empty"),
+        ({"coverage": [25]}, "trainIds"),
+        ({"std": [1, 0, 1]}, r"info\.std\.1: Input should be greater than or equal to 0\.001"),
+        ({"std": [1, -1, 1]}, r"info\.std\.1"),
+        ({"mean": [1e300, 0, 1]}, r"info\.mean\.0"),
+        ({"crop": [0, 32]}, r"info\.crop\.0"),
+        ({"crop": [32, 10**9]}, r"info\.crop\.1"),
+        ({"inference_height": 10**6}, r"info\.inference_height"),
+        ({"arch": "x" * 20_000_000}, r"info\.arch"),
+        ({"classes": ["road"]}, "not Cityscapes' 19"),
+    ],
+)
+def test_a_description_that_cannot_be(uploaded, change, said):
+    content = uploaded[0].model_dump(mode="json")
+    content["info"] |= change
+    with pytest.raises(FedsegError, match=said):
+        parse_upload(json.dumps(content), expected="one")
+
+
+def refused(tmp_path, upload: Upload, weights, said):
+    run = Run(tmp_path / "run")
+    with pytest.raises(FedsegError, match=said):
+        store(run, upload, weights)
+    assert not (run.clients / upload.name).exists()
+
+
+def test_bad_weights_leave_nothing_behind(uploaded, tmp_path):
+    upload, weights = uploaded
+    name = "segmentation_head.0.bias"
+    refused(tmp_path, upload, weights | {name: torch.full((19,), torch.nan)}, "NaN")
+    refused(tmp_path, upload, weights | {name: torch.zeros(18)}, r"\[18\]")
+    variance = next(name for name in weights if name.endswith("running_var"))
+    negative = weights | {variance: -weights[variance]}
+    refused(tmp_path, upload, negative, f"'{variance}' holds a negative variance")
+    refused(tmp_path, upload, weights | {name: weights[name] + 1}, "damaged on the way")
+    foreign = upload.model_copy(update={"info": upload.info.model_copy(update={"arch": "os"})})
+    refused(tmp_path, foreign, weights, "no architecture 'os'")
+
+
+def test_an_upload_that_can_not_be_written_leaves_nothing_behind(uploaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "write_json", no_space)  # after the weights
+    refused(tmp_path, *uploaded, "the server can't keep its upload: .*No space left")
+    assert list((tmp_path / "run" / "clients").iterdir()) == []
+
+
+def test_the_size_at_which_its_model_runs_is_not_the_clients_choice(uploaded, federation):
+    upload = uploaded[0]
+    training = federation.clients[0].training
+    check_sizes(upload, training)
+    for change in ({"inference_height": 8192}, {"crop": (4096, 4096)}):
+        large = upload.model_copy(update={"info": upload.info.model_copy(update=change)})
+        with pytest.raises(FedsegError, match="were asked for"):
+            check_sizes(large, training)

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fedseg.config import Model, Training
+from fedseg.models.build import IMAGENET, build
+from fedseg.training.loop import fit, learning_rate, normalise
+from fedseg.training.supervised import cross_entropy
+from tests.conftest import TINY_MODEL, paint
+
+SETTINGS = Training(iterations=6, batch_size=2, crop=(32, 64), learning_rate=1e-3)
+
+
+def example(rng):
+    return paint(rng, [0, 8, 13], (32, 64))
+
+
+def train(settings=SETTINGS, **options):
+    torch.manual_seed(0)
+    return fit(
+        build(Model(**TINY_MODEL)), example, cross_entropy, settings, IMAGENET, 5, **options
+    ).state_dict()
+
+
+class Killed(Exception):
+    pass
+
+
+def equal(one, two):
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_run_is_repeatable_whatever_the_number_of_threads():
+    assert equal(train(), train(SETTINGS.model_copy(update={"threads": 4})))
+
+
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
+    steps = []
+
+    def kill(done, total, loss):
+        steps.append(done)
+        if done == 4:
+            raise Killed
+
+    state = tmp_path / "state.safetensors"
+    with pytest.raises(Killed):
+        train(state=state, save_seconds=0, on_step=kill)
+    resumed = train(
+        state=state,
+        on_step=lambda done, total, loss: steps.append(done),
+        curve=tmp_path / "resumed.json",
+    )
+    assert steps == [1, 2, 3, 4, 4, 5, 6]  # step 4 was done, but not saved
+    assert equal(resumed, train(curve=tmp_path / "whole.json"))
+    assert (tmp_path / "resumed.json").read_text() == (tmp_path / "whole.json").read_text()
+
+
+def test_training_learns():
+    losses = []
+    train(
+        SETTINGS.model_copy(update={"iterations": 60}),
+        on_step=lambda done, total, loss: losses.append(loss),
+    )
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_loss_that_is_not_finite_stops_training():
+    def spoiled(logits, labels):
+        return cross_entropy(logits, labels) * float("nan")
+
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        fit(build(Model(**TINY_MODEL)), example, spoiled, SETTINGS, IMAGENET, 0)
+
+
+def test_learning_rate_rises_linearly_and_falls_as_half_a_cosine():
+    settings = Training(iterations=110, warmup=10 / 110, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(110)]
+    assert rates[0] == pytest.approx(1 / 11)
+    assert rates[10] == 1.0
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[-1] < 0.001
+    assert np.argmax(rates) == 10
+
+
+def test_normalise_against_torchvision():
+    from torchvision.transforms.functional import normalize
+
+    images = torch.randint(0, 256, (2, 4, 6, 3), dtype=torch.uint8)
+    theirs = normalize(images.permute(0, 3, 1, 2) / 255, *map(list, IMAGENET))
+    assert torch.allclose(normalise(images, IMAGENET), theirs, atol=1e-5)
+
+
+def test_cross_entropy_ignores_255_and_survives_a_batch_of_nothing_else():
+    logits = torch.randn(2, 19, 4, 4, requires_grad=True)
+    labels = torch.randint(0, 19, (2, 4, 4), dtype=torch.uint8)
+    labels[:, 0] = 255
+    expected = nn.CrossEntropyLoss(ignore_index=255)(logits, labels.long())
+    assert cross_entropy(logits, labels).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert cross_entropy(logits, torch.full_like(labels, 255)).item() == 0

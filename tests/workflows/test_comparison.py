@@ -1,0 +1,47 @@
+import shutil
+
+import pytest
+
+from fedseg import config
+from fedseg.errors import FedsegError
+from fedseg.files import read_json, write_json, write_text
+from fedseg.run.progress import FileProgress
+from fedseg.run.result import gather_result
+from fedseg.workflows.comparison import compare
+from fedseg.workflows.server_stages import run_server
+
+
+@pytest.fixture
+def completed(run, federation):
+    run_server(run, federation, FileProgress(run.progress, "server"))
+    write_json(run.result, gather_result(run, federation, "completed", {}, {}))
+    return run
+
+
+def test_all_baselines_in_one_table_with_their_spread(completed, federation, tmp_path):
+    table = compare([completed.path], lambda *_, **__: None)
+    expected = ["one", "two", "fedavg", "ensemble", "feddf", "upper_bound", "global"]
+    assert list(table.rows) == expected
+    score = read_json(completed.score("feddf", "held-out"))
+    assert table.rows["feddf"] == (score["miou"],)
+    assert table.spreads is None
+
+    again = tmp_path / "again"
+    shutil.copytree(completed.path, again)
+    write_text(again / "config.toml", config.dump(config.with_seed(federation, 9)))
+    before = (completed.baseline("feddf") / "model.safetensors").stat().st_mtime_ns
+    table = compare([completed.path, again], lambda *_, **__: None)
+    assert (completed.baseline("feddf") / "model.safetensors").stat().st_mtime_ns == before
+    assert table.spreads["global"] == (0.0,)  # a copy differs in nothing
+    assert "\u00b1 0.0" in table.markdown()
+    assert not completed.predictions.exists()
+
+
+def test_runs_that_cannot_be_compared(completed, federation, run, tmp_path):
+    with pytest.raises(FedsegError, match="not the folder of a completed run"):
+        compare([tmp_path], lambda *_, **__: None)
+    other = tmp_path / "other"
+    shutil.copytree(completed.path, other)
+    write_text(other / "config.toml", config.dump(federation.model_copy(update={"min_clients": 1})))
+    with pytest.raises(FedsegError, match="is not of the same federation"):
+        compare([completed.path, other], lambda *_, **__: None)

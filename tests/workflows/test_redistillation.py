@@ -1,0 +1,74 @@
+import shutil
+
+import pytest
+
+from fedseg.errors import FedsegError
+from fedseg.files import read_json, write_json
+from fedseg.models import checkpoints
+from fedseg.run.progress import FileProgress
+from fedseg.storage.hashes import content_hash
+from fedseg.workflows.redistillation import redistil
+from fedseg.workflows.server_stages import run_server
+
+
+@pytest.fixture
+def redone(run, tmp_path, monkeypatch):
+    """Redoes the server's part of `run` in a new folder; without a report, which has own tests."""
+    monkeypatch.setattr("fedseg.report.write.write_report", lambda *_: None)
+
+    def redo(without=(), joiners=(), out=None):
+        out = out or tmp_path / "new"
+        return out, redistil(
+            run.path, list(without), list(joiners), out, FileProgress(tmp_path / "p", "server")
+        )
+
+    return redo
+
+
+def weights_hash(folder):
+    return content_hash(checkpoints.load(folder)[0].state_dict())
+
+
+def test_a_client_that_left_leaves_no_trace(run, federation, redone, tmp_path):
+    out, result = redone(without=["two"])
+    assert result["status"] == "completed"
+    assert list(result["clients"]) == ["one"]
+    assert not (out / "clients" / "two").exists()
+    # The same global model as of a federation in which the client never was.
+    shutil.rmtree(run.clients / "two")
+    alone = federation.model_copy(update={"clients": federation.clients[:1], "min_clients": 1})
+    run_server(run, alone, FileProgress(tmp_path / "p", "server"))
+    assert weights_hash(out / "global") == weights_hash(run.global_model)
+
+
+def test_a_late_client_joins(run, redone, tmp_path):
+    late = tmp_path / "late"
+    shutil.copytree(run.clients / "two", late)
+    (late / "client.json").rename(late / "upload.json")
+    out, result = redone(without=["two"], joiners=[late])
+    assert list(result["clients"]) == ["one", "two"]
+    assert (out / "clients" / "two" / "client.json").is_file()
+    again, _ = redone(out=tmp_path / "again")
+    assert weights_hash(out / "global") == weights_hash(again / "global")
+
+
+def test_called_again_it_goes_on(run, redone):
+    out, _ = redone(without=["two"])
+    before = (out / "global" / "model.safetensors").stat().st_mtime_ns
+    redone(without=["two"])
+    assert (out / "global" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_what_cannot_be(run, redone, tmp_path):
+    with pytest.raises(FedsegError, match="holds no client 'tow'; did you mean 'two'"):
+        redone(without=["tow"])
+    with pytest.raises(FedsegError, match="no client's checkpoint folder"):
+        redone(joiners=[tmp_path])
+    forged = tmp_path / "forged"
+    shutil.copytree(run.clients / "two", forged)
+    meta = read_json(forged / "client.json")
+    write_json(forged / "client.json", meta | {"name": "../../escape"})
+    with pytest.raises(FedsegError, match=r"client\.json: malformed metadata: name"):
+        redone(joiners=[forged])
+    with pytest.raises(FedsegError, match="given twice"):
+        redone(joiners=[run.clients / "two"])

@@ -1,0 +1,154 @@
+"""Whole federations through Flower and Ray."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+
+from fedseg.cli import console
+from fedseg.config import Federation
+from fedseg.data.dataset import open_dataset
+from fedseg.evaluation.evaluate import evaluate
+from fedseg.files import read_json
+from fedseg.models import checkpoints
+from fedseg.run.folder import open_run
+from fedseg.workflows import simulation
+from tests.processes import wait_until_gone
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="simulations need Linux"),
+]
+
+
+HANG = """
+import pathlib, time
+
+real = pathlib.Path.stat
+
+def stat(path, **options):
+    if "hanging/images" in str(path):
+        time.sleep(3600)  # as on a network drive that is gone
+    return real(path, **options)
+
+pathlib.Path.stat = stat
+"""
+
+
+def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
+    federation_data, make_world, tmp_path, monkeypatch
+):
+    hanging = make_world("hanging")
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "sitecustomize.py").write_text(HANG)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "python"), prepend=os.pathsep)
+    federation_data["clients"][0]["model"] = {"arch": "unet", "encoder": "resnet18"}
+    federation_data["clients"] += [
+        {"name": "missing", "dataset": "folder", "root": str(tmp_path / "nowhere")},
+        {"name": "hanging", "dataset": "folder", "root": str(hanging)},
+    ]
+    federation_data["evaluators"] = [
+        {"name": "city", "dataset": "folder", "root": str(make_world("city", seed=5))},
+        {"name": "lost", "dataset": "folder", "root": str(tmp_path / "nowhere")},
+    ]
+    federation_data["stall_timeout"] = 8.0
+    federation_data["cross_validation"] = True
+    federation = Federation.model_validate(federation_data)
+    run = open_run(tmp_path / "run", federation)
+    with console.Bars() as bars:
+        simulation.federate(run, federation, bars)
+    result = read_json(run.result)
+    assert result["status"] == "completed"
+    status = {name: client["status"] for name, client in result["clients"].items()}
+    assert status == {"one": "good", "two": "good", "missing": "failed", "hanging": "failed"}
+    assert "no such folder" in result["clients"]["missing"]["reason"]
+    assert "no progress for 8 s" in result["clients"]["hanging"]["reason"]
+    assert "no progress for 8 s" in run.report.read_text()
+    assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global@1"}
+    assert (result["clients"]["one"]["arch"], result["clients"]["two"]["arch"]) == ("unet", "fpn")
+    assert set(result["evaluation"]) == {"one", "two", "global"}
+    assert set(result["evaluation"]["global"]) == {"held-out", "city"}
+    assert result["evaluators"]["city"] == {
+        "status": "good", "dataset": "folder", "split": "all", "images": 4
+    }  # fmt: skip
+    assert "no such folder" in result["evaluators"]["lost"]["reason"]
+    crossed = read_json(run.cross_validation("one", "two"))
+    assert np.sum(crossed["confusion"]) == 4 * 48 * 80
+    assert run.cross_validation("two", "one").is_file()
+    here = fedseg_evaluate(run.global_model, federation.evaluators[0])
+    assert result["evaluation"]["global"]["city"]["miou"] == here["miou"]
+
+
+def fedseg_evaluate(checkpoint, source):
+    return evaluate(*checkpoints.load(checkpoint), open_dataset(source))
+
+
+def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_path):
+    federation_data["clients"][1]["training"] = {"iterations": 40}
+    config, out = tmp_path / "federation.toml", tmp_path / "run"
+    config.write_text(tomli_w.dumps(federation_data))
+    command = [Path(sys.executable).parent / "fedseg", "simulate", config, "--out", out]
+    first = out / "clients" / "one" / "client.json"
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 400
+    while not first.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert first.is_file()
+    assert not (out / "result.json").exists()
+    written = first.stat().st_mtime_ns
+    wait_until_gone(out)
+
+    done = subprocess.run(
+        [*command, "--upper-bound"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert first.stat().st_mtime_ns == written
+    result = read_json(out / "result.json")
+    assert set(result["evaluation"]) == {"one", "two", "global", "upper_bound"}
+    for model in result["evaluation"].values():
+        assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
+    assert "upper bound" in (out / "report.html").read_text()
+    wait_until_gone(out)
+
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert again.returncode == 0
+    assert first.stat().st_mtime_ns == written
+
+
+def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
+    federation_data["clients"][1]["root"] = str(tmp_path / "nowhere")
+    federation = Federation.model_validate(federation_data)
+    run = open_run(tmp_path / "run", federation)
+    with console.Bars() as bars, pytest.raises(simulation.RunFailed, match="min_clients = 2"):
+        simulation.federate(run, federation, bars)
+    result = read_json(run.result)
+    assert result["status"] == "failed"
+    assert "no such folder" in result["clients"]["two"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_gib", "gpus", "clients", "expected"),
+    [
+        (2, 24, 0, 3, (1, 0.0)),  # two at once, a core each
+        (16, 64, 0, 3, (5, 0.0)),  # all three at once
+        (64, 16, 0, 64, (16, 0.0)),  # memory for four
+        (2, 2, 0, 3, (2, 0.0)),  # little memory: one after another
+        (16, 128, 2, 3, (8, 1.0)),  # a GPU each, for two at once
+    ],
+)
+def test_clients_side_by_side_as_the_machine_allows(
+    monkeypatch, cores, memory_gib, gpus, clients, expected
+):
+    monkeypatch.setattr(simulation, "cpus", lambda: cores)
+    monkeypatch.setattr(simulation, "memory", lambda: memory_gib * 2**30)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert simulation.resources(clients) == expected
