@@ -1,6 +1,6 @@
 """What each part of the method is worth: the same clients, distilled in several ways.
 
-Clients are trained once a seed; every variant distils these same clients, for as many iterations,
+Clients are trained once a seed; every variant distills these same clients, for as many iterations,
 from the same start. Interrupted, the same command goes on where it was.
 
     python benchmarks/ablation.py CONFIG --out DIR [--seed 0 --seed 1] [--crop 96 128]
@@ -16,7 +16,7 @@ from command import start
 from fedseg import config
 from fedseg.cli import console
 from fedseg.cli.tables import rich_table
-from fedseg.config import BASELINES, GLOBAL, UPPER_BOUND, Federation
+from fedseg.config import BASELINES, CENTRALIZED, GLOBAL, Federation
 from fedseg.distillation.cross_site import MOST_IMAGES
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import digest, write_json, write_text
@@ -29,7 +29,7 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
 from fedseg.run.result import gather_result, scores
 from fedseg.workflows import comparison
-from fedseg.workflows.baselines import train_upper_bound
+from fedseg.workflows.baselines import train_centralized
 from fedseg.workflows.cross_site import keep, missing_sites
 from fedseg.workflows.server_stages import evaluate_all, run_server
 
@@ -45,7 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "+ feature loss": {"distillation": GATE | {"feature_weight": 1.0}},
     "+ student": {"distillation": {"rounds": 2}},
     "+ mix": {"augmentation": {"generator": "mix"}},
-    "+ cross-validation": {"cross_validation": True},
+    "+ cross-site evaluation": {"cross_site_evaluation": True},
     "all": {
         "labelling": FLIP,
         "distillation": GATE | {"feature_weight": 1.0, "rounds": 2},
@@ -57,8 +57,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 BASE = "+ sharpening"
 """The variant whose run folder holds the clients and the baselines."""
 
-LONG = "upper bound, as many steps as all together"
-"""The upper bound has as many steps as one client; with this many, nobody can call it too short."""
+LONG = "centralized training, as many steps as all together"
+"""The other row has as many steps as one client; with this many, it is not too short."""
 
 
 def main(
@@ -70,7 +70,7 @@ def main(
     only: Annotated[list[str], typer.Option(help="Variants to run; default: all.")] = [],  # noqa: B006
     clients: Annotated[Path | None, typer.Option(help="Another OUT, for its clients.")] = None,
 ) -> None:
-    """Train, distil, score and print."""
+    """Train, distill, score and print."""
     known = [*VARIANTS, LONG]
     for name in only:
         if name not in known:
@@ -80,17 +80,17 @@ def main(
     with console.Bars() as bars:
         for number in seed:
             base = config.with_seed(shortened(config.load(federation), settings), number)
-            told = partial(bars, name=f"seed {number}")
+            notify = partial(bars, name=f"seed {number}")
             home = out / f"seed{number}"
-            trained = train_clients(base, (clients or out) / home.name, told)
+            trained = train_clients(base, (clients or out) / home.name, notify)
             rows: dict[str, Any] = {}
             for name in [name for name in VARIANTS if not only or name in only]:
                 variant = varied(base, VARIANTS[name])
-                run = distilled(variant, home / name.strip("+ "), trained, told)
+                run = distilled(variant, home / name.strip("+ "), trained, notify)
                 score = scores(run, config.load(run.config))
                 rows |= {name: score.pop(GLOBAL)} | ({} if name != BASE else score)
             if not only or LONG in only:
-                rows[LONG] = long_upper_bound(base, home / "upper bound", told)
+                rows[LONG] = long_centralized(base, home / "centralized", notify)
             found.append(rows)
             names = [client.name for client in base.clients]
             table = comparison.mean_over_runs(found, [*names, *BASELINES, LONG, *VARIANTS])
@@ -137,8 +137,8 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
         upload = read_upload(checkpoint)
         if not (run.clients / upload.name).is_dir():
             store(run, upload, StoredWeights(checkpoint))
-    if federation.cross_validation:
-        cross_validate(run, federation, progress)
+    if federation.cross_site_evaluation:
+        cross_site_evaluate(run, federation, progress)
     run_server(run, federation, progress)
     write_json(run.result, gather_result(run, federation, "completed", {}, {}))
     if folder.name == BASE.strip("+ "):
@@ -146,20 +146,20 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     return run
 
 
-def long_upper_bound(federation: Federation, folder: Path, progress) -> dict[str, Any]:
-    """Scores of an upper bound with as many steps as all clients and the distillation together."""
+def long_centralized(federation: Federation, folder: Path, progress) -> dict[str, Any]:
+    """Scores of a model trained on all data, for as long as all clients and the distillation."""
     steps = federation.server.distillation.iterations + sum(
         client.training.iterations for client in federation.clients
     )
     longer = varied(federation, {"distillation": {"iterations": steps}})
     run = open_run(folder, longer)
-    train_upper_bound(run, longer, progress)
-    checkpoint = {UPPER_BOUND: run.baseline(UPPER_BOUND)}
+    train_centralized(run, longer, progress)
+    checkpoint = {CENTRALIZED: run.baseline(CENTRALIZED)}
     evaluate_all(run, longer, checkpoint, progress)
-    return scores(run, longer)[UPPER_BOUND]
+    return scores(run, longer)[CENTRALIZED]
 
 
-def cross_validate(run: Run, federation: Federation, progress) -> None:
+def cross_site_evaluate(run: Run, federation: Federation, progress) -> None:
     """What the clients' nodes would do: score each other's models on their own data."""
     homes = {c.name: simulated_node(c, run.state).evaluator() for c in federation.clients}
     for name, folder in good_clients(run, federation).items():

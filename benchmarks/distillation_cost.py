@@ -78,11 +78,11 @@ def server_part(
     ticks: list[float] = []
     started = time.perf_counter()
 
-    def told(stage: str, done: int, total: int, **_: float) -> None:
+    def notify(stage: str, done: int, total: int, **_: float) -> None:
         if stage == "distillation":
             ticks.append(time.perf_counter())
 
-    server_stages.distil(run, federation, good_clients(run, federation), told)
+    server_stages.distill(run, federation, good_clients(run, federation), notify)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return step_seconds(ticks), ticks[0] - started, peak
 

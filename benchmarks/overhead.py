@@ -1,6 +1,6 @@
 """What Flower, Ray and process starts cost: `fedseg simulate` against the same work in one process.
 
-Both train the same clients, distil and evaluate, from one configuration and to the same scores.
+Both train the same clients, distill and evaluate, from one configuration and to the same scores.
 The data is rendered and surveyed beforehand, so that neither is charged for it.
 
     python benchmarks/overhead.py [CONFIG]

@@ -26,7 +26,7 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, find_run
 from fedseg.run.result import scores
 from fedseg.storage.hashes import content_hash
-from fedseg.workflows.redistillation import redistil
+from fedseg.workflows.redistillation import redistill
 
 NAME = "poisoned"
 
@@ -43,7 +43,7 @@ def main(
     with console.Bars() as bars:
         for kind, spoil in SPOILED.items():
             bad = save_spoiled(first, out / f"client-{kind}", spoil)
-            redistil(run, [], [bad], out / kind, partial(bars, name=kind))
+            redistill(run, [], [bad], out / kind, partial(bars, name=kind))
             rows.append((kind, out / kind))
     for kind, folder in rows:
         done = Run(folder)

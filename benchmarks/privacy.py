@@ -52,8 +52,8 @@ def main(
             spent = read_upload(folder).epsilon
             network, info = checkpoints.load(folder)
             for source in federation.evaluation:
-                told = partial(progress, "evaluating")
-                score = evaluate(network, info, open_dataset(source), source.protocol, told)
+                notify = partial(progress, "evaluating")
+                score = evaluate(network, info, open_dataset(source), source.protocol, notify)
                 scores.setdefault(source.name, []).append(100 * score["miou"])
         cells = ", ".join(
             f"{name} {statistics.mean(values):.1f} ± {statistics.pstdev(values):.1f}"

@@ -36,9 +36,9 @@ def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 5
             streetsim.write(root, style, images)
             dataset = open_dataset(Source(dataset="streetsim", root=root, split=style))
             counts = train_id_counts(dataset, survey(dataset))
-            told = partial(bars, "training", name=style)
+            notify = partial(bars, "training", name=style)
             network, info = train_supervised(
-                [dataset], [counts], model, training, seed, on_step=told
+                [dataset], [counts], model, training, seed, on_step=notify
             )
             scores[style] = evaluate(network, info, validation)
     table = Table("class", *scores, title=f"CamVid val, IoU %, seed {seed}")

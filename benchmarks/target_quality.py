@@ -51,9 +51,9 @@ def main(
     clients = good_clients(folder, federation)
     data = open_dataset(Source(dataset=dataset, root=root, split=split))
     members = {name: Member(path, data) for name, path in clients.items()}
-    chances = [member.chances for member in members.values()]
+    probabilities = [member.probabilities for member in members.values()]
     knows = torch.stack([member.knows for member in members.values()])
-    score = scorer(data, chances[0].shape[-2:])
+    score = scorer(data, probabilities[0].shape[-2:])
 
     def row(name: str, target: Tensor) -> np.ndarray:
         """Print a row; returns the IoU by class without balance."""
@@ -63,17 +63,17 @@ def main(
         return ious[STRENGTHS.index(0.0)]
 
     Console().print(f"{'class balance':<34}" + "".join(f"{s:8.1f}" for s in STRENGTHS))
-    by_class = {name: row(name, c) for name, c in zip(members, chances, strict=True)}
-    fuse = partial(fused, chances, knows)
-    row("mean", torch.stack(chances).mean(dim=0))
-    mean = fuse([torch.ones(())] * len(chances))
+    by_class = {name: row(name, c) for name, c in zip(members, probabilities, strict=True)}
+    fuse = partial(fused, probabilities, knows)
+    row("mean", torch.stack(probabilities).mean(dim=0))
+    mean = fuse([torch.ones(())] * len(probabilities))
     by_class["mean"] = row("class-aware mean", mean)
     usual = federation.server.distillation.class_balance
     by_class[f"mean, balance {usual}"] = score(balanced(mean, usual))
-    row("by confidence", fuse([c.amax(dim=1, keepdim=True) for c in chances]))
-    entropies = [-(c * c.clamp(min=1e-9).log()).sum(dim=1, keepdim=True) for c in chances]
+    row("by confidence", fuse([c.amax(dim=1, keepdim=True) for c in probabilities]))
+    entropies = [-(c * c.clamp(min=1e-9).log()).sum(dim=1, keepdim=True) for c in probabilities]
     row("by entropy", fuse([(-e).exp() for e in entropies]))
-    row("by agreement with the others", fuse(agreement(chances)))
+    row("by agreement with the others", fuse(agreement(probabilities)))
     for name, spread in (("pixel", (1,)), ("image", (1, 2, 3))):
         weights = [(-m.distance.mean(dim=spread, keepdim=True)).exp() for m in members.values()]
         row(f"by closeness of BatchNorm, {name}", fuse(weights))
@@ -81,7 +81,7 @@ def main(
     row("cross-site, by mIoU", fuse([torch.tensor(iou(c)).nanmean().float() for c in sites]))
     reliable = [torch.tensor(np.nan_to_num(iou(c)) + 0.01).float() for c in sites]
     row("cross-site, by class IoU", fuse([r[:, None, None] for r in reliable]))
-    by_class["oracle"] = row("oracle", oracle(data, chances, mean))
+    by_class["oracle"] = row("oracle", oracle(data, probabilities, mean))
     for number, name in enumerate(scored_classes(data)):
         cells = ", ".join(f"{who} {100 * values[number]:.0f}" for who, values in by_class.items())
         Console().print(f"{name}: {cells}")
@@ -104,23 +104,23 @@ class Member:
         for layer in network.encoder.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.register_forward_pre_hook(measure)
-        chances, far = [], []
+        probabilities, far = [], []
         for index in range(len(data)):
             distances.clear()
             [(_, image, logits)] = infer(network, info, data.image, [index])
             rows, columns = view_sizes(*image.shape[:2], info)[0]
             size = (rows // TARGET_STRIDE, columns // TARGET_STRIDE)
             logits = resize(logits, size).masked_fill(self.knows[:, None, None] == 0, -torch.inf)
-            chances.append(logits.softmax(dim=0))
+            probabilities.append(logits.softmax(dim=0))
             far.append(torch.stack([F.interpolate(d.log(), size)[0, 0] for d in distances]).mean(0))
-        self.chances = torch.stack(chances)
+        self.probabilities = torch.stack(probabilities)
         self.distance = torch.stack(far)[:, None]
 
 
-def fused(chances: list[Tensor], knows: Tensor, weights: list[Tensor]) -> Tensor:
+def fused(probabilities: list[Tensor], knows: Tensor, weights: list[Tensor]) -> Tensor:
     """Class-aware weighted mean, [N, 19, h, w]."""
     masks = knows[:, :, None, None]
-    total = sum(c * m * w for c, m, w in zip(chances, masks, weights, strict=True))
+    total = sum(c * m * w for c, m, w in zip(probabilities, masks, weights, strict=True))
     count = sum(m * w for m, w in zip(masks, weights, strict=True))
     total = total / count.clamp(min=1e-6)
     return total / total.sum(dim=1, keepdim=True).clamp(min=1e-6)
@@ -133,11 +133,11 @@ def balanced(target: Tensor, strength: float) -> Tensor:
     return target / target.sum(dim=1, keepdim=True)
 
 
-def agreement(chances: list[Tensor]) -> list[Tensor]:
+def agreement(probabilities: list[Tensor]) -> list[Tensor]:
     """How far each client agrees with the mean of the others, pixel by pixel."""
-    total = sum(chances)
-    others = [(total - chance) / (len(chances) - 1) for chance in chances]
-    return [(c * o).sum(dim=1, keepdim=True) for c, o in zip(chances, others, strict=True)]
+    total = sum(probabilities)
+    others = [(total - chance) / (len(probabilities) - 1) for chance in probabilities]
+    return [(c * o).sum(dim=1, keepdim=True) for c, o in zip(probabilities, others, strict=True)]
 
 
 def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
@@ -167,12 +167,12 @@ def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarra
     return score
 
 
-def oracle(data: Dataset, chances: list[Tensor], otherwise: Tensor) -> Tensor:
+def oracle(data: Dataset, probabilities: list[Tensor], otherwise: Tensor) -> Tensor:
     """The prediction of a client that is right, wherever one is."""
-    labels = torch.from_numpy(labels_of(data, chances[0].shape[-2:])).long()
+    labels = torch.from_numpy(labels_of(data, probabilities[0].shape[-2:])).long()
     membership = membership_of(data)
     out = otherwise.clone()
-    for chance in chances:
+    for chance in probabilities:
         guess = torch.stack([classify(c.clamp(min=1e-12).log(), membership) for c in chance])
         out = torch.where((guess == labels)[:, None], chance, out)
     return out

@@ -78,9 +78,9 @@ def evaluate(message: Message, context: Context) -> Message:
     return _score(message, context, "evaluator")
 
 
-@app.evaluate("cross_validation")
+@app.evaluate("cross_site_evaluation")
 @answering
-def cross_validate(message: Message, context: Context) -> Message:
+def cross_site_evaluate(message: Message, context: Context) -> Message:
     """Score another client's model on this client's own data."""
     return _score(message, context, "client")
 
@@ -128,7 +128,7 @@ def _at_work(
         guards.append(_end_of_run(context, node))
     progress = progress_of(context, node)
     try:
-        return watched(lambda told: work(node, told), progress, task.stall_timeout, *guards)
+        return watched(lambda notify: work(node, notify), progress, task.stall_timeout, *guards)
     except FedsegError as error:
         log.error("%s '%s': %s", role, name, error)
         reason = node.explain(error)

@@ -41,37 +41,37 @@ to the file they stand in. [examples/](../examples) has whole federation files,
 def page() -> str:
     """The whole of configuration.md."""
     parts = [INTRODUCTION]
-    told: dict[type[Section], str] = {}
+    titles: dict[type[Section], str] = {}
     for kind, heading in FILES.items():
         parts += [f"## {heading}\n", _paragraph(kind.__doc__)]
-        parts += _tables(kind, kind.model_fields, "", told)
+        parts += _tables(kind, kind.model_fields, "", titles)
     return "\n".join(parts)
 
 
 def _tables(
-    kind: type[Section], keys: Iterable[str], place: str, told: dict[type[Section], str]
+    kind: type[Section], keys: Iterable[str], place: str, titles: dict[type[Section], str]
 ) -> list[str]:
-    """A table of keys, and a section for each kind of table below it that was not told before."""
+    """A table of keys, and a section for each kind of table below it that was not titles before."""
     inner: dict[str, type[Section]] = {}
     for key, field in kind.model_fields.items():
         table = _table_kind(field.annotation)
-        if table and table not in told:
+        if table and table not in titles:
             path = f"{place}.{key}".removeprefix(".")
             brackets = {"list": f"[[{path}]]", "dict": f"[{path}.NAME]"}
-            told[table] = brackets.get(_outer(field.annotation), f"[{path}]")
+            titles[table] = brackets.get(_outer(field.annotation), f"[{path}]")
             inner[path] = table
-    parts = [_table(kind, keys, told)] if keys else []
+    parts = [_table(kind, keys, titles)] if keys else []
     for path, table in inner.items():
-        parts += [f"### `{told[table]}`\n", _paragraph(table.__doc__)]
+        parts += [f"### `{titles[table]}`\n", _paragraph(table.__doc__)]
         base, own = table.__bases__[0], list(table.model_fields)
-        if base in told:
+        if base in titles:
             own = [key for key in own if key in table.__annotations__]
-            parts.append(f"All keys of `{told[base]}`{', and:' if own else '.'}\n")
-        parts += _tables(table, own, path, told)
+            parts.append(f"All keys of `{titles[base]}`{', and:' if own else '.'}\n")
+        parts += _tables(table, own, path, titles)
     return parts
 
 
-def _table(kind: type[Section], keys: Iterable[str], told: dict[type[Section], str]) -> str:
+def _table(kind: type[Section], keys: Iterable[str], titles: dict[type[Section], str]) -> str:
     """A Markdown table of some of the keys."""
     schema = kind.model_json_schema()
     rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
@@ -80,7 +80,7 @@ def _table(kind: type[Section], keys: Iterable[str], told: dict[type[Section], s
         meaning = " ".join((field.description or "").split())
         value = _value(schema["properties"][key], schema.get("$defs", {}))
         if table := _table_kind(field.annotation):
-            value += f", see `{told[table]}`"
+            value += f", see `{titles[table]}`"
         rows.append(f"| `{key}` | {value} | {_default(field)} | {meaning} |")
     return "\n".join(rows) + "\n"
 

@@ -24,9 +24,11 @@ LONGEST_TEXT = 10_000
 EMBEDDED = app_dir() / "examples" / "embedded.toml"
 """The federation that runs where no file is given: streetsim, no download."""
 
+RENAMED = {"cross_validation": "cross_site_evaluation"}
+"""Keys of earlier versions."""
 GLOBAL = "global"
 """What the global model is called in tables and in the names of score files."""
-FEDAVG, ENSEMBLE, FEDDF, UPPER_BOUND = BASELINES = ("fedavg", "ensemble", "feddf", "upper_bound")
+FEDAVG, ENSEMBLE, FEDDF, CENTRALIZED = BASELINES = ("fedavg", "ensemble", "feddf", "centralized")
 """What it is compared with, likewise, and folders below baselines/; the ensemble has none."""
 
 
@@ -249,7 +251,7 @@ class Federation(Section):
     """Seconds the server waits for uploads before it goes on without the missing ones."""
     stall_timeout: float = Field(600.0, gt=0)
     """Seconds without a training step after which a client gives up on itself."""
-    cross_validation: bool = False
+    cross_site_evaluation: bool = False
     """Whether clients score each other's models at home, so that the votes of those who know a
     class better count more. Clients then see each other's models."""
     model: Model = Model()
@@ -439,15 +441,17 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
-    said = set()
+    seen = set()
     for detail in error.errors(include_url=False):
         # A mistake in [training] or [model] comes back from everything that inherits it.
-        if (mistake := (detail["type"], detail["loc"][-1:], repr(detail["input"]))) in said:
+        if (mistake := (detail["type"], detail["loc"][-1:], repr(detail["input"]))) in seen:
             continue
-        said.add(mistake)
+        seen.add(mistake)
         where = [str(part) for part in detail["loc"]]
         key = ".".join(where)
         match detail["type"]:
+            case "extra_forbidden" if where[-1] in RENAMED:
+                yield f"'{key}' is called '{RENAMED[where[-1]]}' now"
             case "extra_forbidden":
                 known = _fields_at(kind, detail["loc"][:-1])
                 yield f"unknown key '{key}'; {did_you_mean(where[-1], known)}"

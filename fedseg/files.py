@@ -167,7 +167,7 @@ def is_disk_full(error: Exception) -> bool:
         error: what was raised by whoever wrote; safetensors and SQLite say it only in words.
     """
     words = os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full"
-    return any(said in str(error) for said in words)
+    return any(phrase in str(error) for phrase in words)
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:

@@ -36,22 +36,22 @@ def main(grid: Grid, context: Context) -> None:
     notices.addHandler(logging.FileHandler(run.notices, encoding="utf-8"))
     discard_damaged(run, federation)
     strategy = OneShot(run, federation)
-    told = FileProgress(run.progress, "server")
+    notify = FileProgress(run.progress, "server")
     seconds: dict[str, float] = {}
     try:
-        check_server(federation, told)
+        check_server(federation, notify)
         with lean_memory():  # uploads are large
             strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=federation.client_timeout)
-            if federation.cross_validation:
-                strategy.cross_validate(grid, federation.client_timeout)
+            if federation.cross_site_evaluation:
+                strategy.cross_site_evaluate(grid, federation.client_timeout)
         seconds = {"clients": strategy.seconds}
-        seconds |= run_server(run, federation, told)
+        seconds |= run_server(run, federation, notify)
         if federation.evaluators:
             strategy.evaluate(grid, federation.client_timeout)
     except Exception as error:
         reason = explained(error)
         result = gather_result(run, federation, "failed", strategy.failures, seconds, reason)
-        conclude(run, federation, result, told)
+        conclude(run, federation, result, notify)
         raise
     result = gather_result(run, federation, "completed", strategy.failures, seconds)
-    conclude(run, federation, result, told)
+    conclude(run, federation, result, notify)

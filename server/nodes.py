@@ -54,12 +54,12 @@ class Nodes:
     """The nodes of a run.
 
     Attributes:
-        said: what evaluators said of their sets, by name.
+        introductions: what evaluators said of their sets, by name.
         refused: why a node does not speak, by the name it is registered under.
     """
 
     def __init__(self, grid: Grid, folder: Path) -> None:
-        self.said: dict[str, Introduction] = {}
+        self.introductions: dict[str, Introduction] = {}
         self.refused: dict[str, str] = {}
         self._grid = grid
         self._inbox = Inbox(grid, folder)
@@ -181,8 +181,8 @@ class Nodes:
             with well_formed(reply):
                 names = [str(name) for name in answer_in(reply)["clients"]]
                 evaluators = answer_in(reply)["evaluators"]
-                said = {i.name: i for i in map(Introduction.model_validate_json, evaluators)}
-            for name in [*names, *said]:
+                found = {i.name: i for i in map(Introduction.model_validate_json, evaluators)}
+            for name in [*names, *found]:
                 if registered and name != registered:
                     raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
         except Exception as error:  # of one node
@@ -190,8 +190,8 @@ class Nodes:
             if registered:
                 self.refused[registered] = plain(error, MOST_OF_AN_ERROR)
             return
-        self.said = said | self.said
-        self._found = dict.fromkeys([*names, *said], node) | self._found
+        self.introductions = found | self.introductions
+        self._found = dict.fromkeys([*names, *found], node) | self._found
 
 
 def _is_away(reply: Message | FedsegError) -> bool:

@@ -73,7 +73,7 @@ class OneShot(Strategy):
         messages = self.configure_evaluate(1, ArrayRecord(), ConfigRecord(), grid)
         self.aggregate_evaluate(1, self._replies(grid, messages, "evaluator", timeout))
 
-    def cross_validate(self, grid: Grid, timeout: float) -> None:
+    def cross_site_evaluate(self, grid: Grid, timeout: float) -> None:
         """Have every client's model scored by every other client; a pair that fails is left out."""
         clients = good_clients(self.run, self.federation)
         self._nodes = self._nodes or Nodes(grid, self.run.path)
@@ -89,7 +89,7 @@ class OneShot(Strategy):
                 continue
             info, weights = packed(folder)
             task = {"how": how.model_dump_json(), "info": info}
-            kind = "evaluate.cross_validation"
+            kind = "evaluate.cross_site_evaluation"
             messages = [
                 self._message(kind, {"client": site, **task}, nodes[site], weights)
                 for site in sites
@@ -149,7 +149,7 @@ class OneShot(Strategy):
         for evaluator in missing:
             if (name := evaluator.name) not in nodes:
                 continue
-            introduction = self._nodes.said.get(name)
+            introduction = self._nodes.introductions.get(name)
             if introduction is None:
                 self._fail(name, "its node does not introduce itself as an evaluator")
                 continue
@@ -250,7 +250,7 @@ class OneShot(Strategy):
 
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
-        score = score_of(_confusion_in(reply), self._nodes.said[name], evaluator)
+        score = score_of(_confusion_in(reply), self._nodes.introductions[name], evaluator)
         content = {"model": GLOBAL, **score}
         write_product(self._score(name), content, self._score_inputs(evaluator))
         self._audit(

@@ -115,8 +115,8 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
     """A run folder with every client's upload in it."""
     run = open_run(out or folder / "run", federation)
     for client in federation.clients:
-        told = FileProgress(run.progress, client.name)
-        home = train_client(client, 0, folder / client.name, told, run.curve(client.name))
+        notify = FileProgress(run.progress, client.name)
+        home = train_client(client, 0, folder / client.name, notify, run.curve(client.name))
         store(run, read_upload(home), checkpoints.load(home)[0].state_dict())
     return run
 

@@ -49,7 +49,7 @@ def test_the_settings_they_are_named_for():
 def test_a_deployed_federation_knows_names_only_and_a_node_the_rest():
     deployed = config.load(_path("deployed"))
     everyone = [*deployed.clients, *deployed.evaluators]
-    assert not any(someone.dataset or someone.root for someone in everyone)
+    assert not any(participant.dataset or participant.root for participant in everyone)
     node = load_node(_path("node").parent)
     [client] = [client for client in deployed.clients if client.name == node.name]
     trained = node.client(train_task(deployed, client))

@@ -54,7 +54,7 @@ def answer(as_json: bool, value: Any, *parts: RenderableType) -> None:
         show(*parts)
 
 
-def told_of_run(folder: Path) -> list[str]:
+def run_locations(folder: Path) -> list[str]:
     """Lines that say where a run's results are."""
     report = folder / "report.html"
     return [f"run folder: {folder}", *([f"report: {report}"] if report.is_file() else [])]

@@ -36,11 +36,11 @@ def list_cards(
     from fedseg.data.cards import card_names, load_card
 
     cards = [load_card(name) for name in ([card] if card else card_names())]
-    told = [described.model_dump(mode="json") for described in cards]
+    notify = [described.model_dump(mode="json") for described in cards]
     if card:
-        console.answer(json, told[0], _details(cards[0]))
+        console.answer(json, notify[0], _details(cards[0]))
     else:
-        console.answer(json, told, _overview(cards))
+        console.answer(json, notify, _overview(cards))
 
 
 @data.command()
@@ -120,7 +120,7 @@ def _details(card: "Card") -> "Table":
     from rich.table import Table
 
     table = Table(show_header=False, title=card.title)
-    told = {
+    notify = {
         "card": card.name,
         "kind": card.kind,
         "home": card.home,
@@ -135,7 +135,7 @@ def _details(card: "Card") -> "Table":
         + (" (* no labels)" if not all(p.labelled for p in card.splits.values()) else ""),
         "classes": f"{_classes(card)}: " + ", ".join(entry.name for entry in card.classes),
     }
-    for key, value in told.items():
+    for key, value in notify.items():
         if value:
             table.add_row(key, value)
     return table

@@ -104,7 +104,7 @@ def check(folder: NodeFolder) -> None:
     bad = 0
     for line in check_node(folder):
         mark = typer.style("✓", fg="green") if line.is_good else typer.style("✗", fg="red")
-        typer.echo(f"{mark} {line.what}: {line.said}")
+        typer.echo(f"{mark} {line.what}: {line.found}")
         bad += not line.is_good
     if bad:
         raise FedsegError(f"{bad} thing(s) to put right")
@@ -218,5 +218,5 @@ def run(
     federation = configuration.load(config)
     with console.Bars() as bars:
         result, there = run_on(Server(address, ca, token), federation, out, bars)
-    told = f"run folder: {out}; the clients' models are in {there} on the server"
-    console.answer(json, result, result_table(result), told)
+    notify = f"run folder: {out}; the clients' models are in {there} on the server"
+    console.answer(json, result, result_table(result), notify)

@@ -66,7 +66,7 @@ def simulate(
         Path | None, typer.Option(help="Run folder; default: runs/<name of the file>.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the file's seed.")] = None,
-    upper_bound: Annotated[
+    centralized: Annotated[
         bool, typer.Option(help="Also train one model on all clients' data, to compare.")
     ] = False,
     quiet: Quiet = False,
@@ -87,8 +87,8 @@ def simulate(
         federation = configuration.with_seed(federation, seed)
     out = out or Path("runs") / path.stem
     with console.Bars() as bars:
-        result = run_simulation(federation, out, upper_bound, bars)
-    console.answer(json, result, result_table(result), *console.told_of_run(out))
+        result = run_simulation(federation, out, centralized, bars)
+    console.answer(json, result, result_table(result), *console.run_locations(out))
 
 
 @app.command()
@@ -107,8 +107,8 @@ def audit(
     file = path / AUDIT if path.is_dir() else path
     entries = list(read_audit(file))
     last = entries[-1]["hash"] if entries else "-"
-    told = f"{file}: {len(entries)} lines, none changed or removed; the last one's hash is {last}"
-    console.answer(json, entries, audit_table(entries), told)
+    notify = f"{file}: {len(entries)} lines, none changed or removed; the last one's hash is {last}"
+    console.answer(json, entries, audit_table(entries), notify)
 
 
 @app.command()
@@ -130,14 +130,14 @@ def distill(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import result_table
-    from fedseg.workflows.redistillation import redistil
+    from fedseg.workflows.redistillation import redistill
 
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
-        result = redistil(run, without or [], late or [], out, partial(bars, name="server"))
-    console.answer(json, result, result_table(result), *console.told_of_run(out))
+        result = redistill(run, without or [], late or [], out, partial(bars, name="server"))
+    console.answer(json, result, result_table(result), *console.run_locations(out))
 
 
 @app.command()
@@ -167,7 +167,7 @@ def compare(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Compare the global model with FedAvg, FedDF, the ensemble and the upper bound.
+    """Compare the global model with FedAvg, FedDF, the ensemble and centralized training.
 
     What is missing is trained and scored, and kept in the run folders.
 

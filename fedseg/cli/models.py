@@ -88,9 +88,9 @@ def predict(
     network, info = checkpoints.load(checkpoint, best_device())
     with console.Bars() as bars:
         for sequence in sequences:
-            told = partial(bars, f"predicting {sequence.name}")
+            notify = partial(bars, f"predicting {sequence.name}")
             if isinstance(sequence.pictures, Video) if video is None else video:
-                predict_video(network, info, sequence, out, fps, told)
+                predict_video(network, info, sequence, out, fps, notify)
             else:
-                predict_frames(network, info, sequence, out, told)
+                predict_frames(network, info, sequence, out, notify)
     console.show(f"{sum(map(len, sequences))} pictures segmented into {out}")

@@ -24,7 +24,7 @@ class Line(NamedTuple):
     """One thing that was looked at."""
 
     what: str
-    said: str
+    found: str
     """What was found, or the remedy."""
     is_good: bool
 

@@ -84,8 +84,8 @@ def check_registration(node: Node, folder: Path) -> str:
             raise FedsegError(
                 "the server refuses its signature; do both machines' clocks tell the same time?"
             ) from None
-        said = found.message if found else f"answers {error.response.status_code}"
-        raise FedsegError(f"{said} (Flower {flwr.__version__} here)") from None
+        reason = found.message if found else f"answers {error.response.status_code}"
+        raise FedsegError(f"{reason} (Flower {flwr.__version__} here)") from None
     raise FedsegError("the server answers unlike Flower 1.41; install the same fedseg on both")
 
 

@@ -41,7 +41,7 @@ OPTIONAL = """
 # [upload]
 # precision = "float32"         # "float16" halves the upload
 # pixel_counts = false          # true: also send how many pixels of each class there are
-# cross_validation = false      # true: score other clients' models here, where the federation asks
+# cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [privacy]                     # a trainer's differential privacy; default: none
 # epsilon = 8.0                 # needs fedseg[privacy]
 # delta = 1e-5

@@ -29,7 +29,7 @@ RESULTS = (
     "report.html",
     "inconsistency.json",
     "inconsistency.png",
-    "cross_validation",
+    "cross_site_evaluation",
     "evaluation",
     "global",
 )

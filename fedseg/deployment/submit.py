@@ -78,17 +78,17 @@ def _follow(
 ) -> None:
     """Show how far everyone is until the run has ended."""
     misses = 0
-    for turn in itertools.count():
+    for look in itertools.count():
         try:
-            is_over = turn % ALIVE_POLL == 0 and run_id not in server.active_runs()
-            said: dict[str, Any] = server.look(name)["progress"]
+            is_over = look % ALIVE_POLL == 0 and run_id not in server.active_runs()
+            states: dict[str, Any] = server.look(name)["progress"]
         except FedsegError:
             misses += 1
             if misses > MOST_MISSES:
                 raise
         else:
             misses = 0
-            follow(progress, said, workers(federation))
+            follow(progress, states, workers(federation))
             if is_over:
                 return
         time.sleep(POLL)

@@ -24,7 +24,7 @@ from fedseg.run.progress import OnProgress
 from fedseg.training.loop import Example, fit
 
 
-def distil(
+def distill(
     dataset: Dataset,
     targets: Path,
     start: nn.Module,

@@ -38,13 +38,13 @@ def write_fused(
         settings: how to balance.
         teachers: with their predictions of all images.
         chosen: numbers of the images to keep.
-        progress: told how far the work is.
+        progress: receives the state of the work.
         weights: how much each client's vote for each class counts, as for `fuse`.
     """
     coverage = [teacher.coverage for teacher in teachers.values()]
 
     def fused(index: int) -> np.ndarray:
-        return fuse([teacher.chances(index) for teacher in teachers.values()], coverage, weights)
+        return fuse([t.probabilities(index) for t in teachers.values()], coverage, weights)
 
     prior = np.zeros(NUM_CLASSES)
     for done, index in enumerate(chosen, 1):
@@ -78,7 +78,7 @@ def write_gated(
         images: what the targets belong to.
         student: its input size sets the grid.
         seed: of the gate.
-        progress: told how far the work is.
+        progress: receives the state of the work.
     """
     described = [
         features.describe(
@@ -90,11 +90,11 @@ def write_gated(
     def seen(index: int) -> list[np.ndarray]:
         return [read_array(files[index]) for files in described]
 
-    told = partial(progress, "learning the gate")
-    gate = fit_gate(seen, partial(read_target, before), len(images), seed, told)
+    notify = partial(progress, "learning the gate")
+    gate = fit_gate(seen, partial(read_target, before), len(images), seed, notify)
     for index in range(len(images)):
-        fused, chances = fuse_features(gate, seen(index))
-        target = np.sqrt(read_target(before, index) * chances)
+        fused, probabilities = fuse_features(gate, seen(index))
+        target = np.sqrt(read_target(before, index) * probabilities)
         target *= 255 / np.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
         parts = [np.rint(target).astype(np.uint8)]
         if settings.feature_weight:
@@ -122,7 +122,7 @@ def join_student(
         after: folder of the new ones.
         predicted: folder for the student's predictions.
         images: what the targets belong to.
-        progress: told how far the work is.
+        progress: receives the state of the work.
     """
     info = checkpoints.load_info(student)
     labelling = partial(progress, "labels by the student")

@@ -41,7 +41,7 @@ class Teacher:
         self.files: list[Path] = []
         """Its predictions, in the order of the images; see `predict`."""
 
-    def chances(self, index: int) -> np.ndarray:
+    def probabilities(self, index: int) -> np.ndarray:
         """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""
         return read_array(self.files[index])
 

@@ -131,12 +131,12 @@ def _logits(network: nn.Module, info: Info, views: list[np.ndarray], protocol: P
             seen.append(_forward(network, batch.flip(3), protocol.window).flip(3))
     if len(seen) == 1:
         return seen[0]
-    chances = torch.zeros_like(seen[0])
+    probabilities = torch.zeros_like(seen[0])
     for logits in seen:
         if logits.shape[2:] != size:
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        chances += logits.softmax(dim=1) / len(seen)
-    return chances.clamp(min=1e-12).log()
+        probabilities += logits.softmax(dim=1) / len(seen)
+    return probabilities.clamp(min=1e-12).log()
 
 
 def _forward(network: nn.Module, batch: Tensor, window: tuple[int, int] | None) -> Tensor:

@@ -70,4 +70,4 @@ def participants(federation: Federation) -> list[Client | Evaluator]:
 
 def workers(federation: Federation) -> list[str]:
     """Names under which progress is told."""
-    return [*(someone.name for someone in participants(federation)), "server"]
+    return [*(participant.name for participant in participants(federation)), "server"]

@@ -71,7 +71,7 @@ def train_client(
         client: its half of the configuration.
         seed: of the federation; a client's own seed follows from it and from its name.
         home: the client's private folder, for its training state and its checkpoint.
-        progress: told how far the work is.
+        progress: receives the state of the work.
         curve: file that the losses are written to; it stays on this machine.
 
     Returns:
@@ -101,7 +101,7 @@ def train_client(
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
 
     state = home / f"training-{settings}.safetensors"
-    told = partial(progress, "training")
+    notify = partial(progress, "training")
     spent = None
     if client.privacy:
         coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
@@ -112,7 +112,7 @@ def train_client(
             client.training,
             client.privacy,
             client_seed(seed, client),
-            told,
+            notify,
             curve,
         )
     else:
@@ -123,7 +123,7 @@ def train_client(
             client.training,
             client_seed(seed, client),
             state,
-            told,
+            notify,
             curve,
         )
     upload = Upload(

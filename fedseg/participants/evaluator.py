@@ -46,7 +46,7 @@ def score_at_home(
         evaluator: its half of the configuration.
         info: of the model.
         weights: of the model.
-        progress: told how far the work is.
+        progress: receives the state of the work.
         most: images to score it on, evenly spread; default: all.
         check: called with the images before the model sees any.
 
@@ -63,27 +63,29 @@ def score_at_home(
         dataset = dataset.every(math.ceil(len(dataset) / most))
     check(dataset)
     network = checkpoints.restored(info, weights, "model from the server", best_device())
-    told = partial(progress, "evaluating")
-    score = evaluate(network, info, dataset, evaluator.protocol, told)
+    notify = partial(progress, "evaluating")
+    score = evaluate(network, info, dataset, evaluator.protocol, notify)
     return np.array(score["confusion"], np.int64)
 
 
-def score_of(confusion: list[int], said: Introduction, evaluator: Evaluator) -> dict[str, object]:
+def score_of(
+    confusion: list[int], introduction: Introduction, evaluator: Evaluator
+) -> dict[str, object]:
     """The record that an evaluator's answer makes, as of `evaluate`.
 
     Args:
         confusion: its matrix, row by row.
-        said: what it said of its set.
+        introduction: what it said of its set.
         evaluator: its part of the server's configuration.
 
     Raises:
-        FedsegError: not a confusion matrix over the classes it said.
+        FedsegError: not a confusion matrix over the classes it introduction.
     """
-    matrix = received(confusion, len(said.classes))
+    matrix = received(confusion, len(introduction.classes))
     return {
-        "dataset": said.dataset,
-        "split": said.split,
-        "images": said.images,
+        "dataset": introduction.dataset,
+        "split": introduction.split,
+        "images": introduction.images,
         "protocol": protocol_record(evaluator.protocol),
-        **summarise(matrix, list(said.classes)),
+        **summarise(matrix, list(introduction.classes)),
     }

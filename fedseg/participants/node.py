@@ -99,7 +99,7 @@ class UploadOptions(Section):
     """Of the weights; float16 halves the upload."""
     pixel_counts: bool = False
     """Whether the number of labelled pixels of each class is sent."""
-    cross_validation: bool = False
+    cross_site_evaluation: bool = False
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""
 
@@ -166,8 +166,8 @@ class Node(Source):
         Raises:
             PublicError: it is no trainer, or its owner does not allow it.
         """
-        if self.role != "trainer" or not self.upload.cross_validation:
-            raise PublicError("its owner takes no part in cross-validation (node.toml, [upload])")
+        if self.role != "trainer" or not self.upload.cross_site_evaluation:
+            raise PublicError("takes no part in cross-site evaluation (node.toml, [upload])")
         return self._scoring(protocol)
 
     def _scoring(self, protocol: Protocol | None) -> Evaluator:
@@ -212,7 +212,7 @@ def simulated_node(role: Client | Evaluator, state: Path) -> Node:
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
         own = OwnModel(**role.model.model_dump(exclude={"norm"}))
-        upload = UploadOptions(cross_validation=True)
+        upload = UploadOptions(cross_site_evaluation=True)
         settings = {"model": own, "upload": upload, "privacy": role.privacy, **source}
         return Node(name=role.name, role="trainer", state=state, **settings)
     return Node(name=role.name, role="evaluator", state=state, **source)

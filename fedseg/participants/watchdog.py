@@ -35,14 +35,14 @@ def watched(
     outcome: dict[str, Any] = {}
     heard = time.monotonic()
 
-    def told(*args: Any, **details: float) -> None:
+    def notify(*args: Any, **details: float) -> None:
         nonlocal heard
         heard = time.monotonic()
         progress(*args, **details)
 
     def run() -> None:
         try:
-            outcome["result"] = work(told)
+            outcome["result"] = work(notify)
         except BaseException as error:  # carried over to the waiting thread
             outcome["error"] = error
 

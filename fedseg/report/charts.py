@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from fedseg.config import FEDDF, GLOBAL, UPPER_BOUND
+from fedseg.config import CENTRALIZED, FEDDF, GLOBAL
 from fedseg.files import read_json
 from fedseg.report.heat import title
 from fedseg.run.folder import Run
@@ -34,7 +34,7 @@ def loss_charts(run: Run, clients: list[str]) -> dict[str, str]:
     curves = {path.stem: read_json(path) for path in sorted(run.curves.glob("[!.]*.json"))}
     rounds = [name for name in curves if name.startswith(f"{GLOBAL}@")]
     charts = {
-        "Training on labels: cross-entropy": [*clients, UPPER_BOUND],
+        "Training on labels: cross-entropy": [*clients, CENTRALIZED],
         "Distillation: cross-entropy to the fused clients": [*rounds, FEDDF],
     }
     with matplotlib.rc_context(SETTINGS):
@@ -47,8 +47,8 @@ def loss_charts(run: Run, clients: list[str]) -> dict[str, str]:
 
 def _label(curve: str, rounds: int) -> str:
     """What a curve is called, where the distillation has so many rounds."""
-    name, _, turn = curve.partition("@")
-    return f"{title(name)}, round {turn}" if turn and rounds > 1 else title(name)
+    name, _, number = curve.partition("@")
+    return f"{title(name)}, round {number}" if number and rounds > 1 else title(name)
 
 
 def _figure(lines: dict[str, dict[str, Any]]) -> Figure:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import GLOBAL, UPPER_BOUND
+from fedseg.config import CENTRALIZED, GLOBAL
 from fedseg.report.heat import title
 
 
@@ -46,7 +46,7 @@ class Headline:
     images: int
     classes: int
     compared: list[str]
-    """In words: with the best client, with the upper bound."""
+    """In words: with the best client, with centralized training."""
 
 
 def columns(result: dict[str, Any]) -> dict[str, int | None]:
@@ -85,7 +85,7 @@ def _score(result: dict[str, Any], model: str, chosen: str) -> Score | None:
 
 
 def headlines(result: dict[str, Any]) -> list[Headline]:
-    """How the global model does on each set, beside the best client and the upper bound."""
+    """How the global model does on each set, beside the best client and centralized training."""
     found = []
     for chosen, score in result["evaluation"].get(GLOBAL, {}).items():
         if score["miou"] is None:
@@ -99,8 +99,8 @@ def headlines(result: dict[str, Any]) -> list[Headline]:
         if clients:
             best = max(clients, key=clients.get)
             compared.append(_compared(score["miou"], clients[best], f"the best client, {best}"))
-        if above := result["evaluation"].get(UPPER_BOUND, {}).get(chosen):
-            compared.append(_compared(score["miou"], above["miou"], "the upper bound"))
+        if above := result["evaluation"].get(CENTRALIZED, {}).get(chosen):
+            compared.append(_compared(score["miou"], above["miou"], "centralized training"))
         classes = len(score["miou_classes"])
         percent = 100 * score["miou"]
         found.append(Headline(chosen, percent, score["images"], classes, compared))

@@ -30,7 +30,7 @@ def render(run: Run, federation: Federation, result: dict[str, Any], progress: P
         run: the run folder.
         federation: its configuration.
         result: the content of its result.json.
-        progress: told how far the work is.
+        progress: receives the state of the work.
 
     Raises:
         FedsegError: a checkpoint of the run can't be used.

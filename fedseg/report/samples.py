@@ -66,7 +66,7 @@ def find_samples(
         federation: says where the images are.
         models: checkpoint folders, the clients' and the global model's.
         trusted: clients whose disagreement counts.
-        progress: told how far the work is.
+        progress: receives the state of the work.
 
     Returns:
         For each set its samples; or none, with the reason, where its images can't be read.
@@ -127,7 +127,7 @@ def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
 
 def _sample(of: Candidates, trusted: list[str], place: int) -> Sample:
     image = of.images[place]
-    said = {model: maps[place] for model, maps in of.predictions.items()}
+    predicted = {model: maps[place] for model, maps in of.predictions.items()}
     label = None if of.labels is None else of.labels[place]
     tiles = [
         Tile(
@@ -135,21 +135,21 @@ def _sample(of: Candidates, trusted: list[str], place: int) -> Sample:
             pictures.segmentation(labels, of.colours),
             "" if label is None else f"{1 - of.wrong(model, place):.0%} right",
         )
-        for model, labels in said.items()
+        for model, labels in predicted.items()
     ]
-    told = []
+    notify = []
     if len(trusted) > 1:
-        told.append(f"clients differ on {of.disagreement(trusted, place):.0%} of the pixels")
+        notify.append(f"clients differ on {of.disagreement(trusted, place):.0%} of the pixels")
     if label is not None:
         tiles.append(Tile("truth", pictures.segmentation(label, of.colours)))
-        if GLOBAL in said:
-            wrong = pictures.mistakes(said[GLOBAL], label)
+        if GLOBAL in predicted:
+            wrong = pictures.mistakes(predicted[GLOBAL], label)
             tiles.append(Tile("global's mistakes", wrong))
-            told.append(f"the global model is wrong on {of.wrong(GLOBAL, place):.0%}")
+            notify.append(f"the global model is wrong on {of.wrong(GLOBAL, place):.0%}")
     return Sample(
         of.file_name(place),
         pictures.photo(image),
         (image.shape[1], image.shape[0]),
-        "; ".join(told),
+        "; ".join(notify),
         tiles,
     )

@@ -24,7 +24,7 @@ def conclude(run: Run, federation: Federation, result: dict[str, Any], progress:
         run: the run folder.
         federation: its configuration.
         result: what `gather_result` gives.
-        progress: told how far the work is.
+        progress: receives the state of the work.
     """
     try:
         write_report(run, federation, result, run.report, progress)
@@ -40,7 +40,7 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
     Args:
         folder: the run folder.
         out: file to write; default: report.html in the run folder.
-        progress: told how far the work is.
+        progress: receives the state of the work.
 
     Returns:
         The file written.
@@ -76,7 +76,7 @@ def write_report(
         federation: its configuration.
         result: the content of its result.json.
         out: file to write.
-        progress: told how far the work is.
+        progress: receives the state of the work.
 
     Raises:
         FedsegError: a checkpoint of the run can't be used.

@@ -5,7 +5,7 @@ sources.json           fingerprints of the data it was made from, where this mac
 clients/<name>/        a checkpoint folder, and client.json
 predictions/           the clients' predictions on the server's images   } working files, removed
 targets/               the fused soft targets                            } after distillation
-cross_validation/      <model>@<client>.json: what clients found of each other's models, if asked
+cross_site_evaluation/ <model>@<client>.json: confusion matrices of clients' models, if asked
 inconsistency.json     agreement between clients by class, and the unstable classes; .png, drawn
 generated/             images made for unstable classes, with a manifest
 global/                the global model, a checkpoint folder
@@ -59,9 +59,9 @@ class Run:
         """Checkpoint folder of a baseline."""
         return self.path / "baselines" / name
 
-    def cross_validation(self, model: str, site: str) -> Path:
+    def cross_site_evaluation(self, model: str, site: str) -> Path:
         """Where the score of one client's model on another's data is kept."""
-        return self.path / "cross_validation" / f"{model}@{site}.json"
+        return self.path / "cross_site_evaluation" / f"{model}@{site}.json"
 
     def curve(self, training: str) -> Path:
         """Where the losses of a training are kept; a client's is called by the client's name."""

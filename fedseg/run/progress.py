@@ -53,19 +53,19 @@ class FileProgress:
 
 
 def read_all(folder: Path) -> dict[str, dict[str, Any]]:
-    """What every worker said last, by name."""
-    said = {}
+    """The latest progress of every worker, by name."""
+    found = {}
     for path in sorted(folder.glob("[!.]*.json")):
         try:
-            said[path.stem] = json.loads(path.read_text())
+            found[path.stem] = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
-    return said
+    return found
 
 
-def follow(progress: Progress, said: dict[str, dict[str, Any]], names: Iterable[str]) -> None:
-    """Report what `read_all` gives of those named; workers that said nothing yet are left out."""
+def follow(progress: Progress, states: dict[str, dict[str, Any]], names: Iterable[str]) -> None:
+    """Report what `read_all` gives of those named; workers without any yet are left out."""
     for name in names:
-        if content := said.get(name):
+        if content := states.get(name):
             numbers = {key: value for key, value in content.items() if key not in STEPS}
             progress(*(content[key] for key in STEPS), name=name, **numbers)

@@ -1,4 +1,4 @@
-"""The training loop: the same for clients, for the distilled model and for the upper bound.
+"""The training loop: the same for clients, for the distilled model and for centralized training.
 
 What differs between them is a function that makes one training example and a loss.
 """

@@ -1,4 +1,4 @@
-"""Supervised training on labelled datasets: what a client does, and the upper bound."""
+"""Supervised training on labelled datasets: what a client does, and centralized training."""
 
 from collections.abc import Callable
 from pathlib import Path

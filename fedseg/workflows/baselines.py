@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from fedseg.classes import NUM_CLASSES
-from fedseg.config import FEDAVG, FEDDF, UPPER_BOUND, Federation
+from fedseg.config import CENTRALIZED, FEDAVG, FEDDF, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.distillation.fusion.mean import FEWEST_VOTERS
-from fedseg.distillation.student import distil
+from fedseg.distillation.student import distill
 from fedseg.distillation.target_files import write_fused
 from fedseg.files import digest, read_json
 from fedseg.models import checkpoints
@@ -31,12 +31,12 @@ Clients = dict[str, Path]
 def make_baselines(run: Run, federation: Federation, progress: Progress) -> None:
     """Make every baseline model that is not in the run folder already, made from these inputs."""
     clients = good_clients(run, federation)
-    train_upper_bound(run, federation, progress)
+    train_centralized(run, federation, progress)
     average_weights(run, clients)
-    distil_mean(run, federation, clients, progress)
+    distill_mean(run, federation, clients, progress)
 
 
-def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> None:
+def train_centralized(run: Run, federation: Federation, progress: Progress) -> None:
     """Train one model on the data of all clients at once, as nobody in a federation could.
 
     It is the global model's architecture, trained with the settings, and for as many iterations,
@@ -50,7 +50,7 @@ def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> N
         "training": training.model_dump(mode="json"),
         "seed": federation.seed,
     }
-    if is_product(run.baseline(UPPER_BOUND), inputs):
+    if is_product(run.baseline(CENTRALIZED), inputs):
         return
     network, info = train_supervised(
         datasets,
@@ -58,11 +58,11 @@ def train_upper_bound(run: Run, federation: Federation, progress: Progress) -> N
         federation.model,
         training,
         federation.seed,
-        run.state / f"upper_bound-{digest(inputs)}.safetensors",
-        partial(progress, "upper bound"),
-        run.curve(UPPER_BOUND),
+        run.state / f"centralized-{digest(inputs)}.safetensors",
+        partial(progress, "centralized training"),
+        run.curve(CENTRALIZED),
     )
-    checkpoints.save(run.baseline(UPPER_BOUND), network, info, inputs)
+    checkpoints.save(run.baseline(CENTRALIZED), network, info, inputs)
 
 
 def average_weights(run: Run, clients: Clients) -> None:
@@ -93,8 +93,8 @@ def _weighted(tensors: list[Tensor], weights: list[int]) -> Tensor:
     return total.to(tensors[0].dtype)
 
 
-def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
-    """FedDF: distil the plain mean of the clients' probabilities, all of them, all classes.
+def distill_mean(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+    """FedDF: distill the plain mean of the clients' probabilities, all of them, all classes.
 
     Lin et al., arXiv 2006.07242, with one round. Start, images, augmentation and iterations are
     those of the global model, so that what differs is what is distilled.
@@ -114,7 +114,7 @@ def distil_mean(run: Run, federation: Federation, clients: Clients, progress: Pr
         teacher.coverage = set(range(NUM_CLASSES))
     folder = run.baseline("targets") / digest(inputs)
     write_fused(folder, plain, teachers, list(range(len(images))), progress)
-    network = distil(
+    network = distill(
         images,
         folder,
         server_stages.starting_point(run, federation, clients),

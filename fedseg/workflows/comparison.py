@@ -44,12 +44,12 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
             raise FedsegError(f"{folder}: is not of the same federation as {folders[0]}")
     found = []
     for run, federation in zip(runs, federations, strict=True):
-        told = partial(on_progress, name=run.path.name)
+        notify = partial(on_progress, name=run.path.name)
         check_sources(run, federation)
-        make_baselines(run, federation, told)
+        make_baselines(run, federation, notify)
         clients = good_clients(run, federation)
-        evaluate_all(run, federation, clients, told)
-        _score_ensemble(run, federation, clients, told)
+        evaluate_all(run, federation, clients, notify)
+        _score_ensemble(run, federation, clients, notify)
         found.append(scores(run, federation))
         write_json(run.result, read_json(run.result) | {"evaluation": found[-1]})
     names = [client.name for client in federations[0].clients]

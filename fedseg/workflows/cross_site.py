@@ -16,7 +16,7 @@ def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
     return [
         site
         for site in clients
-        if site != model and read_product(run.cross_validation(model, site), inputs) is None
+        if site != model and read_product(run.cross_site_evaluation(model, site), inputs) is None
     ]
 
 
@@ -34,7 +34,7 @@ def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
     """
     matrix = received(confusion, NUM_CLASSES)
     content = {"model": model, "site": site, "classes": CLASSES, "confusion": matrix.tolist()}
-    write_product(run.cross_validation(model, site), content, _inputs(run, model))
+    write_product(run.cross_site_evaluation(model, site), content, _inputs(run, model))
 
 
 def votes(run: Run, clients: list[str]) -> np.ndarray:
@@ -49,7 +49,7 @@ def votes(run: Run, clients: list[str]) -> np.ndarray:
     """
     found: list[list[np.ndarray]] = []
     for model in clients:
-        files = [run.cross_validation(model, site) for site in clients if site != model]
+        files = [run.cross_site_evaluation(model, site) for site in clients if site != model]
         # Where no matrix was ever asked for, there is no need to know the client's weights.
         inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
         contents = [read_product(file, inputs) for file in files]

@@ -32,12 +32,12 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
         FedsegError: the first thing wrong, with the remedy and whose it is.
     """
     for client in federation.clients:
-        told = partial(on_progress, name=client.name)
-        with_owner(f"client '{client.name}'", partial(_check_data, client, True, told))
+        notify = partial(on_progress, name=client.name)
+        with_owner(f"client '{client.name}'", partial(_check_data, client, True, notify))
     _check_server_data(federation, partial(on_progress, name="server"))
     for evaluator in federation.evaluators:
-        told = partial(on_progress, name=evaluator.name)
-        with_owner(f"evaluator '{evaluator.name}'", partial(_check_data, evaluator, True, told))
+        notify = partial(on_progress, name=evaluator.name)
+        with_owner(f"evaluator '{evaluator.name}'", partial(_check_data, evaluator, True, notify))
 
 
 def check_memory() -> None:
@@ -100,7 +100,7 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
     shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
     if has_all_data:
         shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
-    if has_all_data and federation.cross_validation:
+    if has_all_data and federation.cross_site_evaluation:
         shown += [(client, PLAIN) for client in federation.clients]
     sizes = [(_sizes(source), protocol, source) for source, protocol in shown]
     tried: set[tuple[Model, Size]] = set()

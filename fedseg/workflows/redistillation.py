@@ -18,7 +18,7 @@ from fedseg.run.result import gather_result
 from fedseg.workflows.server_stages import run_server
 
 
-def redistil(
+def redistill(
     source: Path, without: list[str], joiners: list[Path], out: Path, progress: Progress
 ) -> dict:
     """Make a new run folder with other clients, and do the server's part in it.
@@ -32,7 +32,7 @@ def redistil(
         joiners: checkpoint folders of clients to add, with the upload.json or client.json that
             their owners' training left there.
         out: the new run folder.
-        progress: told how far the work is.
+        progress: receives the state of the work.
 
     Returns:
         The content of result.json.
@@ -55,8 +55,8 @@ def redistil(
         if not (new_run.clients / name / "client.json").is_file():
             store(new_run, _read_upload(folder), StoredWeights(folder))
     for model, site in permutations(kept, 2):
-        if (known := run.cross_validation(model, site)).is_file():
-            write_json(new_run.cross_validation(model, site), read_json(known))
+        if (known := run.cross_site_evaluation(model, site)).is_file():
+            write_json(new_run.cross_site_evaluation(model, site), read_json(known))
     seconds = run_server(new_run, federation, progress)
     result = gather_result(new_run, federation, "completed", {}, seconds)
     conclude(new_run, federation, result, progress)

@@ -18,7 +18,7 @@ from fedseg.config import BASELINES, ENSEMBLE, FEDAVG, FEDDF, GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.distillation.generation.diffusion import checkpoint_identity
-from fedseg.distillation.student import distil as distil_student
+from fedseg.distillation.student import distill as distill_student
 from fedseg.distillation.target_files import join_student
 from fedseg.errors import FedsegError, ModelError, RunFailed
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
@@ -37,7 +37,7 @@ from fedseg.workflows.targets import FUSED, make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
-    """Fuse, distil, evaluate.
+    """Fuse, distill, evaluate.
 
     Returns:
         Seconds that each stage took, by name; 0 for one whose product was there.
@@ -49,11 +49,11 @@ def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str
     if len(clients) < federation.min_clients:
         raise RunFailed(
             f"{len(clients)} good uploads, but min_clients = {federation.min_clients}: "
-            "nothing to distil from"
+            "nothing to distill from"
         )
     seconds = {}
     stages: dict[str, Callable[[], None]] = {
-        "distillation": lambda: distil(run, federation, clients, progress),
+        "distillation": lambda: distill(run, federation, clients, progress),
         "evaluation": lambda: evaluate_all(run, federation, clients, progress),
     }
     for name, stage in stages.items():
@@ -63,7 +63,7 @@ def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str
     return seconds
 
 
-def distil(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
+def distill(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
     """Make the soft targets, inconsistency.json and the global model.
 
     Nothing is done if they are there already, made from the same clients, images and settings.
@@ -85,25 +85,25 @@ def distil(run: Run, federation: Federation, clients: dict[str, Path], progress:
     )
     starts = starting_points(run, federation, clients)
     folder = first = targets / FUSED
-    for turn in range(settings.rounds):
-        student = run.state / f"student-{key}-{turn}"
-        if turn > 0:
-            folder = targets / f"round-{turn}"
-            before = run.state / f"student-{key}-{turn - 1}"
+    for round_ in range(settings.rounds):
+        student = run.state / f"student-{key}-{round_}"
+        if round_ > 0:
+            folder = targets / f"round-{round_}"
+            before = run.state / f"student-{key}-{round_ - 1}"
             join_student(before, first, folder, run.predictions, images, progress)
             starts = {"the student so far": lambda before=before: checkpoints.load(before)[0]}
         if not is_product(student, inputs):
             train = partial(
-                distil_student,
+                distill_student,
                 images,
                 folder,
                 info=info,
                 settings=share,
-                seed=federation.seed + turn,
+                seed=federation.seed + round_,
                 on_step=partial(progress, "distillation"),
-                curve=run.curve(f"{GLOBAL}@{turn + 1}"),
+                curve=run.curve(f"{GLOBAL}@{round_ + 1}"),
             )
-            state = run.state / f"distillation-{key}-{turn}"
+            state = run.state / f"distillation-{key}-{round_}"
             network = _first_that_trains(starts, train, state)
             checkpoints.save(student, network, info, inputs)
     network = checkpoints.load(student)[0]

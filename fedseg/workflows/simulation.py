@@ -21,7 +21,7 @@ from fedseg.run.progress import Progress, follow, read_all, silent
 from fedseg.run.result import failed_clients, scores
 from fedseg.storage import provenance
 from fedseg.workflows import preflight
-from fedseg.workflows.baselines import train_upper_bound
+from fedseg.workflows.baselines import train_centralized
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import update_sources
 
@@ -29,7 +29,7 @@ from fedseg.workflows.sources import update_sources
 def simulate(
     federation: Federation,
     out: Path | str,
-    upper_bound: bool = False,
+    centralized: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Run a federation on this machine, or go on with an interrupted run.
@@ -39,7 +39,7 @@ def simulate(
     Args:
         federation: a checked configuration.
         out: run folder.
-        upper_bound: also train and score a model on all clients' data.
+        centralized: also train and score a model on all clients' data.
         progress: receives the state of everyone's work.
 
     Returns:
@@ -57,11 +57,11 @@ def simulate(
         ('completed', ['boulevard', 'oldtown', 'suburb'])
     """
     out = Path(out)
-    for someone in participants(federation):
-        if not someone.dataset:
+    for participant in participants(federation):
+        if not participant.dataset:
             raise FedsegError(
-                f"'{someone.name}' names no dataset: its data is on a node of its own; run this "
-                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+                f"'{participant.name}' names no dataset: its data is on its own node; run this with "
+                "`fedseg run`, or name `dataset` and `root` to simulate it"
             )
     check_folder(out, federation)
     preflight.check_memory()
@@ -72,8 +72,8 @@ def simulate(
     run = open_run(out, federation)
     if update_sources(run, federation) or not _is_complete(run, federation):
         federate(run, federation, progress)
-    if upper_bound:
-        _add_upper_bound(run, federation, progress)
+    if centralized:
+        _add_centralized(run, federation, progress)
     return read_json(run.result)
 
 
@@ -147,8 +147,8 @@ def follow_notices(run: Run) -> Iterator[None]:
         yield
 
 
-def _add_upper_bound(run: Run, federation: Federation, progress: Progress) -> None:
-    train_upper_bound(run, federation, progress)
+def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
+    train_centralized(run, federation, progress)
     evaluate_all(run, federation, good_clients(run, federation), progress)
     result = read_json(run.result) | {"evaluation": scores(run, federation)}
     write_report(run, federation, result, run.report, progress)

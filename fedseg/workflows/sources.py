@@ -7,7 +7,7 @@ known at its node alone, and stays there.
 
 import shutil
 
-from fedseg.config import GLOBAL, UPPER_BOUND, Federation
+from fedseg.config import CENTRALIZED, GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
@@ -67,9 +67,9 @@ def update_sources(run: Run, federation: Federation) -> list[str]:
         if f"client '{client.name}'" in changed:
             shutil.rmtree(run.clients / client.name, ignore_errors=True)
             for other in federation.clients:
-                run.cross_validation(client.name, other.name).unlink(missing_ok=True)
-                run.cross_validation(other.name, client.name).unlink(missing_ok=True)
-            run.forget([UPPER_BOUND])
+                run.cross_site_evaluation(client.name, other.name).unlink(missing_ok=True)
+                run.cross_site_evaluation(other.name, client.name).unlink(missing_ok=True)
+            run.forget([CENTRALIZED])
     for evaluator in federation.evaluators:
         if f"evaluator '{evaluator.name}'" in changed:
             run.score(GLOBAL, evaluator.name).unlink(missing_ok=True)

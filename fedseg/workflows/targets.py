@@ -1,4 +1,4 @@
-"""What the server makes of the clients' models before it distils them: the soft targets.
+"""What the server makes of the clients' models before it distills them: the soft targets.
 
 server images -> every client's predictions -> inconsistency, suspects -> generated images of
 unstable classes -> predictions on these too -> fused and balanced targets
@@ -52,7 +52,7 @@ def make_targets(
         student: of the model to be distilled; its input size sets the size of the targets.
         inputs: what all of it is made from.
         folder: for the targets, which come to lie in `FUSED` in it.
-        progress: told how far the work is.
+        progress: receives the state of the work.
 
     Returns:
         The images that the targets belong to: the server's, and the generated ones after them.
@@ -114,9 +114,9 @@ def _augment(
     judges = list(teachers.values())
     generator = make_generator(augmentation, images, judges)
     wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
-    told = partial(progress, "generating images")
+    notify = partial(progress, "generating images")
     candidates = make_candidates(
-        generator, augmentation.images, wanted, federation.seed, run.generated, inputs, told
+        generator, augmentation.images, wanted, federation.seed, run.generated, inputs, notify
     )
     together = dataset_with(images, candidates)
     predict_all(run, teachers, together, student, federation.server.labelling, progress)
@@ -175,6 +175,6 @@ def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreem
     """Count on which of the chosen images' cells the clients agree."""
     agreement = Agreement(list(teachers))
     for done, index in enumerate(chosen, 1):
-        agreement.update([t.chances(index).argmax(axis=-1) for t in teachers.values()])
+        agreement.update([t.probabilities(index).argmax(axis=-1) for t in teachers.values()])
         progress("comparing clients", done, len(chosen))
     return agreement

@@ -85,7 +85,7 @@ def test_compare_and_distil_as_json(fedseg, finished):
     assert done.returncode == 0, done.err
     table = json.loads(done.out)
     assert table["columns"] == ["stormnight"]
-    assert {"suburb", "fedavg", "feddf", "ensemble", "upper_bound", "global"} < set(table["rows"])
+    assert {"suburb", "fedavg", "feddf", "ensemble", "centralized", "global"} < set(table["rows"])
     done = fedseg("distill", run, "--without", "suburb", "--out", finished / "without", "--json")
     assert done.returncode == 0, done.err
     assert set(json.loads(done.out)["clients"]) == {"boulevard", "oldtown"}

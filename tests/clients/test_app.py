@@ -200,11 +200,11 @@ def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folde
     task = {"client": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(network.state_dict())
     folder = make_folder("trainer", root)
-    reply, _ = ask(folder, "evaluate.cross_validation", task, weights)
-    assert "takes no part in cross-validation" in reply.content["answer"]["error"]
+    reply, _ = ask(folder, "evaluate.cross_site_evaluation", task, weights)
+    assert "takes no part in cross-site evaluation" in reply.content["answer"]["error"]
     folder.rename(tmp_path / "unwilling")
-    folder = make_folder("trainer", root, "\n[upload]\ncross_validation = true\n")
-    reply, sent = ask(folder, "evaluate.cross_validation", task, weights)
+    folder = make_folder("trainer", root, "\n[upload]\ncross_site_evaluation = true\n")
+    reply, sent = ask(folder, "evaluate.cross_site_evaluation", task, weights)
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
     assert_names_nothing(sent, root)
 
@@ -217,7 +217,7 @@ def test_an_evaluators_data_is_never_trained_on(make_folder, federation):
     assert not list((folder / "state").glob("checkpoint*"))
 
 
-@pytest.mark.parametrize("kind", ["evaluate", "evaluate.cross_validation"])
+@pytest.mark.parametrize("kind", ["evaluate", "evaluate.cross_site_evaluation"])
 def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, federation, kind):
     """With a constant model, a confusion matrix is a histogram of the labels."""
     folder = make_folder("trainer", federation.clients[0].root)

@@ -22,10 +22,10 @@ def test_camvid_by_hand():
     assert [card.classes[table[i]].name for i in (0, 3, 8)] == ["sky", "road", "car"]
     assert table[11] == 255
     assert table[12] == UNKNOWN
-    chances = np.zeros(19)
-    chances[CLASSES.index("car")], chances[CLASSES.index("truck")] = 0.3, 0.25
-    chances[CLASSES.index("building")] = 0.45
-    summed = card.membership() @ chances
+    probabilities = np.zeros(19)
+    probabilities[CLASSES.index("car")], probabilities[CLASSES.index("truck")] = 0.3, 0.25
+    probabilities[CLASSES.index("building")] = 0.45
+    summed = card.membership() @ probabilities
     assert card.classes[summed.argmax()].name == "car"
     assert not card.is_fine
 

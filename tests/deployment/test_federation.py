@@ -84,7 +84,7 @@ def _failed(folder):
     assert started.returncode == 2
     bad = [line for line in check_node(folder) if not line.is_good]
     assert len(bad) == 1
-    assert bad[0].said in started.stderr
+    assert bad[0].found in started.stderr
     return started.stderr
 
 

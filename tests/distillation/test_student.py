@@ -30,8 +30,8 @@ def test_whole_picture_is_the_largest_view():
 def test_loss_equals_kl_divergence_up_to_the_entropy_of_the_target():
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 5, 8, 8, generator=rng)
-    chances = torch.rand(2, 8, 8, 5, generator=rng).softmax(dim=-1)
-    target = (chances * 255).round().to(torch.uint8)
+    probabilities = torch.rand(2, 8, 8, 5, generator=rng).softmax(dim=-1)
+    target = (probabilities * 255).round().to(torch.uint8)
     soft = (target / target.sum(dim=-1, keepdim=True)).permute(0, 3, 1, 2)
     divergence = F.kl_div(F.log_softmax(logits, dim=1), soft, reduction="none").sum(dim=1).mean()
     entropy = torch.special.entr(soft).sum(dim=1).mean()

@@ -24,14 +24,14 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
     checkpoints.save(tmp_path / "client", build(model), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("server")), labelled=False)
     folder = tmp_path / "predictions"
-    told = []
+    notify = []
 
     def run():
-        told.clear()
-        return predict(tmp_path / "client", dataset, info, folder, lambda *n: told.append(n))
+        notify.clear()
+        return predict(tmp_path / "client", dataset, info, folder, lambda *n: notify.append(n))
 
     files = run()
-    assert told[-1] == (4, 4)
+    assert notify[-1] == (4, 4)
     probabilities = read_array(files[0])
     assert probabilities.shape == (8, 16, 19)  # height 32, 5:3 pictures to 64 wide, stride 4
     assert (abs(probabilities.sum(axis=-1, dtype=int) - 255) <= 2).all()
@@ -40,7 +40,7 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
     before = files[1].read_bytes()
     files[1].unlink()
     assert run() == files
-    assert told == [(4, 4)]
+    assert notify == [(4, 4)]
     assert read_array(files[1]).tobytes() == np.load(BytesIO(before))["array"].tobytes()
 
 

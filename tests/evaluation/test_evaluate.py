@@ -53,10 +53,10 @@ def test_a_coarse_dataset_is_scored_on_summed_probabilities(tmp_path):
     # The model says building 40 %, car 30 %, truck 30 %: CamVid's "car" (60 %) must win.
     class Undecided(Painter):
         def forward(self, images):
-            chances = torch.full((19,), 1e-6)
+            probabilities = torch.full((19,), 1e-6)
             for name, chance in (("building", 0.4), ("car", 0.3), ("truck", 0.3)):
-                chances[CLASSES.index(name)] = chance
-            return chances.log()[None, :, None, None].expand(1, 19, *images.shape[2:])
+                probabilities[CLASSES.index(name)] = chance
+            return probabilities.log()[None, :, None, None].expand(1, 19, *images.shape[2:])
 
     for folder, value in (("val", 0), ("valannot", 8)):
         (tmp_path / folder).mkdir()

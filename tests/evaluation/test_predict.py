@@ -40,12 +40,12 @@ def test_files_are_of_the_inputs_size_and_agree(model, make_world, tmp_path):
 
 
 def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_path):
-    told = []
+    notify = []
     [sequence] = find_sequences([drive])
-    predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *n: told.append(n))
+    predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *n: notify.append(n))
     made = Video(tmp_path / "out" / "drive_overlay.mp4")
     assert (made.frames, made.rate) == (12, 6.0)
-    assert told[-1] == (12, 12)
+    assert notify[-1] == (12, 12)
     frames = [frame.mean() for frame in made]
     # Half of each overlay is the picture, which is 20 grey levels brighter from one to the next.
     assert frames[-1] - frames[0] > 80

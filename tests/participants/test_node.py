@@ -72,7 +72,11 @@ def test_a_node_does_the_work_of_its_role_alone(task, tmp_path):
         evaluator.client(task)
     with pytest.raises(PublicError, match="is a trainer: it scores no global model"):
         trainer.evaluator()
-    for other in (trainer, evaluator, node(role="evaluator", upload={"cross_validation": True})):
-        with pytest.raises(PublicError, match="takes no part in cross-validation"):
+    for other in (
+        trainer,
+        evaluator,
+        node(role="evaluator", upload={"cross_site_evaluation": True}),
+    ):
+        with pytest.raises(PublicError, match="takes no part in cross-site evaluation"):
             other.cross_site(Protocol())
-    assert node(upload={"cross_validation": True}, root=tmp_path).cross_site(Protocol()).root
+    assert node(upload={"cross_site_evaluation": True}, root=tmp_path).cross_site(Protocol()).root

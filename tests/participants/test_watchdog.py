@@ -15,19 +15,19 @@ from fedseg.run.progress import FileProgress
 def test_watched_gives_up_on_work_that_hangs_but_not_on_slow_work(tmp_path):
     progress = FileProgress(tmp_path, "client")
     with pytest.raises(FedsegError, match=r"no progress for 0\.2 s"):
-        watched(lambda told: time.sleep(3), progress, stall=0.2)
+        watched(lambda notify: time.sleep(3), progress, stall=0.2)
 
-    def slow(told):
+    def slow(notify):
         for done in range(8):
             time.sleep(0.06)
-            told("training", done, 8)
+            notify("training", done, 8)
         return "finished"
 
     assert watched(slow, progress, stall=0.3) == "finished"
 
 
 def test_watched_hands_errors_on(tmp_path):
-    def fail(told):
+    def fail(notify):
         raise ValueError("spoilt")
 
     with pytest.raises(ValueError, match="spoilt"):
@@ -38,15 +38,15 @@ def test_watched_gives_up_when_a_guard_says(tmp_path):
     progress, reasons = FileProgress(tmp_path, "client"), iter([None, None, "the run has ended"])
     started = time.monotonic()
     with pytest.raises(PublicError, match="the run has ended"):
-        watched(lambda told: time.sleep(30), progress, 0.4, lambda: next(reasons))
+        watched(lambda notify: time.sleep(30), progress, 0.4, lambda: next(reasons))
     assert time.monotonic() - started < 5
 
 
 def test_work_that_goes_on_too_long_is_given_up(tmp_path):
-    def endless(told):
+    def endless(notify):
         for done in range(1000):
             time.sleep(0.02)
-            told("training", done, 1000)
+            notify("training", done, 1000)
 
     limit = time_limit(0.3, "node.toml, limits.seconds")
     with pytest.raises(PublicError, match=r"not done within 0.3 s; gave up \(node.toml, limits"):
@@ -54,7 +54,7 @@ def test_work_that_goes_on_too_long_is_given_up(tmp_path):
 
 
 def test_work_that_takes_too_much_memory_is_given_up(tmp_path):
-    def greedy(told):
+    def greedy(notify):
         kept = np.ones(400 * 2**20, np.uint8)
         time.sleep(30)
         return kept

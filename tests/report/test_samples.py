@@ -112,11 +112,11 @@ def test_the_images_shown_are_those_that_tell_most(make_world, monkeypatch):
         }
     )
     models = {name: name for name in networks}
-    told = []
+    notify = []
     held_out, servers = find_samples(
-        federation, models, ["one", "two"], lambda *said: told.append(said)
+        federation, models, ["one", "two"], lambda *said: notify.append(said)
     )
-    assert told[-1] == ("report", 3, 3)
+    assert notify[-1] == ("report", 3, 3)
     disagreed, wrong = held_out.groups.values()
     assert [sample.name for sample in disagreed] == ["0.png", "1.png", "2.png"]
     assert [sample.name for sample in wrong] == ["7.png", "6.png", "5.png"]

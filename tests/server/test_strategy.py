@@ -61,7 +61,7 @@ class Grid:
             clients = [name for name in names if name not in self.evaluators]
             answer = ConfigRecord({"clients": clients, "evaluators": said})
             return Message(RecordDict({"answer": answer}), reply_to=message)
-        if message.metadata.message_type == "evaluate.cross_validation":
+        if message.metadata.message_type == "evaluate.cross_site_evaluation":
             self.crossed.append(str(message.content["task"]["client"]))
             return self.behaviour["crossed"](message)
         if message.metadata.message_type == "evaluate":
@@ -153,7 +153,7 @@ def unavailable(message, code=5):
     return Message(Error(code=code, reason="Node Unavailable"), reply_to=message)
 
 
-def told(message):
+def notify(message):
     return Message(
         RecordDict({"answer": ConfigRecord({"error": "label 7 is missing"})}), reply_to=message
     )
@@ -208,7 +208,7 @@ SPOILS = (nan, forged, no_weights, nan_seconds, endless_bytes, larger, no_json)
         (forged, "in the name of 'one'"),
         (no_weights, "lacks tensor"),
         (raised, "CUDA out of memory"),
-        (told, "label 7 is missing"),
+        (notify, "label 7 is missing"),
         (empty, "malformed reply"),
         (half, "malformed reply"),
         (silent, "no answer within"),
@@ -422,13 +422,13 @@ def test_clients_score_each_other_and_one_that_can_not_stops_nothing(
 
     behaviour = {"one": upload_of(one), "two": upload_of(two), "crossed": crossed}
     strategy, grid, _ = run_with(federation, tmp_path, behaviour)
-    strategy.cross_validate(grid, 0.5)
+    strategy.cross_site_evaluate(grid, 0.5)
     assert sorted(grid.crossed) == ["one", "two"]
-    found = read_json(strategy.run.cross_validation("one", "two"))
+    found = read_json(strategy.run.cross_site_evaluation("one", "two"))
     assert torch.tensor(found["confusion"]).flatten().tolist() == truths
-    assert not strategy.run.cross_validation("two", "one").exists()
+    assert not strategy.run.cross_site_evaluation("two", "one").exists()
     assert strategy.failures == {}
-    strategy.cross_validate(grid, 0.5)  # only what is missing is asked for again
+    strategy.cross_site_evaluate(grid, 0.5)  # only what is missing is asked for again
     assert sorted(grid.crossed) == ["one", "one", "two"]
 
 

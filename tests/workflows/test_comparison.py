@@ -20,7 +20,7 @@ def completed(run, federation):
 
 def test_all_baselines_in_one_table_with_their_spread(completed, federation, tmp_path):
     table = compare([completed.path], lambda *_, **__: None)
-    expected = ["one", "two", "fedavg", "ensemble", "feddf", "upper_bound", "global"]
+    expected = ["one", "two", "fedavg", "ensemble", "feddf", "centralized", "global"]
     assert list(table.rows) == expected
     score = read_json(completed.score("feddf", "held-out"))
     assert table.rows["feddf"] == (score["miou"],)

@@ -55,9 +55,9 @@ def test_one_site_of_four_does_not_decide(run):
 
 def test_without_scores_all_count_the_same(run):
     weights = votes(run, ["one", "two"])
-    chances = [np.random.default_rng(s).integers(0, 13, (3, 4, 19), np.uint8) for s in (0, 1)]
+    probabilities = [np.random.default_rng(s).integers(0, 13, (3, 4, 19), np.uint8) for s in (0, 1)]
     coverage = [set(range(19)), set(range(10))]
-    assert np.allclose(fuse(chances, coverage, weights), fuse(chances, coverage))
+    assert np.allclose(fuse(probabilities, coverage, weights), fuse(probabilities, coverage))
 
 
 def test_useless_where_it_was_scored_it_keeps_some_say(run):

@@ -7,7 +7,7 @@ from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.run.progress import FileProgress
 from fedseg.storage.hashes import content_hash
-from fedseg.workflows.redistillation import redistil
+from fedseg.workflows.redistillation import redistill
 from fedseg.workflows.server_stages import run_server
 
 
@@ -18,7 +18,7 @@ def redone(run, tmp_path, monkeypatch):
 
     def redo(without=(), joiners=(), out=None):
         out = out or tmp_path / "new"
-        return out, redistil(
+        return out, redistill(
             run.path, list(without), list(joiners), out, FileProgress(tmp_path / "p", "server")
         )
 

@@ -226,9 +226,9 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
     run, federation, monkeypatch, caplog
 ):
     starts = []
-    real = student.distil
+    real = student.distill
 
-    def distil(*given, start, **more):
+    def distill(*given, start, **more):
         starts.append(content_hash(start.state_dict()))
         if len(starts) == 1:
             raise FloatingPointError("the loss became nan at step 2")
@@ -237,7 +237,7 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
             network.segmentation_head[0].bias.data[3] = torch.inf
         return network
 
-    monkeypatch.setattr(student, "distil", distil)
+    monkeypatch.setattr(student, "distill", distill)
     final = finish(run, federation)
     assert len(set(starts)) == 3  # both clients, and an untrained model
     assert "the loss became nan" in caplog.text
@@ -249,7 +249,7 @@ def test_no_start_that_trains(run, federation, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("the loss became nan at step 1")
 
-    monkeypatch.setattr("fedseg.distillation.student.distil", fail)
+    monkeypatch.setattr("fedseg.distillation.student.distill", fail)
     with pytest.raises(RunFailed, match="no finite model from any client"):
         finish(run, federation)
     assert not run.global_model.exists()

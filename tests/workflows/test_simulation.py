@@ -58,7 +58,7 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
         {"name": "lost", "dataset": "folder", "root": str(tmp_path / "nowhere")},
     ]
     federation_data["stall_timeout"] = 8.0
-    federation_data["cross_validation"] = True
+    federation_data["cross_site_evaluation"] = True
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
     with console.Bars() as bars:
@@ -78,9 +78,9 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
         "status": "good", "dataset": "folder", "split": "all", "images": 4
     }  # fmt: skip
     assert "no such folder" in result["evaluators"]["lost"]["reason"]
-    crossed = read_json(run.cross_validation("one", "two"))
+    crossed = read_json(run.cross_site_evaluation("one", "two"))
     assert np.sum(crossed["confusion"]) == 4 * 48 * 80
-    assert run.cross_validation("two", "one").is_file()
+    assert run.cross_site_evaluation("two", "one").is_file()
     here = fedseg_evaluate(run.global_model, federation.evaluators[0])
     assert result["evaluation"]["global"]["city"]["miou"] == here["miou"]
 
@@ -108,15 +108,15 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     wait_until_gone(out)
 
     done = subprocess.run(
-        [*command, "--upper-bound"], capture_output=True, text=True, timeout=300, check=False
+        [*command, "--centralized"], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert first.stat().st_mtime_ns == written
     result = read_json(out / "result.json")
-    assert set(result["evaluation"]) == {"one", "two", "global", "upper_bound"}
+    assert set(result["evaluation"]) == {"one", "two", "global", "centralized"}
     for model in result["evaluation"].values():
         assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
-    assert "upper bound" in (out / "report.html").read_text()
+    assert "centralized training" in (out / "report.html").read_text()
     wait_until_gone(out)
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -60,7 +60,7 @@ def test_a_client_whose_labels_changed_is_trained_again(completed, federation, c
     run_server(completed, federation, FileProgress(completed.progress, "server"))
     # What was compared with the old global model, or trained on the old labels, is gone.
     assert scored(completed) == {"one", "two", "global"}
-    assert not any(completed.baseline(name).exists() for name in ("fedavg", "feddf", "upper_bound"))
+    assert not any(completed.baseline(name).exists() for name in ("fedavg", "feddf", "centralized"))
 
 
 def test_an_image_more_at_the_server_makes_a_new_global_model(completed, federation):
@@ -74,7 +74,7 @@ def test_an_image_more_at_the_server_makes_a_new_global_model(completed, federat
     run_server(completed, federation, FileProgress(completed.progress, "server"))
     assert (completed.global_model / "model.safetensors").read_bytes() != before
     assert (completed.clients / "one" / "model.safetensors").stat().st_mtime_ns == client
-    assert scored(completed) == {"one", "two", "upper_bound", "global"}
+    assert scored(completed) == {"one", "two", "centralized", "global"}
 
 
 def test_one_table_has_scores_of_one_set_of_labels(completed, federation, caplog):

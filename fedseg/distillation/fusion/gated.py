@@ -83,8 +83,8 @@ def fit_gate(
         samples = [
             _pixels(features, targets, int(rng.integers(images)), rng) for _ in range(IMAGES)
         ]
-        *inputs, chances = (torch.cat(parts) for parts in zip(*samples, strict=True))
-        soft = chances.float() / chances.sum(dim=-1, keepdim=True).clamp(min=1)
+        *inputs, probabilities = (torch.cat(parts) for parts in zip(*samples, strict=True))
+        soft = probabilities.float() / probabilities.sum(dim=-1, keepdim=True).clamp(min=1)
         _, logits, _ = gate([from_bytes(each) for each in inputs])
         loss = -(soft * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
         optimiser.zero_grad()

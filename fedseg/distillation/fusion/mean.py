@@ -11,7 +11,7 @@ RAREST = 1e-3
 
 
 def fuse(
-    chances: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
+    probabilities: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
 ) -> np.ndarray:
     """Class-aware mean of the clients: a class's probability is averaged over those who know it.
 
@@ -23,7 +23,7 @@ def fuse(
     half from K = 3 on. Weights of one class may differ by a factor of 1.5 at most for that to hold.
 
     Args:
-        chances: each client's, uint8 [h, w, 19].
+        probabilities: each client's, uint8 [h, w, 19].
         coverage: S_k, the trainIds each client was trained on.
         weights: float32 [K, 19], 2/3..1, how much each one's vote for each class counts; default:
             the same.
@@ -33,10 +33,10 @@ def fuse(
     """
     knows = np.array([[c in known for c in range(NUM_CLASSES)] for known in coverage])
     votes = knows.astype(np.float32) if weights is None else knows * weights
-    total = np.zeros(chances[0].shape, np.float32)
-    for client, vote in zip(chances, votes, strict=True):
+    total = np.zeros(probabilities[0].shape, np.float32)
+    for client, vote in zip(probabilities, votes, strict=True):
         total += client * vote
-    total /= np.maximum(votes.sum(axis=0), FEWEST_VOTERS * len(chances))
+    total /= np.maximum(votes.sum(axis=0), FEWEST_VOTERS * len(probabilities))
     return total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
 
 

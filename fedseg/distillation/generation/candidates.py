@@ -64,13 +64,13 @@ def make_candidates(
         The image files, in order.
     """
     ids = sorted(weights)
-    chances = np.array([weights[c] for c in ids])
+    probabilities = np.array([weights[c] for c in ids])
     paths = []
-    for index in range(wanted if chances.sum() > 0 else 0):
+    for index in range(wanted if probabilities.sum() > 0 else 0):
         path = folder / f"{index:06d}.png"
         if not _is_made(path, inputs):
             rng = np.random.default_rng([seed, index])
-            train_id = int(rng.choice(ids, p=chances / chances.sum()))
+            train_id = int(rng.choice(ids, p=probabilities / probabilities.sum()))
             made = generator.make(train_id, rng)
             if made is None:
                 continue
@@ -125,13 +125,13 @@ def _found(index: int, recipe: dict[str, Any], teachers: list[Teacher]) -> float
     shares = []
     for teacher in teachers:
         if train_id in teacher.coverage:
-            said = teacher.chances(index).argmax(axis=-1)
-            rows, columns = said.shape
-            part = said[
+            classes = teacher.probabilities(index).argmax(axis=-1)
+            rows, columns = classes.shape
+            part = classes[
                 int(top * rows) : int(np.ceil(bottom * rows)),
                 int(left * columns) : int(np.ceil(right * columns)),
             ]
-            cells = max(recipe["area"] * said.size, 1.0)
+            cells = max(recipe["area"] * classes.size, 1.0)
             shares.append(min((part == train_id).sum() / cells, 1.0))
     return float(np.mean(shares)) if shares else 0.0
 

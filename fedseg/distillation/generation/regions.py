@@ -54,7 +54,7 @@ def find_regions(images: int, teachers: list[Teacher], train_id: int) -> list[Re
 def agreed(index: int, teachers: list[Teacher], train_id: int) -> np.ndarray:
     """bool [h, w]: cells of an image that the teachers agree to be of that class."""
     votes = [
-        teacher.chances(index).argmax(axis=-1) == train_id
+        teacher.probabilities(index).argmax(axis=-1) == train_id
         for teacher in teachers
         if train_id in teacher.coverage
     ]

@@ -37,8 +37,8 @@ def fitted(count: int = 12, seed: int = 0):
 
 def test_trusts_each_client_where_it_sees_and_beats_their_mean():
     learnt, (labels, left, features, target) = fitted()
-    _, chances = fuse_features(learnt, features)
-    fused_right = (chances.argmax(axis=-1) == labels).mean()
+    _, probabilities = fuse_features(learnt, features)
+    fused_right = (probabilities.argmax(axis=-1) == labels).mean()
     mean_right = (target.argmax(axis=-1) == labels).mean()
     assert fused_right > 0.95 > mean_right
     with torch.inference_mode():

@@ -19,7 +19,7 @@ class Fake:
         self.labels = labels
         self.coverage = set(coverage)
 
-    def chances(self, index):
+    def probabilities(self, index):
         return (np.eye(19, dtype=np.uint8) * 255)[self.labels[index]]
 
 
@@ -77,11 +77,11 @@ def test_paste_cuts_off_what_sticks_out():
 def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
     images, labels = street
     mix = Mix(images, [Fake(labels), Fake(labels)])
-    told = []
+    notify = []
 
     def run(folder, seed=1):
         weights = {CAR: 1.0, SKY: 0.25}
-        return make_candidates(mix, 20, weights, seed, folder, {}, lambda *n: told.append(n))
+        return make_candidates(mix, 20, weights, seed, folder, {}, lambda *n: notify.append(n))
 
     first = run(tmp_path / "a")
     assert [path.read_bytes() for path in run(tmp_path / "b")] == [p.read_bytes() for p in first]
