@@ -16,7 +16,7 @@ from command import start
 from fedseg import config
 from fedseg.cli import console
 from fedseg.cli.tables import rich_table
-from fedseg.config import BASELINES, CENTRALIZED, GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.distillation.cross_site import MOST_IMAGES
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import digest, write_json, write_text
@@ -25,11 +25,12 @@ from fedseg.participants.client import read_upload, train_client
 from fedseg.participants.evaluator import score_at_home
 from fedseg.participants.node import simulated_node
 from fedseg.participants.uploads import store
+from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
 from fedseg.run.result import gather_result, scores
 from fedseg.workflows import comparison
-from fedseg.workflows.baselines import train_centralized
+from fedseg.workflows.baselines import centralized
 from fedseg.workflows.cross_site import keep, missing_sites
 from fedseg.workflows.server_stages import evaluate_all, run_server
 
@@ -153,10 +154,10 @@ def long_centralized(federation: Federation, folder: Path, progress) -> dict[str
     )
     longer = varied(federation, {"distillation": {"iterations": steps}})
     run = open_run(folder, longer)
-    train_centralized(run, longer, progress)
-    checkpoint = {CENTRALIZED: run.baseline(CENTRALIZED)}
+    centralized.make(run, longer, {}, progress)
+    checkpoint = {"centralized": run.baseline("centralized")}
     evaluate_all(run, longer, checkpoint, progress)
-    return scores(run, longer)[CENTRALIZED]
+    return scores(run, longer)["centralized"]
 
 
 def cross_site_evaluate(run: Run, federation: Federation, progress) -> None:

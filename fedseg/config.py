@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
+from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, Registry
 
 T = TypeVar("T", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -28,8 +37,27 @@ RENAMED = {"cross_validation": "cross_site_evaluation"}
 """Keys of earlier versions."""
 GLOBAL = "global"
 """What the global model is called in tables and in the names of score files."""
-FEDAVG, ENSEMBLE, FEDDF, CENTRALIZED = BASELINES = ("fedavg", "ensemble", "feddf", "centralized")
-"""What it is compared with, likewise, and folders below baselines/; the ensemble has none."""
+
+
+def one_of(registry: Registry, *others: str) -> AfterValidator:
+    """Checks that a string is a name in a registry, or one of a few others."""
+
+    def check(name: str) -> str:
+        known = [*others, *registry]
+        if name not in known:
+            raise ValueError(f"no {registry.kind} '{name}'; {did_you_mean(name, known)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def choices(registry: Registry, *others: str) -> WithJsonSchema:
+    """What docs/configuration.md says of such a string."""
+    return WithJsonSchema({"type": "string", "enum": [*others, *registry]})
+
+
+GeneratorName = Annotated[str, one_of(GENERATORS, "none"), choices(GENERATORS, "none")]
+FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 
 
 class Section(BaseModel):
@@ -101,7 +129,7 @@ class Distillation(Training):
     iterations are shared among the rounds."""
     class_balance: float = Field(0.7, ge=0, le=1)
     """How far the targets undo the rarity of rare classes; 0 not at all, 1 entirely."""
-    fusion: Literal["mean", "features"] = "mean"
+    fusion: FusionName = "mean"
     """"mean" of what the clients predict; "features" also asks a gate over the clients' features,
     which is learnt on the server's images."""
     feature_weight: float = Field(0.0, ge=0)
@@ -163,7 +191,7 @@ class Client(Source):
 class Augmentation(Section):
     """More images of the classes that the clients disagree on."""
 
-    generator: Literal["none", "mix", "diffusion"] = "none"
+    generator: GeneratorName = "none"
     """"mix" pastes regions that clients agree on into other images of the server's; "diffusion"
     paints new images, and new regions into the server's, and needs fedseg[diffusion]."""
     images: int = Field(200, ge=1)

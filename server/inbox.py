@@ -7,7 +7,9 @@ keep everybody waiting. Here pieces are fetched as they come, and kept on disk u
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flwr.app import Message
@@ -29,8 +31,9 @@ from fedseg.files import TEMPORARY
 
 MOST_PIECES = 10_000
 """Of a reply; a piece has 5 MB at most."""
-MOST_MISSING = 3
-"""Pieces that are not there yet, after which a reply is left alone until the next look."""
+AT_ONCE = 4
+"""Pieces that are fetched at the same time. If none of them has come, the next reply is
+tried."""
 
 
 class Lost(FedsegError):
@@ -122,26 +125,32 @@ class _Delivery:
         """
         if len(self._missing) > MOST_PIECES:
             raise FedsegError(f"its answer has more than {MOST_PIECES} pieces")
-        late: list[str] = []
-        while self._missing and len(late) < MOST_MISSING:
-            piece = self._missing.pop(0)
-            try:
-                self._pieces[piece] = self._pull(piece)
-            except ObjectUnavailableError:
-                late.append(piece)
-            except ObjectPullError:
-                raise Lost("its node stopped in the middle of its answer") from None
-            except OSError as error:
-                raise FedsegError(f"the server can't keep its answer: {error.strerror}") from None
-        self._missing = late + self._missing
-        if self._missing:
-            return None
+        while self._missing:
+            batch, rest = self._missing[:AT_ONCE], self._missing[AT_ONCE:]
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                has_come = list(pool.map(self._fetch, batch))
+            late = [piece for piece, came in zip(batch, has_come, strict=True) if not came]
+            self._missing = rest + late
+            if len(late) == len(batch):
+                return None
         self._grid._runtime_client.ConfirmMessageReceived(self._received)
         message = inflate_object_from_contents(self._id, self._pieces)
         if not isinstance(message, Message):
             raise FedsegError("its answer is no message")
         message.metadata.__dict__["_message_id"] = self._id
         return message
+
+    def _fetch(self, piece: str) -> bool:
+        """Fetch a piece; returns whether it is there already."""
+        try:
+            self._pieces[piece] = self._pull(piece)
+        except ObjectUnavailableError:
+            return False
+        except ObjectPullError:
+            raise Lost("its node stopped in the middle of its answer") from None
+        except OSError as error:
+            raise FedsegError(f"the server can't keep its answer: {error.strerror}") from None
+        return True
 
     def close(self) -> None:
         self._pieces.remove()
@@ -154,13 +163,15 @@ class _Pieces(MutableMapping[str, bytes]):
         self._parent = parent
         self._folder: Path | None = None
         self._files: dict[str, Path] = {}
+        self._lock = threading.Lock()
 
     def __setitem__(self, name: str, content: bytes) -> None:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._parent))
-        file = self._folder / str(len(self._files))  # not its id, which somebody else chose
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._parent))
+            # Not called by its id, which somebody else chose.
+            file = self._files[name] = self._folder / str(len(self._files))
         file.write_bytes(content)
-        self._files[name] = file
 
     def __getitem__(self, name: str) -> bytes:
         return self._files[name].read_bytes()

@@ -24,6 +24,7 @@ LAYERS = (
     "config",
     "machine",
     "classes",
+    "registry",
     "files",
     "errors",
 )

@@ -5,9 +5,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from fedseg.config import BASELINES, GLOBAL
+from fedseg.config import GLOBAL
 from fedseg.errors import plain
 from fedseg.evaluation.tables import ScoreTable
+from fedseg.registry import BASELINES
 from fedseg.run.result import scored_sets
 
 BOLD = "\0"

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import binascii
 import datetime
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -37,6 +38,8 @@ HEADER_SECONDS = 20.0
 """In which a connection must be encrypted, and the headers of a request be there."""
 BODY_SECONDS = 300.0
 """In which a body must be there: 8 MB at 250 kbit/s."""
+KNOWN_SECONDS = 10.0
+"""For which a key that was registered is taken to be so."""
 MOST_CONNECTIONS = 1000
 MOST_AT_ONCE = 16
 """Requests of one node."""
@@ -77,6 +80,7 @@ class Gate:
         self.app = app
         self.is_registered = is_registered
         self.max_upload = max_upload
+        self._known: dict[bytes, float] = {}  # keys that were registered, and when that was seen
         self._at_once: Counter[bytes] = Counter()
         self._pushed: Counter[tuple[bytes, int]] = Counter()
 
@@ -97,7 +101,7 @@ class Gate:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         key = signer(headers)
-        if not await run_in_threadpool(self.is_registered, key):
+        if not await self._is_registered(key):
             raise Refusal(
                 412, "This key is not registered.", ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED
             )
@@ -111,6 +115,17 @@ class Gate:
             await self.app(scope, whole(body, receive), send)
         finally:
             self._at_once[key] -= 1
+
+    async def _is_registered(self, key: bytes) -> bool:
+        """Whether a key is registered, looked up at most every few seconds: Flower looks too."""
+        now = time.monotonic()
+        if now - self._known.get(key, -KNOWN_SECONDS) < KNOWN_SECONDS:
+            return True
+        self._known.pop(key, None)
+        if not await run_in_threadpool(self.is_registered, key):
+            return False
+        self._known[key] = now
+        return True
 
     def _count(self, key: bytes, body: bytes) -> None:
         """Count a piece of an upload against what its node may push in the run."""

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from fedseg.config import CENTRALIZED, FEDDF, GLOBAL
+from fedseg.config import GLOBAL
 from fedseg.files import read_json
 from fedseg.report.heat import title
 from fedseg.run.folder import Run
@@ -34,8 +34,8 @@ def loss_charts(run: Run, clients: list[str]) -> dict[str, str]:
     curves = {path.stem: read_json(path) for path in sorted(run.curves.glob("[!.]*.json"))}
     rounds = [name for name in curves if name.startswith(f"{GLOBAL}@")]
     charts = {
-        "Training on labels: cross-entropy": [*clients, CENTRALIZED],
-        "Distillation: cross-entropy to the fused clients": [*rounds, FEDDF],
+        "Training on labels: cross-entropy": [*clients, "centralized"],
+        "Distillation: cross-entropy to the fused clients": [*rounds, "feddf"],
     }
     with matplotlib.rc_context(SETTINGS):
         return {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import CENTRALIZED, GLOBAL
+from fedseg.config import GLOBAL
 from fedseg.report.heat import title
 
 
@@ -99,7 +99,7 @@ def headlines(result: dict[str, Any]) -> list[Headline]:
         if clients:
             best = max(clients, key=clients.get)
             compared.append(_compared(score["miou"], clients[best], f"the best client, {best}"))
-        if above := result["evaluation"].get(CENTRALIZED, {}).get(chosen):
+        if above := result["evaluation"].get("centralized", {}).get(chosen):
             compared.append(_compared(score["miou"], above["miou"], "centralized training"))
         classes = len(score["miou_classes"])
         percent = 100 * score["miou"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedseg.classes import CLASSES
-from fedseg.config import FEDAVG, FEDDF, Federation
+from fedseg.config import Federation
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import class_colours, css
@@ -115,7 +115,7 @@ def _distance(agreement: float | None) -> float | None:
 
 def title(model: str) -> str:
     """What a model is called in a table."""
-    return {FEDDF: "FedDF", FEDAVG: "FedAvg"}.get(model, model.replace("_", " "))
+    return {"feddf": "FedDF", "fedavg": "FedAvg"}.get(model, model.replace("_", " "))
 
 
 def _colours(card: str | None, names: list[str]) -> dict[str, str | None]:

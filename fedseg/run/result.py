@@ -5,9 +5,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from fedseg.config import BASELINES, GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
+from fedseg.registry import BASELINES
 from fedseg.run.folder import Run
 from fedseg.storage.audit import last_hash
 from fedseg.storage.provenance import open_product

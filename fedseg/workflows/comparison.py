@@ -1,22 +1,22 @@
 """The global model beside what it is compared with, over several runs of one federation."""
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from fedseg import config
-from fedseg.config import BASELINES, ENSEMBLE, GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
-from fedseg.files import digest, read_json, write_json
-from fedseg.models.checkpoints import identity, load_info
+from fedseg.files import read_json, write_json
+from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress
 from fedseg.run.result import scores
-from fedseg.workflows.baselines import ensemble_info, load_ensemble, make_baselines
-from fedseg.workflows.server_stages import evaluate_all, score_model
+from fedseg.workflows.baselines import make_baselines
+from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import check_sources
 
 
@@ -47,9 +47,7 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
         notify = partial(on_progress, name=run.path.name)
         check_sources(run, federation)
         make_baselines(run, federation, notify)
-        clients = good_clients(run, federation)
-        evaluate_all(run, federation, clients, notify)
-        _score_ensemble(run, federation, clients, notify)
+        evaluate_all(run, federation, good_clients(run, federation), notify)
         found.append(scores(run, federation))
         write_json(run.result, read_json(run.result) | {"evaluation": found[-1]})
     names = [client.name for client in federations[0].clients]
@@ -60,15 +58,6 @@ def _completed(run: Run) -> Federation:
     if not run.result.is_file() or read_json(run.result)["status"] != "completed":
         raise FedsegError(f"{run.path}: not the folder of a completed run")
     return config.load(run.config)
-
-
-def _score_ensemble(
-    run: Run, federation: Federation, clients: dict[str, Path], progress: OnProgress
-) -> None:
-    info = ensemble_info(clients, load_info(run.global_model))
-    weights = digest([identity(folder) for folder in clients.values()])
-    load = cache(lambda: load_ensemble(clients))
-    score_model(run, federation, ENSEMBLE, weights, info, load, progress)
 
 
 def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) -> ScoreTable:

@@ -14,17 +14,18 @@ from typing import Any
 
 from torch import nn
 
-from fedseg.config import BASELINES, ENSEMBLE, FEDAVG, FEDDF, GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.distillation.generation.diffusion import checkpoint_identity
+from fedseg.distillation.rounds import join_student
 from fedseg.distillation.student import distill as distill_student
-from fedseg.distillation.target_files import join_student
 from fedseg.errors import FedsegError, ModelError, RunFailed
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, model_inputs, seeded_build
+from fedseg.registry import BASELINES
 from fedseg.report import figures
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -33,7 +34,7 @@ from fedseg.storage import provenance
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import is_product, notices, read_product
 from fedseg.workflows.cross_site import votes
-from fedseg.workflows.targets import FUSED, make_targets
+from fedseg.workflows.targets import make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -72,19 +73,20 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     has_model = is_product(run.global_model, inputs)
     if has_model and read_product(run.inconsistency, inputs) is not None:
         return
-    run.forget([FEDAVG, FEDDF, ENSEMBLE])  # made from the clients and images of before
+    run.forget(set(BASELINES) - {"centralized"})  # made from the clients and images of before
     settings = federation.server.distillation
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
     key = digest(inputs)
     targets = run.targets / key
-    images = make_targets(run, federation, clients, info, inputs, targets, progress)
+    first = targets / "fused"
+    images = make_targets(run, federation, clients, info, inputs, first, progress)
     figure = figures.inconsistency_figure(provenance.open_product(run.inconsistency)[0])
     figures.save(figure, run.inconsistency.with_suffix(".png"))
     share = settings.model_copy(
         update={"iterations": math.ceil(settings.iterations / settings.rounds)}
     )
     starts = starting_points(run, federation, clients)
-    folder = first = targets / FUSED
+    folder = first
     for round_ in range(settings.rounds):
         student = run.state / f"student-{key}-{round_}"
         if round_ > 0:

@@ -21,7 +21,7 @@ from fedseg.run.progress import Progress, follow, read_all, silent
 from fedseg.run.result import failed_clients, scores
 from fedseg.storage import provenance
 from fedseg.workflows import preflight
-from fedseg.workflows.baselines import train_centralized
+from fedseg.workflows.baselines import centralized as centralized_training
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import update_sources
 
@@ -60,8 +60,8 @@ def simulate(
     for participant in participants(federation):
         if not participant.dataset:
             raise FedsegError(
-                f"'{participant.name}' names no dataset: its data is on its own node; run this with "
-                "`fedseg run`, or name `dataset` and `root` to simulate it"
+                f"'{participant.name}' names no dataset: its data is on its own node; run this "
+                "with `fedseg run`, or name `dataset` and `root` to simulate it"
             )
     check_folder(out, federation)
     preflight.check_memory()
@@ -148,8 +148,9 @@ def follow_notices(run: Run) -> Iterator[None]:
 
 
 def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
-    train_centralized(run, federation, progress)
-    evaluate_all(run, federation, good_clients(run, federation), progress)
+    clients = good_clients(run, federation)
+    centralized_training.make(run, federation, clients, progress)
+    evaluate_all(run, federation, clients, progress)
     result = read_json(run.result) | {"evaluation": scores(run, federation)}
     write_report(run, federation, result, run.report, progress)
     write_json(run.result, result)

@@ -7,7 +7,7 @@ known at its node alone, and stays there.
 
 import shutil
 
-from fedseg.config import CENTRALIZED, GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
@@ -69,7 +69,7 @@ def update_sources(run: Run, federation: Federation) -> list[str]:
             for other in federation.clients:
                 run.cross_site_evaluation(client.name, other.name).unlink(missing_ok=True)
                 run.cross_site_evaluation(other.name, client.name).unlink(missing_ok=True)
-            run.forget([CENTRALIZED])
+            run.forget(["centralized"])
     for evaluator in federation.evaluators:
         if f"evaluator '{evaluator.name}'" in changed:
             run.score(GLOBAL, evaluator.name).unlink(missing_ok=True)

@@ -10,28 +10,24 @@ from itertools import islice
 from pathlib import Path
 
 from fedseg.classes import CLASSES
-from fedseg.config import Augmentation, Federation, Protocol
+from fedseg.config import Federation, Protocol
 from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.distillation.fusion.task import FusionTask, Teachers
 from fedseg.distillation.generation.candidates import (
     Generator,
     dataset_with,
     judge,
     make_candidates,
 )
-from fedseg.distillation.generation.diffusion import Diffusion
-from fedseg.distillation.generation.mix import Mix
 from fedseg.distillation.inconsistency import Agreement, record, record_without_suspects
-from fedseg.distillation.target_files import Teachers, write_fused, write_gated
 from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
 from fedseg.models import checkpoints
+from fedseg.registry import FUSION_RULES, GENERATORS
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import Inputs, notices, write_product
 from fedseg.workflows.cross_site import votes
-
-FUSED = "fused"
-"""Folder of the targets that the student learns from, first of all."""
 
 
 def make_targets(
@@ -51,7 +47,7 @@ def make_targets(
         clients: checkpoint folder of each client.
         student: of the model to be distilled; its input size sets the size of the targets.
         inputs: what all of it is made from.
-        folder: for the targets, which come to lie in `FUSED` in it.
+        folder: for the targets.
         progress: receives the state of the work.
 
     Returns:
@@ -81,16 +77,21 @@ def make_targets(
         content["after_augmentation"] = after["inconsistency"]
     write_product(run.inconsistency, content, inputs)
     kept = replace(images, images=tuple(images.images[index] for index in chosen))
-    settings = federation.server.distillation
-    is_gated = settings.fusion == "features"
-    fused = folder / ("mean" if is_gated else FUSED)
-    write_fused(fused, settings, trusted, chosen, progress, votes(run, list(trusted)))
-    if is_gated:
-        seed = federation.seed
-        described = run.predictions
-        write_gated(
-            fused, folder / FUSED, described, settings, trusted, kept, student, seed, progress
+    write_targets = FUSION_RULES.load(federation.server.distillation.fusion)
+    write_targets(
+        FusionTask(
+            folder=folder,
+            working=run.predictions,
+            settings=federation.server.distillation,
+            teachers=trusted,
+            images=kept,
+            chosen=chosen,
+            student=student,
+            seed=federation.seed,
+            progress=progress,
+            weights=votes(run, list(trusted)),
         )
+    )
     return kept
 
 
@@ -112,7 +113,7 @@ def _augment(
     """The server's images with generated ones after them, and which of those are good."""
     augmentation = federation.server.augmentation
     judges = list(teachers.values())
-    generator = make_generator(augmentation, images, judges)
+    generator = GENERATORS.load(augmentation.generator)(augmentation, images, judges)
     wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
     notify = partial(progress, "generating images")
     candidates = make_candidates(
@@ -122,15 +123,6 @@ def _augment(
     predict_all(run, teachers, together, student, federation.server.labelling, progress)
     manifest = run.generated / "manifest.json"
     return together, judge(candidates, len(images), judges, manifest)
-
-
-def make_generator(
-    augmentation: Augmentation, images: Dataset, teachers: list[Teacher]
-) -> Generator:
-    """What makes more images of the classes, as configured."""
-    if augmentation.generator == "diffusion":
-        return Diffusion(augmentation, images, teachers)
-    return Mix(images, teachers)
 
 
 def weights_of(

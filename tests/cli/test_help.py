@@ -41,7 +41,7 @@ def test_a_completion_script_for_each_shell(shell):
         ("fedseg data ", {"list", "check", "show"}),
         ("fedseg data check ca", {n for n in card_names() if n.startswith("ca")}),
         ("fedseg evaluate runs/a/global --dataset syn", {"synscapes", "synthia"}),
-        ("fedseg simulate --up", {"--centralized"}),
+        ("fedseg simulate --ce", {"--centralized"}),
     ],
 )
 def test_the_tabulator_key_completes_commands_and_cards(typed, offered):

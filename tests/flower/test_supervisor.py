@@ -184,7 +184,8 @@ def test_last_error(log, reason):
 
 def test_a_process_that_waits_for_a_lock_ends_with_its_parent():
     child = (
-        "import threading; from fedseg.flower import exit_with_parent; exit_with_parent();"
+        "import threading; from fedseg.flower.supervisor import exit_with_parent as end;"
+        "end();"
         "print('up', flush=True); lock = threading.Lock(); lock.acquire(); lock.acquire()"
     )
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"

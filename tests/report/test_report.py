@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fedseg import report
 from fedseg.classes import CLASSES
 from fedseg.cli import main
 from fedseg.cli.tables import result_table
@@ -171,7 +170,7 @@ def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
         raise FedsegError("disk full")
 
     run.report.unlink()
-    monkeypatch.setattr(report, "write_report", broken)
+    monkeypatch.setattr("fedseg.report.write.write_report", broken)
     result = gather_result(run, federation, "completed", {}, {})
     conclude(run, federation, result, progress)
     assert read_json(run.result) == result

@@ -6,8 +6,10 @@ from fedseg.distillation.fusion.mean import fuse
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.run.clients import good_clients
+from fedseg.run.progress import silent
 from fedseg.storage import provenance
-from fedseg.workflows.baselines import average_weights, load_ensemble
+from fedseg.workflows.baselines import fedavg
+from fedseg.workflows.baselines.ensemble import load_ensemble
 
 
 @pytest.fixture
@@ -15,11 +17,11 @@ def clients(run, federation):
     return good_clients(run, federation)
 
 
-def test_fedavg_is_the_mean_by_number_of_images(run, clients):
+def test_fedavg_is_the_mean_by_number_of_images(run, federation, clients):
     meta = clients["one"] / "client.json"
     write_json(meta, read_json(meta) | {"images": 12})  # three times as many as the other's 4
     provenance.seal(clients["one"], {})
-    average_weights(run, clients)
+    fedavg.make(run, federation, clients, silent)
     one, two, mean = (
         checkpoints.load(folder)[0].state_dict()
         for folder in (clients["one"], clients["two"], run.baseline("fedavg"))
@@ -31,11 +33,11 @@ def test_fedavg_is_the_mean_by_number_of_images(run, clients):
     assert union == (0, 2, 8, 9, 10, 13)
 
 
-def test_no_mean_of_different_architectures(run, clients):
+def test_no_mean_of_different_architectures(run, federation, clients):
     path = clients["two"] / "fedseg.json"
     write_json(path, read_json(path) | {"mean": [0.1, 0.2, 0.3]})
     provenance.seal(path.parent, {})
-    average_weights(run, clients)
+    fedavg.make(run, federation, clients, silent)
     assert not run.baseline("fedavg").exists()
 
 

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from fedseg.distillation import student, target_files
+from fedseg.distillation import teachers
 from fedseg.errors import RunFailed
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
@@ -12,6 +12,7 @@ from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
+from fedseg.workflows import server_stages
 from fedseg.workflows.server_stages import run_server
 
 
@@ -22,27 +23,28 @@ def finish(run, federation):
 
 def killed_at(patch, folder, index):
     """Have the server killed when it comes to write the target of an image."""
-    real = target_files.write_target
+    real = teachers.write_array
 
-    def write_target(path, i, target):
-        if (path.name, i) == (folder, index):
+    def write_array(path, array):
+        if path == teachers.target_file(path.parent, index) and path.parent.name == folder:
             raise KeyboardInterrupt
-        real(path, i, target)
+        real(path, array)
 
-    patch.setattr(target_files, "write_target", write_target)
+    patch.setattr(teachers, "write_array", write_array)
 
 
 def finish_seeing_targets(run, federation, monkeypatch):
     """What `finish` returns, and every target by its folder's name and its image's number."""
     seen = {}
-    real = target_files.write_target
+    real = teachers.write_array
 
-    def write_target(path, index, target):
-        seen.setdefault(path.name, {})[index] = target
-        real(path, index, target)
+    def write_array(path, array):
+        if path.stem.isdecimal():
+            seen.setdefault(path.parent.name, {})[int(path.stem)] = array
+        real(path, array)
 
     with monkeypatch.context() as patch:
-        patch.setattr(target_files, "write_target", write_target)
+        patch.setattr(teachers, "write_array", write_array)
         return finish(run, federation), seen
 
 
@@ -226,7 +228,7 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
     run, federation, monkeypatch, caplog
 ):
     starts = []
-    real = student.distill
+    real = server_stages.distill_student
 
     def distill(*given, start, **more):
         starts.append(content_hash(start.state_dict()))
@@ -237,7 +239,7 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
             network.segmentation_head[0].bias.data[3] = torch.inf
         return network
 
-    monkeypatch.setattr(student, "distill", distill)
+    monkeypatch.setattr(server_stages, "distill_student", distill)
     final = finish(run, federation)
     assert len(set(starts)) == 3  # both clients, and an untrained model
     assert "the loss became nan" in caplog.text
@@ -249,7 +251,7 @@ def test_no_start_that_trains(run, federation, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("the loss became nan at step 1")
 
-    monkeypatch.setattr("fedseg.distillation.student.distill", fail)
+    monkeypatch.setattr("fedseg.workflows.server_stages.distill_student", fail)
     with pytest.raises(RunFailed, match="no finite model from any client"):
         finish(run, federation)
     assert not run.global_model.exists()

@@ -8,15 +8,21 @@ noise.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fedseg.classes import NUM_CLASSES
-from fedseg.distillation.features import WIDTH, from_bytes
+from fedseg.distillation.features import WIDTH, describe, from_bytes, to_bytes
+from fedseg.distillation.fusion import mean
+from fedseg.distillation.fusion.task import FusionTask
+from fedseg.distillation.teachers import read_target, write_target
 from fedseg.models.build import best_device
 from fedseg.run.progress import OnProgress
+from fedseg.storage.arrays import read_array
 
 STEPS = 500
 """Optimiser steps."""
@@ -123,3 +129,38 @@ def _pixels(
     flat = [array.reshape(-1, array.shape[-1]) for array in arrays]
     chosen = rng.integers(len(flat[0]), size=PIXELS)
     return [torch.from_numpy(each[chosen]).to(best_device()) for each in flat]
+
+
+def write_targets(task: FusionTask) -> None:
+    """Write the normalised geometric mean of `mean`'s targets and of what the features say.
+
+    With a `feature_weight`, the fused features stand after the classes.
+    """
+    before = task.folder.with_name("mean")
+    mean.write_targets(replace(task, folder=before))
+    described = [
+        describe(
+            teacher.checkpoint,
+            task.images,
+            task.student,
+            task.working,
+            partial(task.progress, f"features of {name}"),
+        )
+        for name, teacher in task.teachers.items()
+    ]
+
+    def seen(index: int) -> list[np.ndarray]:
+        return [read_array(files[index]) for files in described]
+
+    count = len(task.images)
+    notify = partial(task.progress, "learning the gate")
+    gate = fit_gate(seen, partial(read_target, before), count, task.seed, notify)
+    for index in range(count):
+        fused, probabilities = fuse_features(gate, seen(index))
+        target = np.sqrt(read_target(before, index) * probabilities)
+        target *= 255 / np.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
+        parts = [np.rint(target).astype(np.uint8)]
+        if task.settings.feature_weight:
+            parts.append(to_bytes(fused))
+        write_target(task.folder, index, np.concatenate(parts, axis=-1))
+        task.progress("gating targets", index + 1, count)

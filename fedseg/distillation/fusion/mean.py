@@ -3,6 +3,8 @@
 import numpy as np
 
 from fedseg.classes import NUM_CLASSES
+from fedseg.distillation.fusion.task import FusionTask
+from fedseg.distillation.teachers import write_target
 
 FEWEST_VOTERS = 2 / 3
 """Part of the clients by which a class's votes are divided at least. See `fuse`."""
@@ -62,3 +64,21 @@ def balance(
     target = (fused / np.maximum(prior, RAREST).astype(np.float32) ** strength) ** (1 / temperature)
     target /= np.maximum(target.sum(axis=-1, keepdims=True), 1e-12)
     return np.rint(target * 255).astype(np.uint8)
+
+
+def write_targets(task: FusionTask) -> None:
+    """Write the class-aware mean of each image, balanced and sharpened."""
+    teachers, settings = task.teachers.values(), task.settings
+    coverage = [teacher.coverage for teacher in teachers]
+
+    def fused(index: int) -> np.ndarray:
+        return fuse([t.probabilities(index) for t in teachers], coverage, task.weights)
+
+    prior = np.zeros(NUM_CLASSES)
+    for done, index in enumerate(task.chosen, 1):
+        prior += fused(index).mean(axis=(0, 1)) / len(task.chosen)
+        task.progress("measuring class priors", done, len(task.chosen))
+    for place, index in enumerate(task.chosen):
+        target = balance(fused(index), prior, settings.class_balance, settings.temperature)
+        write_target(task.folder, place, target)
+        task.progress("fusing targets", place + 1, len(task.chosen))

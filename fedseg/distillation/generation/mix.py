@@ -4,6 +4,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from fedseg import config
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.generation.candidates import Made
@@ -25,7 +26,9 @@ def weather() -> list[A.BasicTransform]:
 class Mix:
     """Pastes a region where, and as large as, the clients see its class in other images."""
 
-    def __init__(self, images: Dataset, teachers: list[Teacher]) -> None:
+    def __init__(
+        self, settings: config.Augmentation, images: Dataset, teachers: list[Teacher]
+    ) -> None:
         self._images = images
         self._teachers = teachers
         self._augment = Augmentation(weather)

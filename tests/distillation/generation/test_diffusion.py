@@ -16,7 +16,6 @@ from fedseg.distillation.generation.diffusion import Diffusion, fetch, prompt
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
 from fedseg.workflows import preflight
-from fedseg.workflows.targets import make_generator
 from tests.distillation.generation.test_mix import Fake
 
 pytest.importorskip("diffusers")
@@ -92,7 +91,7 @@ def generator(checkpoint, tmp_path):
         Image.fromarray(picture).save(tmp_path / "images" / f"{index}.png")
     images = open_dataset(Source(dataset="folder", root=tmp_path), labelled=False)
     settings = Augmentation(generator="diffusion", model=str(checkpoint), steps=2, size=(64, 128))
-    return make_generator(settings, images, [Fake(labels), Fake(labels)])
+    return Diffusion(settings, images, [Fake(labels), Fake(labels)])
 
 
 def make(generator, train_id, inpainted, seed=0):
@@ -193,7 +192,7 @@ def test_a_checkpoint_made_for_inpainting(checkpoint, tmp_path, generator):
 
 def test_nothing_is_loaded_before_an_image_is_wanted(generator, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    idle = make_generator(generator._settings, generator._images, [])
+    idle = Diffusion(generator._settings, generator._images, [])
     with pytest.raises(FedsegError, match="needs the extra"):
         idle.make(BUS, np.random.default_rng(0))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedseg.config import Source
+from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.distillation.generation.candidates import judge, make_candidates
 from fedseg.distillation.generation.mix import Mix, paste
@@ -10,6 +10,7 @@ from fedseg.files import read_json
 from fedseg.workflows.targets import weights_of
 
 CAR, SKY, ROAD = 13, 10, 0
+SETTINGS = Augmentation(generator="mix")
 
 
 class Fake:
@@ -39,7 +40,7 @@ def street(tmp_path):
 
 def test_a_region_is_pasted_where_its_class_occurs(street):
     images, labels = street
-    made = Mix(images, [Fake(labels), Fake(labels)]).make(CAR, np.random.default_rng(0))
+    made = Mix(SETTINGS, images, [Fake(labels), Fake(labels)]).make(CAR, np.random.default_rng(0))
     top, left, bottom, right = made.box
     assert bottom == pytest.approx(9 / 12, abs=0.02)  # where the only car stands
     assert 0.8 * 3 / 12 < bottom - top < 1.2 * 3 / 12
@@ -58,11 +59,11 @@ def test_only_what_most_clients_agree_on_is_pasted(street):
     images, labels = street
     without = np.where(labels == CAR, ROAD, labels)
     rng = np.random.default_rng(0)
-    assert Mix(images, [Fake(labels), Fake(without)]).make(CAR, rng) is None
-    assert Mix(images, [Fake(labels), Fake(without), Fake(labels)]).make(CAR, rng)
+    assert Mix(SETTINGS, images, [Fake(labels), Fake(without)]).make(CAR, rng) is None
+    assert Mix(SETTINGS, images, [Fake(labels), Fake(without), Fake(labels)]).make(CAR, rng)
     # Of the clients who know the class, one alone is not enough to agree.
     ignorant = Fake(without, coverage=set(range(19)) - {CAR})
-    assert Mix(images, [Fake(labels), ignorant]).make(CAR, rng) is None
+    assert Mix(SETTINGS, images, [Fake(labels), ignorant]).make(CAR, rng) is None
 
 
 def test_paste_cuts_off_what_sticks_out():
@@ -76,7 +77,7 @@ def test_paste_cuts_off_what_sticks_out():
 
 def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
     images, labels = street
-    mix = Mix(images, [Fake(labels), Fake(labels)])
+    mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
     notify = []
 
     def run(folder, seed=1):
@@ -96,7 +97,7 @@ def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
 
 def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
     images, labels = street
-    mix = Mix(images, [Fake(labels), Fake(labels)])
+    mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
     candidates = make_candidates(mix, 2, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
     everywhere, nowhere = np.full((5, 12, 20), CAR), np.full((5, 12, 20), ROAD)
     said = everywhere.copy()
@@ -112,7 +113,7 @@ def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
 def test_classes_that_nobody_agrees_on_give_way_to_the_next_most_unstable(street):
     images, labels = street
     without = np.where(labels == CAR, ROAD, labels)  # so that nothing is agreed to be a car
-    mix = Mix(images, [Fake(labels), Fake(without)])
+    mix = Mix(SETTINGS, images, [Fake(labels), Fake(without)])
     scores = {"car": 1.0, "sky": 0.1, "road": 0.2, "bus": 0.9, "train": None, "wall": 0.0}
     assert weights_of(mix, scores, most=5) == {ROAD: 0.2, SKY: 0.1}
     assert weights_of(mix, scores, most=1) == {ROAD: 0.2}

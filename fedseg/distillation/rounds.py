@@ -1,0 +1,45 @@
+"""Targets of a later round: the average of the first ones and of the student's predictions."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fedseg.classes import NUM_CLASSES
+from fedseg.data.dataset import Dataset
+from fedseg.distillation.teachers import predict, read_target, write_target
+from fedseg.models import checkpoints
+from fedseg.run.progress import Progress
+from fedseg.storage.arrays import read_array
+
+
+def join_student(
+    student: Path,
+    before: Path,
+    after: Path,
+    predicted: Path,
+    images: Dataset,
+    progress: Progress,
+) -> None:
+    """Write the targets of the next round: the mean of the first ones and of what the student says.
+
+    It has seen the server's world, which no client has, and on real images it is better than the
+    targets it learnt from. Fused features stay as they are.
+
+    Args:
+        student: its checkpoint folder.
+        before: folder of the targets that the clients make.
+        after: folder of the new ones.
+        predicted: folder for the student's predictions.
+        images: what the targets belong to.
+        progress: receives the state of the work.
+    """
+    info = checkpoints.load_info(student)
+    labelling = partial(progress, "labels by the student")
+    files = predict(student, images, info, predicted, labelling)
+    for index in range(len(images)):
+        target = read_target(before, index).astype(np.uint16)
+        classes = target[..., :NUM_CLASSES]
+        classes[:] = (classes + read_array(files[index])) // 2
+        write_target(after, index, target.astype(np.uint8))
+        progress("joining the student", index + 1, len(images))

@@ -1,0 +1,47 @@
+"""Centralized training: one model on the data of all clients at once."""
+
+from functools import partial
+
+from fedseg.config import Federation
+from fedseg.data.dataset import open_dataset
+from fedseg.data.fingerprint import data_inputs
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.files import digest
+from fedseg.models import checkpoints
+from fedseg.models.build import model_inputs
+from fedseg.run.folder import Run
+from fedseg.run.progress import Progress
+from fedseg.storage.provenance import is_product
+from fedseg.training.supervised import train_supervised
+from fedseg.workflows.baselines import Clients
+
+NAME = "centralized"
+
+
+def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+    """Train one model on the data of all clients at once, as nobody in a federation could.
+
+    It is the global model's architecture, trained with the settings, and for as many iterations,
+    as the distillation.
+    """
+    training = federation.server.distillation
+    datasets = [open_dataset(client) for client in federation.clients]
+    inputs = {
+        "data": [data_inputs(dataset) for dataset in datasets],
+        "model": model_inputs(federation.model),
+        "training": training.model_dump(mode="json"),
+        "seed": federation.seed,
+    }
+    if is_product(run.baseline(NAME), inputs):
+        return
+    network, info = train_supervised(
+        datasets,
+        [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
+        federation.model,
+        training,
+        federation.seed,
+        run.state / f"centralized-{digest(inputs)}.safetensors",
+        partial(progress, "centralized training"),
+        run.curve(NAME),
+    )
+    checkpoints.save(run.baseline(NAME), network, info, inputs)

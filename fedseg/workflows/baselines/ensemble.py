@@ -1,0 +1,77 @@
+"""The ensemble: all clients at once, which is as slow as all of them."""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from fedseg.classes import NUM_CLASSES
+from fedseg.config import Federation
+from fedseg.distillation.fusion.mean import FEWEST_VOTERS
+from fedseg.files import digest
+from fedseg.models import checkpoints
+from fedseg.models.build import Normalisation, best_device
+from fedseg.models.checkpoints import Info, identity, load_info
+from fedseg.run.folder import Run
+from fedseg.run.progress import Progress
+from fedseg.workflows.baselines import Clients
+from fedseg.workflows.server_stages import score_model
+
+NAME = "ensemble"
+
+
+def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+    """Score the ensemble; it has no checkpoint of its own."""
+    info = ensemble_info(clients, load_info(run.global_model))
+    weights = digest([identity(folder) for folder in clients.values()])
+    load = cache(lambda: load_ensemble(clients))
+    score_model(run, federation, NAME, weights, info, load, progress)
+
+
+class Ensemble(nn.Module):
+    """All clients at once: logits whose softmax is their class-aware mean, as `fusion.fuse` has it.
+
+    Takes images normalised for the first of them.
+    """
+
+    def __init__(self, members: list[tuple[nn.Module, Info]]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(network for network, _ in members)
+        self.infos = [info for _, info in members]
+        knows = torch.zeros(len(members), NUM_CLASSES)
+        for row, info in zip(knows, self.infos, strict=True):
+            row[list(info.coverage)] = 1
+        self.register_buffer("knows", knows)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 [N, 3, H, W] to logarithms of probabilities, [N, 19, H, W]."""
+        total = 0
+        for network, info, known in zip(self.members, self.infos, self.knows, strict=True):
+            seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
+            logits = network(seen).float().masked_fill(known[:, None, None] == 0, -torch.inf)
+            total = total + logits.softmax(dim=1)
+        least = FEWEST_VOTERS * len(self.members)
+        mean = total / self.knows.sum(dim=0).clamp(min=least)[:, None, None]
+        return mean.clamp(min=1e-12).log()
+
+
+def load_ensemble(clients: Clients) -> Ensemble:
+    """The clients as one model, in evaluation mode."""
+    members = [checkpoints.load(folder, best_device()) for folder in clients.values()]
+    return Ensemble(members).eval().to(best_device())
+
+
+def ensemble_info(clients: Clients, info: Info) -> Info:
+    """Of an ensemble that sees images at the size of another model, normalised for its first."""
+    first = checkpoints.load_info(next(iter(clients.values())))
+    return info.model_copy(update={"mean": first.mean, "std": first.std})
+
+
+def _renormalise(images: Tensor, given: Normalisation, wanted: Normalisation) -> Tensor:
+    if given == wanted:
+        return images
+    mean, std, new_mean, new_std = (
+        torch.tensor(values, device=images.device)[:, None, None]
+        for values in (given.mean, given.std, wanted.mean, wanted.std)
+    )
+    return (images * std + mean - new_mean) / new_std
