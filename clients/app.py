@@ -26,10 +26,11 @@ app = ClientApp()
 RUN_POLL = 15.0
 """Seconds between two looks whether the run goes on."""
 log = logging.getLogger("flwr")
-Answer = dict[str, str | list[str] | list[int]]
+Answer = Mapping[str, str | list[str] | list[int]]
+Handler = Callable[[Message, Context], Message]
 
 
-def answering(handler: Callable[[Message, Context], Message]) -> Callable:
+def answering(handler: Handler) -> Handler:
     """Turn whatever a handler raises into an answer: Flower would send the exception's text."""
 
     @wraps(handler)
@@ -156,5 +157,5 @@ def _end_of_run(context: Context, node: Node) -> "Guard":
 def _reply(
     message: Message, answer: Answer, weights: Mapping[str, ConfigRecord] | None = None
 ) -> Message:
-    content = RecordDict({"answer": ConfigRecord(answer), **(weights or {})})
+    content = RecordDict({"answer": ConfigRecord({**answer}), **(weights or {})})
     return Message(content, reply_to=message)

@@ -4,7 +4,7 @@ import builtins
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
 
 import tomli_w
 from pydantic import (
@@ -317,7 +317,8 @@ class Federation(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "Federation":
         _refuse_twice("clients", [client.name for client in self.clients])
-        nodes = [role.name for role in [*self.clients, *self.evaluators]]
+        nodes = [client.name for client in self.clients]
+        nodes += [evaluator.name for evaluator in self.evaluators]
         _refuse_twice("clients and evaluators", nodes)
         if not self.evaluation and not self.evaluators:
             raise ValueError("'evaluation' is empty; add at least one [[evaluation]] table")
@@ -383,7 +384,15 @@ def _refuse_twice(table: str, names: list[str]) -> None:
         raise ValueError(f"{table}: the name '{name}' is given twice; names must differ")
 
 
-def load(path: Path | str, kind: type[T] = Federation) -> T:
+@overload
+def load(path: Path | str) -> Federation: ...
+
+
+@overload
+def load(path: Path | str, kind: type[T]) -> T: ...
+
+
+def load(path: Path | str, kind: Any = Federation) -> Any:
     """Read and check a federation file, or a suite; relative paths are relative to its folder.
 
     Args:

@@ -160,7 +160,7 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644, durable: bool = T
         temporary.write_bytes(content)
 
 
-def is_disk_full(error: Exception) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether something could not be written for want of space.
 
     Args:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 from flwr.app import Message
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
@@ -67,20 +68,19 @@ class Inbox:
             for message in self._grid.pull_messages(asked):
                 yield message.metadata.reply_to_message_id, message
             return
-        self._look_for_announcements([i for i in asked if i not in self._coming])
+        self._look_for_announcements(self._grid, [i for i in asked if i not in self._coming])
         for message_id in asked:
             if (delivery := self._coming.get(message_id)) is None:
                 continue
+            outcome: Message | FedsegError | None
             try:
-                message = delivery.go_on()
+                outcome = delivery.go_on()
             except FedsegError as error:
-                outcome: Message | FedsegError = error
+                outcome = error
             except Exception as error:  # whatever one node sends
                 outcome = FedsegError(f"its answer can't be taken in: {explained(error)}")
-            else:
-                if message is None:
-                    continue
-                outcome = message
+            if outcome is None:
+                continue
             del self._coming[message_id]
             delivery.close()
             yield message_id, outcome
@@ -91,12 +91,12 @@ class Inbox:
             if delivery := self._coming.pop(message_id, None):
                 delivery.close()
 
-    def _look_for_announcements(self, asked: list[str]) -> None:
+    def _look_for_announcements(self, grid: HttpGrid, asked: list[str]) -> None:
         if not asked:
             return
-        found = self._grid._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=asked))
+        found = grid._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=asked))
         for proto, tree in zip(found.messages_list, found.message_object_trees, strict=True):
-            delivery = _Delivery(self._grid, proto, tree, self._folder)
+            delivery = _Delivery(grid, proto, tree, self._folder)
             self._coming[proto.metadata.reply_to_message_id] = delivery
 
 
@@ -108,7 +108,7 @@ class _Delivery:
         self._id = proto.metadata.message_id
         self._missing = list(dict.fromkeys(node.object_id for node in iterate_object_tree(tree)))
         self._pieces = _Pieces(folder)
-        run_id = grid._run.run_id
+        run_id = grid.run.run_id
         self._pull = make_pull_object_fn_protobuf(
             grid._runtime_client.PullObject, grid.node, run_id
         )
@@ -134,7 +134,7 @@ class _Delivery:
             if len(late) == len(batch):
                 return None
         self._grid._runtime_client.ConfirmMessageReceived(self._received)
-        message = inflate_object_from_contents(self._id, self._pieces)
+        message = inflate_object_from_contents(self._id, cast(dict[str, bytes], self._pieces))
         if not isinstance(message, Message):
             raise FedsegError("its answer is no message")
         message.metadata.__dict__["_message_id"] = self._id

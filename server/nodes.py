@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import INFO, WARNING, getLogger
 from pathlib import Path
+from typing import Any
 
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -42,7 +43,7 @@ class _Question:
     times: int = 1
     gone: float = 0.0
     """When its node was found to be away."""
-    error: Message | FedsegError | None = None
+    error: Message | FedsegError = field(default_factory=lambda: FedsegError("no answer"))
     """Why."""
 
     @property
@@ -179,9 +180,9 @@ class Nodes:
             if isinstance(reply, FedsegError):
                 raise reply
             with well_formed(reply):
-                names = [str(name) for name in answer_in(reply)["clients"]]
-                evaluators = answer_in(reply)["evaluators"]
-                found = {i.name: i for i in map(Introduction.model_validate_json, evaluators)}
+                names = [str(name) for name in items_in(reply, "clients")]
+                texts = [str(text) for text in items_in(reply, "evaluators")]
+                found = {i.name: i for i in map(Introduction.model_validate_json, texts)}
             for name in [*names, *found]:
                 if registered and name != registered:
                     raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
@@ -204,9 +205,19 @@ def _is_away(reply: Message | FedsegError) -> bool:
 def answer_in(reply: Message) -> ConfigRecord:
     """What a node answered, unless it says that it failed."""
     answer = reply.content["answer"]
+    if not isinstance(answer, ConfigRecord):
+        raise TypeError("its answer is no ConfigRecord")
     if "error" in answer:
         raise FedsegError(plain(answer["error"], MOST_OF_AN_ERROR))
     return answer
+
+
+def items_in(reply: Message, key: str) -> list[Any]:
+    """A list that a node answered."""
+    value = answer_in(reply)[key]
+    if not isinstance(value, list):
+        raise TypeError(f"{key} is no list")
+    return value
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.participants.evaluator import score_of
+from fedseg.participants.introduction import Introduction
 from fedseg.participants.node import ScoreTask, score_task, train_task
 from fedseg.participants.uploads import check_sizes, parse_upload, store
 from fedseg.run.clients import good_clients
@@ -29,7 +30,7 @@ from fedseg.run.progress import FileProgress
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs, read_product, write_product
 from fedseg.workflows.cross_site import keep, missing_sites
-from server.nodes import Nodes, answer_in, well_formed
+from server.nodes import Nodes, answer_in, items_in, well_formed
 
 log = getLogger("flwr").log
 NamedReply = tuple[str, Message | FedsegError]
@@ -51,7 +52,7 @@ class OneShot(Strategy):
         self._nodes: Nodes | None = None
         self._unheard: set[str] = set()  # of those asked
 
-    def start(
+    def start(  # type: ignore[override]  # of what Flower's may be given, this needs less
         self,
         grid: Grid,
         initial_arrays: ArrayRecord,
@@ -118,7 +119,7 @@ class OneShot(Strategy):
             for how in [train_task(self.federation, client).model_dump_json()]
         ]
 
-    def aggregate_train(
+    def aggregate_train(  # type: ignore[override]
         self, server_round: int, replies: Iterable[NamedReply]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Store each upload as it comes. Nothing is averaged: the distillation comes after."""
@@ -149,7 +150,7 @@ class OneShot(Strategy):
         for evaluator in missing:
             if (name := evaluator.name) not in nodes:
                 continue
-            introduction = self._nodes.introductions.get(name)
+            introduction = self._introductions.get(name)
             if introduction is None:
                 self._fail(name, "its node does not introduce itself as an evaluator")
                 continue
@@ -161,7 +162,7 @@ class OneShot(Strategy):
             messages.append(self._message("evaluate", task, nodes[name], weights))
         return messages
 
-    def aggregate_evaluate(
+    def aggregate_evaluate(  # type: ignore[override]
         self, server_round: int, replies: Iterable[NamedReply]
     ) -> MetricRecord | None:
         """Write each evaluator's score as it comes."""
@@ -179,6 +180,10 @@ class OneShot(Strategy):
         for name in sorted(wanted - nodes.keys()):
             self._fail(name, self._nodes.refused.get(name, "no node speaks for it"))
         return nodes
+
+    @property
+    def _introductions(self) -> dict[str, Introduction]:
+        return self._nodes.introductions if self._nodes else {}
 
     def _message(
         self,
@@ -250,7 +255,7 @@ class OneShot(Strategy):
 
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
-        score = score_of(_confusion_in(reply), self._nodes.introductions[name], evaluator)
+        score = score_of(_confusion_in(reply), self._introductions[name], evaluator)
         content = {"model": GLOBAL, **score}
         write_product(self._score(name), content, self._score_inputs(evaluator))
         self._audit(
@@ -288,7 +293,7 @@ def packed(checkpoint: Path) -> tuple[str, dict[str, ConfigRecord]]:
 
 def _confusion_in(reply: Message) -> list[int]:
     with well_formed(reply):
-        return [int(count) for count in answer_in(reply)["confusion"]]
+        return [int(count) for count in items_in(reply, "confusion")]
 
 
 def _weights_in(reply: Message) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ def evaluate(
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
-    if dataset:
+    if suite is None:
         chosen = {"dataset": dataset, "root": root, "split": split}
         sets = config.parse(config.Suite, {"evaluation": [chosen]}, Path("--dataset"))
     elif root or split:

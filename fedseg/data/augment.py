@@ -73,3 +73,11 @@ class Augmentation:
             return chain(image=image)["image"], None
         out = chain(image=image, mask=label)
         return out["image"], out["mask"]
+
+    def both(
+        self, image: np.ndarray, label: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Augment an image and its labels."""
+        augmented, mask = self(image, label, seed)
+        assert mask is not None
+        return augmented, mask

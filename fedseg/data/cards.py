@@ -3,7 +3,7 @@
 import re
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -267,7 +267,7 @@ class Card(Section):
         """Name of a polygon -> place in `classes`, or IGNORE."""
         return self._places("names")
 
-    def _places(self, kind: str) -> dict:
+    def _places(self, kind: str) -> dict[Any, int]:
         ignored = dict.fromkeys(getattr(self, f"ignore_{kind}"), IGNORE)
         return ignored | {
             value: place

@@ -71,13 +71,17 @@ class Dataset:
             sizes = [f"{width}x{height}" for height, width in sorted(possible_sizes(image))]
             turned = ", turned or not as its EXIF orientation says" if len(sizes) > 1 else ""
             raise FedsegError(
-                f"{self.labels[index]}: is {label.shape[1]}x{label.shape[0]} pixels, but its image "
-                f"{image.name} is {' or '.join(sizes)}{turned}"
+                f"{self._label_file(index)}: is {label.shape[1]}x{label.shape[0]} pixels, but its "
+                f"image {image.name} is {' or '.join(sizes)}{turned}"
             )
         return label
 
     def _read_label(self, index: int) -> np.ndarray:
-        return read_label(self.labels[index], self.card)
+        return read_label(self._label_file(index), self.card)
+
+    def _label_file(self, index: int) -> Path:
+        assert self.labels is not None, "opened without labels"
+        return self.labels[index]
 
     def train_ids(self) -> np.ndarray:
         """uint8 [256]: place in the card's class list -> trainId, or 255: not trained on.
@@ -163,7 +167,7 @@ def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
     if card.generator is None:
         raise FedsegError(f"{card.name}: no root; set `root` to the folder of the dataset")
     root = cache_dir() / f"{card.generator}-{streetsim.VERSION}"
-    count = card.splits[split].count
+    count = card.splits[split].count or 0
     record, inputs = root / f"{split}.json", {"images": count}
     known = read_product(record, inputs)
     files = streetsim.paths(root, split, count)

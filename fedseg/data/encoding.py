@@ -201,9 +201,10 @@ def _translate(
     unknown = label == UNKNOWN
     if unknown.any():
         values, counts = np.unique(keys[unknown], return_counts=True)
+        found: list[Any] = list(values)
         if kind == "colours":
-            values = [(int(v) & 255, int(v) >> 8 & 255, int(v) >> 16) for v in values]
-        raise _unlisted(path, card, kind, dict(zip(values, counts, strict=True)), "px")
+            found = [(int(v) & 255, int(v) >> 8 & 255, int(v) >> 16) for v in values]
+        raise _unlisted(path, card, kind, dict(zip(found, counts, strict=True)), "px")
     return label
 
 
@@ -295,7 +296,7 @@ def _clip(
     return clipped
 
 
-def _unlisted(path: Path, card: Card, kind: str, counts: dict, unit: str) -> FedsegError:
+def _unlisted(path: Path, card: Card, kind: str, counts: dict[Any, int], unit: str) -> FedsegError:
     """What is said of values that the card does not list, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{value} ({count} {unit})" for value, count in ordered[:SHOWN])

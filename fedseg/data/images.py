@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from fedseg.errors import FedsegError
 
@@ -77,7 +77,7 @@ def decoding(path: Path) -> Iterator[Image.Image]:
             yield image
     except FedsegError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         known = ", ".join(FORMATS)
         raise unreadable(path, f"its content is none of {known}, or is damaged") from None
     except Exception as error:  # decoders raise nearly everything on damaged files
@@ -230,7 +230,8 @@ def grey_bits(image: Image.Image) -> int | None:
     if image.format == "TIFF":
         return _tiff_tag(image, BITS_PER_SAMPLE)
     # Pillow scales fewer bits to 8; how many there are stands in the decoder's raw mode, "L;4".
-    raw_mode = image.tile[0].args if image.tile else image.mode
+    tile = getattr(image, "tile", None)
+    raw_mode = tile[0].args if tile else image.mode
     raw_mode = raw_mode[0] if isinstance(raw_mode, tuple) else raw_mode
     found = re.fullmatch(r"L;(\d)", str(raw_mode))
     return int(found[1]) if found else 8 if image.mode == "L" else 16
@@ -240,5 +241,5 @@ def _tiff_tag(image: Image.Image, tag: int) -> int | None:
     """The value of a TIFF's tag, the first of several; None if it has none or is no TIFF."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return None
-    value = image.tag_v2.get(tag)
+    value: Any = image.tag_v2.get(tag)
     return value[0] if isinstance(value, tuple) and value else value

@@ -87,7 +87,10 @@ def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Cert
         certificate = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     except (OSError, ValueError, TypeError) as error:
         raise FedsegError(f"{folder}: ca.key and ca.crt can't be read: {error}") from None
-    if certificate.public_key() != key.public_key():
+    if (
+        not isinstance(key, ec.EllipticCurvePrivateKey)
+        or certificate.public_key() != key.public_key()
+    ):
         raise FedsegError(f"{folder}: ca.key is not the key of ca.crt")
     return key, certificate
 

@@ -36,7 +36,12 @@ def check_node(folder: Path) -> Iterator[Line]:
         folder: as `make_node` makes it.
     """
     nodes: list[Node] = []
-    yield _line("configuration", lambda: nodes.append(load_node(folder)) or "node.toml is right")
+
+    def read() -> str:
+        nodes.append(load_node(folder))
+        return "node.toml is right"
+
+    yield _line("configuration", read)
     if not nodes:
         return
     node = nodes[0]

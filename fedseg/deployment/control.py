@@ -95,7 +95,7 @@ class Server:
             request = StartRunRequest(
                 fab=fab_to_proto(Fab(stored[APP_ID], b"", {})),
                 app_spec=APP_ID,
-                override_config=user_config_to_proto(settings),
+                override_config=user_config_to_proto({**settings}),
                 federation=NOOP_FEDERATION_ID,
             )
             return self._flower.StartRun(request).run_id

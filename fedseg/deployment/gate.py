@@ -201,7 +201,7 @@ def whole(body: bytes, receive: Receive) -> Receive:
     return receive_rest
 
 
-class Impatient(AutoHTTPProtocol):
+class Impatient(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
     """Uvicorn's connection, closed when the headers of a request do not come in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:

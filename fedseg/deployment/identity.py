@@ -8,6 +8,7 @@ trusted.yaml    whose signature under the Flower app it accepts
 state/          trained models, and Flower's files
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import tomli_w
@@ -49,7 +50,9 @@ OPTIONAL = """
 """
 
 
-def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | None) -> Node:
+def make_node(
+    folder: Path, settings: Mapping[str, str | None], ca: Path, trusted: Path | None
+) -> Node:
     """Make a node's folder.
 
     Args:
@@ -63,9 +66,9 @@ def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | 
     """
     if (folder / NODE_FILE).exists() or (folder / NODE_KEY).exists():
         raise FedsegError(f"{folder}: holds a node already; remove it or choose another folder")
-    settings = {key: value for key, value in settings.items() if value is not None}
+    given = {key: value for key, value in settings.items() if value is not None}
     check_writable(folder, "folder")
-    node = config.parse(Node, settings | {"state": "state"}, folder / NODE_FILE)
+    node = config.parse(Node, given | {"state": "state"}, folder / NODE_FILE)
     check_address(str(node.server))
     if not ca.is_file():
         raise FedsegError(f"{ca}: no such file; ask the server's owner for ca.crt")
@@ -82,7 +85,7 @@ def make_node(folder: Path, settings: dict[str, str], ca: Path, trusted: Path | 
     keys.write_public(folder / NODE_PUB, key.public_key())
     write_bytes(folder / CA, ca.read_bytes())
     write_bytes(folder / TRUSTED, trusted_entities)
-    write_text(folder / NODE_FILE, tomli_w.dumps(settings) + OPTIONAL)
+    write_text(folder / NODE_FILE, tomli_w.dumps(given) + OPTIONAL)
     return node
 
 

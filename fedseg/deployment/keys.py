@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
 from fedseg.errors import FedsegError, first_line
 from fedseg.files import write_bytes
-
-Key = TypeVar("Key")
 
 
 def write_private(path: Path, key: Any) -> None:
@@ -33,7 +31,7 @@ def openssh(key: Any) -> bytes:
     return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
 
 
-def load_private(path: Path, kind: type[Key], wanted: str) -> Key:
+def load_private(path: Path, kind: Any, wanted: str) -> Any:
     """Read a private key.
 
     Args:
@@ -48,12 +46,12 @@ def load_private(path: Path, kind: type[Key], wanted: str) -> Key:
     return _load(path, read, "private", kind, wanted)
 
 
-def load_public(path: Path, kind: type[Key], wanted: str) -> Key:
+def load_public(path: Path, kind: Any, wanted: str) -> Any:
     """Read a public key; all else as for `load_private`."""
     return _load(path, serialization.load_ssh_public_key, "public", kind, wanted)
 
 
-def _load(path: Path, read: Callable[[bytes], Any], half: str, kind: type[Key], wanted: str) -> Key:
+def _load(path: Path, read: Callable[[bytes], Any], half: str, kind: Any, wanted: str) -> Any:
     try:
         key = read(path.read_bytes())
     except (OSError, ValueError, TypeError) as error:

@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
 import uvicorn
+from fastapi import FastAPI
 from flwr.common.constant import NOOP_FLWR_AID, Status
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
@@ -57,14 +58,16 @@ DATABASE = "superlink.db"
 class Server(uvicorn.Server):
     """A second server in the process: the first one handles signals."""
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen as Uvicorn does, but wait less than a minute for a connection to be encrypted."""
         if not self.config.is_ssl:
             return await super().startup(sockets)
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
         create = loop.create_server
         loop.create_server = partial(create, ssl_handshake_timeout=HEADER_SECONDS)
         try:
@@ -126,21 +129,19 @@ def serve(
         app_type=TaskType.SERVER_APP,
         added_by=NOOP_FLWR_AID,
     )
-    tls = {
-        "ssl_certfile": str(certificates / "server.crt"),
-        "ssl_keyfile": str(certificates / "server.key"),
-    }
-    common = {"log_level": "warning", "access_log": False, "ws": "none", **tls}
     audit = AuditLog(state / AUDIT)
     admin = Admin(superlink, token, audit)
-    inner = uvicorn.Server(uvicorn.Config(admin, host="127.0.0.1", port=admin_port, **common))
+    inner = uvicorn.Server(_config(admin, certificates, "127.0.0.1", admin_port))
 
     def is_registered(key: bytes) -> bool:
         return superlink.state.linkstate_factory.state().get_node_id_by_public_key(key) is not None
 
     gate = Gate(superlink, is_registered, max_upload)
-    limits = {"limit_concurrency": MOST_CONNECTIONS, "http": Impatient, "lifespan": "off"}
-    outer = Server(uvicorn.Config(gate, host=host, port=port, **limits, **common))
+    config = _config(gate, certificates, host, port)
+    config.limit_concurrency = MOST_CONNECTIONS
+    config.http = Impatient
+    config.lifespan = "off"
+    outer = Server(config)
     with lean_memory():  # uploads pass through
         process = superexec.start(f"127.0.0.1:{admin_port}", secret, certificates / "ca.crt")
         try:
@@ -152,6 +153,19 @@ def serve(
             process.wait()
 
 
+def _config(app: ASGIApp, certificates: Path, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        ssl_certfile=str(certificates / "server.crt"),
+        ssl_keyfile=str(certificates / "server.key"),
+    )
+
+
 def _allow_connections() -> None:
     """Let the process have as many files as there may be connections, and more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -161,7 +175,7 @@ def _allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-async def later(_: Request, error: OperationalError) -> JSONResponse:
+async def later(_: Request, error: Exception) -> JSONResponse:
     """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
 
     Flower takes a message in within one transaction, and on a busy disk several large uploads at
@@ -173,7 +187,7 @@ async def later(_: Request, error: OperationalError) -> JSONResponse:
     return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
 
 
-def _superlink(certificates: Path, state: Path, port: int, secret: Path) -> ASGIApp:
+def _superlink(certificates: Path, state: Path, port: int, secret: Path) -> FastAPI:
     """Flower's own application, as the command `flower-superlink` would make it."""
     sys.argv = [
         *("flower-superlink", "--host", "127.0.0.1", "--port", str(port)),

@@ -6,6 +6,7 @@ file an image, on the same grid as the targets.
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class Featured(nn.Module):
         """float [N, 3, H, W] to float [N, 19 + D, H, W]."""
         seen = []
         # What decoders are given, and how, differs between architectures; the head does not.
-        hook = self.network.segmentation_head.register_forward_pre_hook(
+        hook = cast(nn.Module, self.network.segmentation_head).register_forward_pre_hook(
             lambda head, given: seen.append(given[0])
         )
         try:
@@ -63,7 +64,7 @@ class Featured(nn.Module):
 
 def feature_width(network: nn.Module) -> int:
     """Number of channels of a model's decoder features."""
-    return next(network.segmentation_head.parameters()).shape[1]
+    return next(cast(nn.Module, network.segmentation_head).parameters()).shape[1]
 
 
 def describe(
@@ -110,8 +111,7 @@ def principal_components(network: nn.Module, info: Info, dataset: Dataset) -> nn
     variances, directions = variances[-WIDTH:], directions[:, -WIDTH:]
     weight = (directions / variances.clamp(min=1e-12).sqrt()).T
     projection = nn.Conv2d(len(mean), len(weight), 1).requires_grad_(False).to(values.device)
-    projection.weight.copy_(weight[:, :, None, None])
-    projection.bias.copy_(-weight @ mean)
+    projection.load_state_dict({"weight": weight[:, :, None, None], "bias": -weight @ mean})
     return projection
 
 

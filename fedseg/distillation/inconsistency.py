@@ -99,8 +99,9 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
     """
     if len(typical) < 3:
         return []
-    usual = float(np.median(list(typical.values())))
-    return [name for name, value in typical.items() if value < SUSPICION * usual]
+    known = {name: value for name, value in typical.items() if value is not None}
+    usual = float(np.median(list(known.values())))
+    return [name for name, value in known.items() if value < SUSPICION * usual]
 
 
 def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[dic
         the class, `seen_as`, what another client sees there most often, `share` of these pixels,
         and `taken`, the part of the others' pixels of `seen_as` that the claim takes.
     """
-    claims = []
+    claims: list[dict[str, Any]] = []
     clients = agreement.clients
     if len(clients) < 3:
         return claims

@@ -63,7 +63,7 @@ def evaluate(
     for (index, image, logits), label in zip(images, labels, strict=True):
         prediction = classify(resize(logits, label.shape), membership)
         confusion += confusion_matrix(label, prediction.cpu().numpy(), len(classes))
-        sizes.update(view_sizes(*image.shape[:2], info, protocol))
+        sizes.update(view_sizes(image.shape[0], image.shape[1], info, protocol))
         if on_image:
             on_image(index + 1, len(dataset))
     return {

@@ -79,7 +79,7 @@ def infer(
 
     def load(item: Item) -> tuple[Item, np.ndarray, Views]:
         image = read(item)
-        sizes = view_sizes(*image.shape[:2], info, protocol)
+        sizes = view_sizes(image.shape[0], image.shape[1], info, protocol)
         return item, image, tuple(_resized(image, *size) for size in sizes)
 
     limit_threads()

@@ -70,8 +70,8 @@ def find_sequences(inputs: list[Path]) -> list[Sequence]:
         sequences.insert(0, Sequence("images", tuple(images)))
     by_name: dict[str, Path | str] = {}
     for sequence in sequences:
-        video = isinstance(sequence.pictures, Video)
-        for path in [sequence.pictures.path] if video else sequence.pictures:
+        pictures = sequence.pictures
+        for path in [pictures.path] if isinstance(pictures, Video) else pictures:
             other = by_name.setdefault(path.stem, path)
             if other is not path:
                 raise FedsegError(f"{path} and {other} would both be written as {path.stem}_*")

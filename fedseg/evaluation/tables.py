@@ -87,7 +87,8 @@ class ScoreTable:
     def _with_mean(self, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
         if len(cells) == 1:
             return cells
-        return (*cells, None if None in cells else sum(cells) / len(cells))
+        known = [cell for cell in cells if cell is not None]
+        return (*cells, sum(known) / len(known) if len(known) == len(cells) else None)
 
 
 def _markdown(text: str) -> str:

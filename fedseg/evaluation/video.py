@@ -109,7 +109,7 @@ class Writer:
             self._size = size
             if not self._writer.isOpened():
                 raise FedsegError(f"a video of {size[0]}x{size[1]} pixels can't be written")
-        if size != self._size:
+        if self._size and size != self._size:
             raise FedsegError(
                 f"frames differ in size ({self._size[0]}x{self._size[1]} and {size[0]}x{size[1]}), "
                 "so they make no video; write frames"

@@ -22,9 +22,14 @@ NODE_KEY = "fedseg"
 class Context(Protocol):
     """What is used here of Flower's `Context`."""
 
-    run_id: int
-    node_config: Mapping[str, Any]
-    run_config: Mapping[str, Any]
+    @property
+    def run_id(self) -> int: ...
+
+    @property
+    def node_config(self) -> Mapping[str, Any]: ...
+
+    @property
+    def run_config(self) -> Mapping[str, Any]: ...
 
 
 def federation_of(context: Context) -> Federation:

@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 START_TIMEOUT = 120.0  # seconds; importing Flower alone can take a minute on a cold network disk
 POLL_INTERVAL = 0.2  # seconds
@@ -119,7 +120,8 @@ class Simulation:
         return SimulationError(f"The simulation ended without a result: {reason} (log: {self.log})")
 
     def __exit__(self, *_: object) -> None:
-        self._supervisor.stdin.close()
+        if self._supervisor.stdin:
+            self._supervisor.stdin.close()
         self._supervisor.wait()
 
 
@@ -151,7 +153,7 @@ def what_happened(error: str) -> str:
 # The supervisor
 
 
-def _supervise(app_dir: str, run_config: dict, federation: dict) -> None:
+def _supervise(app_dir: str, run_config: dict[str, Any], federation: dict[str, Any]) -> None:
     """Runs the app until it ends or the caller closes our standard input, then cleans up."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # a descendant whose parent dies becomes our child
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` below gets its turn
@@ -235,7 +237,9 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def _run(app_dir: str, run_config: dict, federation: dict, scratch: Path) -> None:
+def _run(
+    app_dir: str, run_config: dict[str, Any], federation: dict[str, Any], scratch: Path
+) -> None:
     port = free_port()
     superlink = subprocess.Popen(
         f"flower-superlink --insecure --simulation --host 127.0.0.1 --port {port}".split(),
@@ -269,7 +273,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until_healthy(superlink: subprocess.Popen, port: int) -> None:
+def _wait_until_healthy(superlink: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not _is_healthy(port):
         if superlink.poll() is not None or time.monotonic() > deadline:
@@ -285,7 +289,7 @@ def _is_healthy(port: int) -> bool:
     return False
 
 
-def _wait_until_over(superlink: subprocess.Popen, client: subprocess.Popen) -> None:
+def _wait_until_over(superlink: subprocess.Popen[bytes], client: subprocess.Popen[bytes]) -> None:
     """Until the run is over, or can't go on."""
     seen: dict[bytes, int | None] = {}
     while client.poll() is None:

@@ -8,6 +8,7 @@ model needs its memory twice.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from flwr.app import ConfigRecord, RecordDict
@@ -40,7 +41,7 @@ def from_records(content: RecordDict) -> dict[str, Tensor]:
         raise ValueError("it carries no weights")
     for name in names:
         try:
-            shard = load(content.pop(name).get(KEY))
+            shard = load(cast(bytes, content.pop(name).get(KEY)))
         except (SafetensorError, TypeError) as error:
             raise ValueError(f"{name}: {error}") from None
         for tensor, part in shard.items():
@@ -71,4 +72,4 @@ def _shards(weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 def _cut(tensor: Tensor) -> tuple[Tensor, ...]:
     if tensor.nbytes <= SHARD:
         return (tensor,)
-    return tensor.split(max(SHARD * len(tensor) // tensor.nbytes, 1))
+    return torch.split(tensor, max(SHARD * len(tensor) // tensor.nbytes, 1))

@@ -8,7 +8,7 @@ made_from.json     what it was made from, and a hash of each file
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import Field
@@ -100,7 +100,7 @@ def save(
         extra: contents of further JSON files, by name without suffix.
     """
     with atomic_folder(folder) as temporary:
-        network.to(memory_format=torch.contiguous_format).save_pretrained(temporary)
+        cast(Any, network.to(memory_format=torch.contiguous_format)).save_pretrained(temporary)
         network.to(memory_format=torch.channels_last)
         (temporary / "README.md").unlink(missing_ok=True)  # the hub's model card, for uploads to it
         write_json(temporary / "fedseg.json", info.model_dump(mode="json"))
@@ -166,7 +166,7 @@ class StoredWeights(Mapping[str, torch.Tensor]):
     def __init__(self, folder: Path) -> None:
         try:
             # Of a file that is mapped, all that was read would count as memory of ours.
-            self._file = safe_open(folder / WEIGHTS, "pt", backend="pread")
+            self._file: Any = safe_open(folder / WEIGHTS, "pt", backend="pread")
         except (OSError, SafetensorError) as error:
             raise FedsegError(f"{folder}: {WEIGHTS} can't be read: {error}") from None
 

@@ -102,7 +102,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     chosen = _choose(wanted, weights)
     if _missing(encoder, wanted, chosen) and hasattr(encoder, "name"):
         # Released weights may be of an older layout, which the family's own module converts.
-        chosen = _choose(wanted, _converted(encoder.name, weights)) or chosen
+        chosen = _choose(wanted, _converted(str(encoder.name), weights)) or chosen
     missing = _missing(encoder, wanted, chosen)
     misshapen = sorted(name for name in chosen if chosen[name].shape != wanted[name].shape)
     if missing or misshapen:

@@ -176,7 +176,8 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
     Raises:
         PublicError: the weights do not fit the chosen precision.
     """
-    weights, upload = checkpoints.StoredWeights(folder), read_upload(folder)
+    weights: Mapping[str, Tensor] = checkpoints.StoredWeights(folder)
+    upload = read_upload(folder)
     if options.precision == "float16":
         weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
         if not all(torch.isfinite(tensor).all() for tensor in weights.values()):

@@ -5,7 +5,7 @@ node reads `node.toml`, which its owner wrote; in a simulation it is made from t
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -182,7 +182,7 @@ class Node(Source):
             return explained(error)
         return unnamed(error)
 
-    def _source(self) -> dict:
+    def _source(self) -> dict[str, Any]:
         return {"dataset": self.dataset, "root": self.root, "split": self.split}
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from fedseg.classes import CLASSES, IGNORE
 from fedseg.config import Protocol
-from fedseg.data.dataset import Dataset
-from fedseg.evaluation.evaluate import classify, membership_of, scored_classes
+from fedseg.data.dataset import Dataset, scored_classes
+from fedseg.evaluation.evaluate import classify, membership_of
 from fedseg.evaluation.inference import infer, resize
 from fedseg.models.checkpoints import Info
 from fedseg.report import pictures
@@ -74,6 +74,7 @@ class Candidates:
 
     def wrong(self, model: str, place: int) -> float:
         """Part of an image's labelled pixels that a model gets wrong; 0 where none is labelled."""
+        assert self.labels is not None, "a set without labels"
         label = self.labels[place]
         labelled = label != IGNORE
         mistaken = (self.predictions[model][place] != label) & labelled

@@ -18,7 +18,7 @@ LINES = ("#3b78c9", "#d0691c", "#2f9162", "#a9509b", "#8b7326", "#6f7b88")
 """Legible on white and on black."""
 PAGE_COLOURS = {TEXT: "var(--text)", GRID: "var(--line)"}
 """What stands for what in the drawing: a page in dark mode has others."""
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "fedseg", "font.size": 10.5}
+SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "fedseg", "font.size": 10.5}
 
 
 def loss_charts(run: Run, clients: list[str]) -> dict[str, str]:

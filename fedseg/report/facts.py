@@ -97,7 +97,7 @@ def headlines(result: dict[str, Any]) -> list[Headline]:
         }
         compared = []
         if clients:
-            best = max(clients, key=clients.get)
+            best = max(clients, key=lambda name: clients[name])
             compared.append(_compared(score["miou"], clients[best], f"the best client, {best}"))
         if above := result["evaluation"].get("centralized", {}).get(chosen):
             compared.append(_compared(score["miou"], above["miou"], "centralized training"))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from fedseg.classes import CLASSES
 from fedseg.data.images import read_image
@@ -60,7 +61,7 @@ def find_generated(run: Run) -> Generated | None:
     )
 
 
-def _shown(run: Run, entry: dict) -> Made | None:
+def _shown(run: Run, entry: dict[str, Any]) -> Made | None:
     """An image of the manifest; None where its file is gone."""
     try:
         image = pictures.shrink(read_image(run.generated / entry["file"]))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedseg.config import GLOBAL, Evaluation, Federation, Source
+from fedseg.config import GLOBAL, Evaluation, Federation, Server
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
 from fedseg.evaluation.inference import PLAIN
@@ -71,7 +71,9 @@ def find_samples(
     Returns:
         For each set its samples; or none, with the reason, where its images can't be read.
     """
-    sources = [(chosen.name, chosen) for chosen in federation.evaluation]
+    sources: list[tuple[str, Evaluation | Server]] = [
+        (chosen.name, chosen) for chosen in federation.evaluation
+    ]
     sources.append(("the server's images", federation.server))
     count = max(min(MOST // len(sources), MOST_OF_A_SET), 1)
     opened = {name: _open(name, source, count) for name, source in sources}
@@ -92,12 +94,12 @@ def _predict(model: str, folder: Path, sets: list[Candidates]) -> None:
         candidates.predict(model, network, info)
 
 
-def _open(name: str, source: Source, count: int) -> Candidates | str:
+def _open(name: str, source: Evaluation | Server, count: int) -> Candidates | str:
     """Images of a set, or why there are none."""
-    labelled = isinstance(source, Evaluation)
+    protocol = source.protocol if isinstance(source, Evaluation) else None
     try:
-        dataset = open_dataset(source, labelled)
-        return Candidates(name, dataset, source.protocol if labelled else PLAIN, count)
+        dataset = open_dataset(source, labelled=protocol is not None)
+        return Candidates(name, dataset, protocol or PLAIN, count)
     except FedsegError as error:
         return f"These images can't be opened any more: {error}."
 

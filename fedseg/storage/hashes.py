@@ -62,7 +62,7 @@ def content_hash(weights: "Mapping[str, torch.Tensor]") -> str:
     hasher = hashlib.sha256()
     for name in sorted(weights):
         hasher.update(name.encode())
-        hasher.update(weights[name].detach().cpu().contiguous().numpy())
+        hasher.update(weights[name].detach().cpu().contiguous().numpy().data)
     return hasher.hexdigest()
 
 

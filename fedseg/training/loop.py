@@ -71,7 +71,7 @@ def fit(
     """
     limit_threads()
     device = best_device()
-    network = network.to(device, memory_format=torch.channels_last).train()
+    network = network.to(device).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(
         network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -87,7 +87,7 @@ def fit(
             logits = network(normalise(images.to(device, non_blocking=True), normalisation))
         value = loss(logits.float(), targets.to(device, non_blocking=True))
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if not math.isfinite(number := value.item()):
             raise FloatingPointError(

@@ -92,7 +92,7 @@ def train_privately(
     plain = seeded_build(model.model_copy(update={"norm": "group"}), seed)
     for module in plain.modules():
         if hasattr(module, "inplace"):  # what a hook saw must not change
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010 - modules hold tensors, for mypy
     network = opacus.GradSampleModule(plain.to(device).train())
     source = torch.Generator(device).manual_seed(secrets.randbits(63))
     optimiser = opacus.optimizers.DPOptimizer(
@@ -111,7 +111,7 @@ def train_privately(
         logits = network(normalise(pictures.to(device), info.normalisation))
         value = cross_entropy_by_image(logits.float(), labels.to(device)).mean()
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if not math.isfinite(number := value.item()):
             raise FloatingPointError(

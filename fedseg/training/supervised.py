@@ -84,6 +84,7 @@ def _examples(
         chosen = int(rng.integers(len(datasets)))
         index = samplers[chosen].draw(rng)
         label = tables[chosen][datasets[chosen].label(index)]
-        return augment(datasets[chosen].image(index), label, int(rng.integers(2**31)))
+        image = datasets[chosen].image(index)
+        return augment.both(image, label, int(rng.integers(2**31)))
 
     return example

@@ -68,7 +68,8 @@ def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) ->
         models: rows, in order.
     """
     sets = tuple(next(iter(found[0].values())))
-    rows, spreads = {}, {}
+    rows: dict[str, tuple[float | None, ...]] = {}
+    spreads: dict[str, tuple[float, ...]] = {}
     for name in models:
         if all(name in run for run in found):
             columns = [[run[name][chosen]["miou"] for run in found] for chosen in sets]

@@ -141,7 +141,9 @@ def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
     """Each different model of a federation with its training, and who is the first with it."""
     wanted: dict[tuple[Model, Training], str] = {}
     seen = set()
-    everyone = [("the global model", federation.model, federation.server.distillation)]
+    everyone: list[tuple[str, Model, Training]] = [
+        ("the global model", federation.model, federation.server.distillation)
+    ]
     everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
     for owner, model, training in everyone:
         key = (model, training.crop, training.batch_size, training.inference_height)
@@ -162,7 +164,7 @@ def check_generator(federation: Federation) -> None:
         with_owner("server", partial(fetch, augmentation.model))
 
 
-def with_owner(owner: str, action: Callable[[], None]) -> None:
+def with_owner(owner: str, action: Callable[[], object]) -> None:
     """Run something; its error, if it has one, says whose it is."""
     try:
         action()

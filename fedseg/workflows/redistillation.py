@@ -2,6 +2,7 @@
 
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 from fedseg import config
 from fedseg.config import Client, Federation
@@ -20,7 +21,7 @@ from fedseg.workflows.server_stages import run_server
 
 def redistill(
     source: Path, without: list[str], joiners: list[Path], out: Path, progress: Progress
-) -> dict:
+) -> dict[str, Any]:
     """Make a new run folder with other clients, and do the server's part in it.
 
     Nothing of a client that is left out enters the new folder. An interrupted call goes on where it

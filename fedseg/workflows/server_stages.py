@@ -93,7 +93,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
             folder = targets / f"round-{round_}"
             before = run.state / f"student-{key}-{round_ - 1}"
             join_student(before, first, folder, run.predictions, images, progress)
-            starts = {"the student so far": lambda before=before: checkpoints.load(before)[0]}
+            starts = {"the student so far": partial(_load_network, before)}
         if not is_product(student, inputs):
             train = partial(
                 distill_student,
@@ -198,7 +198,7 @@ def starting_points(
     alike = set(_clients_of_architecture(federation, clients)) - set(content["suspects"])
     ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
     starts: dict[str, Callable[[], nn.Module]] = {
-        f"client '{name}'": lambda name=name: checkpoints.load(clients[name])[0]
+        f"client '{name}'": partial(_load_network, clients[name])
         for name in ranked
         if name in alike
     }
@@ -209,6 +209,10 @@ def starting_points(
 def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
     """The first of the `starting_points`."""
     return next(iter(starting_points(run, federation, clients).values()))()
+
+
+def _load_network(folder: Path) -> nn.Module:
+    return checkpoints.load(folder)[0]
 
 
 def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -140,7 +140,7 @@ class Diffusion:
             uint8 [H, W, 3]: of the picture's size.
         """
         height, width = self._settings.size
-        painted = self._pipeline(
+        painted = cast(Any, self._pipeline)(
             prompt=text,
             image=picture,
             mask_image=mask,
@@ -179,7 +179,7 @@ def prompt(train_id: int, rng: np.random.Generator) -> str:
     return f"{thing} {scene}, {weather}, {time}, photo taken through the windscreen of a car"
 
 
-def fetch(model: str) -> Path:
+def fetch(model: str | None) -> Path:
     """Folder of a Stable Diffusion checkpoint; one on the hub is downloaded into the hub's cache.
 
     Raises:
@@ -187,7 +187,7 @@ def fetch(model: str) -> Path:
             is a checkpoint of another kind.
     """
     diffusers = _diffusers()
-    folder = Path(model)
+    folder = Path(str(model))
     if folder.is_absolute() and not folder.is_dir():
         raise FedsegError(f"model: {model}: no such folder")
     try:
@@ -204,7 +204,7 @@ def fetch(model: str) -> Path:
         raise _unusable(model, error) from error
 
 
-def checkpoint_identity(model: str) -> str:
+def checkpoint_identity(model: str | None) -> str:
     """A digest of the files of a checkpoint that `fetch` finds."""
     folder = fetch(model)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -227,7 +227,7 @@ def _diffusers() -> ModuleType:
     return diffusers
 
 
-def _unusable(model: str, error: Exception) -> FedsegError:
+def _unusable(model: str | None, error: Exception) -> FedsegError:
     return FedsegError(
         f"model: {model}: can't be used: {first_line(error).rstrip('.')}; name a Stable Diffusion "
         "checkpoint in safetensors on the Hugging Face hub, or its folder ('./' or '/' in front)"

@@ -46,7 +46,7 @@ class Mix:
         source = draw(regions, rng)
         place = regions[rng.integers(len(regions))]
         onto = int(rng.integers(len(self._images) - 1))
-        onto += onto >= source.index
+        onto += onto >= source.image
         image = self._images.image(onto)
         patch, alpha = self._cut(source, train_id)
         rows = place.height * image.shape[0] * rng.uniform(0.9, 1.1)
@@ -62,15 +62,15 @@ class Mix:
         image, box, area = paste(image, patch, alpha, bottom, left)
         image = self._augment(image, None, int(rng.integers(2**31)))[0]
         recipe = {
-            "from": self._images.images[source.index].name,
+            "from": self._images.images[source.image].name,
             "onto": self._images.images[onto].name,
         }
         return Made(image, box, area, recipe)
 
     def _cut(self, region: Region, train_id: int) -> tuple[np.ndarray, np.ndarray]:
         """A region's pixels, uint8 [h, w, 3], and how opaque they are, float32 [h, w], 0..1."""
-        image = self._images.image(region.index)
-        cells = agreed(region.index, self._teachers, train_id).astype(np.float32)
+        image = self._images.image(region.image)
+        cells = agreed(region.image, self._teachers, train_id).astype(np.float32)
         alpha = cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         rows, columns = image.shape[:2]
         place = (

@@ -18,7 +18,7 @@ SMALLEST = 6
 class Region(NamedTuple):
     """A connected region of one class, on the prediction grid of an image."""
 
-    index: int
+    image: int
     top: float  # in parts of the image, like all of these
     left: float
     height: float

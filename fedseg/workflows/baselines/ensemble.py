@@ -34,6 +34,8 @@ class Ensemble(nn.Module):
     Takes images normalised for the first of them.
     """
 
+    knows: Tensor
+
     def __init__(self, members: list[tuple[nn.Module, Info]]) -> None:
         super().__init__()
         self.members = nn.ModuleList(network for network, _ in members)
@@ -45,8 +47,10 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """float32 [N, 3, H, W] to logarithms of probabilities, [N, 19, H, W]."""
-        total = 0
-        for network, info, known in zip(self.members, self.infos, self.knows, strict=True):
+        total: Tensor = torch.zeros((), device=images.device)
+        for network, info, known in zip(
+            self.members.children(), self.infos, self.knows, strict=True
+        ):
             seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
             logits = network(seen).float().masked_fill(known[:, None, None] == 0, -torch.inf)
             total = total + logits.softmax(dim=1)

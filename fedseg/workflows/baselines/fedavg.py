@@ -1,5 +1,6 @@
 """One-shot FedAvg: the mean of the clients' weights."""
 
+import torch
 from torch import Tensor
 
 from fedseg.config import Federation
@@ -37,5 +38,5 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
 
 
 def _weighted(tensors: list[Tensor], weights: list[int]) -> Tensor:
-    total = sum(t.double() * w for t, w in zip(tensors, weights, strict=True)) / sum(weights)
-    return total.to(tensors[0].dtype)
+    stacked = torch.stack([t.double() * w for t, w in zip(tensors, weights, strict=True)])
+    return (stacked.sum(dim=0) / sum(weights)).to(tensors[0].dtype)
