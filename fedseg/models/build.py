@@ -19,7 +19,7 @@ from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
 """Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
-ARCHITECTURES = smp.MODEL_ARCHITECTURES_MAPPING
+ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
 """The allow-list: no other code is ever run for a model that came from somebody else."""
 
 
@@ -69,8 +69,7 @@ def build(model: Model) -> nn.Module:
     is_timm = model.encoder.startswith("tu-")
     try:
         with quick_hub() if imagenet else nullcontext():
-            network = smp.create_model(
-                model.arch,
+            network = ARCHITECTURES[model.arch](
                 encoder_name=model.encoder,
                 # timm's own loading falls back to pickled files, so its weights are loaded below.
                 encoder_weights="imagenet" if imagenet and not is_timm else None,
