@@ -1,7 +1,7 @@
 """The Flower ClientApp: unpacks a message, calls fedseg, packs the reply."""
 
-# A deployed node answers each message in a process of its own. Torch takes seconds to import, and
-# whom a node speaks for can be said without it, so each handler imports what it needs itself.
+# A deployed node answers each message in a separate process. Importing torch takes seconds, and
+# `describe` does not need it, so each handler imports what it needs.
 
 import logging
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def answering(handler: Handler) -> Handler:
 @app.query()
 @answering
 def describe(message: Message, context: Context) -> Message:
-    """Say whom this node speaks for, and what its evaluators have."""
+    """Return the names of the participants on this node, and what its evaluators have."""
     nodes = nodes_of(context)
     clients = [node.name for node in nodes if node.role == "trainer"]
     evaluators = [_introduction(node) for node in nodes if node.role == "evaluator"]

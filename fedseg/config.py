@@ -258,7 +258,7 @@ class Evaluation(Source):
 
 
 class Evaluator(Evaluation):
-    """A node that holds a private labelled set, scores the global model on it at home and sends
+    """A node that holds a private labelled set, scores the global model on it locally and sends
     back the confusion matrix."""
 
     dataset: str = ""
@@ -280,7 +280,7 @@ class Federation(Section):
     stall_timeout: float = Field(600.0, gt=0)
     """Seconds without a training step after which a client gives up on itself."""
     cross_site_evaluation: bool = False
-    """Whether clients score each other's models at home, so that the votes of those who know a
+    """Whether clients score each other's models on their data, so that clients that know a
     class better count more. Clients then see each other's models."""
     model: Model = Model()
     """The global model, and every client's default."""

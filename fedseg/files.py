@@ -161,10 +161,10 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644, durable: bool = T
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether something could not be written for want of space.
+    """Whether an error means that the disk is full.
 
     Args:
-        error: what was raised by whoever wrote; safetensors and SQLite say it only in words.
+        error: of the writer; safetensors and SQLite report a full disk only in words.
     """
     words = os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full"
     return any(phrase in str(error) for phrase in words)

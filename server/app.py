@@ -26,7 +26,7 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run a federation to its result.json, whatever comes of it."""
+    """Run a federation and write its result.json, also if it fails."""
     exit_with_parent()
     federation = federation_of(context)
     run = open_run(run_of(context).path, federation)

@@ -1,4 +1,4 @@
-"""Talking to nodes: whom they speak for, and asking them, whatever happens to them meanwhile."""
+"""Finding nodes, and asking them, even if they go away and come back."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -70,7 +70,7 @@ class Nodes:
         self._unanswered: dict[str, int] = {}  # id of an introduction's request -> its node
 
     def find(self, wanted: set[str], timeout: float) -> dict[str, int]:
-        """Ask nodes, as they appear, whom they speak for, until everyone wanted is found.
+        """Ask nodes for their names, as they appear, until all that are wanted are found.
 
         Args:
             wanted: names of clients and evaluators.
@@ -169,7 +169,7 @@ class Nodes:
         return {node.node_id: node.last_activated_at for node in self._grid.get_nodes()}
 
     def _introduce(self, node: int, reply: Message | FedsegError) -> None:
-        """Note whom a node speaks for, if it says so and may."""
+        """Note the names that a node answers to, if they are those it is registered under."""
         registered = self._registered[node]
         if _is_away(reply):
             # A server that was killed knows nodes that are not back yet.
@@ -187,7 +187,7 @@ class Nodes:
                 if registered and name != registered:
                     raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
         except Exception as error:  # of one node
-            log(WARNING, "node %d does not say whom it speaks for: %s", node, plain(error))
+            log(WARNING, "node %d gives no valid names: %s", node, plain(error))
             if registered:
                 self.refused[registered] = plain(error, MOST_OF_AN_ERROR)
             return

@@ -37,7 +37,7 @@ NamedReply = tuple[str, Message | FedsegError]
 
 
 class OneShot(Strategy):
-    """Asks every node whom it speaks for, has each client trained, and keeps the good uploads.
+    """Finds the nodes, has each client trained, and keeps the good uploads.
 
     An upload is checked and written to the run folder as it arrives, so that no more than one is in
     memory. A client that fails is noted in `failures` and does not stop the others. Clients whose
@@ -132,9 +132,9 @@ class OneShot(Strategy):
         """The global model to each evaluator that has not scored it yet and has what to score on.
 
         Args:
-            server_round: not looked at.
-            arrays: likewise: the model is the run folder's.
-            config: likewise.
+            server_round: not used.
+            arrays: not used: the model is the run folder's.
+            config: not used.
             grid: where the nodes are.
         """
         missing = [
@@ -174,7 +174,7 @@ class OneShot(Strategy):
         log(INFO, "clients: %s", ", ".join(c.name for c in self.federation.clients))
 
     def _find(self, grid: Grid, wanted: set[str]) -> dict[str, int]:
-        """Nodes by the name of whom they speak for; the others are failures."""
+        """Node ids by name; names without a node are failures."""
         self._nodes = self._nodes or Nodes(grid, self.run.path)
         nodes = self._nodes.find(wanted, self.federation.node_timeout)
         for name in sorted(wanted - nodes.keys()):

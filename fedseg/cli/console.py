@@ -97,7 +97,7 @@ class Bars:
     def __call__(
         self, stage: str, done: int, total: int, /, name: str = "", **details: float
     ) -> None:
-        """Show that `done` of `total` of a stage are done, for whom, and numbers beside it."""
+        """Show that `done` of `total` of a stage are done, by `name`, with numbers beside it."""
         stage, name = plain(stage), plain(name)
         shown = " ".join(f"{key} {value:.3f}" for key, value in details.items())
         if self._plain:

@@ -66,7 +66,8 @@ def init(
     root: RootOption = None,
     split: Split = None,
     trust: Annotated[
-        Path | None, typer.Option(help="Key of whoever signs the app; default: app.pub beside ca.")
+        Path | None,
+        typer.Option(help="Public key that the app is signed with; default: app.pub beside ca."),
     ] = None,
 ) -> None:
     """Make a node: its configuration and its key pair.

@@ -53,7 +53,7 @@ def photometry() -> list[A.BasicTransform]:
 class Augmentation:
     """A chain of Albumentations transforms that is a pure function of its input and a seed.
 
-    Safe to share between threads: each has a chain of its own, because a chain carries its random
+    Safe to share between threads: each has a separate chain, because a chain holds its random
     state.
     """
 

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own, and the server's certificate from it."""
+"""A private certificate authority, and the server's certificate issued by it."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta

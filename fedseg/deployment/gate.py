@@ -139,10 +139,10 @@ class Gate:
 
 
 def signer(headers: Headers) -> bytes:
-    """The public key, in Flower's encoding, of whoever signed a request's headers just now.
+    """The public key, in Flower's encoding, that a request's headers were signed with just now.
 
     Raises:
-        Refusal: nobody did.
+        Refusal: there is no valid, recent signature.
     """
     try:
         key = base64.b64decode(headers[FLEET_HTTP_PUBLIC_KEY_HEADER], validate=True)

@@ -1,4 +1,4 @@
-"""A node's folder: who it is, and whom it trusts.
+"""A node's folder: its identity, and the keys that it trusts.
 
 node.toml       what its owner set up, a `Node`
 node.key        its private key            } OpenSSH, ECDSA P-384: what Flower's SuperNode
@@ -59,7 +59,7 @@ def make_node(
         folder: made; must not hold a node yet.
         settings: name, role, dataset, root, split, server, as in `Node`.
         ca: the certificate of the server's authority.
-        trusted: public key of whoever signs the app; default: app.pub beside `ca`.
+        trusted: public key that the app is signed with; default: app.pub beside `ca`.
 
     Raises:
         FedsegError: a bad setting, no such file, or a node that is there already.
@@ -75,7 +75,7 @@ def make_node(
     trusted = trusted or ca.parent / signing.PUBLIC_KEY
     if not trusted.is_file():
         raise FedsegError(
-            f"{trusted}: no such file; ask whoever signs the app for their app.pub, and name it "
+            f"{trusted}: no such file; ask the signer of the app for app.pub, and name it "
             "with --trust"
         )
     trusted_entities = signing.trust(trusted)

@@ -1,4 +1,4 @@
-"""Key files in OpenSSH's format: a node's, ECDSA, and that of whoever signs the app, Ed25519."""
+"""Key files in OpenSSH's format: ECDSA keys of nodes, Ed25519 keys that sign the app."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,8 +1,8 @@
 """The server of a federation: Flower's SuperLink, with a port for nodes and one for its owner.
 
 Flower 1.41 serves nodes, operators and its own processes on one port, and asks operators for no
-password: whoever reaches it can register nodes and start runs. So that port listens on this machine
-only and asks operators for a token, and a second one (`gate`) is open to nodes.
+password: anyone who reaches it can register nodes and start runs. So that port listens on this
+machine only and asks operators for a token, and a second one (`gate`) is open to nodes.
 """
 
 import asyncio
@@ -176,7 +176,7 @@ def _allow_connections() -> None:
 
 
 async def later(_: Request, error: Exception) -> JSONResponse:
-    """Tell whoever asked to ask again: Flower's own 500 ends its SuperExec, its apps and its nodes.
+    """Answer 503, so that the client tries again: Flower's 500 ends its SuperExec, apps and nodes.
 
     Flower takes a message in within one transaction, and on a busy disk several large uploads at
     once keep the others waiting for longer than the database does. On a full one the server ends,

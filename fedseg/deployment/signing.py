@@ -1,8 +1,9 @@
-"""The signed app: what a node runs, and who vouches for it.
+"""The signed Flower app.
 
-A server sends its nodes the Flower app, code, and they run it only if somebody signed it whom their
-owner trusts. Flower's SuperNode checks that (`--trusted-entities`). Flower 1.41 takes signatures
-from its own hub alone; here the installed app is signed, and the server hands the signature out.
+A server sends its nodes the Flower app, which is code. A node runs it only if it is signed with a
+key that its owner trusts; Flower's SuperNode checks that (`--trusted-entities`). Flower 1.41
+accepts signatures from its own hub only; here the installed app is signed, and the server hands
+the signature out.
 """
 
 import base64

@@ -44,7 +44,7 @@ def run_of(context: Context) -> Run:
 
 
 def nodes_of(context: Context) -> list[Node]:
-    """Whom a node plays: itself, or in a simulation every n-th participant, where there are n."""
+    """The participants on a node: itself; in a simulation of n nodes, every n-th participant."""
     if folder := context.node_config.get(NODE_KEY):
         return [load_node(Path(str(folder)))]
     federation, run = federation_of(context), run_of(context)
@@ -55,7 +55,7 @@ def nodes_of(context: Context) -> list[Node]:
 
 
 def progress_of(context: Context, node: Node) -> Progress:
-    """Where a node's progress is told: to whoever watches the run, or in its own folder."""
+    """Where a node's progress is written: in the run folder of a simulation, or in its own."""
     if node.server is None:
         return FileProgress(run_of(context).progress, node.name)
     return FileProgress(node.state / "progress", node.name)

@@ -31,7 +31,7 @@ POLL_INTERVAL = 0.2  # seconds
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from Linux's <sys/prctl.h>
 NEEDED = {  # commands of processes whose death Flower notices after a minute, or never
     b"flower-superexec": "flower-superexec, which starts the simulation, was killed",
-    b"flwr-simulation": "the simulation was killed, perhaps for want of memory",
+    b"flwr-simulation": "the simulation was killed, perhaps because memory ran out",
 }
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROXIES = ("http", "https", "socks5", "socks5h")
@@ -181,7 +181,7 @@ def exit_with_parent() -> None:
     """From now on this process ends at once when its parent does.
 
     Flower's processes watch their parents too, but ask their main thread to end, and one that waits
-    for a lock, as in Flower's own retries, never hears of it.
+    for a lock, as in Flower's retries, does not notice.
     """
     parent = os.getppid()
 
@@ -244,7 +244,7 @@ def _run(
     superlink = subprocess.Popen(
         f"flower-superlink --insecure --simulation --host 127.0.0.1 --port {port}".split(),
         stdin=subprocess.DEVNULL,
-        # should even we be killed, the SuperLink goes, and everything else for want of it
+        # if this process is killed, the SuperLink ends, and everything that depends on it
         preexec_fn=die_with_parent,
         cwd=scratch,
     )

@@ -2,8 +2,8 @@
 
 Not an ArrayRecord of a tensor each: Flower takes every array in as objects of their own, each a
 request and several statements of one database transaction, in which nobody else is answered. Nor
-one of few large arrays: Flower keeps the pieces of all while it joins them, and whoever receives a
-model needs its memory twice.
+one of few large arrays: Flower keeps the pieces of all while it joins them, and receiving a
+model takes its memory twice.
 """
 
 from collections import defaultdict

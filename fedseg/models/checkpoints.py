@@ -41,7 +41,7 @@ class Info(Section):
     arch: str
     """Architecture, a name of segmentation-models-pytorch."""
     encoder: str
-    """Encoder, likewise."""
+    """Encoder, a name of segmentation-models-pytorch."""
     norm: Literal["batch", "group"] = "batch"
     """Its normalisation; see `config.Model`."""
     classes: tuple[str, ...] = CLASSES
@@ -51,7 +51,7 @@ class Info(Section):
     mean: tuple[Level, Level, Level]
     """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
     std: tuple[Deviation, Deviation, Deviation]
-    """Standard deviation, likewise."""
+    """Standard deviation of R, G, B, of values in 0..1."""
     crop: tuple[Side, Side]
     """Height and width of the training crop in pixels."""
     inference_height: int = Field(ge=STRIDE, le=8192)

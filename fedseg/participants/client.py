@@ -1,4 +1,4 @@
-"""A client's part: train at home on private data, and prepare the one upload."""
+"""A client's part: train on private data, and prepare the one upload."""
 
 import shutil
 import time
@@ -36,7 +36,7 @@ MOST_PIXELS = 2**50
 
 
 class Upload(Section):
-    """What a client tells of itself, beside its weights. Nothing else ever leaves it."""
+    """The metadata that a client sends beside its weights. Nothing else leaves it."""
 
     name: Name
     """The client's name in the federation."""

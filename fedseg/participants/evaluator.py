@@ -1,4 +1,4 @@
-"""An evaluator's part: score a model at home and tell only the confusion matrix."""
+"""An evaluator's part: score a model on private data and send only the confusion matrix."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -62,8 +62,8 @@ def check_sizes(upload: Upload, training: Training) -> None:
 def store(run: Run, upload: Upload, weights: Mapping[str, Tensor]) -> Path:
     """Check a client's weights and write them to the run folder, whole or not at all.
 
-    Weights that came as float16 are kept as float32, and hashed again as they are kept. Whoever
-    calls should hold no other reference to them: they are let go before the file is written.
+    Weights that came as float16 are kept as float32, and hashed again as they are kept. The
+    caller should hold no other reference to them: they are freed before the file is written.
 
     Raises:
         FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of

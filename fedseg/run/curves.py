@@ -1,4 +1,4 @@
-"""The loss of a training over its iterations, kept for whoever looks at the run afterwards."""
+"""The loss of a training over its iterations."""
 
 from pathlib import Path
 

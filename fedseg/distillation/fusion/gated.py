@@ -72,7 +72,7 @@ def fit_gate(
 
     Args:
         features: of an image, by its number: each client's, uint8 [h, w, D_k].
-        targets: likewise, uint8 [h, w, 19], probabilities of which 255 stands for 1.
+        targets: gives the target of an image, uint8 [h, w, 19], 255 = probability 1.
         images: how many there are.
         seed: of every random choice.
         on_step: called after each step, with the loss.
