@@ -102,7 +102,7 @@ def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
         clients = _completed(nodes, federation_content, "full")["clients"]
         reasons = {name: client.get("reason", "") for name, client in clients.items()}
         assert clients["one"]["status"] == "good"
-        assert "the server can't keep its upload" in reasons["two"]
+        assert "the server can't keep its answer" in reasons["two"]
         assert "No space left on device" in reasons["two"]
         assert "no space left on its disk" in reasons["small"]
         assert "no progress for 60 s" in reasons["hanging"]
