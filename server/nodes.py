@@ -55,7 +55,7 @@ class Nodes:
     """The nodes of a run.
 
     Attributes:
-        introductions: what evaluators said of their sets, by name.
+        introductions: evaluators' descriptions of their datasets, by name.
         refused: why a node does not speak, by the name it is registered under.
     """
 

@@ -65,15 +65,15 @@ def test_a_generator_a_fusion_rule_and_a_baseline_are_chosen_by_name(
 
 
 @pytest.mark.parametrize(
-    ("table", "key", "value", "said"),
+    ("table", "key", "value", "message"),
     [
         ("augmentation", "generator", "nigth", "no generator 'nigth'; known: diffusion, mix, none"),
         ("distillation", "fusion", "meen", "no fusion 'meen'; did you mean 'mean'"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error_that_names_the_nearest(
-    federation_data, table, key, value, said
+    federation_data, table, key, value, message
 ):
     federation_data["server"][table] = {key: value}
-    with pytest.raises(ValueError, match=re.escape(said)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         Federation.model_validate(federation_data)

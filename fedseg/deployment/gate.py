@@ -50,7 +50,7 @@ class Refusal(Exception):
 
     Args:
         status: of HTTP.
-        detail: what the node is told.
+        detail: the reason, for the node.
         code: of Flower's errors, where its nodes know one.
     """
 

@@ -75,7 +75,7 @@ def score_of(
 
     Args:
         confusion: its matrix, row by row.
-        introduction: what it said of its set.
+        introduction: its description of its dataset.
         evaluator: its part of the server's configuration.
 
     Raises:

@@ -89,19 +89,29 @@ def fit(
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        if not math.isfinite(number := value.item()):
-            raise FloatingPointError(
-                f"the loss became {number} at step {step + 1}; lower the learning rate"
-            )
-        losses.append(number)
-        if on_step:
-            on_step(step + 1, settings.iterations, loss=number)
+        note_loss(value.item(), losses, settings, on_step)
         if state and time.monotonic() - saved > save_seconds:
             _save(state, network, optimiser, losses)
             saved = time.monotonic()
     if curve:
         write_curve(curve, losses)
     return network.eval().cpu()
+
+
+def note_loss(
+    loss: float, losses: list[float], settings: Training, on_step: OnProgress | None
+) -> None:
+    """Append a step's loss to those of the steps before, and report it.
+
+    Raises:
+        FloatingPointError: it is NaN or infinite.
+    """
+    step = len(losses) + 1
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss became {loss} at step {step}; lower the learning rate")
+    losses.append(loss)
+    if on_step:
+        on_step(step, settings.iterations, loss=loss)
 
 
 def learning_rate(step: int, settings: Training) -> float:

@@ -10,7 +10,6 @@ could be subtracted. So two trainings are never equal.
 Needs the optional extra `fedseg[privacy]`.
 """
 
-import math
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +32,7 @@ from fedseg.models.build import best_device, seeded_build
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.curves import write_curve
 from fedseg.run.progress import OnProgress
-from fedseg.training.loop import learning_rate, normalise
+from fedseg.training.loop import learning_rate, normalise, note_loss
 
 ACCOUNTANT = "rdp"
 """Rényi differential privacy: Mironov et al., arXiv 1908.10530."""
@@ -113,13 +112,7 @@ def train_privately(
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        if not math.isfinite(number := value.item()):
-            raise FloatingPointError(
-                f"the loss became {number} at step {step + 1}; lower the learning rate"
-            )
-        losses.append(number)
-        if on_step:
-            on_step(step + 1, training.iterations, loss=number)
+        note_loss(value.item(), losses, training, on_step)
     if curve:
         write_curve(curve, losses)
     return plain.eval().cpu(), info, spent

@@ -240,7 +240,7 @@ def score(folder, federation, **changes):
 
 
 @pytest.mark.parametrize(
-    ("limits", "changes", "said"),
+    ("limits", "changes", "reason"),
     [
         ("", {"info": {"inference_height": 8192}}, "pixels, but the node allows 33554432"),
         ("", {"height": 8192}, "pixels, but the node allows 33554432"),
@@ -254,16 +254,16 @@ def score(folder, federation, **changes):
     ],
 )
 def test_what_scoring_may_cost_is_limited_by_the_owner(
-    make_folder, make_world, federation, limits, changes, said
+    make_folder, make_world, federation, limits, changes, reason
 ):
     folder = make_folder("evaluator", make_world("city"), f"\n[limits]\n{limits}\n")
     answer = score(folder, federation, **changes)
     assert set(answer) == {"error"}
-    assert re.search(said, answer["error"])
+    assert re.search(reason, answer["error"])
 
 
 @pytest.mark.parametrize(
-    ("limits", "model", "training", "said"),
+    ("limits", "model", "training", "reason"),
     [
         ("parameters = 1000", {}, {}, "parameters, but the node allows 1000"),
         ("", {"encoder": "tu-regnety_1280"}, {}, "allows 500000000"),
@@ -271,7 +271,7 @@ def test_what_scoring_may_cost_is_limited_by_the_owner(
     ],
 )
 def test_what_training_may_cost_is_limited_by_the_owner(
-    make_folder, federation, limits, model, training, said
+    make_folder, federation, limits, model, training, reason
 ):
     folder = make_folder("trainer", federation.clients[0].root, f"\n[limits]\n{limits}\n")
     task = train_task(federation, federation.clients[0])
@@ -282,7 +282,7 @@ def test_what_training_may_cost_is_limited_by_the_owner(
         }
     )
     reply, _ = ask(folder, "train", {"client": "one", "how": task.model_dump_json()})
-    assert said in reply.content["answer"]["error"]
+    assert reason in reply.content["answer"]["error"]
 
 
 def test_scores_are_counted_and_limited(make_folder, make_world, federation):
