@@ -4,15 +4,16 @@
 # `describe` does not need it, so each handler imports what it needs.
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from fedseg.errors import FedsegError
+from fedseg.flower import messages
 from fedseg.flower.context import NODE_KEY, curve_of, nodes_of, progress_of
 from fedseg.flower.supervisor import exit_with_parent
 from fedseg.participants.introduction import introduce
@@ -26,7 +27,6 @@ app = ClientApp()
 RUN_POLL = 15.0
 """Seconds between two looks whether the run goes on."""
 log = logging.getLogger("flwr")
-Answer = Mapping[str, str | list[str] | list[int]]
 Handler = Callable[[Message, Context], Message]
 
 
@@ -39,7 +39,7 @@ def answering(handler: Handler) -> Handler:
             return handler(message, context)
         except Exception as error:
             log.exception("%s failed", handler.__name__)
-            return _reply(message, {"error": unnamed(error)})
+            return Message(messages.failed(unnamed(error)), reply_to=message)
 
     return answered
 
@@ -51,7 +51,7 @@ def describe(message: Message, context: Context) -> Message:
     nodes = nodes_of(context)
     clients = [node.name for node in nodes if node.role == "trainer"]
     evaluators = [_introduction(node) for node in nodes if node.role == "evaluator"]
-    return _reply(message, {"clients": clients, "evaluators": evaluators})
+    return Message(messages.introduction(clients, evaluators), reply_to=message)
 
 
 @app.train()
@@ -61,13 +61,14 @@ def train(message: Message, context: Context) -> Message:
     from fedseg.flower.wire import to_records
     from fedseg.participants.answers import train_answer
 
-    task = TrainTask.model_validate_json(str(message.content["task"]["how"]))
+    task = messages.task_in(message, TrainTask)
 
     def work(node: Node, progress: Progress) -> Message:
         weights, upload = train_answer(
             node, task, context.run_id, progress, curve_of(context, node)
         )
-        return _reply(message, {"upload": upload.model_dump_json()}, to_records(weights))
+        content = messages.uploaded(upload.model_dump_json(), to_records(weights))
+        return Message(content, reply_to=message)
 
     return _at_work(message, context, "client", work, task)
 
@@ -79,7 +80,7 @@ def evaluate(message: Message, context: Context) -> Message:
     return _score(message, context, "evaluator")
 
 
-@app.evaluate("cross_site_evaluation")
+@app.evaluate(messages.CROSS_SITE)
 @answering
 def cross_site_evaluate(message: Message, context: Context) -> Message:
     """Score another client's model on this client's own data."""
@@ -90,14 +91,14 @@ def _score(message: Message, context: Context, role: str) -> Message:
     from fedseg.flower.wire import from_records
     from fedseg.participants.answers import score_answer
 
-    task = ScoreTask.model_validate_json(str(message.content["task"]["how"]))
+    task = messages.task_in(message, ScoreTask)
 
     def work(node: Node, progress: Progress) -> Message:
-        info = str(message.content["task"]["info"])
+        info = messages.info_in(message)
         weights = from_records(message.content)
         is_cross_site = role == "client"
         confusion = score_answer(node, task, is_cross_site, info, weights, context.run_id, progress)
-        return _reply(message, {"confusion": confusion.ravel().tolist()})
+        return Message(messages.scored(confusion.ravel().tolist()), reply_to=message)
 
     return _at_work(message, context, role, work, task)
 
@@ -119,7 +120,7 @@ def _at_work(
     from fedseg.participants.answers import guards_of
     from fedseg.participants.watchdog import watched
 
-    name = message.content["task"][role]
+    name = messages.name_in(message)
     node = next(node for node in nodes_of(context) if node.name == name)
     if node.limits.threads:
         torch.set_num_threads(node.limits.threads)
@@ -137,7 +138,7 @@ def _at_work(
         log.exception("%s '%s' failed", role, name)
         reason = node.explain(error)
     progress("failed", 0, 1)
-    return _reply(message, {"error": reason})
+    return Message(messages.failed(reason), reply_to=message)
 
 
 def _end_of_run(context: Context, node: Node) -> "Guard":
@@ -152,10 +153,3 @@ def _end_of_run(context: Context, node: Node) -> "Guard":
         return "the run has ended; gave up" if has_ended else None
 
     return every(RUN_POLL, guard)
-
-
-def _reply(
-    message: Message, answer: Answer, weights: Mapping[str, ConfigRecord] | None = None
-) -> Message:
-    content = RecordDict({"answer": ConfigRecord({**answer}), **(weights or {})})
-    return Message(content, reply_to=message)

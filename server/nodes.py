@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import INFO, WARNING, getLogger
 from pathlib import Path
-from typing import Any
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fedseg.errors import FedsegError, plain
+from fedseg.flower.messages import CLIENTS, EVALUATORS, QUERY, items_in
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR, what_happened
 from fedseg.participants.introduction import Introduction
 from server.inbox import Inbox, Lost
@@ -86,7 +86,7 @@ class Nodes:
             now = time.monotonic()
             unasked = nodes.keys() - self._registered.keys()
             new = sorted(n for n in unasked if now >= self._away_until.get(n, 0.0))
-            requests = [Message(RecordDict(), dst_node_id=n, message_type="query") for n in new]
+            requests = [Message(RecordDict(), dst_node_id=n, message_type=QUERY) for n in new]
             self._unanswered |= zip(self._grid.push_messages(requests), new, strict=True)
             self._registered |= {n: nodes[n] for n in new}
             for message_id, reply in self._inbox.collect(self._unanswered):
@@ -180,8 +180,8 @@ class Nodes:
             if isinstance(reply, FedsegError):
                 raise reply
             with well_formed(reply):
-                names = [str(name) for name in items_in(reply, "clients")]
-                texts = [str(text) for text in items_in(reply, "evaluators")]
+                names = [str(name) for name in items_in(reply, CLIENTS)]
+                texts = [str(text) for text in items_in(reply, EVALUATORS)]
                 found = {i.name: i for i in map(Introduction.model_validate_json, texts)}
             for name in [*names, *found]:
                 if registered and name != registered:
@@ -200,24 +200,6 @@ def _is_away(reply: Message | FedsegError) -> bool:
     if isinstance(reply, FedsegError):
         return isinstance(reply, Lost)
     return reply.has_error() and reply.error.code in LOST
-
-
-def answer_in(reply: Message) -> ConfigRecord:
-    """What a node answered, unless it says that it failed."""
-    answer = reply.content["answer"]
-    if not isinstance(answer, ConfigRecord):
-        raise TypeError("its answer is no ConfigRecord")
-    if "error" in answer:
-        raise FedsegError(plain(answer["error"], MOST_OF_AN_ERROR))
-    return answer
-
-
-def items_in(reply: Message, key: str) -> list[Any]:
-    """A list that a node answered."""
-    value = answer_in(reply)[key]
-    if not isinstance(value, list):
-        raise TypeError(f"{key} is no list")
-    return value
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Every client trains and uploads once; evaluators score the global model that com
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from logging import ERROR, INFO, WARNING, getLogger
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,17 @@ from torch import Tensor
 from fedseg.config import GLOBAL, Evaluator, Federation, Protocol
 from fedseg.errors import FedsegError, explained, plain
 from fedseg.evaluation.scores import score_inputs
+from fedseg.flower.messages import (
+    CONFUSION,
+    CROSS_SITE,
+    EVALUATE,
+    TRAIN,
+    UPLOAD,
+    items_in,
+    name_in,
+    request,
+    text_in,
+)
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
@@ -30,7 +41,7 @@ from fedseg.run.progress import FileProgress
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs, read_product, write_product
 from fedseg.workflows.cross_site import keep, missing_sites
-from server.nodes import Nodes, answer_in, items_in, well_formed
+from server.nodes import Nodes, well_formed
 
 log = getLogger("flwr").log
 NamedReply = tuple[str, Message | FedsegError]
@@ -65,14 +76,14 @@ class OneShot(Strategy):
         started = time.monotonic()
         self.summary()
         messages = self.configure_train(1, initial_arrays, train_config or ConfigRecord(), grid)
-        self.aggregate_train(1, self._replies(grid, messages, "client", timeout))
+        self.aggregate_train(1, self._replies(grid, messages, timeout))
         self.seconds = round(time.monotonic() - started, 1)
         return Result()
 
     def evaluate(self, grid: Grid, timeout: float) -> None:
         """Have the evaluators score the global model."""
         messages = self.configure_evaluate(1, ArrayRecord(), ConfigRecord(), grid)
-        self.aggregate_evaluate(1, self._replies(grid, messages, "evaluator", timeout))
+        self.aggregate_evaluate(1, self._replies(grid, messages, timeout))
 
     def cross_site_evaluate(self, grid: Grid, timeout: float) -> None:
         """Have every client's model scored by every other client; a pair that fails is left out."""
@@ -89,13 +100,12 @@ class OneShot(Strategy):
             if not sites:
                 continue
             info, weights = packed(folder)
-            task = {"how": how.model_dump_json(), "info": info}
-            kind = "evaluate.cross_site_evaluation"
+            kind = f"{EVALUATE}.{CROSS_SITE}"
             messages = [
-                self._message(kind, {"client": site, **task}, nodes[site], weights)
+                self._message(kind, request(site, how, info, weights), nodes[site])
                 for site in sites
             ]
-            for site, reply in self._replies(grid, messages, "client", timeout):
+            for site, reply in self._replies(grid, messages, timeout):
                 try:
                     if isinstance(reply, FedsegError):
                         raise reply
@@ -113,10 +123,10 @@ class OneShot(Strategy):
         wanted = {client.name for client in self.federation.clients} - done.keys()
         nodes = self._find(grid, wanted)
         return [
-            self._message("train", {"client": client.name, "how": how}, nodes[client.name])
+            self._message(TRAIN, request(client.name, task), nodes[client.name])
             for client in self.federation.clients
             if client.name in nodes
-            for how in [train_task(self.federation, client).model_dump_json()]
+            for task in [train_task(self.federation, client)]
         ]
 
     def aggregate_train(  # type: ignore[override]
@@ -157,9 +167,8 @@ class OneShot(Strategy):
             if introduction.problem:
                 self._fail(name, plain(introduction.problem, MOST_OF_AN_ERROR))
                 continue
-            how = score_task(self.federation, evaluator).model_dump_json()
-            task = {"evaluator": name, "how": how, "info": info}
-            messages.append(self._message("evaluate", task, nodes[name], weights))
+            content = request(name, score_task(self.federation, evaluator), info, weights)
+            messages.append(self._message(EVALUATE, content, nodes[name]))
         return messages
 
     def aggregate_evaluate(  # type: ignore[override]
@@ -185,22 +194,13 @@ class OneShot(Strategy):
     def _introductions(self) -> dict[str, Introduction]:
         return self._nodes.introductions if self._nodes else {}
 
-    def _message(
-        self,
-        kind: str,
-        task: Mapping[str, Any],
-        node: int,
-        weights: Mapping[str, ConfigRecord] | None = None,
-    ) -> Message:
-        content = RecordDict({"task": ConfigRecord(dict(task)), **(weights or {})})
+    def _message(self, kind: str, content: RecordDict, node: int) -> Message:
         return Message(
             content, dst_node_id=node, message_type=kind, ttl=self.federation.client_timeout
         )
 
-    def _replies(
-        self, grid: Grid, messages: list[Message], role: str, timeout: float
-    ) -> Iterator[NamedReply]:
-        by_name = {str(message.content["task"][role]): message for message in messages}
+    def _replies(self, grid: Grid, messages: list[Message], timeout: float) -> Iterator[NamedReply]:
+        by_name = {name_in(message): message for message in messages}
         self._unheard = set(by_name)
         for name in by_name:
             self._tell(name, "asked", 0)
@@ -238,7 +238,7 @@ class OneShot(Strategy):
 
     def _take_upload(self, name: str, reply: Message) -> None:
         with well_formed(reply):
-            text = str(answer_in(reply)["upload"])
+            text = text_in(reply, UPLOAD)
         upload = parse_upload(text, expected=name)
         client = next(c for c in self.federation.clients if c.name == name)
         check_sizes(upload, client.training)
@@ -293,7 +293,7 @@ def packed(checkpoint: Path) -> tuple[str, dict[str, ConfigRecord]]:
 
 def _confusion_in(reply: Message) -> list[int]:
     with well_formed(reply):
-        return [int(count) for count in items_in(reply, "confusion")]
+        return [int(count) for count in items_in(reply, CONFUSION)]
 
 
 def _weights_in(reply: Message) -> dict[str, Tensor]:

@@ -70,7 +70,7 @@ def ask(folder, kind, task, weights=None):
 
 def train(folder, federation: Federation):
     how = train_task(federation, federation.clients[0]).model_dump_json()
-    return ask(folder, "train", {"client": "one", "how": how})
+    return ask(folder, "train", {"name": "one", "how": how})
 
 
 def assert_names_nothing(sent: bytes, root):
@@ -131,7 +131,7 @@ def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):
     task = train_task(federation, federation.clients[0])
     model = task.model.model_copy(update={"encoder_weights": str(secret)})
     how = task.model_copy(update={"model": model}).model_dump_json()
-    reply, _ = ask(folder, "train", {"client": "one", "how": how})
+    reply, _ = ask(folder, "train", {"name": "one", "how": how})
     assert "the node must name its copy" in reply.content["answer"]["error"]
     client = federation.clients[0].model_copy(update={"model": model})
     assert str(secret) not in train_task(federation, client).model_dump_json()
@@ -186,7 +186,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     assert_names_nothing(sent, root)
     network, info = checkpoints.load(run.clients / "one")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
-    task = {"evaluator": "one", "how": how, "info": info.model_dump_json()}
+    task = {"name": "one", "how": how, "info": info.model_dump_json()}
     reply, _ = ask(folder, "evaluate", task, to_records(network.state_dict()))
     assert set(reply.content) == {"answer"}
     assert set(reply.content["answer"]) == {"confusion"}
@@ -197,7 +197,7 @@ def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folde
     root = load(run.config).clients[1].root
     network, info = checkpoints.load(run.clients / "two")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
-    task = {"client": "one", "how": how, "info": info.model_dump_json()}
+    task = {"name": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(network.state_dict())
     folder = make_folder("trainer", root)
     reply, _ = ask(folder, "evaluate.cross_site_evaluation", task, weights)
@@ -223,7 +223,7 @@ def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, 
     folder = make_folder("trainer", federation.clients[0].root)
     info = checkpoints.describe(federation.model, federation.training)
     how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
-    task = {"evaluator": "one", "client": "one", "how": how, "info": info.model_dump_json()}
+    task = {"name": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(seeded_build(federation.model, 0).state_dict())
     reply, _ = ask(folder, kind, task, weights)
     assert set(reply.content["answer"]) == {"error"}
@@ -234,7 +234,7 @@ def score(folder, federation, **changes):
     info = checkpoints.describe(federation.model, federation.training)
     info = info.model_copy(update=changes.pop("info", {}))
     how = ScoreTask(protocol=Protocol(**changes), stall_timeout=60, timeout=600)
-    task = {"evaluator": "one", "how": how.model_dump_json(), "info": info.model_dump_json()}
+    task = {"name": "one", "how": how.model_dump_json(), "info": info.model_dump_json()}
     weights = to_records(seeded_build(federation.model, 0).state_dict())
     return ask(folder, "evaluate", task, weights)[0].content["answer"]
 
@@ -281,7 +281,7 @@ def test_what_training_may_cost_is_limited_by_the_owner(
             "training": task.training.model_copy(update=training),
         }
     )
-    reply, _ = ask(folder, "train", {"client": "one", "how": task.model_dump_json()})
+    reply, _ = ask(folder, "train", {"name": "one", "how": task.model_dump_json()})
     assert reason in reply.content["answer"]["error"]
 
 

@@ -62,11 +62,11 @@ class Grid:
             answer = ConfigRecord({"clients": clients, "evaluators": said})
             return Message(RecordDict({"answer": answer}), reply_to=message)
         if message.metadata.message_type == "evaluate.cross_site_evaluation":
-            self.crossed.append(str(message.content["task"]["client"]))
+            self.crossed.append(str(message.content["task"]["name"]))
             return self.behaviour["crossed"](message)
         if message.metadata.message_type == "evaluate":
-            return self.behaviour[message.content["task"]["evaluator"]](message)
-        name = message.content["task"]["client"]
+            return self.behaviour[message.content["task"]["name"]](message)
+        name = message.content["task"]["name"]
         self.trained.append(name)
         return self.behaviour[name](message)
 
@@ -344,7 +344,7 @@ def test_a_node_that_always_goes_away_is_not_asked_for_ever(federation, tmp_path
 
 
 def question(name, node):
-    content = RecordDict({"task": ConfigRecord({"client": name})})
+    content = RecordDict({"task": ConfigRecord({"name": name})})
     return Message(content, dst_node_id=node, message_type="train", ttl=60)
 
 
@@ -415,7 +415,7 @@ def test_clients_score_each_other_and_one_that_can_not_stops_nothing(
     truths = torch.randint(0, 9, (361,)).tolist()
 
     def crossed(message):
-        by = str(message.content["task"]["client"])
+        by = str(message.content["task"]["name"])
         assert from_records(message.content)
         answer = {"confusion": truths} if by == "two" else {"error": "its disk is gone"}
         return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)

@@ -1,0 +1,117 @@
+"""The messages between server and nodes: what they hold, written and read in this file only.
+
+A request holds the record `task`: the name of the participant, the task as JSON, and the `Info` of a
+model that is sent. A reply holds the record `answer`: an error, or what was asked for. Weights are
+records beside it (`wire`). Needs no torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from flwr.app import ConfigRecord, Message, RecordDict
+
+from fedseg.config import Section
+from fedseg.errors import FedsegError, plain
+from fedseg.flower.supervisor import MOST_OF_AN_ERROR
+
+TASK, ANSWER = "task", "answer"
+NAME, HOW, INFO = "name", "how", "info"
+ERROR, UPLOAD, CONFUSION = "error", "upload", "confusion"
+CLIENTS, EVALUATORS = "clients", "evaluators"
+TRAIN, EVALUATE, CROSS_SITE, QUERY = "train", "evaluate", "cross_site_evaluation", "query"
+"""Types of messages; Flower calls the third one "evaluate.cross_site_evaluation"."""
+
+Records = Mapping[str, ConfigRecord]
+Kind = TypeVar("Kind", bound=Section)
+
+
+def request(
+    name: str, task: Section, info: str | None = None, weights: Records | None = None
+) -> RecordDict:
+    """The content of a request.
+
+    Args:
+        name: of the client or evaluator.
+        task: what to do.
+        info: a `checkpoints.Info` as JSON, of the model that is sent.
+        weights: of the model, as of `wire.to_records`.
+    """
+    record = ConfigRecord({NAME: name, HOW: task.model_dump_json()})
+    if info is not None:
+        record[INFO] = info
+    return RecordDict({TASK: record, **(weights or {})})
+
+
+def name_in(message: Message) -> str:
+    """The participant that a request is for."""
+    return str(message.content[TASK][NAME])
+
+
+def task_in(message: Message, kind: type[Kind]) -> Kind:
+    """What a request asks for.
+
+    Raises:
+        pydantic.ValidationError: it is no such task.
+    """
+    return kind.model_validate_json(str(message.content[TASK][HOW]))
+
+
+def info_in(message: Message) -> str:
+    """The `checkpoints.Info`, as JSON, of the model that a request holds."""
+    return str(message.content[TASK][INFO])
+
+
+def introduction(clients: Sequence[str], evaluators: Sequence[str]) -> RecordDict:
+    """The content of a reply to a query.
+
+    Args:
+        clients: names of the clients on the node.
+        evaluators: an `Introduction` as JSON of each evaluator.
+    """
+    return _answer({CLIENTS: list(clients), EVALUATORS: list(evaluators)})
+
+
+def uploaded(upload: str, weights: Records) -> RecordDict:
+    """The content of a reply with a model; `upload` is an `Upload` as JSON."""
+    return _answer({UPLOAD: upload}, weights)
+
+
+def scored(confusion: Sequence[int]) -> RecordDict:
+    """The content of a reply with a confusion matrix, row by row."""
+    return _answer({CONFUSION: list(confusion)})
+
+
+def failed(reason: str) -> RecordDict:
+    """The content of a reply that says why there is no other."""
+    return _answer({ERROR: reason})
+
+
+def text_in(reply: Message, key: str) -> str:
+    """A text in a reply.
+
+    Raises:
+        FedsegError: the reply is an error.
+        KeyError, TypeError: it lacks the text.
+    """
+    return str(_record(reply)[key])
+
+
+def items_in(reply: Message, key: str) -> list[Any]:
+    """A list in a reply; raises what `text_in` does."""
+    value = _record(reply)[key]
+    if not isinstance(value, list):
+        raise TypeError(f"{key} is no list")
+    return value
+
+
+def _answer(values: Mapping[str, Any], weights: Records | None = None) -> RecordDict:
+    return RecordDict({ANSWER: ConfigRecord({**values}), **(weights or {})})
+
+
+def _record(reply: Message) -> ConfigRecord:
+    record = reply.content[ANSWER]
+    if not isinstance(record, ConfigRecord):
+        raise TypeError("its answer is no ConfigRecord")
+    if ERROR in record:
+        raise FedsegError(plain(record[ERROR], MOST_OF_AN_ERROR))
+    return record
