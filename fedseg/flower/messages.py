@@ -1,8 +1,8 @@
 """The messages between server and nodes: what they hold, written and read in this file only.
 
-A request holds the record `task`: the name of the participant, the task as JSON, and the `Info` of a
-model that is sent. A reply holds the record `answer`: an error, or what was asked for. Weights are
-records beside it (`wire`). Needs no torch.
+A request holds the record `task`: the name of the participant, the task as JSON, and the `Info` of
+a model that is sent. A reply holds the record `answer`: an error, or what was asked for. Weights
+are records beside it (`wire`). Needs no torch.
 """
 
 from collections.abc import Mapping, Sequence

@@ -28,6 +28,8 @@ from fedseg.storage.hashes import content_hash
 from fedseg.training.private import train_privately
 from fedseg.training.supervised import train_supervised
 
+UPLOAD = "upload.json"
+"""File of a client's checkpoint folder that holds its `Upload`."""
 KEPT = 3
 """Checkpoints that a client keeps."""
 MOST_IMAGES = 10**9
@@ -163,7 +165,7 @@ def client_seed(seed: int, client: Client) -> int:
 
 def read_upload(folder: Path) -> Upload:
     """The `Upload` beside the weights that `train_client` left in a folder."""
-    return Upload.model_validate(read_json(folder / "upload.json"))
+    return Upload.model_validate(read_json(folder / UPLOAD))
 
 
 def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Upload]:

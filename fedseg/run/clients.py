@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
@@ -11,6 +12,15 @@ from fedseg.run.folder import Run
 from fedseg.storage import provenance
 from fedseg.storage.provenance import notices
 
+RECORD = "client.json"
+"""The `Upload` that came with a client's weights, in its checkpoint folder."""
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The metadata of a client's upload, as `participants.client.Upload` has it; None without."""
+    path = folder / RECORD
+    return read_json(path) if path.is_file() else None
+
 
 def good_clients(run: Run, federation: Federation) -> dict[str, Path]:
     """Checkpoint folders of the clients whose upload was accepted, in the configured order.
@@ -19,7 +29,7 @@ def good_clients(run: Run, federation: Federation) -> dict[str, Path]:
         FedsegError: a client's files are not those that were accepted.
     """
     found = {client.name: run.clients / client.name for client in federation.clients}
-    good = {name: path for name, path in found.items() if (path / "client.json").is_file()}
+    good = {name: path for name, path in found.items() if (path / RECORD).is_file()}
     for name, folder in good.items():
         check_client(name, folder)
     return good
@@ -33,7 +43,7 @@ def check_client(name: str, folder: Path) -> None:
     """
     checkpoints.load_info(folder)
     provenance.verify(folder)
-    stored = read_json(folder / "client.json").get("name")
+    stored = (read_record(folder) or {}).get("name")
     if stored != name:
         raise FedsegError(
             f"{folder}: holds the model of client '{stored}', not of '{name}'; restore it, or "

@@ -9,6 +9,7 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.registry import BASELINES
+from fedseg.run.clients import read_record
 from fedseg.run.folder import Run
 from fedseg.storage.audit import last_hash
 from fedseg.storage.provenance import open_product
@@ -124,7 +125,7 @@ def _evaluator(run: Run, name: str, failures: dict[str, str]) -> dict[str, Any]:
 
 
 def _client(run: Run, name: str, failures: dict[str, str]) -> dict[str, Any]:
-    uploaded = _read(run.clients / name / "client.json", None)
+    uploaded = read_record(run.clients / name)
     if uploaded is None:
         return {"status": "failed", "reason": failures.get(name, UNHEARD)}
     keys = ("dataset", "images", "iterations", "seconds", "bytes", "sha256", "epsilon", "delta")

@@ -5,7 +5,7 @@ import numpy as np
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.distillation.cross_site import reliability
 from fedseg.evaluation.metrics import received
-from fedseg.files import read_json
+from fedseg.run.clients import read_record
 from fedseg.run.folder import Run
 from fedseg.storage.provenance import Inputs, read_product, write_product
 
@@ -59,4 +59,4 @@ def votes(run: Run, clients: list[str]) -> np.ndarray:
 
 def _inputs(run: Run, model: str) -> Inputs:
     """What the scores of a client's model are made from, as far as the server knows."""
-    return {"weights": read_json(run.clients / model / "client.json")["sha256"]}
+    return {"weights": (read_record(run.clients / model) or {})["sha256"]}

@@ -9,10 +9,10 @@ from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import read_json, write_json
 from fedseg.models.checkpoints import StoredWeights
-from fedseg.participants.client import Upload
+from fedseg.participants.client import UPLOAD, Upload
 from fedseg.participants.uploads import parse_upload, store
 from fedseg.report.write import conclude
-from fedseg.run.clients import discard_damaged, good_clients
+from fedseg.run.clients import RECORD, discard_damaged, good_clients, read_record
 from fedseg.run.folder import find_run, open_run
 from fedseg.run.progress import Progress
 from fedseg.run.result import gather_result
@@ -53,7 +53,7 @@ def redistill(
     federation = config.load(new_run.config)
     discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():
-        if not (new_run.clients / name / "client.json").is_file():
+        if read_record(new_run.clients / name) is None:
             store(new_run, _read_upload(folder), StoredWeights(folder))
     for model, site in permutations(kept, 2):
         if (known := run.cross_site_evaluation(model, site)).is_file():
@@ -81,7 +81,7 @@ def _with_clients(
 
 
 def _read_upload(folder: Path) -> Upload:
-    for name in ("client.json", "upload.json"):
+    for name in (RECORD, UPLOAD):
         if (folder / name).is_file():
             try:
                 return parse_upload((folder / name).read_text(encoding="utf-8"))
