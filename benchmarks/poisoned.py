@@ -48,7 +48,7 @@ def main(
     for kind, folder in rows:
         done = Run(folder)
         found = scores(done, federation)[GLOBAL]
-        cells = ", ".join(f"{name} {100 * score['miou']:.1f}" for name, score in found.items())
+        cells = ", ".join(f"{name} {100 * score.miou:.1f}" for name, score in found.items())
         said = read_json(done.inconsistency)
         agreement = ", ".join(f"{name} {value:.2f}" for name, value in said["agreement"].items())
         print(f"{kind}: global {cells}; agreement {agreement}; suspects {said['suspects']}")

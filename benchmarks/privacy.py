@@ -54,7 +54,7 @@ def main(
             for source in federation.evaluation:
                 notify = partial(progress, "evaluating")
                 score = evaluate(network, info, open_dataset(source), source.protocol, notify)
-                scores.setdefault(source.name, []).append(100 * score["miou"])
+                scores.setdefault(source.name, []).append(100 * score.miou)
         cells = ", ".join(
             f"{name} {statistics.mean(values):.1f} ± {statistics.pstdev(values):.1f}"
             for name, values in scores.items()

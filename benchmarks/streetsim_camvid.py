@@ -43,10 +43,10 @@ def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 5
             scores[style] = evaluate(network, info, validation)
     table = Table("class", *scores, title=f"CamVid val, IoU %, seed {seed}")
     for entry in validation.card.classes:
-        cells = (score["iou"][entry.name] for score in scores.values())
+        cells = (score.iou[entry.name] for score in scores.values())
         table.add_row(entry.name, *("-" if v is None else f"{100 * v:.1f}" for v in cells))
     table.add_section()
-    table.add_row("mIoU", *(f"{100 * score['miou']:.1f}" for score in scores.values()))
+    table.add_row("mIoU", *(f"{100 * score.miou:.1f}" for score in scores.values()))
     console.show(table)
 
 

@@ -36,7 +36,7 @@ def main(
     photos = [opened.image(index) for index in chosen]
     truths = [opened.train_ids()[opened.label(index)] for index in chosen]
     columns = {"image": photos}
-    for name in [*load_result(run)["clients"], "global"]:
+    for name in [*load_result(run).clients, "global"]:
         folder = run / "global" if name == "global" else run / "clients" / name
         model = load_checkpoint(folder)
         columns[name] = [colourise(predict(*model, photo)) for photo in photos]

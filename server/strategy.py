@@ -31,7 +31,7 @@ from fedseg.flower.messages import (
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
-from fedseg.participants.evaluator import score_of
+from fedseg.participants.evaluator import answered_score
 from fedseg.participants.introduction import Introduction
 from fedseg.participants.node import ScoreTask, score_task, train_task
 from fedseg.participants.uploads import check_sizes, parse_upload, store
@@ -39,7 +39,7 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
 from fedseg.storage.hashes import file_hashes
-from fedseg.storage.provenance import Inputs, read_product, write_product
+from fedseg.storage.provenance import Inputs, read_product
 from fedseg.workflows.cross_site import keep, missing_sites
 from server.nodes import Nodes, well_formed
 
@@ -255,15 +255,14 @@ class OneShot(Strategy):
 
     def _take_score(self, name: str, reply: Message) -> None:
         evaluator = next(e for e in self.federation.evaluators if e.name == name)
-        score = score_of(_confusion_in(reply), self._introductions[name], evaluator)
-        content = {"model": GLOBAL, **score}
-        write_product(self._score(name), content, self._score_inputs(evaluator))
+        score = answered_score(_confusion_in(reply), self._introductions[name], evaluator)
+        score.write(self._score(name), self._score_inputs(evaluator))
         self._audit(
             "score accepted",
             name=name,
             node=str(reply.metadata.src_node_id),
             weights=self._weights(self.run.global_model),
-            miou=score["miou"],
+            miou=score.miou,
         )
 
     def _score_inputs(self, evaluator: Evaluator) -> Inputs:

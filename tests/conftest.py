@@ -147,6 +147,6 @@ def finished(tmp_path_factory) -> Path:
     federation = load(world / "federation.toml")
     run = train_and_upload(federation, world, world / "runs" / "embedded")
     seconds = run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, seconds))
+    write_json(run.result, gather_result(run, federation, "completed", {}, seconds).content())
     Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")
     return world

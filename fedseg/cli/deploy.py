@@ -220,4 +220,4 @@ def run(
     with console.Bars() as bars:
         result, there = run_on(Server(address, ca, token), federation, out, bars)
     notify = f"run folder: {out}; the clients' models are in {there} on the server"
-    console.answer(json, result, result_table(result), notify)
+    console.answer(json, result.content(), result_table(result), notify)

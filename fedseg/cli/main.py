@@ -88,7 +88,7 @@ def simulate(
     out = out or Path("runs") / path.stem
     with console.Bars() as bars:
         result = run_simulation(federation, out, centralized, bars)
-    console.answer(json, result, result_table(result), *console.run_locations(out))
+    console.answer(json, result.content(), result_table(result), *console.run_locations(out))
 
 
 @app.command()
@@ -137,7 +137,7 @@ def distill(
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
         result = redistill(run, without or [], late or [], out, partial(bars, name="server"))
-    console.answer(json, result, result_table(result), *console.run_locations(out))
+    console.answer(json, result.content(), result_table(result), *console.run_locations(out))
 
 
 @app.command()

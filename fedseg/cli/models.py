@@ -34,7 +34,7 @@ def evaluate(
     from fedseg import config
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table, score_table
-    from fedseg.evaluation.suite import score_suite, suite_table
+    from fedseg.evaluation.suite import as_json, score_suite, suite_table
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
@@ -49,7 +49,7 @@ def evaluate(
         scores = score_suite(checkpoint, sets, bars, out)
     of_all = [score for row in scores.values() for score in row.values()]
     alone = score_table(of_all[0]) if len(of_all) == 1 else None
-    console.answer(json, scores, alone or rich_table(suite_table(scores, sets.evaluation)))
+    console.answer(json, as_json(scores), alone or rich_table(suite_table(scores, sets.evaluation)))
 
 
 @models.command()

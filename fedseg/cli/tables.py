@@ -9,39 +9,39 @@ from fedseg.config import GLOBAL
 from fedseg.errors import plain
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
-from fedseg.run.result import scored_sets
+from fedseg.run.records import Result, Score
 
 BOLD = "\0"
 """Marks the start and the end of bold text in a cell."""
 
 
-def result_table(result: dict[str, Any]) -> Table:
+def result_table(result: Result) -> Table:
     """Rows are models, columns evaluation sets, cells mIoU in percent (classes averaged over).
 
     Clients without a good upload have a row too, with the reason; evaluators without a score are
     named below the table.
     """
-    sets = scored_sets(result)
+    sets = result.scored_sets()
     caption = Text("mIoU in % (classes averaged over)")
-    for name, evaluator in result["evaluators"].items():
-        if evaluator["status"] != "good":
-            caption.append(_warning(f"no score from evaluator {name}: {evaluator['reason']}"))
-    for name in result["suspects"]:
+    for name, evaluator in result.evaluators.items():
+        if not evaluator.is_good:
+            caption.append(_warning(f"no score from evaluator {name}: {evaluator.reason}"))
+    for name in result.suspects:
         caption.append(_warning(f"{name} agrees with nobody; the global model was made without it"))
-    for name in result.get("doubtful", []):
+    for name in result.doubtful:
         caption.append(_warning(f"{name} agrees with nobody; kept, as there are too few to judge"))
     table = Table("model", caption=caption)
     for name in sets:
         table.add_column(name, justify="right", no_wrap=True)
-    for name, client in result["clients"].items():
-        if client["status"] != "good":
+    for name, client in result.clients.items():
+        if not client.is_good:
             cells = ["-"] * len(sets)
-            table.add_row(Text(name).append(_warning(client["reason"])), *cells)
+            table.add_row(Text(name).append(_warning(client.reason or "")), *cells)
         else:
             table.add_row(name, *_cells(result, name, sets))
     table.add_section()
     for name in (GLOBAL, *BASELINES):
-        if name in result["evaluation"]:
+        if name in result.evaluation:
             title = Text(name.replace("_", " "), "bold" if name == GLOBAL else "")
             table.add_row(title, *_cells(result, name, sets))
     return table
@@ -52,11 +52,10 @@ def _warning(text: str) -> Text:
     return Text(f"\n{plain(text, 500)}", "red")
 
 
-def _cells(result: dict[str, Any], model: str, sets: list[str]) -> list[str]:
-    row = result["evaluation"].get(model, {})
+def _cells(result: Result, model: str, sets: list[str]) -> list[str]:
+    row = result.evaluation.get(model, {})
     return [
-        f"{100 * row[s]['miou']:.1f} ({len(row[s]['miou_classes'])})" if s in row else "-"
-        for s in sets
+        f"{_percent(row[s].miou)} ({len(row[s].miou_classes)})" if s in row else "-" for s in sets
     ]
 
 
@@ -76,25 +75,25 @@ def _styled(text: str) -> Text:
     return Text.assemble(before, (marked[0], "bold"), marked[1]) if marked else Text(before)
 
 
-def score_table(score: dict[str, Any]) -> Table:
+def score_table(score: Score) -> Table:
     """Per-class IoU and mIoU of one evaluation, in percent."""
     table = Table(
         "class",
-        title=f"{score['dataset']}, {score['split']}: {score['images']} images",
-        caption=f"mean over {len(score['miou_classes'])} of {len(score['classes'])} classes",
+        title=f"{score.dataset}, {score.split}: {score.images} images",
+        caption=f"mean over {len(score.miou_classes)} of {len(score.classes)} classes",
     )
     table.add_column("IoU %", justify="right")
-    for name, value in score["iou"].items():
+    for name, value in score.iou.items():
         table.add_row(name, _percent(value))
     table.add_section()
-    for title, key in (
-        ("mIoU", "miou"),
-        (f"mIoU of SYNTHIA's {len(score['miou_16_classes'])}", "miou_16"),
-        ("frequency-weighted IoU", "frequency_weighted_iou"),
-        ("pixel accuracy", "pixel_accuracy"),
+    for title, value in (
+        ("mIoU", score.miou),
+        (f"mIoU of SYNTHIA's {len(score.miou_16_classes)}", score.miou_16),
+        ("frequency-weighted IoU", score.frequency_weighted_iou),
+        ("pixel accuracy", score.pixel_accuracy),
     ):
-        if key == "miou" or score[key] is not None:
-            table.add_row(Text(title, "bold"), Text(_percent(score[key]), "bold"))
+        if title == "mIoU" or value is not None:
+            table.add_row(Text(title, "bold"), Text(_percent(value), "bold"))
     return table
 
 

@@ -14,7 +14,7 @@ from fedseg.deployment.control import Server
 from fedseg.errors import FedsegError, RunFailed
 from fedseg.flower.context import workers
 from fedseg.run.progress import Progress, follow, silent
-from fedseg.run.result import failed_clients
+from fedseg.run.records import Result
 
 POLL, ALIVE_POLL = 1.0, 5
 """Seconds between two looks at a run, and looks between two questions whether it is still going."""
@@ -28,7 +28,7 @@ class _Named(Section):
 
 def run_on(
     server: Server, federation: Federation, out: Path, progress: Progress = silent
-) -> tuple[dict[str, Any], str]:
+) -> tuple[Result, str]:
     """Run a federation on a server, or go on with one of the same name.
 
     Args:
@@ -38,7 +38,7 @@ def run_on(
         progress: receives the state of everyone's work.
 
     Returns:
-        The content of result.json, and the run folder on the server, where clients' models are.
+        The result, and the run folder on the server, where clients' models are.
 
     Raises:
         FedsegError: the server can't be reached, refuses, or is busy with another run.
@@ -52,12 +52,13 @@ def run_on(
     except KeyboardInterrupt:
         print(f"run {run_id} goes on; the same command follows it again", file=sys.stderr)
         raise
-    result = server.look(name)["result"]
+    content = server.look(name)["result"]
     _fetch(server, name, out)
-    if result is None:
+    if content is None:
         raise RunFailed(f"run {run_id} ended without a result; the server's log says why")
-    if result["status"] != "completed":
-        raise RunFailed(f"{failed_clients(result)}{result['error']}")
+    result = Result.parse(content, Path(settings["out"]) / "result.json")
+    if not result.is_complete:
+        raise RunFailed(f"{result.failed_clients()}{result.error}")
     return result, settings["out"]
 
 

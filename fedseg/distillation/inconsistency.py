@@ -1,12 +1,12 @@
 """Where client models disagree: FedS2R's inconsistency, by class."""
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.evaluation.metrics import confusion_matrix, iou
+from fedseg.run.records import ByClass, Claim, Inconsistency, PairAgreement
 
 SUSPICION = 0.5
 """Part of the usual agreement below which a client is suspected."""
@@ -104,27 +104,27 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
     return [name for name, value in known.items() if value < SUSPICION * usual]
 
 
-def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> dict[str, Any]:
+def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> Inconsistency:
     """What some clients' disagreement comes to."""
     scores = inconsistency(agreement, coverage)
-    return {
-        "clients": agreement.clients,
-        "agreement": typical_agreement(agreement, coverage),
-        "inconsistency": _by_class(scores),
-        "unstable": [CLASSES[c] for c in unstable_classes(scores, most)],
-        "pairs": [
-            {
-                "clients": [agreement.clients[k] for k in pair],
-                "iou": _by_class(_pair_iou(agreement, pair, coverage)),
-            }
+    return Inconsistency(
+        clients=agreement.clients,
+        agreement=typical_agreement(agreement, coverage),
+        inconsistency=_by_class(scores),
+        unstable=[CLASSES[c] for c in unstable_classes(scores, most)],
+        pairs=[
+            PairAgreement(
+                clients=(agreement.clients[pair[0]], agreement.clients[pair[1]]),
+                iou=_by_class(_pair_iou(agreement, pair, coverage)),
+            )
             for pair in agreement.pairs
         ],
-    }
+    )
 
 
 def record_without_suspects(
     agreement: Agreement, coverage: dict[str, set[int]], most: int
-) -> dict[str, Any]:
+) -> Inconsistency:
     """The content of inconsistency.json: `record` of the clients that agree with the others.
 
     Suspects are left out where at least `FEWEST_ACCUSERS` others remain; else they are `doubtful`:
@@ -141,26 +141,26 @@ def record_without_suspects(
     if len(trusted) < FEWEST_ACCUSERS:
         trusted, named, doubtful = agreement.clients, [], named
     rest = agreement.among(trusted)
-    return record(rest, coverage, most) | {
-        "agreement": typical,
-        "suspects": named,
-        "doubtful": doubtful,
-        "claims": lone_claims(rest, coverage),
-    }
+    return record(rest, coverage, most).model_copy(
+        update={
+            "agreement": typical,
+            "suspects": tuple(named),
+            "doubtful": tuple(doubtful),
+            "claims": tuple(lone_claims(rest, coverage)),
+        }
+    )
 
 
-def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[dict[str, Any]]:
+def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[Claim]:
     """Classes that one client says it knows and no other does, and what the others see there.
 
     A client that claims a class alone decides alone where it is. So it can be looked up whether it
     calls something by that name which the others call something else: `taken` near 1 says so.
 
     Returns:
-        For each, where there are three clients or more: `client`, `class`, `pixels` that it gives
-        the class, `seen_as`, what another client sees there most often, `share` of these pixels,
-        and `taken`, the part of the others' pixels of `seen_as` that the claim takes.
+        One for each, where there are three clients or more.
     """
-    claims: list[dict[str, Any]] = []
+    claims: list[Claim] = []
     clients = agreement.clients
     if len(clients) < 3:
         return claims
@@ -178,14 +178,14 @@ def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[dic
             continue
         other = int(total[c].argmax())
         claims.append(
-            {
-                "client": clients[claimant],
-                "class": CLASSES[c],
-                "pixels": int(total[c].sum()) // (len(clients) - 1),
-                "seen_as": CLASSES[other],
-                "share": round(float(total[c, other] / total[c].sum()), 4),
-                "taken": round(float(total[c, other] / total[:, other].sum()), 4),
-            }
+            Claim(
+                client=clients[claimant],
+                class_name=CLASSES[c],
+                pixels=int(total[c].sum()) // (len(clients) - 1),
+                seen_as=CLASSES[other],
+                share=round(float(total[c, other] / total[c].sum()), 4),
+                taken=round(float(total[c, other] / total[:, other].sum()), 4),
+            )
         )
     return claims
 
@@ -200,7 +200,7 @@ def _pair_iou(
     return values
 
 
-def _by_class(values: np.ndarray) -> dict[str, float | None]:
+def _by_class(values: np.ndarray) -> ByClass:
     return {
         name: None if np.isnan(value) else round(float(value), 6)
         for name, value in zip(CLASSES, values, strict=True)

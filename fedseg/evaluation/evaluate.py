@@ -1,7 +1,5 @@
 """Scoring a model on a labelled dataset."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from fedseg.evaluation.inference import PLAIN, infer, resize, view_sizes
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
+from fedseg.run.records import ByClass, ProtocolRecord, Score
 
 
 def evaluate(
@@ -23,7 +22,7 @@ def evaluate(
     dataset: Dataset,
     protocol: Protocol = PLAIN,
     on_image: OnProgress | None = None,
-) -> dict[str, Any]:
+) -> Score:
     """Score a model: one confusion matrix over the whole dataset, at the labels' resolution.
 
     A dataset of classes as fine as ours is scored over all 19, as cityscapesScripts does: one that
@@ -38,7 +37,7 @@ def evaluate(
         on_image: called after each image.
 
     Returns:
-        A record for JSON: `dataset`, `split`, `images`, `protocol`, and what `summarise` gives.
+        The score.
 
     Raises:
         FedsegError: an image or a label can't be read, or they differ in size.
@@ -48,7 +47,7 @@ def evaluate(
         >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
         >>> source = fedseg.Source(dataset="folder", root="data/stormnight")
         >>> score = fedseg.evaluate(network, info, fedseg.open_dataset(source))
-        >>> score["images"], len(score["confusion"]), 0 <= score["miou"] <= 1
+        >>> score.images, len(score.confusion), 0 <= score.miou <= 1
         (4, 19, True)
     """
     classes = scored_classes(dataset)
@@ -66,18 +65,8 @@ def evaluate(
         sizes.update(view_sizes(image.shape[0], image.shape[1], info, protocol))
         if on_image:
             on_image(index + 1, len(dataset))
-    return {
-        "dataset": dataset.card.name,
-        "split": dataset.split,
-        "images": len(dataset),
-        "protocol": protocol_record(protocol) | {"input_sizes": sorted(sizes)},
-        **summarise(confusion, classes),
-    }
-
-
-def protocol_record(protocol: Protocol) -> dict[str, Any]:
-    """How a score was made, for its record."""
-    return {**protocol.model_dump(mode="json"), "scored_at": "label resolution"}
+    made_with = ProtocolRecord(**protocol.model_dump(), input_sizes=tuple(sorted(sizes)))
+    return score_of(confusion, classes, dataset.card.name, dataset.split, len(dataset), made_with)
 
 
 def membership_of(dataset: Dataset) -> Tensor | None:
@@ -105,18 +94,23 @@ def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:
     return logits.max(dim=0).indices
 
 
-def summarise(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """The scores that follow from a confusion matrix, as a record for JSON.
+def score_of(
+    confusion: np.ndarray,
+    classes: list[str],
+    dataset: str,
+    split: str,
+    images: int,
+    protocol: ProtocolRecord,
+) -> Score:
+    """The score that follows from a confusion matrix.
 
     Args:
         confusion: int64 [C, C]; rows are true classes, columns predicted ones.
         classes: their names.
-
-    Returns:
-        `classes`; `confusion`; `iou` by class (0..1, None where neither labelled nor predicted);
-        `miou` and `miou_classes`, the classes it averages over; `miou_16` and `miou_16_classes`,
-        the same over SYNTHIA's 16 classes (None for coarser classes); `frequency_weighted_iou` and
-        `pixel_accuracy`.
+        dataset: name of the dataset card.
+        split: of the dataset.
+        images: number of images that were scored.
+        protocol: how images were shown to the model.
     """
     by_class = {
         name: None if np.isnan(value) else float(value)
@@ -126,20 +120,24 @@ def summarise(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
     fine = classes == list(CLASSES)
     miou_16, averaged_16 = _mean({n: by_class[n] for n in SYNTHIA_CLASSES} if fine else {})
     labelled = bool(confusion.any())
-    return {
-        "classes": classes,
-        "confusion": confusion.tolist(),
-        "iou": by_class,
-        "miou": miou,
-        "miou_classes": averaged,
-        "miou_16": miou_16,
-        "miou_16_classes": averaged_16,
-        "frequency_weighted_iou": frequency_weighted_iou(confusion) if labelled else None,
-        "pixel_accuracy": pixel_accuracy(confusion) if labelled else None,
-    }
+    return Score(
+        dataset=dataset,
+        split=split,
+        images=images,
+        protocol=protocol,
+        classes=classes,
+        confusion=confusion.tolist(),
+        iou=by_class,
+        miou=miou,
+        miou_classes=averaged,
+        miou_16=miou_16,
+        miou_16_classes=averaged_16,
+        frequency_weighted_iou=frequency_weighted_iou(confusion) if labelled else None,
+        pixel_accuracy=pixel_accuracy(confusion) if labelled else None,
+    )
 
 
-def _mean(by_class: dict[str, float | None]) -> tuple[float | None, list[str]]:
+def _mean(by_class: ByClass) -> tuple[float | None, list[str]]:
     """Mean over the classes that have a score, and which these are."""
     found = {name: value for name, value in by_class.items() if value is not None}
     return (sum(found.values()) / len(found) if found else None), list(found)

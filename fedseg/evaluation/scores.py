@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -14,7 +13,8 @@ from fedseg.evaluation.evaluate import evaluate
 from fedseg.models.checkpoints import Info
 from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress
-from fedseg.storage.provenance import Inputs, open_product, read_product, write_product
+from fedseg.run.records import Score
+from fedseg.storage.provenance import Inputs, open_product
 
 
 def score_inputs(weights: str, info: Info, data: Inputs, protocol: Protocol) -> Inputs:
@@ -42,8 +42,9 @@ def kept_or_scored(
     dataset: Dataset,
     protocol: Protocol,
     on_image: OnProgress,
-    **extra: str,
-) -> dict[str, Any]:
+    model: str,
+    checkpoint: str | None = None,
+) -> Score:
     """The score in a file, if it was made from these inputs; else it is made and written there.
 
     Args:
@@ -54,15 +55,14 @@ def kept_or_scored(
         dataset: labelled.
         protocol: how images are shown to the model.
         on_image: called after each image.
-        extra: what else the file shall hold, in front of the score.
-
-    Returns:
-        What `evaluate` gives, and `extra`.
+        model: name of the model.
+        checkpoint: its folder, where it is not one of a run.
     """
-    score = read_product(path, inputs)
+    score = Score.read_if_made_from(path, inputs)
     if score is None:
-        score = {**extra, **evaluate(load(), info, dataset, protocol, on_image)}
-        write_product(path, score, inputs)
+        score = evaluate(load(), info, dataset, protocol, on_image)
+        score = score.model_copy(update={"model": model, "checkpoint": checkpoint})
+        score.write(path, inputs)
     return score
 
 

@@ -2,7 +2,6 @@
 
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from fedseg.config import Evaluation, Suite
 from fedseg.data.dataset import open_dataset
@@ -15,9 +14,10 @@ from fedseg.files import check_writable, write_json, write_text
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device
 from fedseg.run.progress import OnProgress
+from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
 
-Scores = dict[str, dict[str, dict[str, Any]]]
+Scores = dict[str, dict[str, Score]]
 
 
 def score_suite(
@@ -52,7 +52,7 @@ def score_suite(
     }
     if out:
         table = suite_table(scores, suite.evaluation)
-        write_json(out / "scores.json", scores)
+        write_json(out / "scores.json", as_json(scores))
         write_text(out / "table.md", table.markdown())
         write_text(out / "table.tex", table.latex())
     return scores
@@ -60,37 +60,45 @@ def score_suite(
 
 def _row(
     name: str, folder: Path, suite: Suite, on_progress: OnProgress, out: Path | None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Score]:
     """A checkpoint's scores, by dataset."""
-    row: dict[str, dict[str, Any]] = {}
+    row: dict[str, Score] = {}
     info = checkpoints.load_info(folder)
     load = cache(lambda: checkpoints.load(folder, best_device())[0])
-    of_model = {"model": name, "checkpoint": str(folder)}
     for chosen in suite.evaluation:
         dataset, protocol = open_dataset(chosen), chosen.protocol
         on_image = partial(on_progress, f"{name} on {chosen.name}")
         if out is None:
-            score = {**of_model, **evaluate(load(), info, dataset, protocol, on_image)}
+            score = evaluate(load(), info, dataset, protocol, on_image)
+            score = score.model_copy(update={"model": name, "checkpoint": str(folder)})
         else:
             [weights] = file_hashes([folder / checkpoints.WEIGHTS])
             inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
             path = out / f"{name.replace('/', '-')}@{chosen.name}.json"
             score = kept_or_scored(
-                path, inputs, load, info, dataset, protocol, on_image, **of_model
+                path, inputs, load, info, dataset, protocol, on_image, name, str(folder)
             )
         row[chosen.name] = score
     return row
 
 
+def as_json(scores: Scores) -> dict[str, dict[str, dict[str, object]]]:
+    """Scores as JSON values."""
+    return {
+        model: {name: score.content() for name, score in row.items()}
+        for model, row in scores.items()
+    }
+
+
 def suite_table(scores: Scores, sets: list[Evaluation]) -> ScoreTable:
     """Rows are checkpoints, columns datasets, cells mIoU."""
-    rows = {name: tuple(row[s.name]["miou"] for s in sets) for name, row in scores.items()}
+    rows = {name: tuple(row[s.name].miou for s in sets) for name, row in scores.items()}
     counts = []
     for chosen in sets:
         column = [row[chosen.name] for row in scores.values()]
-        averaged = sorted({len(score["miou_classes"]) for score in column})
+        averaged = sorted({len(score.miou_classes) for score in column})
         classes = "-".join(map(str, dict.fromkeys([averaged[0], averaged[-1]])))
-        counts.append(f"{chosen.name} {classes} classes, {column[0]['images']} images")
+        counts.append(f"{chosen.name} {classes} classes, {column[0].images} images")
     return ScoreTable(
         tuple(s.name for s in sets), rows, f"mIoU in %, averaged over: {'; '.join(counts)}"
     )

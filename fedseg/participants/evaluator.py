@@ -8,16 +8,17 @@ import numpy as np
 from pydantic import ValidationError
 from torch import Tensor
 
-from fedseg.config import Evaluator
+from fedseg.config import GLOBAL, Evaluator
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.errors import PublicError
-from fedseg.evaluation.evaluate import evaluate, protocol_record, summarise
+from fedseg.evaluation.evaluate import evaluate, score_of
 from fedseg.evaluation.metrics import received
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_names
 from fedseg.models.checkpoints import Info
 from fedseg.participants.introduction import Introduction
 from fedseg.run.progress import Progress
+from fedseg.run.records import ProtocolRecord, Score
 
 
 def parse_info(text: str) -> Info:
@@ -65,13 +66,11 @@ def score_at_home(
     network = checkpoints.restored(info, weights, "model from the server", best_device())
     notify = partial(progress, "evaluating")
     score = evaluate(network, info, dataset, evaluator.protocol, notify)
-    return np.array(score["confusion"], np.int64)
+    return np.array(score.confusion, np.int64)
 
 
-def score_of(
-    confusion: list[int], introduction: Introduction, evaluator: Evaluator
-) -> dict[str, object]:
-    """The record that an evaluator's answer makes, as of `evaluate`.
+def answered_score(confusion: list[int], introduction: Introduction, evaluator: Evaluator) -> Score:
+    """The score that an evaluator's answer makes, as of `evaluate`.
 
     Args:
         confusion: its matrix, row by row.
@@ -79,13 +78,15 @@ def score_of(
         evaluator: its part of the server's configuration.
 
     Raises:
-        FedsegError: not a confusion matrix over the classes it introduction.
+        FedsegError: not a confusion matrix over the classes of its introduction.
     """
     matrix = received(confusion, len(introduction.classes))
-    return {
-        "dataset": introduction.dataset,
-        "split": introduction.split,
-        "images": introduction.images,
-        "protocol": protocol_record(evaluator.protocol),
-        **summarise(matrix, list(introduction.classes)),
-    }
+    score = score_of(
+        matrix,
+        list(introduction.classes),
+        introduction.dataset,
+        introduction.split,
+        introduction.images,
+        ProtocolRecord(**evaluator.protocol.model_dump()),
+    )
+    return score.model_copy(update={"model": GLOBAL})

@@ -1,11 +1,11 @@
 """What a report says in words and numbers: scores, who took part, what it cost."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.config import GLOBAL
 from fedseg.report.heat import title
+from fedseg.run.records import ClientResult, Result
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,24 @@ class Headline:
     """In words: with the best client, with centralized training."""
 
 
-def columns(result: dict[str, Any]) -> dict[str, int | None]:
+def columns(result: Result) -> dict[str, int | None]:
     """The evaluation sets with a score, and how many classes each averages over.
 
     None where that differs between models.
     """
     counts: dict[str, set[int]] = {}
-    for row in result["evaluation"].values():
+    for row in result.evaluation.values():
         for name, score in row.items():
-            counts.setdefault(name, set()).add(len(score["miou_classes"]))
+            counts.setdefault(name, set()).add(len(score.miou_classes))
     return {name: found.pop() if len(found) == 1 else None for name, found in counts.items()}
 
 
-def standings(result: dict[str, Any]) -> list[Standing]:
+def standings(result: Result) -> list[Standing]:
     """The result table: clients, the global model, what it is compared with."""
-    problems = dict.fromkeys(result.get("suspects", []), "agrees with nobody; left out")
-    problems |= {n: "failed" for n, c in result["clients"].items() if c["status"] != "good"}
-    others = [name for name in result["evaluation"] if name not in (*result["clients"], GLOBAL)]
-    names = [*result["clients"], *([GLOBAL] if GLOBAL in result["evaluation"] else []), *others]
+    problems = dict.fromkeys(result.suspects, "agrees with nobody; left out")
+    problems |= {n: "failed" for n, c in result.clients.items() if not c.is_good}
+    others = [name for name in result.evaluation if name not in (*result.clients, GLOBAL)]
+    names = [*result.clients, *([GLOBAL] if GLOBAL in result.evaluation else []), *others]
     rows = []
     for name in names:
         cells = [_score(result, name, chosen) for chosen in columns(result)]
@@ -74,36 +74,37 @@ def standings(result: dict[str, Any]) -> list[Standing]:
     return rows
 
 
-def _score(result: dict[str, Any], model: str, chosen: str) -> Score | None:
-    score = result["evaluation"].get(model, {}).get(chosen)
-    if score is None or score["miou"] is None:
+def _score(result: Result, model: str, chosen: str) -> Score | None:
+    score = result.evaluation.get(model, {}).get(chosen)
+    if score is None or score.miou is None:
         return None
-    column = [row[chosen]["miou"] or 0 for row in result["evaluation"].values() if chosen in row]
+    column = [row[chosen].miou or 0 for row in result.evaluation.values() if chosen in row]
     highest = max(column)
-    part = score["miou"] / highest if highest else 1.0
-    return Score(chosen, 100 * score["miou"], part, len(score["miou_classes"]))
+    part = score.miou / highest if highest else 1.0
+    return Score(chosen, 100 * score.miou, part, len(score.miou_classes))
 
 
-def headlines(result: dict[str, Any]) -> list[Headline]:
+def headlines(result: Result) -> list[Headline]:
     """How the global model does on each set, beside the best client and centralized training."""
     found = []
-    for chosen, score in result["evaluation"].get(GLOBAL, {}).items():
-        if score["miou"] is None:
+    for chosen, score in result.evaluation.get(GLOBAL, {}).items():
+        if score.miou is None:
             continue
-        clients = {
-            name: row[chosen]["miou"]
-            for name, row in result["evaluation"].items()
-            if name in result["clients"] and chosen in row and row[chosen]["miou"] is not None
+        known = {
+            name: row[chosen].miou or 0.0
+            for name, row in result.evaluation.items()
+            if chosen in row and row[chosen].miou is not None
         }
+        clients = {name: miou for name, miou in known.items() if name in result.clients}
         compared = []
         if clients:
             best = max(clients, key=lambda name: clients[name])
-            compared.append(_compared(score["miou"], clients[best], f"the best client, {best}"))
-        if above := result["evaluation"].get("centralized", {}).get(chosen):
-            compared.append(_compared(score["miou"], above["miou"], "centralized training"))
-        classes = len(score["miou_classes"])
-        percent = 100 * score["miou"]
-        found.append(Headline(chosen, percent, score["images"], classes, compared))
+            compared.append(_compared(score.miou, clients[best], f"the best client, {best}"))
+        if "centralized" in known:
+            compared.append(_compared(score.miou, known["centralized"], "centralized training"))
+        classes = len(score.miou_classes)
+        percent = 100 * score.miou
+        found.append(Headline(chosen, percent, score.images, classes, compared))
     return found
 
 
@@ -113,9 +114,9 @@ def _compared(value: float, other: float, name: str) -> str:
     return f"{abs(points):.1f} points {where} {name} ({100 * other:.1f})"
 
 
-def missing_classes(client: dict[str, Any]) -> str:
+def missing_classes(client: ClientResult) -> str:
     """Classes that a client was not trained on, in words."""
-    known = set(client.get("coverage", range(NUM_CLASSES)))
+    known = set(range(NUM_CLASSES) if client.coverage is None else client.coverage)
     return ", ".join(name for index, name in enumerate(CLASSES) if index not in known)
 
 

@@ -1,7 +1,6 @@
 """Figures of a run, by Matplotlib."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -9,36 +8,37 @@ from matplotlib.figure import Figure
 
 from fedseg.classes import CLASSES
 from fedseg.files import atomic_file
+from fedseg.run.records import ByClass, Inconsistency
 
 matplotlib.use("Agg")  # no screen is needed, and none is opened
 
 STABLE, UNSTABLE, AFTER = "#4c78a8", "#e45756", "#222222"
 
 
-def inconsistency_figure(content: dict[str, Any]) -> Figure:
+def inconsistency_figure(content: Inconsistency) -> Figure:
     """A bar a class, the unstable ones marked, beside a heat map of classes by pairs of clients.
 
     Args:
         content: of inconsistency.json.
     """
     figure = Figure(figsize=(11, 6), layout="constrained")
-    bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1 + len(content["pairs"])))
+    bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1 + len(content.pairs)))
     places = np.arange(len(CLASSES))
-    values = _floats(content["inconsistency"])
-    colours = [UNSTABLE if name in content["unstable"] else STABLE for name in CLASSES]
+    values = _floats(content.inconsistency)
+    colours = [UNSTABLE if name in content.unstable else STABLE for name in CLASSES]
     bars.barh(places, np.nan_to_num(values), color=colours)
-    if after := content.get("after_augmentation"):
+    if after := content.after_augmentation:
         bars.plot(_floats(after), places, "|", color=AFTER, markersize=12, label="with generated")
         bars.legend(loc="lower right")
     bars.set(xlim=(0, 1), xlabel="inconsistency (unstable classes in red)")
     bars.set_yticks(places, CLASSES)
     bars.invert_yaxis()
 
-    if not content["pairs"]:
+    if not content.pairs:
         heat.set_axis_off()  # of one client
         return figure
-    table = np.stack([_floats(pair["iou"]) for pair in content["pairs"]], axis=1)
-    names = [" / ".join(pair["clients"]) for pair in content["pairs"]]
+    table = np.stack([_floats(pair.iou) for pair in content.pairs], axis=1)
+    names = [" / ".join(pair.clients) for pair in content.pairs]
     shown = heat.imshow(np.ma.masked_invalid(table), vmin=0, vmax=1, aspect="auto", cmap="viridis")
     heat.set_xticks(np.arange(len(names)), names, rotation=30, ha="right")
     heat.set_title("IoU between two clients' predictions")
@@ -52,5 +52,5 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=120)
 
 
-def _floats(by_class: dict[str, float | None]) -> np.ndarray:
+def _floats(by_class: ByClass) -> np.ndarray:
     return np.array([np.nan if by_class[c] is None else by_class[c] for c in CLASSES])

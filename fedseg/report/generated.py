@@ -2,14 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from fedseg.classes import CLASSES
 from fedseg.data.images import read_image
 from fedseg.errors import FedsegError
-from fedseg.files import read_json
 from fedseg.report import pictures
 from fedseg.run.folder import Run
+from fedseg.run.records import Judgement, Manifest
 
 KEPT, DROPPED = 8, 4
 """How many images are shown of those kept, and of those that were not."""
@@ -47,31 +46,31 @@ def find_generated(run: Run) -> Generated | None:
     manifest = run.generated / "manifest.json"
     if not manifest.is_file():
         return None
-    content = read_json(manifest)
-    entries = content["images"]
-    made = Counter(entry["class"] for entry in entries)
-    kept = Counter(entry["class"] for entry in entries if entry["kept"])
-    chosen = [entry for entry in entries if entry["kept"]][:KEPT]
-    chosen += [entry for entry in entries if not entry["kept"]][:DROPPED]
+    content = Manifest.read(manifest)
+    entries = content.images
+    made = Counter(entry.recipe.class_name for entry in entries)
+    kept = Counter(entry.recipe.class_name for entry in entries if entry.kept)
+    chosen = [entry for entry in entries if entry.kept][:KEPT]
+    chosen += [entry for entry in entries if not entry.kept][:DROPPED]
     return Generated(
-        content["made"],
-        content["kept"],
+        content.made,
+        content.kept,
         [(name, made[name], kept[name]) for name in CLASSES if made[name]],
         [shown for entry in chosen if (shown := _shown(run, entry))],
     )
 
 
-def _shown(run: Run, entry: dict[str, Any]) -> Made | None:
+def _shown(run: Run, entry: Judgement) -> Made | None:
     """An image of the manifest; None where its file is gone."""
     try:
-        image = pictures.shrink(read_image(run.generated / entry["file"]))
+        image = pictures.shrink(read_image(run.generated / entry.file))
     except FedsegError:
         return None
-    top, left, bottom, right = (100 * part for part in entry["box"])
+    top, left, bottom, right = (100 * part for part in entry.recipe.box)
     return Made(
-        entry["class"],
-        entry["kept"],
-        entry["reason"],
+        entry.recipe.class_name,
+        entry.kept,
+        entry.reason,
         pictures.photo(image),
         (image.shape[1], image.shape[0]),
         (left, top, right - left, bottom - top),

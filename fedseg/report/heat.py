@@ -1,14 +1,13 @@
 """Heat maps as tables: a colour for each cell, and the number in it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from fedseg.classes import CLASSES
 from fedseg.config import Federation
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import class_colours, css
-from fedseg.run.result import scored_sets
+from fedseg.run.records import Inconsistency, Result, SetScore
 
 UNSEEN = "never trained on this class"
 
@@ -48,50 +47,50 @@ class HeatMap:
     """Means over the rows, where they make sense."""
 
 
-def class_maps(result: dict[str, Any], federation: Federation) -> list[HeatMap]:
+def class_maps(result: Result, federation: Federation) -> list[HeatMap]:
     """IoU of each class, one map an evaluation set, one column a model.
 
     Args:
-        result: the content of result.json.
+        result: of the run.
         federation: its configuration.
     """
     cards = {one.name: one.dataset for one in [*federation.evaluation, *federation.evaluators]}
-    return [_class_map(result, name, cards[name]) for name in scored_sets(result)]
+    return [_class_map(result, name, cards[name]) for name in result.scored_sets()]
 
 
-def _class_map(result: dict[str, Any], chosen: str, card: str) -> HeatMap:
-    scores = {m: row[chosen] for m, row in result["evaluation"].items() if chosen in row}
-    colours = _colours(card, list(next(iter(scores.values()))["iou"]))
+def _class_map(result: Result, chosen: str, card: str) -> HeatMap:
+    scores = {m: row[chosen] for m, row in result.evaluation.items() if chosen in row}
+    colours = _colours(card, list(next(iter(scores.values())).iou))
     rows = [
         Row(label, colour, [_iou_cell(result, m, s, label) for m, s in scores.items()])
         for label, colour in colours.items()
     ]
-    means = [Cell(s["miou"], _percent(s["miou"], 1)) for s in scores.values()]
+    means = [Cell(s.miou, _percent(s.miou, 1)) for s in scores.values()]
     return HeatMap(chosen, [title(model) for model in scores], rows, means)
 
 
-def _iou_cell(result: dict[str, Any], model: str, score: dict[str, Any], label: str) -> Cell:
-    value = score["iou"][label]
-    coverage = result["clients"].get(model, {}).get("coverage")
+def _iou_cell(result: Result, model: str, score: SetScore, label: str) -> Cell:
+    value = score.iou[label]
+    coverage = result.clients[model].coverage if model in result.clients else None
     unseen = coverage is not None and label in CLASSES and CLASSES.index(label) not in coverage
     note = f"{label}, {title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
     return Cell(value, _percent(value, 0), note, unseen)
 
 
-def inconsistency_map(content: dict[str, Any]) -> HeatMap:
+def inconsistency_map(content: Inconsistency) -> HeatMap:
     """Inconsistency of each class: mean, after augmentation where there was one, and by pair.
 
     Args:
         content: of inconsistency.json.
     """
-    after = content.get("after_augmentation")
+    after = content.after_augmentation
     columns = ["before", "after"] if after else ["all pairs"]
-    columns += ["\nvs ".join(pair["clients"]) for pair in content["pairs"]]
+    columns += ["\nvs ".join(pair.clients) for pair in content.pairs]
     values = {
         name: [
-            content["inconsistency"][name],
+            content.inconsistency[name],
             *([after[name]] if after else []),
-            *(_distance(pair["iou"][name]) for pair in content["pairs"]),
+            *(_distance(pair.iou[name]) for pair in content.pairs),
         ]
         for name in CLASSES
     }
@@ -102,7 +101,7 @@ def inconsistency_map(content: dict[str, Any]) -> HeatMap:
             name,
             colours[name],
             [Cell(value, _plain(value)) for value in values[name]],
-            "unstable" if name in content["unstable"] else "",
+            "unstable" if name in content.unstable else "",
         )
         for name in ranked
     ]

@@ -18,18 +18,18 @@ from fedseg.report.samples import find_samples
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
-from fedseg.storage.provenance import open_product
+from fedseg.run.records import Inconsistency, Result
 
 HERE = Path(__file__).parent
 
 
-def render(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> str:
+def render(run: Run, federation: Federation, result: Result, progress: Progress) -> str:
     """A run as one HTML page that refers to nothing outside of itself.
 
     Args:
         run: the run folder.
         federation: its configuration.
-        result: the content of its result.json.
+        result: of the run.
         progress: receives the state of the work.
 
     Raises:
@@ -37,10 +37,10 @@ def render(run: Run, federation: Federation, result: dict[str, Any], progress: P
     """
     clients = good_clients(run, federation)
     models = clients | ({GLOBAL: run.global_model} if run.global_model.is_dir() else {})
-    trusted = [name for name in clients if name not in result.get("suspects", [])]
+    trusted = [name for name in clients if name not in result.suspects]
     has_record = run.inconsistency.is_file()
-    disagreement = open_product(run.inconsistency)[0] if has_record else None
-    charts = loss_charts(run, list(result["clients"]))
+    disagreement = Inconsistency.read(run.inconsistency) if has_record else None
+    charts = loss_charts(run, list(result.clients))
     content = {
         "name": run.path.name,
         "result": result,

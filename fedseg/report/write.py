@@ -2,20 +2,20 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from fedseg.config import Federation, load
 from fedseg.errors import FedsegError
 from fedseg.evaluation.scores import outdated_sets
-from fedseg.files import check_writable, read_json, write_json, write_text
+from fedseg.files import check_writable, write_json, write_text
 from fedseg.report.page import render
 from fedseg.run.folder import Run, find_run
 from fedseg.run.progress import Progress
+from fedseg.run.records import Result
 from fedseg.run.result import scores
 from fedseg.storage.provenance import notices
 
 
-def conclude(run: Run, federation: Federation, result: dict[str, Any], progress: Progress) -> None:
+def conclude(run: Run, federation: Federation, result: Result, progress: Progress) -> None:
     """End a run: write report.html, then result.json, whose being there says that it has ended.
 
     A report that can't be made is no reason to lose a run: why is logged.
@@ -31,7 +31,7 @@ def conclude(run: Run, federation: Federation, result: dict[str, Any], progress:
     except Exception as problem:
         known = isinstance(problem, FedsegError)
         logging.getLogger(__name__).warning("no report: %s", problem, exc_info=not known)
-    write_json(run.result, result)
+    write_json(run.result, result.content())
 
 
 def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
@@ -62,24 +62,24 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
             name,
             folder,
         )
-    write_report(run, federation, read_json(run.result), out, progress)
+    write_report(run, federation, Result.read(run.result), out, progress)
     return out
 
 
 def write_report(
-    run: Run, federation: Federation, result: dict[str, Any], out: Path, progress: Progress
+    run: Run, federation: Federation, result: Result, out: Path, progress: Progress
 ) -> None:
     """Write the report of a run.
 
     Args:
         run: the run folder.
         federation: its configuration.
-        result: the content of its result.json.
+        result: of the run.
         out: file to write.
         progress: receives the state of the work.
 
     Raises:
         FedsegError: a checkpoint of the run can't be used.
     """
-    result = result | {"evaluation": result["evaluation"] | scores(run, federation)}
+    result = result.with_scores(result.evaluation | scores(run, federation))
     write_text(out, render(run, federation, result, progress))

@@ -3,17 +3,17 @@
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from fedseg import config
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
-from fedseg.files import read_json, write_json
+from fedseg.files import write_json
 from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress
+from fedseg.run.records import Evaluation, Result
 from fedseg.run.result import scores
 from fedseg.workflows.baselines import make_baselines
 from fedseg.workflows.server_stages import evaluate_all
@@ -49,18 +49,18 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
         make_baselines(run, federation, notify)
         evaluate_all(run, federation, good_clients(run, federation), notify)
         found.append(scores(run, federation))
-        write_json(run.result, read_json(run.result) | {"evaluation": found[-1]})
+        write_json(run.result, Result.read(run.result).with_scores(found[-1]).content())
     names = [client.name for client in federations[0].clients]
     return mean_over_runs(found, [*names, *BASELINES, GLOBAL])
 
 
 def _completed(run: Run) -> Federation:
-    if not run.result.is_file() or read_json(run.result)["status"] != "completed":
+    if not run.result.is_file() or not Result.read(run.result).is_complete:
         raise FedsegError(f"{run.path}: not the folder of a completed run")
     return config.load(run.config)
 
 
-def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) -> ScoreTable:
+def mean_over_runs(found: list[Evaluation], models: list[str]) -> ScoreTable:
     """The mean mIoU, and its deviation, of the models that every run has scores of.
 
     Args:
@@ -72,7 +72,7 @@ def mean_over_runs(found: list[dict[str, dict[str, Any]]], models: list[str]) ->
     spreads: dict[str, tuple[float, ...]] = {}
     for name in models:
         if all(name in run for run in found):
-            columns = [[run[name][chosen]["miou"] for run in found] for chosen in sets]
+            columns = [[run[name][chosen].miou or 0.0 for run in found] for chosen in sets]
             rows[name] = tuple(fmean(values) for values in columns)
             spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
     if len(found) == 1:

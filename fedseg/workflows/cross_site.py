@@ -7,7 +7,8 @@ from fedseg.distillation.cross_site import reliability
 from fedseg.evaluation.metrics import received
 from fedseg.run.clients import read_record
 from fedseg.run.folder import Run
-from fedseg.storage.provenance import Inputs, read_product, write_product
+from fedseg.run.records import CrossSiteScore
+from fedseg.storage.provenance import Inputs
 
 
 def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
@@ -16,7 +17,8 @@ def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
     return [
         site
         for site in clients
-        if site != model and read_product(run.cross_site_evaluation(model, site), inputs) is None
+        if site != model
+        and not CrossSiteScore.read_if_made_from(run.cross_site_evaluation(model, site), inputs)
     ]
 
 
@@ -33,8 +35,8 @@ def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
         FedsegError: it is no such matrix.
     """
     matrix = received(confusion, NUM_CLASSES)
-    content = {"model": model, "site": site, "classes": CLASSES, "confusion": matrix.tolist()}
-    write_product(run.cross_site_evaluation(model, site), content, _inputs(run, model))
+    score = CrossSiteScore(model=model, site=site, classes=CLASSES, confusion=matrix.tolist())
+    score.write(run.cross_site_evaluation(model, site), _inputs(run, model))
 
 
 def votes(run: Run, clients: list[str]) -> np.ndarray:
@@ -52,8 +54,8 @@ def votes(run: Run, clients: list[str]) -> np.ndarray:
         files = [run.cross_site_evaluation(model, site) for site in clients if site != model]
         # Where no matrix was ever asked for, there is no need to know the client's weights.
         inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
-        contents = [read_product(file, inputs) for file in files]
-        found.append([np.array(content["confusion"]) for content in contents if content])
+        scores = [CrossSiteScore.read_if_made_from(file, inputs) for file in files]
+        found.append([score.matrix() for score in scores if score])
     return reliability(found)
 
 

@@ -2,7 +2,6 @@
 
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 from fedseg import config
 from fedseg.config import Client, Federation
@@ -15,13 +14,14 @@ from fedseg.report.write import conclude
 from fedseg.run.clients import RECORD, discard_damaged, good_clients, read_record
 from fedseg.run.folder import find_run, open_run
 from fedseg.run.progress import Progress
+from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.workflows.server_stages import run_server
 
 
 def redistill(
     source: Path, without: list[str], joiners: list[Path], out: Path, progress: Progress
-) -> dict[str, Any]:
+) -> Result:
     """Make a new run folder with other clients, and do the server's part in it.
 
     Nothing of a client that is left out enters the new folder. An interrupted call goes on where it
@@ -34,9 +34,6 @@ def redistill(
             their owners' training left there.
         out: the new run folder.
         progress: receives the state of the work.
-
-    Returns:
-        The content of result.json.
 
     Raises:
         FedsegError: no run, no such client, or a checkpoint that does not pass an upload's checks.

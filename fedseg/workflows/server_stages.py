@@ -30,9 +30,9 @@ from fedseg.report import figures
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
-from fedseg.storage import provenance
+from fedseg.run.records import Inconsistency
 from fedseg.storage.hashes import file_hashes
-from fedseg.storage.provenance import is_product, notices, read_product
+from fedseg.storage.provenance import is_product, notices
 from fedseg.workflows.cross_site import votes
 from fedseg.workflows.targets import make_targets
 
@@ -71,7 +71,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     """
     inputs = distillation_inputs(run, federation, clients)
     has_model = is_product(run.global_model, inputs)
-    if has_model and read_product(run.inconsistency, inputs) is not None:
+    if has_model and Inconsistency.read_if_made_from(run.inconsistency, inputs):
         return
     run.forget(set(BASELINES) - {"centralized"})  # made from the clients and images of before
     settings = federation.server.distillation
@@ -80,7 +80,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     targets = run.targets / key
     first = targets / "fused"
     images = make_targets(run, federation, clients, info, inputs, first, progress)
-    figure = figures.inconsistency_figure(provenance.open_product(run.inconsistency)[0])
+    figure = figures.inconsistency_figure(Inconsistency.read(run.inconsistency))
     figures.save(figure, run.inconsistency.with_suffix(".png"))
     share = settings.model_copy(
         update={"iterations": math.ceil(settings.iterations / settings.rounds)}
@@ -116,10 +116,10 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
 
 def _log_global(run: Run, clients: dict[str, Path]) -> None:
     """Note which uploads the global model was made from, and which were left out."""
-    content, _ = provenance.open_product(run.inconsistency)
+    content = Inconsistency.read(run.inconsistency)
     [weights] = file_hashes([run.global_model / checkpoints.WEIGHTS])
-    used = {name: checkpoints.identity(clients[name])[0] for name in content["clients"]}
-    left_out = {name: checkpoints.identity(clients[name])[0] for name in content["suspects"]}
+    used = {name: checkpoints.identity(clients[name])[0] for name in content.clients}
+    left_out = {name: checkpoints.identity(clients[name])[0] for name in content.suspects}
     run.audit.add("global model made", weights=weights, clients=used, left_out=left_out)
 
 
@@ -193,9 +193,9 @@ def starting_points(
     with the others: no label is needed to choose it, and the steps that would teach a new decoder
     what a road is are saved. Last comes an untrained model.
     """
-    content, _ = provenance.open_product(run.inconsistency)
-    agreement = content["agreement"]
-    alike = set(_clients_of_architecture(federation, clients)) - set(content["suspects"])
+    content = Inconsistency.read(run.inconsistency)
+    agreement = content.agreement
+    alike = set(_clients_of_architecture(federation, clients)) - set(content.suspects)
     ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
     starts: dict[str, Callable[[], nn.Module]] = {
         f"client '{name}'": partial(_load_network, clients[name])

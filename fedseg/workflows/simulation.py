@@ -4,13 +4,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, RunFailed
-from fedseg.files import app_dir, read_json, write_json
+from fedseg.files import app_dir, write_json
 from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
 from fedseg.machine import PER_TRAINING, cpus, memory
@@ -18,7 +17,8 @@ from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, check_folder, open_run
 from fedseg.run.progress import Progress, follow, read_all, silent
-from fedseg.run.result import failed_clients, scores
+from fedseg.run.records import Result
+from fedseg.run.result import scores
 from fedseg.storage import provenance
 from fedseg.workflows import preflight
 from fedseg.workflows.baselines import centralized as centralized_training
@@ -31,7 +31,7 @@ def simulate(
     out: Path | str,
     centralized: bool = False,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Result:
     """Run a federation on this machine, or go on with an interrupted run.
 
     A run that was completed before is not repeated.
@@ -42,9 +42,6 @@ def simulate(
         centralized: also train and score a model on all clients' data.
         progress: receives the state of everyone's work.
 
-    Returns:
-        The content of result.json.
-
     Raises:
         FedsegError: something is wrong with the configuration or the data; nothing was trained.
         RunFailed: the federation did not reach its end.
@@ -53,7 +50,7 @@ def simulate(
         >>> import fedseg
         >>> federation = fedseg.load_federation("federation.toml")
         >>> result = fedseg.simulate(federation, "runs/embedded")
-        >>> result["status"], sorted(result["clients"])
+        >>> result.status, sorted(result.clients)
         ('completed', ['boulevard', 'oldtown', 'suburb'])
     """
     out = Path(out)
@@ -74,7 +71,7 @@ def simulate(
         federate(run, federation, progress)
     if centralized:
         _add_centralized(run, federation, progress)
-    return read_json(run.result)
+    return Result.read(run.result)
 
 
 def resources(clients: int) -> tuple[int, float]:
@@ -94,7 +91,7 @@ def _is_complete(run: Run, federation: Federation) -> bool:
     if not run.result.is_file():
         return False
     try:
-        if read_json(run.result).get("status") != "completed":
+        if not Result.read(run.result).is_complete:
             return False
         good_clients(run, federation)
         provenance.verify(run.global_model)
@@ -130,9 +127,9 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
     next(notices)
     if not run.result.is_file():
         raise RunFailed(str(simulation.error()))
-    result = read_json(run.result)
-    if result["status"] != "completed":
-        raise RunFailed(f"{failed_clients(result)}{result['error']} (log: {run.log})")
+    result = Result.read(run.result)
+    if not result.is_complete:
+        raise RunFailed(f"{result.failed_clients()}{result.error} (log: {run.log})")
     shutil.rmtree(run.state, ignore_errors=True)
 
 
@@ -151,6 +148,6 @@ def _add_centralized(run: Run, federation: Federation, progress: Progress) -> No
     clients = good_clients(run, federation)
     centralized_training.make(run, federation, clients, progress)
     evaluate_all(run, federation, clients, progress)
-    result = read_json(run.result) | {"evaluation": scores(run, federation)}
+    result = Result.read(run.result).with_scores(scores(run, federation))
     write_report(run, federation, result, run.report, progress)
-    write_json(run.result, result)
+    write_json(run.result, result.content())

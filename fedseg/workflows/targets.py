@@ -26,7 +26,8 @@ from fedseg.models import checkpoints
 from fedseg.registry import FUSION_RULES, GENERATORS
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
-from fedseg.storage.provenance import Inputs, notices, write_product
+from fedseg.run.records import ByClass
+from fedseg.storage.provenance import Inputs, notices
 from fedseg.workflows.cross_site import votes
 
 
@@ -65,17 +66,17 @@ def make_targets(
     most = augmentation.unstable_classes
     everyone = compare(teachers, chosen, progress)
     content = record_without_suspects(everyone, coverage, most)
-    content["suspects"] += unusable
-    trusted = {name: teachers[name] for name in content["clients"]}
+    content = content.model_copy(update={"suspects": (*content.suspects, *unusable)})
+    trusted = {name: teachers[name] for name in content.clients}
     if augmentation.generator != "none":
-        scores = content["inconsistency"]
+        scores = content.inconsistency
         images, found = _augment(
             run, federation, trusted, images, scores, student, inputs, progress
         )
         chosen += found
         after = record(compare(trusted, chosen, progress), coverage, most)
-        content["after_augmentation"] = after["inconsistency"]
-    write_product(run.inconsistency, content, inputs)
+        content = content.model_copy(update={"after_augmentation": after.inconsistency})
+    content.write(run.inconsistency, inputs)
     kept = replace(images, images=tuple(images.images[index] for index in chosen))
     write_targets = FUSION_RULES.load(federation.server.distillation.fusion)
     write_targets(
@@ -105,7 +106,7 @@ def _augment(
     federation: Federation,
     teachers: Teachers,
     images: Dataset,
-    inconsistency: dict[str, float | None],
+    inconsistency: ByClass,
     student: checkpoints.Info,
     inputs: Inputs,
     progress: Progress,
@@ -125,9 +126,7 @@ def _augment(
     return together, judge(candidates, len(images), judges, manifest)
 
 
-def weights_of(
-    generator: Generator, inconsistency: dict[str, float | None], most: int
-) -> dict[int, float]:
+def weights_of(generator: Generator, inconsistency: ByClass, most: int) -> dict[int, float]:
     """The inconsistency, by trainId, of the most unstable classes that a generator can make."""
     ranked = sorted(((score, name) for name, score in inconsistency.items() if score), reverse=True)
     ids = ((CLASSES.index(name), score) for score, name in ranked)

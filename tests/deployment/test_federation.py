@@ -48,7 +48,7 @@ def test_a_whole_federation(nodes, federation_content, worlds):
     # What was fetched is a model that scores at home as its evaluator said.
     city = Evaluator(name="city", dataset="folder", root=worlds["city"])
     here = evaluate(*checkpoints.load(out / "global"), open_dataset(city))
-    assert result["evaluation"]["global"]["city"]["miou"] == here["miou"]
+    assert result["evaluation"]["global"]["city"]["miou"] == here.miou
     # The report was made on the server, which knows nothing of how the clients' trainings went.
     assert "could not be verified" in (out / "report.html").read_text()
     assert [path.name for path in (nodes.state / "runs" / "first" / "curves").iterdir()] == [

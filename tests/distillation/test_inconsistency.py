@@ -60,11 +60,11 @@ def test_unstable_classes_are_ranked_and_predicted():
 
 def test_record_names_classes_and_pairs():
     content = record(agreement_of([0, 0, 0, 10], [0, 0, 10, 10]), {"0": ALL, "1": ALL}, 1)
-    assert content["unstable"] == ["sky"]
-    assert list(content["inconsistency"]) == list(CLASSES)
-    assert content["pairs"][0]["clients"] == ["0", "1"]
-    assert content["pairs"][0]["iou"]["road"] == pytest.approx(2 / 3, abs=1e-6)
-    assert content["pairs"][0]["iou"]["bus"] is None
+    assert content.unstable == ["sky"]
+    assert list(content.inconsistency) == list(CLASSES)
+    assert content.pairs[0].clients == ("0", "1")
+    assert content.pairs[0].iou["road"] == pytest.approx(2 / 3, abs=1e-6)
+    assert content.pairs[0].iou["bus"] is None
 
 
 def test_the_client_that_agrees_most_is_the_one_in_the_middle():
@@ -117,17 +117,17 @@ def test_a_suspect_is_left_out_only_if_three_others_agree(good):
         agreement = agreement_of(*good[:honest], bad)
         coverage = {name: ALL for name in agreement.clients}
         content = record_without_suspects(agreement, coverage, 1)
-        assert content["suspects"] == suspected
-        assert content["doubtful"] == doubtful
-        assert len(content["clients"]) == 3
+        assert list(content.suspects) == suspected
+        assert list(content.doubtful) == doubtful
+        assert len(content.clients) == 3
 
 
 def test_two_of_three_that_permute_classes_do_not_have_the_honest_one_left_out(good):
     permuted = [(seen + 7) % 19 for seen in good[:2]]
     agreement = agreement_of(*permuted, good[2])
     content = record_without_suspects(agreement, {name: ALL for name in "012"}, 1)
-    assert content["clients"] == ["0", "1", "2"]
-    assert content["doubtful"] == ["2"]
+    assert content.clients == ["0", "1", "2"]
+    assert list(content.doubtful) == ["2"]
 
 
 def test_what_others_see_where_one_claims_a_class_alone_is_reported(good):
@@ -138,7 +138,7 @@ def test_what_others_see_where_one_claims_a_class_alone_is_reported(good):
     claimed[60:80] = train
     coverage = {"0": ALL - {train}, "1": ALL - {train}, "2": ALL - {person}}
     (claim,) = lone_claims(agreement_of(truth, truth, claimed), coverage)
-    assert claim == {
+    assert claim.content() == {
         "client": "2",
         "class": "train",
         "pixels": 20,

@@ -7,9 +7,10 @@ from fedseg.classes import CLASSES
 from fedseg.config import Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
-from fedseg.evaluation.evaluate import evaluate, summarise
+from fedseg.evaluation.evaluate import evaluate, score_of
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET
+from fedseg.run.records import ProtocolRecord
 from tests.conftest import TINY_MODEL
 
 INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
@@ -42,11 +43,11 @@ def test_a_model_that_sees_the_truth_scores_one_even_at_odd_sizes(tmp_path):
     Image.fromarray(image).save(tmp_path / "images" / "a.png")
     info = INFO.model_copy(update={"mean": IMAGENET.mean, "std": IMAGENET.std})
     score = evaluate(Painter(), info, open_dataset(Source(dataset="folder", root=tmp_path)))
-    assert np.sum(score["confusion"]) == 50 * 60
-    assert score["iou"]["road"] > 0.9
-    assert score["iou"]["building"] > 0.9
-    assert score["iou"]["train"] is None
-    assert score["images"] == 1
+    assert np.sum(score.confusion) == 50 * 60
+    assert score.iou["road"] > 0.9
+    assert score.iou["building"] > 0.9
+    assert score.iou["train"] is None
+    assert score.images == 1
 
 
 def test_a_coarse_dataset_is_scored_on_summed_probabilities(tmp_path):
@@ -63,39 +64,39 @@ def test_a_coarse_dataset_is_scored_on_summed_probabilities(tmp_path):
         Image.fromarray(np.full((40, 60), value, np.uint8)).save(tmp_path / folder / "a.png")
     dataset = open_dataset(Source(dataset="camvid", root=tmp_path, split="val"))
     score = evaluate(Undecided(), INFO, dataset)
-    assert score["iou"]["car"] == 1.0
-    assert score["miou_classes"] == ["car"]
+    assert score.iou["car"] == 1.0
+    assert score.miou_classes == ["car"]
 
 
 def test_mean_leaves_out_classes_found_nowhere_and_counts_false_ones_as_zero():
     confusion = np.array([[8, 2, 0], [0, 0, 0], [0, 0, 0]])
-    score = summarise(confusion, ["a", "b", "c"])
-    assert score["iou"] == {"a": 0.8, "b": 0.0, "c": None}
-    assert score["miou"] == 0.4
-    assert score["miou_classes"] == ["a", "b"]
-    assert score["pixel_accuracy"] == 0.8
-    assert score["frequency_weighted_iou"] == 0.8
-    assert score["miou_16"] is None  # these are not the 19
+    score = score_of(confusion, ["a", "b", "c"], "folder", "all", 1, ProtocolRecord())
+    assert score.iou == {"a": 0.8, "b": 0.0, "c": None}
+    assert score.miou == 0.4
+    assert score.miou_classes == ["a", "b"]
+    assert score.pixel_accuracy == 0.8
+    assert score.frequency_weighted_iou == 0.8
+    assert score.miou_16 is None  # these are not the 19
 
 
 def test_the_16_classes_of_synthia_are_averaged_apart():
     confusion = np.zeros((19, 19), np.int64)
     confusion[0, 0] = 10  # road, all right
     confusion[9, 8] = 10  # terrain, all taken for vegetation
-    score = summarise(confusion, list(CLASSES))
-    assert score["miou"] == pytest.approx(1 / 3)  # road 1, vegetation 0, terrain 0
-    assert score["miou_16"] == pytest.approx(1 / 2)
-    assert score["miou_16_classes"] == ["road", "vegetation"]
+    score = score_of(confusion, list(CLASSES), "folder", "all", 1, ProtocolRecord())
+    assert score.miou == pytest.approx(1 / 3)  # road 1, vegetation 0, terrain 0
+    assert score.miou_16 == pytest.approx(1 / 2)
+    assert score.miou_16_classes == ["road", "vegetation"]
 
 
 def test_a_score_says_how_it_was_made(make_world):
     info = INFO.model_copy(update={"mean": IMAGENET.mean, "std": IMAGENET.std})
     dataset = open_dataset(Source(dataset="folder", root=make_world("world")))
     protocol = Protocol(height=64, scales=(1.0, 1.5), flip=True)
-    made = evaluate(Painter(), info, dataset, protocol)["protocol"]
-    assert made["input_sizes"] == [(64, 96), (96, 160)]
-    assert made["flip"] is True
-    assert made["scored_at"] == "label resolution"
+    made = evaluate(Painter(), info, dataset, protocol).protocol
+    assert made.input_sizes == ((64, 96), (96, 160))
+    assert made.flip is True
+    assert made.scored_at == "label resolution"
 
 
 def test_a_label_of_another_size_than_its_image_is_an_error(make_world):

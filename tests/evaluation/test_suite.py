@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 
@@ -12,7 +11,7 @@ from fedseg.classes import CLASSES
 from fedseg.config import Model, Suite, Training
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
-from fedseg.evaluation.suite import row_names, score_suite
+from fedseg.evaluation.suite import as_json, row_names, score_suite
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
@@ -48,12 +47,12 @@ def test_every_checkpoint_on_every_set(models, suite, tmp_path):
     out = tmp_path / "out"
     scores = score_suite(models, suite, lambda *_, **__: None, out)
     assert list(scores) == ["first/global", "second/global"]
-    assert scores["first/global"]["north"]["protocol"]["flip"] is True
-    assert scores["first/global"]["south"]["protocol"]["flip"] is False
+    assert scores["first/global"]["north"].protocol.flip is True
+    assert scores["first/global"]["south"].protocol.flip is False
     assert read_json(out / "scores.json").keys() == scores.keys()
     cells = (out / "table.md").read_text().splitlines()[3].split("|")
     assert cells[1].strip() == "second/global"
-    assert f"{100 * scores['second/global']['south']['miou']:.1f}" in cells[3]
+    assert f"{100 * scores['second/global']['south'].miou:.1f}" in cells[3]
     assert "4 images" in (out / "table.tex").read_text()
 
 
@@ -131,7 +130,7 @@ def test_a_score_is_made_again_when_what_it_was_made_from_changed(
     change(tmp_path)
     assert scored_by(models, suite, out) == rescored
     afresh = score_suite(models, suite, lambda *_, **__: None, tmp_path / "afresh")
-    assert read_json(out / "scores.json") == json.loads(json.dumps(afresh))
+    assert read_json(out / "scores.json") == as_json(afresh)
 
 
 def test_other_weights_are_scored_again(models, suite, tmp_path):

@@ -8,7 +8,7 @@ from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.models import checkpoints
 from fedseg.models.build import build
-from fedseg.participants.evaluator import parse_info, score_at_home, score_of
+from fedseg.participants.evaluator import answered_score, parse_info, score_at_home
 from fedseg.participants.introduction import introduce
 from tests.conftest import TINY_MODEL
 
@@ -30,11 +30,11 @@ def test_at_home_it_is_scored_as_anywhere(evaluator, model):
     said = introduce(evaluator)
     assert (said.images, len(said.classes), said.problem) == (4, 19, "")
     confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
-    score = score_of(confusion.ravel().tolist(), said, evaluator)
+    score = answered_score(confusion.ravel().tolist(), said, evaluator)
     here = evaluate(network, info, open_dataset(evaluator))
-    assert score["confusion"] == here["confusion"]
-    assert score["miou"] == here["miou"]
-    assert score["images"] == here["images"]
+    assert score.confusion == here.confusion
+    assert score.miou == here.miou
+    assert score.images == here.images
 
 
 def test_weights_are_checked_before_they_are_loaded(evaluator, model):
@@ -58,7 +58,7 @@ def test_an_evaluator_without_data_says_so(tmp_path):
 @pytest.mark.parametrize("confusion", [[1] * 360, [-1] * 361, []])
 def test_what_is_no_confusion_matrix_is_refused(evaluator, confusion):
     with pytest.raises(FedsegError, match="not a confusion matrix of 19 classes"):
-        score_of(confusion, introduce(evaluator), evaluator)
+        answered_score(confusion, introduce(evaluator), evaluator)
 
 
 def test_nothing_but_counts_comes_back(evaluator, model):

@@ -173,7 +173,7 @@ def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
     monkeypatch.setattr("fedseg.report.write.write_report", broken)
     result = gather_result(run, federation, "completed", {}, {})
     conclude(run, federation, result, progress)
-    assert read_json(run.result) == result
+    assert read_json(run.result) == result.content()
     assert "no report: disk full" in caplog.text
     assert not run.report.exists()
     result_table(result)

@@ -14,7 +14,7 @@ from fedseg.workflows.server_stages import run_server
 @pytest.fixture
 def completed(run, federation):
     run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, {}))
+    write_json(run.result, gather_result(run, federation, "completed", {}, {}).content())
     return run
 
 

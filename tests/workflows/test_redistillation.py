@@ -31,8 +31,8 @@ def weights_hash(folder):
 
 def test_a_client_that_left_leaves_no_trace(run, federation, redone, tmp_path):
     out, result = redone(without=["two"])
-    assert result["status"] == "completed"
-    assert list(result["clients"]) == ["one"]
+    assert result.status == "completed"
+    assert list(result.clients) == ["one"]
     assert not (out / "clients" / "two").exists()
     # The same global model as of a federation in which the client never was.
     shutil.rmtree(run.clients / "two")
@@ -46,7 +46,7 @@ def test_a_late_client_joins(run, redone, tmp_path):
     shutil.copytree(run.clients / "two", late)
     (late / "client.json").rename(late / "upload.json")
     out, result = redone(without=["two"], joiners=[late])
-    assert list(result["clients"]) == ["one", "two"]
+    assert list(result.clients) == ["one", "two"]
     assert (out / "clients" / "two" / "client.json").is_file()
     again, _ = redone(out=tmp_path / "again")
     assert weights_hash(out / "global") == weights_hash(again / "global")

@@ -9,6 +9,7 @@ from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
+from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
@@ -59,15 +60,15 @@ def copy_client(run, source, name):
 def test_from_uploads_to_scores(run, federation):
     finish(run, federation)
     result = gather_result(run, federation, "completed", {}, {})
-    write_json(run.result, result)
-    assert result == read_json(run.result)
-    assert set(result["evaluation"]) == {"one", "two", "global"}
+    write_json(run.result, result.content())
+    assert result == Result.read(run.result)
+    assert set(result.evaluation) == {"one", "two", "global"}
     score = read_json(run.score("global", "held-out"))
     assert sum(map(sum, score["confusion"])) == 4 * 48 * 80
-    assert result["clients"]["two"]["coverage"] == [0, 2, 9, 10, 13]
+    assert result.clients["two"].coverage == [0, 2, 9, 10, 13]
     # vegetation (8) is known to client one alone, terrain (9) to client two: no pair can disagree
-    assert result["inconsistency"]["vegetation"] is None
-    assert result["inconsistency"]["terrain"] is None
+    assert result.inconsistency["vegetation"] is None
+    assert result.inconsistency["terrain"] is None
     assert checkpoints.load_info(run.global_model).coverage == (0, 2, 8, 9, 10, 13)
     assert not run.targets.exists()
 

@@ -18,6 +18,7 @@ from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import read_json
 from fedseg.models import checkpoints
 from fedseg.run.folder import open_run
+from fedseg.run.records import EvaluatorResult, Result
 from fedseg.workflows import simulation
 from tests.processes import wait_until_gone
 
@@ -63,26 +64,26 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     run = open_run(tmp_path / "run", federation)
     with console.Bars() as bars:
         simulation.federate(run, federation, bars)
-    result = read_json(run.result)
-    assert result["status"] == "completed"
-    status = {name: client["status"] for name, client in result["clients"].items()}
+    result = Result.read(run.result)
+    assert result.status == "completed"
+    status = {name: client.status for name, client in result.clients.items()}
     assert status == {"one": "good", "two": "good", "missing": "failed", "hanging": "failed"}
-    assert "no such folder" in result["clients"]["missing"]["reason"]
-    assert "no progress for 8 s" in result["clients"]["hanging"]["reason"]
+    assert "no such folder" in result.clients["missing"].reason
+    assert "no progress for 8 s" in result.clients["hanging"].reason
     assert "no progress for 8 s" in run.report.read_text()
     assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global@1"}
-    assert (result["clients"]["one"]["arch"], result["clients"]["two"]["arch"]) == ("unet", "fpn")
-    assert set(result["evaluation"]) == {"one", "two", "global"}
-    assert set(result["evaluation"]["global"]) == {"held-out", "city"}
-    assert result["evaluators"]["city"] == {
-        "status": "good", "dataset": "folder", "split": "all", "images": 4
-    }  # fmt: skip
-    assert "no such folder" in result["evaluators"]["lost"]["reason"]
+    assert (result.clients["one"].arch, result.clients["two"].arch) == ("unet", "fpn")
+    assert set(result.evaluation) == {"one", "two", "global"}
+    assert set(result.evaluation["global"]) == {"held-out", "city"}
+    assert result.evaluators["city"] == EvaluatorResult(
+        status="good", dataset="folder", split="all", images=4
+    )
+    assert "no such folder" in result.evaluators["lost"].reason
     crossed = read_json(run.cross_site_evaluation("one", "two"))
     assert np.sum(crossed["confusion"]) == 4 * 48 * 80
     assert run.cross_site_evaluation("two", "one").is_file()
     here = fedseg_evaluate(run.global_model, federation.evaluators[0])
-    assert result["evaluation"]["global"]["city"]["miou"] == here["miou"]
+    assert result.evaluation["global"]["city"].miou == here.miou
 
 
 def fedseg_evaluate(checkpoint, source):

@@ -24,7 +24,7 @@ def completed(federation, tmp_path):
     assert update_sources(run, federation) == []
     train_and_upload(federation, tmp_path)
     run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, {}))
+    write_json(run.result, gather_result(run, federation, "completed", {}, {}).content())
     compare([run.path], lambda *_, **__: None)
     return run
 
@@ -83,7 +83,8 @@ def test_one_table_has_scores_of_one_set_of_labels(completed, federation, caplog
     report_on(completed.path, None, lambda *_, **__: None)
     assert "the data of 'held-out' changed after the models were scored" in caplog.text
     assert update_sources(completed, federation) == ["evaluation 'held-out'"]
-    write_json(completed.result, gather_result(completed, federation, "completed", {}, {}))
+    result = gather_result(completed, federation, "completed", {}, {})
+    write_json(completed.result, result.content())
     compare([completed.path], lambda *_, **__: None)
     assert len(scored(completed)) == 7
     for path in completed.evaluation.iterdir():

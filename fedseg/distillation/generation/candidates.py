@@ -1,7 +1,8 @@
 """More images of the classes that the clients disagree on, labelled by nobody but the clients."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -11,7 +12,8 @@ from fedseg.data.dataset import Dataset
 from fedseg.distillation.teachers import Teacher
 from fedseg.files import atomic_file, file_sha256, write_json
 from fedseg.run.progress import OnProgress
-from fedseg.storage.provenance import Inputs, open_product, read_product, write_product
+from fedseg.run.records import Judgement, Manifest, Recipe
+from fedseg.storage.provenance import Inputs
 
 FOUND = 0.3
 """Part of the wanted region that the clients, on average, must give to the wanted class."""
@@ -26,8 +28,8 @@ class Made(NamedTuple):
     """Top, left, bottom and right of the region of the wanted class, in parts of the image."""
     area: float
     """Size of that region, in parts of the image."""
-    recipe: dict[str, Any]
-    """How it was made, for the manifest."""
+    made_of: Mapping[str, str | int | float]
+    """Prompt, or images that it was made of, for the manifest."""
 
 
 class Generator(Protocol):
@@ -76,9 +78,14 @@ def make_candidates(
                 continue
             with atomic_file(path) as temporary:
                 Image.fromarray(made.image).save(temporary)
-            recipe = {"class": CLASSES[train_id], "box": made.box, "area": made.area}
-            recipe |= made.recipe | {"sha256": file_sha256(path)}
-            write_product(path.with_suffix(".json"), recipe, inputs)
+            recipe = Recipe(
+                class_name=CLASSES[train_id],
+                box=made.box,
+                area=made.area,
+                made_of=dict(made.made_of),
+                sha256=file_sha256(path),
+            )
+            recipe.write(path.with_suffix(".json"), inputs)
         paths.append(path)
         on_image(index + 1, wanted)
     kept = {path.stem for path in paths}
@@ -90,8 +97,8 @@ def make_candidates(
 
 def _is_made(path: Path, inputs: Inputs) -> bool:
     """Whether a candidate is there, undamaged and made from these inputs."""
-    recipe = read_product(path.with_suffix(".json"), inputs)
-    return recipe is not None and path.is_file() and file_sha256(path) == recipe["sha256"]
+    recipe = Recipe.read_if_made_from(path.with_suffix(".json"), inputs)
+    return recipe is not None and path.is_file() and file_sha256(path) == recipe.sha256
 
 
 def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest: Path) -> list[int]:
@@ -106,22 +113,23 @@ def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest:
     Returns:
         Indices of those kept.
     """
-    kept, entries = [], []
+    kept, judged = [], []
     for index, path in enumerate(candidates, start=first):
-        recipe, _ = open_product(path.with_suffix(".json"))
+        recipe = Recipe.read(path.with_suffix(".json"))
         found = _found(index, recipe, teachers)
         if found >= FOUND:
             kept.append(index)
-        reason = f"the clients find {recipe['class']} in {found:.0%} of the region meant for it"
-        entries.append({"file": path.name, **recipe, "kept": found >= FOUND, "reason": reason})
-    write_json(manifest, {"kept": len(kept), "made": len(candidates), "images": entries})
+        reason = f"the clients find {recipe.class_name} in {found:.0%} of the region meant for it"
+        judged.append(Judgement(file=path.name, recipe=recipe, kept=found >= FOUND, reason=reason))
+    record = Manifest(made=len(candidates), kept=len(kept), images=judged)
+    write_json(manifest, record.content())
     return kept
 
 
-def _found(index: int, recipe: dict[str, Any], teachers: list[Teacher]) -> float:
+def _found(index: int, recipe: Recipe, teachers: list[Teacher]) -> float:
     """Part of the wanted region that clients who know the class give to it, on average."""
-    train_id = CLASSES.index(recipe["class"])
-    top, left, bottom, right = recipe["box"]
+    train_id = CLASSES.index(recipe.class_name)
+    top, left, bottom, right = recipe.box
     shares = []
     for teacher in teachers:
         if train_id in teacher.coverage:
@@ -131,7 +139,7 @@ def _found(index: int, recipe: dict[str, Any], teachers: list[Teacher]) -> float
                 int(top * rows) : int(np.ceil(bottom * rows)),
                 int(left * columns) : int(np.ceil(right * columns)),
             ]
-            cells = max(recipe["area"] * classes.size, 1.0)
+            cells = max(recipe.area * classes.size, 1.0)
             shares.append(min((part == train_id).sum() / cells, 1.0))
     return float(np.mean(shares)) if shares else 0.0
 

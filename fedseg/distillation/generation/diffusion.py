@@ -115,8 +115,8 @@ class Diffusion:
         # large, yet in their surroundings.
         padding = max(last[0] - first[0], last[1] - first[1]) // 2
         image = self._paint(text, picture, mask, padding, rng)
-        recipe = {"prompt": text, "onto": self._images.images[index].name}
-        return Made(image, box, region.area, recipe)
+        made_of = {"prompt": text, "onto": self._images.images[index].name}
+        return Made(image, box, region.area, made_of)
 
     def _paint(
         self,

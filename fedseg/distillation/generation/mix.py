@@ -61,11 +61,11 @@ class Mix:
         left = int(rng.integers(-patch.shape[1] // 4, image.shape[1] - patch.shape[1] * 3 // 4 + 1))
         image, box, area = paste(image, patch, alpha, bottom, left)
         image = self._augment(image, None, int(rng.integers(2**31)))[0]
-        recipe = {
+        made_of = {
             "from": self._images.images[source.image].name,
             "onto": self._images.images[onto].name,
         }
-        return Made(image, box, area, recipe)
+        return Made(image, box, area, made_of)
 
     def _cut(self, region: Region, train_id: int) -> tuple[np.ndarray, np.ndarray]:
         """A region's pixels, uint8 [h, w, 3], and how opaque they are, float32 [h, w], 0..1."""

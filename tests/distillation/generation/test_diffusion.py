@@ -98,7 +98,7 @@ def make(generator, train_id, inpainted, seed=0):
     """The first image, from this seed on, that is inpainted, or the first that is not."""
     for rng in map(np.random.default_rng, range(seed, seed + 20)):
         made = generator.make(train_id, rng)
-        if ("onto" in made.recipe) == inpainted:
+        if ("onto" in made.made_of) == inpainted:
             return made
     raise AssertionError("20 images, and none is of the wanted kind")
 
@@ -109,7 +109,7 @@ def test_an_image_from_text_alone(generator):
     assert made.image.std() > 1
     assert made.box == (0, 0, 1, 1)
     assert 0 < made.area < 0.05
-    assert "bus" in made.recipe["prompt"]
+    assert "bus" in made.made_of["prompt"]
 
 
 def test_only_a_region_like_the_clients_is_painted_into_a_picture(generator):
@@ -118,8 +118,8 @@ def test_only_a_region_like_the_clients_is_painted_into_a_picture(generator):
     assert (top, bottom) == (6 / 12, 9 / 12)  # the height at which the only car stands
     assert right - left == pytest.approx(6 / 20)
     assert made.area == 18 / 240
-    assert "car" in made.recipe["prompt"]
-    level = 100 + 20 * int(made.recipe["onto"].removesuffix(".png"))
+    assert "car" in made.made_of["prompt"]
+    level = 100 + 20 * int(made.made_of["onto"].removesuffix(".png"))
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[48:72, int(left * WIDTH) : int(np.ceil(right * WIDTH))] = True
     assert made.image.shape == (HEIGHT, WIDTH, 3)
@@ -128,7 +128,7 @@ def test_only_a_region_like_the_clients_is_painted_into_a_picture(generator):
 
 
 def test_the_random_numbers_decide_between_text_and_region(generator):
-    kinds = ["onto" in generator.make(CAR, np.random.default_rng(s)).recipe for s in range(12)]
+    kinds = ["onto" in generator.make(CAR, np.random.default_rng(s)).made_of for s in range(12)]
     assert 2 < sum(kinds) < 10
 
 
@@ -136,7 +136,7 @@ def test_the_random_numbers_decide_between_text_and_region(generator):
 def test_an_image_follows_from_its_random_numbers(generator, inpainted):
     one, same = (make(generator, CAR, inpainted) for _ in range(2))
     assert (one.image == same.image).all()
-    assert one.recipe == same.recipe
+    assert one.made_of == same.made_of
     assert (make(generator, CAR, inpainted, seed=50).image != one.image).any()
     torch.manual_seed(99)  # nobody else's random numbers count
     assert (make(generator, CAR, inpainted).image == one.image).all()

@@ -45,8 +45,8 @@ def test_a_region_is_pasted_where_its_class_occurs(street):
     assert bottom == pytest.approx(9 / 12, abs=0.02)  # where the only car stands
     assert 0.8 * 3 / 12 < bottom - top < 1.2 * 3 / 12
     assert made.area == pytest.approx(18 / 240, rel=0.4)
-    assert made.recipe["from"] == "0.png"
-    assert made.recipe["onto"] in ("1.png", "2.png")
+    assert made.made_of["from"] == "0.png"
+    assert made.made_of["onto"] in ("1.png", "2.png")
     rows, columns = (
         slice(round(top * 48), round(bottom * 48)),
         slice(round(left * 80), round(right * 80)),

@@ -1,0 +1,240 @@
+"""What the JSON files of a run folder hold."""
+
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from fedseg.config import Protocol
+from fedseg.storage.records import Product, Record
+
+ByClass = dict[str, float | None]
+"""A number, 0..1, for each class by its name; None where it can't be told."""
+
+
+class ProtocolRecord(Protocol):
+    """How a score was made."""
+
+    scored_at: Literal["label resolution"] = "label resolution"
+    input_sizes: tuple[tuple[int, int], ...] | None = None
+    """Height and width of what the model was shown; None where another machine did it."""
+
+
+class SetScore(Record):
+    """A model's score on one dataset, in short."""
+
+    dataset: str
+    """Name of the dataset card."""
+    split: str
+    images: int
+    miou: float | None
+    """Mean IoU, 0..1; None where no class has one."""
+    miou_classes: list[str]
+    """Classes that it averages over."""
+    iou: ByClass
+    """None where a class is neither labelled nor predicted."""
+
+
+class Score(SetScore, Product):
+    """evaluation/<model>@<set>.json: a model's score on one dataset."""
+
+    protocol: ProtocolRecord
+    """How images were shown to the model."""
+    classes: list[str]
+    """Classes of the dataset."""
+    confusion: list[list[int]]
+    """Pixels [C, C]; rows are true classes, columns predicted ones."""
+    miou_16: float | None
+    """Mean IoU over SYNTHIA's 16 classes; None for a dataset of coarser classes."""
+    miou_16_classes: list[str]
+    frequency_weighted_iou: float | None
+    pixel_accuracy: float | None
+    model: str | None = None
+    """Name of the model."""
+    checkpoint: str | None = None
+    """Its folder, where it is not one of a run."""
+
+    def in_short(self) -> SetScore:
+        """What result.json keeps of it."""
+        return SetScore.model_validate(self.model_dump(include=set(SetScore.model_fields)))
+
+
+Evaluation = dict[str, dict[str, SetScore]]
+"""Scores by model and evaluation set."""
+
+
+class CrossSiteScore(Product):
+    """cross_site_evaluation/<model>@<client>.json: what a client's data says of another's model."""
+
+    model: str
+    site: str
+    classes: tuple[str, ...]
+    confusion: list[list[int]]
+    """Pixels [C, C]; rows are true classes, columns predicted ones."""
+
+    def matrix(self) -> np.ndarray:
+        """The confusion matrix, int64 [C, C]."""
+        return np.array(self.confusion, np.int64)
+
+
+class PairAgreement(Record):
+    """On what two clients agree."""
+
+    clients: tuple[str, str]
+    iou: ByClass
+    """IoU of their predictions."""
+
+
+class Claim(Record):
+    """A class that only one client knows, and what the others see where it sees that class."""
+
+    client: str
+    class_name: str = Field(alias="class")
+    pixels: int
+    """To which the client gives the class."""
+    seen_as: str
+    """The class that another client most often gives to these pixels."""
+    share: float
+    """Part of these pixels that have that class, 0..1."""
+    taken: float
+    """Part of the others' pixels of `seen_as` that the claim takes, 0..1."""
+
+
+class Inconsistency(Product):
+    """inconsistency.json: on which classes the clients disagree."""
+
+    clients: list[str]
+    """Clients that it is computed over."""
+    agreement: dict[str, float | None]
+    """How far each client agrees with the others, 0..1; None for a client without others."""
+    inconsistency: ByClass
+    unstable: list[str]
+    """Classes of the highest inconsistency, the highest first."""
+    pairs: list[PairAgreement]
+    suspects: tuple[str, ...] = ()
+    """Clients that were left out because they agree with nobody, or gave nothing usable."""
+    doubtful: tuple[str, ...] = ()
+    """Clients that agree with nobody, but were kept, because too few others agree."""
+    claims: tuple[Claim, ...] = ()
+    """Classes that a single client knows."""
+    after_augmentation: ByClass | None = None
+    """The inconsistency with the generated images; None where none were made."""
+
+
+class ClientResult(Record):
+    """What became of a client."""
+
+    status: Literal["good", "failed"]
+    reason: str | None = None
+    """Why it failed."""
+    dataset: str | None = None
+    images: int | None = None
+    iterations: int | None = None
+    seconds: float | None = None
+    """Training time."""
+    bytes: int | None = None
+    """Size of the upload."""
+    sha256: str | None = None
+    """Hash of the weights it sent."""
+    epsilon: float | None = None
+    delta: float | None = None
+    """Its training was (epsilon, delta)-differentially private."""
+    arch: str | None = None
+    encoder: str | None = None
+    coverage: list[int] | None = None
+    """TrainIds of the classes that it was trained on."""
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == "good"
+
+
+class EvaluatorResult(Record):
+    """What became of an evaluator."""
+
+    status: Literal["good", "failed"]
+    reason: str | None = None
+    """Why it failed."""
+    dataset: str | None = None
+    split: str | None = None
+    images: int | None = None
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == "good"
+
+
+class Result(Record):
+    """result.json: a whole run in one summary."""
+
+    status: Literal["completed", "failed"]
+    error: str | None = None
+    """Why the run failed."""
+    seed: int
+    clients: dict[str, ClientResult]
+    evaluators: dict[str, EvaluatorResult] = Field(default_factory=dict)
+    suspects: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    unstable_classes: tuple[str, ...] = ()
+    inconsistency: ByClass = Field(default_factory=dict)
+    """These as in inconsistency.json."""
+    evaluation: Evaluation
+    """mIoU and IoU by model and evaluation set."""
+    seconds: dict[str, float]
+    """Wall-clock time of the stages that ran."""
+    audit: str | None = None
+    """Hash of the last line of the audit log."""
+    versions: dict[str, str]
+    """Of the packages that made it."""
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status == "completed"
+
+    def scored_sets(self) -> list[str]:
+        """The evaluation sets that any model has a score on."""
+        return list(dict.fromkeys(name for row in self.evaluation.values() for name in row))
+
+    def failed_clients(self) -> str:
+        """What a run that failed says first: which clients did, and why."""
+        return "".join(
+            f"client '{name}': {client.reason}; "
+            for name, client in self.clients.items()
+            if not client.is_good
+        )
+
+    def with_scores(self, scores: Evaluation) -> Self:
+        """The same result with other scores."""
+        return self.model_copy(update={"evaluation": scores})
+
+
+class Recipe(Product):
+    """generated/<i>.json: what an image should show, and how it was made."""
+
+    class_name: str = Field(alias="class")
+    box: tuple[float, float, float, float]
+    """Top, left, bottom and right of the region of that class, in parts of the image."""
+    area: float
+    """Size of that region, in parts of the image."""
+    made_of: dict[str, str | int | float] = Field(default_factory=dict)
+    """Prompt, or images that it was made of."""
+    sha256: str
+    """Of the image file."""
+
+
+class Judgement(Record):
+    """An entry of the manifest."""
+
+    file: str
+    recipe: Recipe
+    kept: bool
+    reason: str
+
+
+class Manifest(Record):
+    """generated/manifest.json: which of the generated images were kept, and why."""
+
+    made: int
+    kept: int
+    images: list[Judgement]
