@@ -9,7 +9,7 @@ from fedseg.config import Protocol
 from fedseg.storage.records import Product, Record
 
 ByClass = dict[str, float | None]
-"""A number, 0..1, for each class by its name; None where it can't be told."""
+"""A number, 0..1, for each class by its name; None where there is none."""
 
 
 class ProtocolRecord(Protocol):

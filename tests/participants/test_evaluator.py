@@ -27,10 +27,10 @@ def model():
 
 def test_at_home_it_is_scored_as_anywhere(evaluator, model):
     network, info = model
-    said = introduce(evaluator)
-    assert (said.images, len(said.classes), said.problem) == (4, 19, "")
+    introduction = introduce(evaluator)
+    assert (introduction.images, len(introduction.classes), introduction.problem) == (4, 19, "")
     confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
-    score = answered_score(confusion.ravel().tolist(), said, evaluator)
+    score = answered_score(confusion.ravel().tolist(), introduction, evaluator)
     here = evaluate(network, info, open_dataset(evaluator))
     assert score.confusion == here.confusion
     assert score.miou == here.miou
