@@ -24,6 +24,7 @@ from fedseg.models import checkpoints
 from fedseg.participants.client import Upload
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, find_run
+from fedseg.run.records import Inconsistency
 from fedseg.run.result import scores
 from fedseg.storage.hashes import content_hash
 from fedseg.workflows.redistillation import redistill
@@ -49,9 +50,9 @@ def main(
         done = Run(folder)
         found = scores(done, federation)[GLOBAL]
         cells = ", ".join(f"{name} {100 * score.miou:.1f}" for name, score in found.items())
-        said = read_json(done.inconsistency)
-        agreement = ", ".join(f"{name} {value:.2f}" for name, value in said["agreement"].items())
-        print(f"{kind}: global {cells}; agreement {agreement}; suspects {said['suspects']}")
+        record = Inconsistency.read(done.inconsistency)
+        agreement = ", ".join(f"{name} {value:.2f}" for name, value in record.agreement.items())
+        print(f"{kind}: global {cells}; agreement {agreement}; suspects {list(record.suspects)}")
 
 
 def randomise(network: nn.Module) -> None:

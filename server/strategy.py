@@ -38,8 +38,9 @@ from fedseg.participants.uploads import check_sizes, parse_upload, store
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
+from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
-from fedseg.storage.provenance import Inputs, read_product
+from fedseg.storage.provenance import Inputs
 from fedseg.workflows.cross_site import keep, missing_sites
 from server.nodes import Nodes, well_formed
 
@@ -150,7 +151,9 @@ class OneShot(Strategy):
         missing = [
             evaluator
             for evaluator in self.federation.evaluators
-            if read_product(self._score(evaluator.name), self._score_inputs(evaluator)) is None
+            if not Score.read_if_made_from(
+                self._score(evaluator.name), self._score_inputs(evaluator)
+            )
         ]
         nodes = self._find(grid, {evaluator.name for evaluator in missing})
         messages: list[Message] = []

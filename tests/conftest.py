@@ -17,7 +17,6 @@ from PIL import Image
 from fedseg.cli import main
 from fedseg.config import EMBEDDED, Federation, load, read_toml
 from fedseg.data.cards import load_card
-from fedseg.files import write_json
 from fedseg.models import checkpoints
 from fedseg.participants.client import read_upload, train_client
 from fedseg.participants.uploads import store
@@ -147,6 +146,6 @@ def finished(tmp_path_factory) -> Path:
     federation = load(world / "federation.toml")
     run = train_and_upload(federation, world, world / "runs" / "embedded")
     seconds = run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, seconds).content())
+    gather_result(run, federation, "completed", {}, seconds).write(run.result)
     Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")
     return world

@@ -13,6 +13,7 @@ from fedseg.config import Federation, Name, Section
 from fedseg.deployment.control import Server
 from fedseg.errors import FedsegError, RunFailed
 from fedseg.flower.context import workers
+from fedseg.run.folder import Run
 from fedseg.run.progress import Progress, follow, silent
 from fedseg.run.records import Result
 
@@ -56,7 +57,7 @@ def run_on(
     _fetch(server, name, out)
     if content is None:
         raise RunFailed(f"run {run_id} ended without a result; the server's log says why")
-    result = Result.parse(content, Path(settings["out"]) / "result.json")
+    result = Result.parse(content, Run(out).result)
     if not result.is_complete:
         raise RunFailed(f"{result.failed_clients()}{result.error}")
     return result, settings["out"]

@@ -60,8 +60,7 @@ def kept_or_scored(
     """
     score = Score.read_if_made_from(path, inputs)
     if score is None:
-        score = evaluate(load(), info, dataset, protocol, on_image)
-        score = score.model_copy(update={"model": model, "checkpoint": checkpoint})
+        score = evaluate(load(), info, dataset, protocol, on_image).of_model(model, checkpoint)
         score.write(path, inputs)
     return score
 

@@ -70,7 +70,7 @@ def _row(
         on_image = partial(on_progress, f"{name} on {chosen.name}")
         if out is None:
             score = evaluate(load(), info, dataset, protocol, on_image)
-            score = score.model_copy(update={"model": name, "checkpoint": str(folder)})
+            score = score.of_model(name, str(folder))
         else:
             [weights] = file_hashes([folder / checkpoints.WEIGHTS])
             inputs = score_inputs(weights, info, data_inputs(dataset), protocol)

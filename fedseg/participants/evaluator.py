@@ -81,12 +81,11 @@ def answered_score(confusion: list[int], introduction: Introduction, evaluator: 
         FedsegError: not a confusion matrix over the classes of its introduction.
     """
     matrix = received(confusion, len(introduction.classes))
-    score = score_of(
+    return score_of(
         matrix,
         list(introduction.classes),
         introduction.dataset,
         introduction.split,
         introduction.images,
         ProtocolRecord(**evaluator.protocol.model_dump()),
-    )
-    return score.model_copy(update={"model": GLOBAL})
+    ).of_model(GLOBAL)

@@ -91,9 +91,9 @@ def headlines(result: Result) -> list[Headline]:
         if score.miou is None:
             continue
         known = {
-            name: row[chosen].miou or 0.0
+            name: miou
             for name, row in result.evaluation.items()
-            if chosen in row and row[chosen].miou is not None
+            if chosen in row and (miou := row[chosen].miou) is not None
         }
         clients = {name: miou for name, miou in known.items() if name in result.clients}
         compared = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from fedseg.config import Federation, load
 from fedseg.errors import FedsegError
 from fedseg.evaluation.scores import outdated_sets
-from fedseg.files import check_writable, write_json, write_text
+from fedseg.files import check_writable, write_text
 from fedseg.report.page import render
 from fedseg.run.folder import Run, find_run
 from fedseg.run.progress import Progress
@@ -31,7 +31,7 @@ def conclude(run: Run, federation: Federation, result: Result, progress: Progres
     except Exception as problem:
         known = isinstance(problem, FedsegError)
         logging.getLogger(__name__).warning("no report: %s", problem, exc_info=not known)
-    write_json(run.result, result.content())
+    result.write(run.result)
 
 
 def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:

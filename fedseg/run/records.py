@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from fedseg.config import Protocol
-from fedseg.storage.records import Product, Record
+from fedseg.storage.records import Document, Product, Record
 
 ByClass = dict[str, float | None]
 """A number, 0..1, for each class by its name; None where there is none."""
@@ -53,6 +53,10 @@ class Score(SetScore, Product):
     """Name of the model."""
     checkpoint: str | None = None
     """Its folder, where it is not one of a run."""
+
+    def of_model(self, model: str, checkpoint: str | None = None) -> Self:
+        """The same score, with the model's name and folder."""
+        return self.model_copy(update={"model": model, "checkpoint": checkpoint})
 
     def in_short(self) -> SetScore:
         """What result.json keeps of it."""
@@ -121,14 +125,23 @@ class Inconsistency(Product):
     """The inconsistency with the generated images; None where none were made."""
 
 
-class ClientResult(Record):
-    """What became of a client."""
+class ParticipantResult(Record):
+    """What became of a client or an evaluator."""
 
     status: Literal["good", "failed"]
     reason: str | None = None
     """Why it failed."""
     dataset: str | None = None
     images: int | None = None
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == "good"
+
+
+class ClientResult(ParticipantResult):
+    """What became of a client."""
+
     iterations: int | None = None
     seconds: float | None = None
     """Training time."""
@@ -144,27 +157,14 @@ class ClientResult(Record):
     coverage: list[int] | None = None
     """TrainIds of the classes that it was trained on."""
 
-    @property
-    def is_good(self) -> bool:
-        return self.status == "good"
 
-
-class EvaluatorResult(Record):
+class EvaluatorResult(ParticipantResult):
     """What became of an evaluator."""
 
-    status: Literal["good", "failed"]
-    reason: str | None = None
-    """Why it failed."""
-    dataset: str | None = None
     split: str | None = None
-    images: int | None = None
-
-    @property
-    def is_good(self) -> bool:
-        return self.status == "good"
 
 
-class Result(Record):
+class Result(Document):
     """result.json: a whole run in one summary."""
 
     status: Literal["completed", "failed"]
@@ -232,7 +232,7 @@ class Judgement(Record):
     reason: str
 
 
-class Manifest(Record):
+class Manifest(Document):
     """generated/manifest.json: which of the generated images were kept, and why."""
 
     made: int

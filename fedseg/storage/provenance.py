@@ -48,12 +48,17 @@ def read_product(path: Path, inputs: Inputs) -> dict[str, Any] | None:
     try:
         content, made_from = open_product(path)
     except DamagedFile as error:
-        notices.warning("%s; making it again", str(error).split(";")[0])
+        note_damage(error)
         return None
     if changed := differences(made_from, inputs):
         notices.warning("%s: its %s changed; making it again", path, " and ".join(changed))
         return None
     return content
+
+
+def note_damage(error: DamagedFile) -> None:
+    """Report that a damaged product is made again."""
+    notices.warning("%s; making it again", str(error).split(";")[0])
 
 
 def open_product(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -118,7 +123,7 @@ def is_product(folder: Path, inputs: Inputs) -> bool:
     try:
         verify(folder)
     except DamagedFile as error:
-        notices.warning("%s; making it again", str(error).split(";")[0])
+        note_damage(error)
         return False
     return True
 

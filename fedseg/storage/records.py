@@ -5,12 +5,18 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedseg.files import DamagedFile, damaged, read_json
-from fedseg.storage.provenance import Inputs, notices, open_product, read_product, write_product
+from fedseg.files import DamagedFile, damaged, read_json, write_json
+from fedseg.storage.provenance import (
+    Inputs,
+    note_damage,
+    open_product,
+    read_product,
+    write_product,
+)
 
 
 class Record(BaseModel):
-    """Content of a JSON file."""
+    """Content of a JSON file, or a part of it."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -30,6 +36,14 @@ class Record(BaseModel):
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise damaged(path, f"{where}: {error.errors()[0]['msg']}") from None
+
+
+class Document(Record):
+    """Content of a JSON file that does not say what it was made from."""
+
+    def write(self, path: Path) -> None:
+        """Write it, atomically."""
+        write_json(path, self.content())
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -66,5 +80,5 @@ class Product(Record):
         try:
             return cls.parse(content, path)
         except DamagedFile as error:
-            notices.warning("%s; making it again", str(error).split(";")[0])
+            note_damage(error)
             return None

@@ -9,7 +9,7 @@ import torch
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, RunFailed
-from fedseg.files import app_dir, write_json
+from fedseg.files import app_dir
 from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
 from fedseg.machine import PER_TRAINING, cpus, memory
@@ -150,4 +150,4 @@ def _add_centralized(run: Run, federation: Federation, progress: Progress) -> No
     evaluate_all(run, federation, clients, progress)
     result = Result.read(run.result).with_scores(scores(run, federation))
     write_report(run, federation, result, run.report, progress)
-    write_json(run.result, result.content())
+    result.write(run.result)

@@ -4,10 +4,10 @@ import pytest
 
 from fedseg.files import DamagedFile, write_json
 from fedseg.storage.provenance import write_product
-from fedseg.storage.records import Product, Record
+from fedseg.storage.records import Document, Product
 
 
-class Count(Record):
+class Count(Document):
     number: int
 
 
@@ -16,7 +16,7 @@ class Made(Product):
 
 
 def test_what_was_written_is_read(tmp_path):
-    write_json(tmp_path / "a.json", Count(number=3).content())
+    Count(number=3).write(tmp_path / "a.json")
     assert Count.read(tmp_path / "a.json") == Count(number=3)
 
 

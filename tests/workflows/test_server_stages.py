@@ -60,7 +60,7 @@ def copy_client(run, source, name):
 def test_from_uploads_to_scores(run, federation):
     finish(run, federation)
     result = gather_result(run, federation, "completed", {}, {})
-    write_json(run.result, result.content())
+    result.write(run.result)
     assert result == Result.read(run.result)
     assert set(result.evaluation) == {"one", "two", "global"}
     score = read_json(run.score("global", "held-out"))

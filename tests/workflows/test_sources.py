@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fedseg.errors import FedsegError
-from fedseg.files import read_json, write_json
+from fedseg.files import read_json
 from fedseg.report.write import report_on
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
@@ -24,7 +24,7 @@ def completed(federation, tmp_path):
     assert update_sources(run, federation) == []
     train_and_upload(federation, tmp_path)
     run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, {}).content())
+    gather_result(run, federation, "completed", {}, {}).write(run.result)
     compare([run.path], lambda *_, **__: None)
     return run
 
@@ -84,7 +84,7 @@ def test_one_table_has_scores_of_one_set_of_labels(completed, federation, caplog
     assert "the data of 'held-out' changed after the models were scored" in caplog.text
     assert update_sources(completed, federation) == ["evaluation 'held-out'"]
     result = gather_result(completed, federation, "completed", {}, {})
-    write_json(completed.result, result.content())
+    result.write(completed.result)
     compare([completed.path], lambda *_, **__: None)
     assert len(scored(completed)) == 7
     for path in completed.evaluation.iterdir():

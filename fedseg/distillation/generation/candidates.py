@@ -10,7 +10,7 @@ from PIL import Image
 from fedseg.classes import CLASSES
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.teachers import Teacher
-from fedseg.files import atomic_file, file_sha256, write_json
+from fedseg.files import atomic_file, file_sha256
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Judgement, Manifest, Recipe
 from fedseg.storage.provenance import Inputs
@@ -121,8 +121,7 @@ def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest:
             kept.append(index)
         reason = f"the clients find {recipe.class_name} in {found:.0%} of the region meant for it"
         judged.append(Judgement(file=path.name, recipe=recipe, kept=found >= FOUND, reason=reason))
-    record = Manifest(made=len(candidates), kept=len(kept), images=judged)
-    write_json(manifest, record.content())
+    Manifest(made=len(candidates), kept=len(kept), images=judged).write(manifest)
     return kept
 
 
