@@ -8,7 +8,6 @@ from fedseg import config
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
-from fedseg.files import write_json
 from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -49,7 +48,7 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
         make_baselines(run, federation, notify)
         evaluate_all(run, federation, good_clients(run, federation), notify)
         found.append(scores(run, federation))
-        write_json(run.result, Result.read(run.result).with_scores(found[-1]).content())
+        Result.read(run.result).with_scores(found[-1]).write(run.result)
     names = [client.name for client in federations[0].clients]
     return mean_over_runs(found, [*names, *BASELINES, GLOBAL])
 
@@ -72,10 +71,18 @@ def mean_over_runs(found: list[Evaluation], models: list[str]) -> ScoreTable:
     spreads: dict[str, tuple[float, ...]] = {}
     for name in models:
         if all(name in run for run in found):
-            columns = [[run[name][chosen].miou or 0.0 for run in found] for chosen in sets]
-            rows[name] = tuple(fmean(values) for values in columns)
-            spreads[name] = tuple(stdev(v) if len(v) > 1 else 0.0 for v in columns)
+            cells = [_mean([run[name][chosen].miou for run in found]) for chosen in sets]
+            rows[name] = tuple(mean for mean, _ in cells)
+            spreads[name] = tuple(spread for _, spread in cells)
     if len(found) == 1:
         return ScoreTable(sets, rows, "mIoU in %, one run")
     caption = f"mIoU in %, {len(found)} runs, mean \u00b1 standard deviation"
     return ScoreTable(sets, rows, caption, spreads)
+
+
+def _mean(values: list[float | None]) -> tuple[float | None, float]:
+    """Mean and standard deviation over the runs; no mean where a run has no mIoU."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None, 0.0
+    return fmean(known), stdev(known) if len(known) > 1 else 0.0

@@ -4,17 +4,18 @@ import pytest
 
 from fedseg import config
 from fedseg.errors import FedsegError
-from fedseg.files import read_json, write_json, write_text
+from fedseg.files import read_json, write_text
 from fedseg.run.progress import FileProgress
+from fedseg.run.records import SetScore
 from fedseg.run.result import gather_result
-from fedseg.workflows.comparison import compare
+from fedseg.workflows.comparison import compare, mean_over_runs
 from fedseg.workflows.server_stages import run_server
 
 
 @pytest.fixture
 def completed(run, federation):
     run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, {}).content())
+    gather_result(run, federation, "completed", {}, {}).write(run.result)
     return run
 
 
@@ -45,3 +46,14 @@ def test_runs_that_cannot_be_compared(completed, federation, run, tmp_path):
     write_text(other / "config.toml", config.dump(federation.model_copy(update={"min_clients": 1})))
     with pytest.raises(FedsegError, match="is not of the same federation"):
         compare([completed.path, other], lambda *_, **__: None)
+
+
+def test_a_run_without_a_miou_leaves_the_mean_empty():
+    def run(miou):
+        score = SetScore(dataset="d", split="s", images=1, miou=miou, miou_classes=[], iou={})
+        return {"global": {"city": score}}
+
+    assert mean_over_runs([run(0.2), run(0.4)], ["global"]).rows["global"] == pytest.approx((0.3,))
+    table = mean_over_runs([run(0.2), run(None)], ["global"])
+    assert table.rows["global"] == (None,)
+    assert "| global | - |" in table.markdown()
