@@ -11,24 +11,13 @@ import threading
 from collections.abc import Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
 
 from flwr.app import Message
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
-from flwr.proto.message_pb2 import Message as MessageProto
-from flwr.proto.runtime_pb2 import PullAppMessagesRequest
 from flwr.serverapp import Grid
-from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
-from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import (
-    ObjectPullError,
-    ObjectUnavailableError,
-    inflate_object_from_contents,
-)
-from flwr.superlink.grid import HttpGrid
 
 from fedseg.errors import FedsegError, explained
 from fedseg.files import TEMPORARY
+from fedseg.flower.internals import Interrupted, Reply, announced, sends_pieces
 
 MOST_PIECES = 10_000
 """Of a reply; a piece has 5 MB at most."""
@@ -64,11 +53,13 @@ class Inbox:
             The id of a message, and its reply now that it is complete, or why it can't be had.
         """
         asked = list(asked)
-        if not isinstance(self._grid, HttpGrid):  # others hand over whole messages
+        if not sends_pieces(self._grid):
             for message in self._grid.pull_messages(asked):
                 yield message.metadata.reply_to_message_id, message
             return
-        self._look_for_announcements(self._grid, [i for i in asked if i not in self._coming])
+        if new := [i for i in asked if i not in self._coming]:
+            for reply in announced(self._grid, new):
+                self._coming[reply.request_id] = _Delivery(reply, self._folder)
         for message_id in asked:
             if (delivery := self._coming.get(message_id)) is None:
                 continue
@@ -91,30 +82,14 @@ class Inbox:
             if delivery := self._coming.pop(message_id, None):
                 delivery.close()
 
-    def _look_for_announcements(self, grid: HttpGrid, asked: list[str]) -> None:
-        if not asked:
-            return
-        found = grid._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=asked))
-        for proto, tree in zip(found.messages_list, found.message_object_trees, strict=True):
-            delivery = _Delivery(grid, proto, tree, self._folder)
-            self._coming[proto.metadata.reply_to_message_id] = delivery
-
 
 class _Delivery:
     """One reply that was announced."""
 
-    def __init__(self, grid: HttpGrid, proto: MessageProto, tree: ObjectTree, folder: Path) -> None:
-        self._grid = grid
-        self._id = proto.metadata.message_id
-        self._missing = list(dict.fromkeys(node.object_id for node in iterate_object_tree(tree)))
+    def __init__(self, reply: Reply, folder: Path) -> None:
+        self._reply = reply
+        self._missing = reply.pieces
         self._pieces = _Pieces(folder)
-        run_id = grid.run.run_id
-        self._pull = make_pull_object_fn_protobuf(
-            grid._runtime_client.PullObject, grid.node, run_id
-        )
-        self._received = ConfirmMessageReceivedRequest(
-            node=grid.node, run_id=run_id, message_object_id=self._id
-        )
 
     def go_on(self) -> Message | None:
         """Fetch the pieces that are there; returns the reply once none is missing.
@@ -133,20 +108,19 @@ class _Delivery:
             self._missing = rest + late
             if len(late) == len(batch):
                 return None
-        self._grid._runtime_client.ConfirmMessageReceived(self._received)
-        message = inflate_object_from_contents(self._id, cast(dict[str, bytes], self._pieces))
-        if not isinstance(message, Message):
+        message = self._reply.assemble(self._pieces)
+        if message is None:
             raise FedsegError("its answer is no message")
-        message.metadata.__dict__["_message_id"] = self._id
         return message
 
     def _fetch(self, piece: str) -> bool:
         """Fetch a piece; returns whether it is there already."""
         try:
-            self._pieces[piece] = self._pull(piece)
-        except ObjectUnavailableError:
-            return False
-        except ObjectPullError:
+            content = self._reply.pull(piece)
+            if content is None:
+                return False
+            self._pieces[piece] = content
+        except Interrupted:
             raise Lost("its node stopped in the middle of its answer") from None
         except OSError as error:
             raise FedsegError(f"the server can't keep its answer: {error.strerror}") from None

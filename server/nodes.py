@@ -8,10 +8,10 @@ from logging import INFO, WARNING, getLogger
 from pathlib import Path
 
 from flwr.app import Message, RecordDict
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fedseg.errors import FedsegError, plain
+from fedseg.flower.internals import LOST
 from fedseg.flower.messages import CLIENTS, EVALUATORS, QUERY, items_in
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR, what_happened
 from fedseg.participants.introduction import Introduction
@@ -22,12 +22,6 @@ NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0
 went away. Each look costs the SuperLink work, which in a simulation is taken from the training."""
 MOST_TIMES = 3
 """How often a node is asked the same, should it go away in between: it might go because of it."""
-
-LOST = (
-    ErrorCode.NODE_UNAVAILABLE,
-    ErrorCode.MESSAGE_UNAVAILABLE,
-    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
-)
 
 log = getLogger("flwr").log
 

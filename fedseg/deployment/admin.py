@@ -4,12 +4,11 @@ Other users of the machine reach the port too. The token is a file that only the
 Which nodes are admitted and removed is logged.
 """
 
+import contextlib
 import hashlib
 import secrets
 from pathlib import Path
 
-from flwr.proto.control_pb2 import RegisterNodeRequest, UnregisterNodeRequest
-from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,12 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fedseg.deployment.gate import Refusal, read_body, whole
 from fedseg.errors import FedsegError
 from fedseg.files import write_bytes
+from fedseg.flower.internals import (
+    HEALTH,
+    REGISTER,
+    RUNTIME,
+    UNREGISTER,
+    registered_node,
+    unregistered_node,
+)
 from fedseg.storage.audit import AuditLog
 
 TOKEN = "admin.token"
-OPEN = ("/v1/runtime/", "/health")
+OPEN = (RUNTIME, HEALTH)
 """What needs no token: Flower's own processes sign what they ask for."""
-REGISTER, UNREGISTER = "/v1/control/register-node", "/v1/control/unregister-node"
 
 
 def make_token(path: Path) -> None:
@@ -103,13 +109,9 @@ class Admin:
         await self.app(scope, whole(body, receive), watched)
         if statuses != [200]:
             return
-        try:
+        with contextlib.suppress(ValueError):
             if path == REGISTER:
-                node = RegisterNodeRequest.FromString(body)
-                key = fingerprint(node.public_key)
-                self.audit.add("node admitted", name=node.name, key=key)
+                name, key = registered_node(body)
+                self.audit.add("node admitted", name=name, key=fingerprint(key))
             else:
-                removed = UnregisterNodeRequest.FromString(body)
-                self.audit.add("node removed", node_id=str(removed.node_id))
-        except DecodeError:
-            return
+                self.audit.add("node removed", node_id=str(unregistered_node(body)))

@@ -5,18 +5,11 @@ from pathlib import Path
 
 import flwr
 import httpx
-from flwr.proto.fleet_pb2 import ActivateNodeRequest
-from flwr.proto.node_pb2 import Node as FlowerNode
-from flwr.proto.run_pb2 import GetRunRequest
-from flwr.supercore.error import ApiErrorCode, FlowerError
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fedseg.deployment.identity import CA, load_key
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError, first_line
+from fedseg.flower.internals import KNOWN_NODE, UNKNOWN_NODE, FleetClient
 from fedseg.participants.node import Node
 
 
@@ -57,36 +50,30 @@ def check_server(node: Node, folder: Path) -> str:
 def check_registration(node: Node, folder: Path) -> str:
     """See that a node's server knows its key.
 
-    It asks to be let in with an impossible interval, and is refused for that only where the key is
-    known. So the node is not made active, which would disturb one that is running.
+    The node is not activated, which would disturb one that is running.
 
     Raises:
         FedsegError: it is not known, or the server speaks another version of Flower.
     """
-    key = public_key_to_bytes(load_key(folder).public_key())
     try:
-        _fleet(node, folder).ActivateNode(
-            ActivateNodeRequest(public_key=key, heartbeat_interval=-1)
-        )
+        found = _fleet(node, folder).probe()
     except httpx.TransportError as error:
         raise unreachable(_address(node), error) from None
-    except httpx.HTTPStatusError as error:
-        error.response.read()
-        found = FlowerError.from_json(error.response.text)
-        if found and found.code == ApiErrorCode.FLEET_INVALID_HEARTBEAT_INTERVAL:
-            return f"its key is registered; Flower {flwr.__version__} fits the server's"
-        if found and found.code == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
-            raise FedsegError(
-                "the server does not know its key; its owner runs "
-                f"`fedseg server add {node.name} node.pub`"
-            ) from None
-        if error.response.status_code == 401:
-            raise FedsegError(
-                "the server refuses its signature; do both machines' clocks tell the same time?"
-            ) from None
-        reason = found.message if found else f"answers {error.response.status_code}"
-        raise FedsegError(f"{reason} (Flower {flwr.__version__} here)") from None
-    raise FedsegError("the server answers unlike Flower 1.41; install the same fedseg on both")
+    if found is None:
+        raise FedsegError("the server answers unlike Flower's; install the same fedseg on both")
+    if found.code == KNOWN_NODE:
+        return f"its key is registered; Flower {flwr.__version__} fits the server's"
+    if found.code == UNKNOWN_NODE:
+        raise FedsegError(
+            "the server does not know its key; its owner runs "
+            f"`fedseg server add {node.name} node.pub`"
+        )
+    if found.status == 401:
+        raise FedsegError(
+            "the server refuses its signature; do both machines' clocks tell the same time?"
+        )
+    reason = found.message or f"answers {found.status}"
+    raise FedsegError(f"{reason} (Flower {flwr.__version__} here)")
 
 
 def run_has_ended(node: Node, folder: Path, node_id: int, run_id: int) -> bool:
@@ -99,27 +86,13 @@ def run_has_ended(node: Node, folder: Path, node_id: int, run_id: int) -> bool:
         run_id: of the run in Flower.
     """
     try:
-        _fleet(node, folder).GetRun(GetRunRequest(node=FlowerNode(node_id=node_id), run_id=run_id))
-    except httpx.HTTPStatusError as error:
-        error.response.read()
-        found = FlowerError.from_json(error.response.text)
-        return bool(found and found.code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED)
+        return _fleet(node, folder).run_has_ended(node_id, run_id)
     except (httpx.TransportError, FedsegError):
         return False  # it may come back
-    return False
 
 
-def _fleet(node: Node, folder: Path) -> FleetHttpClient:
-    """Flower's client for nodes, with the node's key."""
-    key = load_key(folder)
-    return FleetHttpClient(
-        f"https://{_address(node)}",
-        verify=trusting(folder / CA),
-        interceptors=[
-            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
-            NodeAuthHttpInterceptor(key, key.public_key()),
-        ],
-    )
+def _fleet(node: Node, folder: Path) -> FleetClient:
+    return FleetClient(_address(node), trusting(folder / CA), load_key(folder))
 
 
 def _address(node: Node) -> str:

@@ -7,23 +7,6 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.common.serde import fab_to_proto, user_config_from_proto, user_config_to_proto
-from flwr.proto.control_pb2 import (
-    ListAppsRequest,
-    ListNodesRequest,
-    ListRunsRequest,
-    RegisterNodeRequest,
-    StartRunRequest,
-    UnregisterNodeRequest,
-)
-from flwr.supercore.constant import NOOP_FEDERATION_ID
-from flwr.supercore.control import ControlHttpClient
-from flwr.supercore.error import FlowerError
-from flwr.supercore.fab import Fab
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
-from flwr.supercore.interceptors.http.utils import add_headers
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
 from fedseg.deployment import keys
 from fedseg.deployment.admin import TOKEN, read_token
@@ -31,6 +14,7 @@ from fedseg.deployment.connection import trusting, unreachable
 from fedseg.deployment.ports import check_address
 from fedseg.deployment.signing import APP_ID
 from fedseg.errors import FedsegError
+from fedseg.flower.internals import ControlClient, public_key_to_bytes, refusal
 
 
 class Server:
@@ -48,29 +32,22 @@ class Server:
     def __init__(self, address: str, ca: Path, token: Path | None = None) -> None:
         self.address = check_address(address)
         context = trusting(ca)
-        authorisation = f"Bearer {read_token(token or ca.parent / TOKEN)}"
-        self._flower = ControlHttpClient(
-            f"https://{address}",
-            verify=context,
-            interceptors=[
-                RuntimeVersionHttpInterceptor(component_name="flwr CLI"),
-                _Authorisation(authorisation),
-            ],
-        )
+        authorization = f"Bearer {read_token(token or ca.parent / TOKEN)}"
+        self._flower = ControlClient(address, context, authorization)
         self._http = httpx.Client(
             base_url=f"https://{address}",
             verify=context,
             timeout=60,
-            headers={"Authorization": authorisation},
+            headers={"Authorization": authorization},
         )
 
     def add_node(self, name: str, key: Path) -> None:
         """Let a node in, by its public key; it may speak for `name` and for nobody else."""
-        request = RegisterNodeRequest(public_key=read_public_key(key), name=name)
+        public_key = read_public_key(key)
         if name in self.nodes():
             raise FedsegError(f"a node '{name}' is registered already; remove it first")
         with reached(self.address):
-            self._flower.RegisterNode(request)
+            self._flower.register_node(name, public_key)
 
     def remove_node(self, name: str) -> None:
         """Keep a node out from now on."""
@@ -78,37 +55,22 @@ class Server:
         if name not in nodes:
             raise FedsegError(f"no node '{name}' is registered; there are: {', '.join(nodes)}")
         with reached(self.address):
-            self._flower.UnregisterNode(UnregisterNodeRequest(node_id=nodes[name][0]))
+            self._flower.unregister_node(nodes[name][0])
 
     def nodes(self) -> dict[str, tuple[int, str]]:
         """The registered nodes by name: id and status."""
         with reached(self.address):
-            found = self._flower.ListNodes(ListNodesRequest()).nodes_info
-        kept = [node for node in found if node.status != "unregistered"]
-        return {node.name or str(node.node_id): (node.node_id, node.status) for node in kept}
+            return self._flower.nodes()
 
     def start(self, settings: dict[str, str]) -> int:
         """Start a run of the server's app; returns its id."""
         with reached(self.address):
-            apps = self._flower.ListApps(ListAppsRequest(federation_id=NOOP_FEDERATION_ID)).apps
-            stored = {app.app_id: app.fab_hash for app in apps}
-            request = StartRunRequest(
-                fab=fab_to_proto(Fab(stored[APP_ID], b"", {})),
-                app_spec=APP_ID,
-                override_config=user_config_to_proto({**settings}),
-                federation=NOOP_FEDERATION_ID,
-            )
-            return self._flower.StartRun(request).run_id
+            return self._flower.start_run(APP_ID, settings)
 
     def active_runs(self) -> dict[int, dict[str, Any]]:
         """The settings of the runs that have not ended, by id."""
         with reached(self.address):
-            runs = self._flower.ListRuns(ListRunsRequest()).run_dict
-        return {
-            run_id: user_config_from_proto(run.override_config)
-            for run_id, run in runs.items()
-            if run.status.status != "finished"
-        }
+            return self._flower.active_runs()
 
     def lay_down(self, name: str, federation: str) -> dict[str, str]:
         """Make a run folder on the server; returns what to start the run with."""
@@ -138,17 +100,6 @@ class Server:
             return response.raise_for_status()
 
 
-class _Authorisation:
-    """Adds the token to the requests of Flower's client."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
-        add_headers(context.request, {"Authorization": self._value})
-        return call_next(context)
-
-
 def read_public_key(path: Path) -> bytes:
     """A node's public key as Flower sends it.
 
@@ -173,11 +124,8 @@ def reached(address: str) -> Iterator[None]:
 
 
 def _refusal(response: httpx.Response) -> str:
-    response.read()
     if response.status_code == 401:
         return f"refuses the token; take {TOKEN} of the server's folder of certificates (--token)"
     if response.status_code in (403, 404):
         return "this is not a server's admin port; see `fedseg server start --admin-port`"
-    if found := FlowerError.from_json(response.text):
-        return " ".join(filter(None, [found.message, found.public_details]))
-    return f"answers {response.status_code}"
+    return refusal(response).message or f"answers {response.status_code}"

@@ -5,33 +5,25 @@ the body is read. A body has a size, a time and a share of the run's bytes that 
 """
 
 import asyncio
-import base64
-import binascii
-import datetime
 import time
 from collections import Counter
 from collections.abc import Callable
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.common.constant import (
-    SYSTEM_TIME_TOLERANCE,
-    TIMESTAMP_HEADER,
-    TIMESTAMP_TOLERANCE,
-)
-from flwr.proto.message_pb2 import PushObjectRequest
-from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
-from flwr.supercore.date import now
-from flwr.supercore.error import ApiErrorCode
-from flwr.supercore.primitives.asymmetric import bytes_to_public_key, verify_signature
-from google.protobuf.message import DecodeError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-FOR_NODES, HEALTH = "/v1/fleet/", "/health"
-PUSH_OBJECT = "/v1/fleet/push-object"
+from fedseg.flower.internals import (
+    FLEET,
+    HEALTH,
+    PUSH_OBJECT,
+    UNKNOWN_NODE,
+    pushed_run,
+    signer,
+)
+
 MOST_BYTES = 8 * 2**20
 """Of a body: a piece of an upload has 5 MB, and so have Flower's own."""
 HEADER_SECONDS = 20.0
@@ -91,7 +83,7 @@ class Gate:
         try:
             if path == HEALTH:
                 await self.app(scope, whole(b"", receive), send)
-            elif path.startswith(FOR_NODES):
+            elif path.startswith(FLEET):
                 await self._pass_on(scope, receive, send)
             else:
                 raise Refusal(403, "This port is for nodes only.")
@@ -100,11 +92,12 @@ class Gate:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        key = signer(headers)
+        try:
+            key = signer(headers)
+        except ValueError:
+            raise Refusal(401, "Invalid SuperNode authentication") from None
         if not await self._is_registered(key):
-            raise Refusal(
-                412, "This key is not registered.", ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED
-            )
+            raise Refusal(412, "This key is not registered.", UNKNOWN_NODE)
         if self._at_once[key] >= MOST_AT_ONCE:
             raise Refusal(503, "Too many requests at once.")
         self._at_once[key] += 1
@@ -130,34 +123,12 @@ class Gate:
     def _count(self, key: bytes, body: bytes) -> None:
         """Count a piece of an upload against what its node may push in the run."""
         try:
-            run = PushObjectRequest.FromString(body).run_id
-        except DecodeError:
+            run = pushed_run(body)
+        except ValueError:
             raise Refusal(400, "No object.") from None
         self._pushed[key, run] += len(body)
         if self._pushed[key, run] > self.max_upload:
             raise Refusal(413, f"More than {self.max_upload} bytes in one run (--max-upload).")
-
-
-def signer(headers: Headers) -> bytes:
-    """The public key, in Flower's encoding, that a request's headers were signed with just now.
-
-    Raises:
-        Refusal: there is no valid, recent signature.
-    """
-    try:
-        key = base64.b64decode(headers[FLEET_HTTP_PUBLIC_KEY_HEADER], validate=True)
-        signature = base64.b64decode(headers[FLEET_HTTP_SIGNATURE_HEADER], validate=True)
-        timestamp = headers[TIMESTAMP_HEADER]
-        age = (now() - datetime.datetime.fromisoformat(timestamp)).total_seconds()
-        is_new = -SYSTEM_TIME_TOLERANCE < age < TIMESTAMP_TOLERANCE + SYSTEM_TIME_TOLERANCE
-        public_key = bytes_to_public_key(key)
-        if not is_new or not isinstance(public_key, ec.EllipticCurvePublicKey):
-            raise ValueError
-        if not verify_signature(public_key, timestamp.encode("ascii"), signature):
-            raise ValueError
-    except (KeyError, ValueError, TypeError, AttributeError, binascii.Error):
-        raise Refusal(401, "Invalid SuperNode authentication") from None
-    return key
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:

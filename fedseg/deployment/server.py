@@ -1,6 +1,6 @@
 """The server of a federation: Flower's SuperLink, with a port for nodes and one for its owner.
 
-Flower 1.41 serves nodes, operators and its own processes on one port, and asks operators for no
+Flower serves nodes, operators and its own processes on one port, and asks operators for no
 password: anyone who reaches it can register nodes and start runs. So that port listens on this
 machine only and asks operators for a token, and a second one (`gate`) is open to nodes.
 """
@@ -11,7 +11,6 @@ import os
 import resource
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from functools import partial
@@ -20,15 +19,6 @@ from typing import Any
 
 import sqlalchemy
 import uvicorn
-from fastapi import FastAPI
-from flwr.common.constant import NOOP_FLWR_AID, Status
-from flwr.server.superlink.linkstate import LinkState
-from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
-from flwr.superlink.cli.flower_superlink import (
-    SuperLinkLifespan,
-    _parse_superlink_lifespan_config,
-)
-from flwr.superlink.main import create_app
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -42,6 +32,7 @@ from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, is_disk_full
+from fedseg.flower.internals import SuperLink
 from fedseg.flower.supervisor import quiet_environment
 from fedseg.machine import lean_memory
 from fedseg.storage.audit import AUDIT, AuditLog
@@ -117,26 +108,21 @@ def serve(
     is_full = threading.Event()
     sqlalchemy.event.listen(sqlalchemy.Engine, "handle_error", partial(_note_full, is_full))
     secret = superexec.make_secret(state)
-    superlink = _superlink(certificates, state, admin_port, secret)
-    superlink.add_exception_handler(OperationalError, later)
-    superlink.include_router(runs_router(state.absolute() / "runs"))
-    database = superlink.state.linkstate_factory.state()
-    _end_orphans(database)
-    database.store_app(
-        fab=app,
-        federation_id=NOOP_FEDERATION_ID,
-        app_id=APP_ID,
-        app_type=TaskType.SERVER_APP,
-        added_by=NOOP_FLWR_AID,
+    superlink = SuperLink.create(
+        "127.0.0.1",
+        admin_port,
+        tls=[certificates / name for name in ("ca.crt", "server.crt", "server.key")],
+        database=state.absolute() / DATABASE,
+        secret=secret,
     )
+    superlink.app.add_exception_handler(OperationalError, later)
+    superlink.app.include_router(runs_router(state.absolute() / "runs"))
+    superlink.end_orphans()
+    superlink.store_app(app, APP_ID)
     audit = AuditLog(state / AUDIT)
-    admin = Admin(superlink, token, audit)
+    admin = Admin(superlink.app, token, audit)
     inner = uvicorn.Server(_config(admin, certificates, "127.0.0.1", admin_port))
-
-    def is_registered(key: bytes) -> bool:
-        return superlink.state.linkstate_factory.state().get_node_id_by_public_key(key) is not None
-
-    gate = Gate(superlink, is_registered, max_upload)
+    gate = Gate(superlink.app, superlink.knows_node, max_upload)
     config = _config(gate, certificates, host, port)
     config.limit_concurrency = MOST_CONNECTIONS
     config.http = Impatient
@@ -185,27 +171,6 @@ async def later(_: Request, error: Exception) -> JSONResponse:
     if "database is locked" not in str(error) and not is_disk_full(error):
         raise error
     return JSONResponse({"detail": "The database is busy."}, 503)  # Flower takes nothing but JSON
-
-
-def _superlink(certificates: Path, state: Path, port: int, secret: Path) -> FastAPI:
-    """Flower's own application, as the command `flower-superlink` would make it."""
-    sys.argv = [
-        *("flower-superlink", "--host", "127.0.0.1", "--port", str(port)),
-        *("--ssl-ca-certfile", str(certificates / "ca.crt")),
-        *("--ssl-certfile", str(certificates / "server.crt")),
-        *("--ssl-keyfile", str(certificates / "server.key")),
-        *("--enable-supernode-auth", "--database", str(state.absolute() / DATABASE)),
-        *("--isolation", "process", "--superexec-auth-secret-file", str(secret)),
-        "--disable-runtime-dependency-installation",
-    ]
-    return create_app(_parse_superlink_lifespan_config(), SuperLinkLifespan)
-
-
-def _end_orphans(database: LinkState) -> None:
-    """End the runs that a server which was killed left behind: their processes died with it."""
-    for run in database.get_run_info():
-        if run.status.status != Status.FINISHED:
-            database.stop_run(run.run_id)
 
 
 def _note_full(is_full: threading.Event, context: sqlalchemy.ExceptionContext) -> None:

@@ -1,7 +1,7 @@
 """The signed Flower app.
 
 A server sends its nodes the Flower app, which is code. A node runs it only if it is signed with a
-key that its owner trusts; Flower's SuperNode checks that (`--trusted-entities`). Flower 1.41
+key that its owner trusts; Flower's SuperNode checks that (`--trusted-entities`). Flower
 accepts signatures from its own hub only; here the installed app is signed, and the server hands
 the signature out.
 """
@@ -13,13 +13,11 @@ import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from flwr.cli.build import build_fab_from_disk
-from flwr.supercore.fab import Fab
-from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign
 
 from fedseg.deployment import keys
 from fedseg.errors import FedsegError
 from fedseg.files import app_dir, read_json, write_json
+from fedseg.flower.internals import App, app_to_sign, build_app
 
 APP_ID = "@fedseg/fedseg"
 """What a server stores it as."""
@@ -36,9 +34,9 @@ def sign_app(folder: Path) -> Path:
         FedsegError: the key is no Ed25519 key in OpenSSH's format, or has a passphrase.
     """
     key = _key(folder)
-    content = build_fab_from_disk(app_dir())
+    content = build_app(app_dir())
     signed_at = int(time.time())
-    signature = key.sign(create_message_to_sign(hashlib.sha256(content).digest(), signed_at))
+    signature = key.sign(app_to_sign(hashlib.sha256(content).digest(), signed_at))
     encoded = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
     record = json.dumps({"signature": encoded, "signed_at": signed_at})
     verifications = {key_id(key.public_key()): record, "valid_license": "Valid"}
@@ -47,7 +45,7 @@ def sign_app(folder: Path) -> Path:
     return folder / SIGNED
 
 
-def read_signed(path: Path) -> Fab:
+def read_signed(path: Path) -> App:
     """Read what `sign_app` wrote.
 
     Raises:
@@ -56,7 +54,7 @@ def read_signed(path: Path) -> Fab:
     try:
         record = read_json(path)
         content = base64.b64decode(record["app"])
-        return Fab(hashlib.sha256(content).hexdigest(), content, dict(record["verifications"]))
+        return App(hashlib.sha256(content).hexdigest(), content, dict(record["verifications"]))
     except FileNotFoundError:
         raise FedsegError(
             f"{path}: no such file; sign the app with `fedseg app sign {path.parent}`"

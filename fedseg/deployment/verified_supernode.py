@@ -12,27 +12,22 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from flwr.supercore.fab import Fab
-from flwr.supernode import start_client_internal
-from flwr.supernode.cli.flower_supernode import flower_supernode
-
 from fedseg.files import read_json, write_json
+from fedseg.flower.internals import App, is_signed, run_supernode
 
-_is_signed = start_client_internal._verify_fab
 
-
-def is_current(serial: Path, fab: Fab, trusted: dict[str, str]) -> bool:
+def is_current(serial: Path, app: App, trusted: dict[str, str]) -> bool:
     """Whether an app has a signature of a trusted key that is no older than any seen before.
 
     Args:
         serial: file that holds when the newest app that was run was signed.
-        fab: the app, with its signatures.
+        app: the app, with its signatures.
         trusted: public keys by id.
     """
     times = [
-        json.loads(fab.verifications[key])["signed_at"]
-        for key in trusted.keys() & fab.verifications.keys()
-        if _is_signed(fab, {key: trusted[key]})
+        json.loads(app.verifications[key])["signed_at"]
+        for key in trusted.keys() & app.verifications.keys()
+        if is_signed(app, {key: trusted[key]})
     ]
     newest = read_json(serial)["signed_at"] if serial.is_file() else 0
     if not times or max(times) < newest:
@@ -43,9 +38,8 @@ def is_current(serial: Path, fab: Fab, trusted: dict[str, str]) -> bool:
 
 
 def main() -> None:
-    serial = Path(sys.argv.pop(1))
-    start_client_internal._verify_fab = partial(is_current, serial)
-    flower_supernode()
+    serial, *options = sys.argv[1:]
+    run_supernode(options, partial(is_current, Path(serial)))
 
 
 if __name__ == "__main__":

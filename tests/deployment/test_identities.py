@@ -8,7 +8,6 @@ import tomllib
 
 import pytest
 from flwr.cli.supernode.register import try_load_public_key
-from flwr.supernode.start_client_internal import _verify_fab
 from typer.testing import CliRunner
 
 from fedseg.cli.main import app
@@ -18,6 +17,7 @@ from fedseg.deployment.connection import trusting, unreachable
 from fedseg.deployment.identity import OPTIONAL, load_key, make_node
 from fedseg.deployment.keys import openssh
 from fedseg.errors import FedsegError
+from fedseg.flower.internals import is_signed
 from fedseg.participants.node import Node, UploadOptions
 
 SETTINGS = {"name": "one", "role": "trainer", "dataset": "folder", "server": "localhost:1"}
@@ -96,11 +96,11 @@ def test_flower_accepts_the_signature_of_whom_the_node_trusts_only(certs, tmp_pa
     app_file = signing.sign_app(certs)
     fab = signing.read_signed(app_file)
     trusted = json.loads(signing.trust(certs / "app.pub"))
-    assert _verify_fab(fab, trusted)
+    assert is_signed(fab, trusted)
     signing.sign_app(tmp_path / "stranger")
-    assert not _verify_fab(fab, json.loads(signing.trust(tmp_path / "stranger" / "app.pub")))
+    assert not is_signed(fab, json.loads(signing.trust(tmp_path / "stranger" / "app.pub")))
     fab.content += b"\0"
-    assert not _verify_fab(fab, trusted)
+    assert not is_signed(fab, trusted)
     key = (certs / "app.key").read_bytes()
     signing.sign_app(certs)
     assert (certs / "app.key").read_bytes() == key

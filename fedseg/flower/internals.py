@@ -1,0 +1,476 @@
+"""Flower's private parts: all that fedseg uses of Flower beyond its public API.
+
+Flower may change these in any release. Nothing else imports them, so an upgrade touches this file
+and its test. Written for Flower 1.42.
+"""
+
+import base64
+import datetime
+import ssl
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi import FastAPI
+from flwr.app import Message
+from flwr.cli.build import build_fab_from_disk as build_app
+from flwr.common.constant import (
+    NOOP_FLWR_AID,
+    SYSTEM_TIME_TOLERANCE,
+    TIMESTAMP_HEADER,
+    TIMESTAMP_TOLERANCE,
+    ErrorCode,
+    Status,
+)
+from flwr.common.serde import fab_to_proto, user_config_from_proto, user_config_to_proto
+from flwr.proto.control_pb2 import (
+    ListAppsRequest,
+    ListNodesRequest,
+    ListRunsRequest,
+    RegisterNodeRequest,
+    StartRunRequest,
+    UnregisterNodeRequest,
+)
+from flwr.proto.fleet_pb2 import ActivateNodeRequest
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree, PushObjectRequest
+from flwr.proto.message_pb2 import Message as MessageProto
+from flwr.proto.node_pb2 import Node as NodeProto
+from flwr.proto.run_pb2 import GetRunRequest
+from flwr.proto.runtime_pb2 import PullAppMessagesRequest
+from flwr.serverapp import Grid
+from flwr.supercore.constant import (
+    FLEET_HTTP_PUBLIC_KEY_HEADER,
+    FLEET_HTTP_SIGNATURE_HEADER,
+    NOOP_FEDERATION_ID,
+    TaskType,
+)
+from flwr.supercore.control import ControlHttpClient
+from flwr.supercore.date import now
+from flwr.supercore.error import ApiErrorCode, FlowerError
+from flwr.supercore.fab import Fab as App
+from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    ObjectUnavailableError,
+    inflate_object_from_contents,
+)
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.interceptors.http.utils import add_headers
+from flwr.supercore.primitives.asymmetric import (
+    bytes_to_public_key,
+    public_key_to_bytes,
+    verify_signature,
+)
+from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign as app_to_sign
+from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
+from flwr.superlink.cli.flower_superlink import (
+    SuperLinkLifespan,
+    _parse_superlink_lifespan_config,
+)
+from flwr.superlink.grid import HttpGrid
+from flwr.superlink.main import create_app
+from flwr.supernode import start_client_internal
+from flwr.supernode.cli.flower_supernode import flower_supernode
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+from google.protobuf.message import DecodeError
+
+__all__ = ["App", "app_to_sign", "build_app", "public_key_to_bytes"]
+
+# Paths of a SuperLink's HTTP interface.
+FLEET, RUNTIME, HEALTH = "/v1/fleet/", "/v1/runtime/", "/health"
+PUSH_OBJECT = "/v1/fleet/push-object"
+REGISTER, UNREGISTER = "/v1/control/register-node", "/v1/control/unregister-node"
+
+UNKNOWN_NODE = int(ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED)
+"""Code of the error by which a SuperLink refuses a node that is not registered."""
+KNOWN_NODE = int(ApiErrorCode.FLEET_INVALID_HEARTBEAT_INTERVAL)
+"""Code of the error that `FleetClient.probe` gets if the node is registered."""
+LOST = (
+    ErrorCode.NODE_UNAVAILABLE,
+    ErrorCode.MESSAGE_UNAVAILABLE,
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+)
+"""Codes of errors after which the same request may succeed."""
+
+
+# Requests as the server receives them
+
+
+def signer(headers: Mapping[str, str]) -> bytes:
+    """The public key, in Flower's encoding, with which a node signed a request just now.
+
+    Raises:
+        ValueError: there is no valid, recent signature.
+    """
+    try:
+        key = base64.b64decode(headers[FLEET_HTTP_PUBLIC_KEY_HEADER], validate=True)
+        signature = base64.b64decode(headers[FLEET_HTTP_SIGNATURE_HEADER], validate=True)
+        timestamp = headers[TIMESTAMP_HEADER]
+        age = (now() - datetime.datetime.fromisoformat(timestamp)).total_seconds()
+        public_key = bytes_to_public_key(key)
+        if not isinstance(public_key, ec.EllipticCurvePublicKey):
+            raise ValueError("no elliptic-curve key")
+        is_valid = verify_signature(public_key, timestamp.encode("ascii"), signature)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no signature: {error}") from None
+    if not -SYSTEM_TIME_TOLERANCE < age < TIMESTAMP_TOLERANCE + SYSTEM_TIME_TOLERANCE:
+        raise ValueError("signed too long ago, or in the future")
+    if not is_valid:
+        raise ValueError("the signature is of another key")
+    return key
+
+
+def pushed_run(body: bytes) -> int:
+    """The run for which a node pushes an object.
+
+    Raises:
+        ValueError: the body is no such request.
+    """
+    try:
+        return PushObjectRequest.FromString(body).run_id
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
+
+
+def registered_node(body: bytes) -> tuple[str, bytes]:
+    """Name and public key in a request to register a node.
+
+    Raises:
+        ValueError: the body is no such request.
+    """
+    try:
+        request = RegisterNodeRequest.FromString(body)
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
+    return request.name, request.public_key
+
+
+def unregistered_node(body: bytes) -> int:
+    """Id in a request to unregister a node.
+
+    Raises:
+        ValueError: the body is no such request.
+    """
+    try:
+        return UnregisterNodeRequest.FromString(body).node_id
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
+
+
+# Clients of a SuperLink
+
+
+class Refusal(NamedTuple):
+    """A SuperLink's answer other than success.
+
+    Attributes:
+        status: of HTTP.
+        code: of Flower's error, None if the answer names none.
+        message: for a person, None if the answer has none.
+    """
+
+    status: int
+    code: int | None
+    message: str | None
+
+
+def refusal(response: httpx.Response) -> Refusal:
+    """Read a SuperLink's answer other than success."""
+    response.read()
+    error = FlowerError.from_json(response.text)
+    if error is None:
+        return Refusal(response.status_code, None, None)
+    message = " ".join(filter(None, [error.message, error.public_details]))
+    return Refusal(response.status_code, error.code, message)
+
+
+class FleetClient:
+    """A SuperLink, as a node sees it.
+
+    Args:
+        address: HOST:PORT.
+        tls: which certificates to trust.
+        key: of the node.
+    """
+
+    def __init__(self, address: str, tls: ssl.SSLContext, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key.public_key()
+        self._client = FleetHttpClient(
+            f"https://{address}",
+            verify=tls,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(key, self._key),
+            ],
+        )
+
+    def probe(self) -> Refusal | None:
+        """Ask whether the node is registered, without activating it.
+
+        The request has an impossible heartbeat interval. A SuperLink looks at that only after the
+        key, so a registered node is refused with `KNOWN_NODE`.
+
+        Raises:
+            httpx.TransportError: the server can't be reached.
+        """
+        request = ActivateNodeRequest(
+            public_key=public_key_to_bytes(self._key), heartbeat_interval=-1
+        )
+        try:
+            self._client.ActivateNode(request)
+        except httpx.HTTPStatusError as error:
+            return refusal(error.response)
+        return None
+
+    def run_has_ended(self, node_id: int, run_id: int) -> bool:
+        """Whether a run has ended, according to the server.
+
+        Raises:
+            httpx.TransportError: the server can't be reached.
+        """
+        request = GetRunRequest(node=NodeProto(node_id=node_id), run_id=run_id)
+        try:
+            self._client.GetRun(request)
+        except httpx.HTTPStatusError as error:
+            return refusal(error.response).code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED
+        return False
+
+
+class ControlClient:
+    """A SuperLink, as its owner sees it. All methods raise `httpx.HTTPError`.
+
+    Args:
+        address: HOST:PORT.
+        tls: which certificates to trust.
+        authorization: value of that header.
+    """
+
+    def __init__(self, address: str, tls: ssl.SSLContext, authorization: str) -> None:
+        self._client = ControlHttpClient(
+            f"https://{address}",
+            verify=tls,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="flwr CLI"),
+                _Authorization(authorization),
+            ],
+        )
+
+    def register_node(self, name: str, public_key: bytes) -> None:
+        """Register a node by its public key, in Flower's encoding."""
+        self._client.RegisterNode(RegisterNodeRequest(public_key=public_key, name=name))
+
+    def unregister_node(self, node_id: int) -> None:
+        """Unregister a node."""
+        self._client.UnregisterNode(UnregisterNodeRequest(node_id=node_id))
+
+    def nodes(self) -> dict[str, tuple[int, str]]:
+        """The registered nodes by name: id and status."""
+        found = self._client.ListNodes(ListNodesRequest()).nodes_info
+        kept = [node for node in found if node.status != "unregistered"]
+        return {node.name or str(node.node_id): (node.node_id, node.status) for node in kept}
+
+    def start_run(self, app_id: str, settings: Mapping[str, str]) -> int:
+        """Start a run of a stored app; returns its id.
+
+        Raises:
+            KeyError: no such app is stored.
+        """
+        apps = self._client.ListApps(ListAppsRequest(federation_id=NOOP_FEDERATION_ID)).apps
+        stored = {app.app_id: app.fab_hash for app in apps}
+        request = StartRunRequest(
+            fab=fab_to_proto(App(stored[app_id], b"", {})),
+            app_spec=app_id,
+            override_config=user_config_to_proto({**settings}),
+            federation=NOOP_FEDERATION_ID,
+        )
+        return self._client.StartRun(request).run_id
+
+    def active_runs(self) -> dict[int, dict[str, Any]]:
+        """The settings of the runs that have not ended, by id."""
+        runs = self._client.ListRuns(ListRunsRequest()).run_dict
+        return {
+            run_id: user_config_from_proto(run.override_config)
+            for run_id, run in runs.items()
+            if run.status.status != Status.FINISHED
+        }
+
+
+class _Authorization:
+    """Adds a header to the requests of Flower's client."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        add_headers(context.request, {"Authorization": self._value})
+        return call_next(context)
+
+
+# The SuperLink itself
+
+
+@dataclass
+class SuperLink:
+    """Flower's server, as the command `flower-superlink` would make it.
+
+    Attributes:
+        app: its application.
+    """
+
+    app: FastAPI
+
+    @classmethod
+    def create(
+        cls, host: str, port: int, tls: Sequence[Path], database: Path, secret: Path
+    ) -> "SuperLink":
+        """Make a SuperLink that authenticates nodes and starts apps in processes of their own.
+
+        Args:
+            host: address to listen on.
+            port: port to listen on.
+            tls: files of the authority's certificate, the server's certificate and its key.
+            database: file of its state.
+            secret: file of the secret with which SuperExec signs its requests.
+        """
+        authority, certificate, key = map(str, tls)
+        sys.argv = [  # the only way to its configuration
+            *("flower-superlink", "--host", host, "--port", str(port)),
+            *("--ssl-ca-certfile", authority, "--ssl-certfile", certificate, "--ssl-keyfile", key),
+            *("--enable-supernode-auth", "--database", str(database)),
+            *("--isolation", "process", "--superexec-auth-secret-file", str(secret)),
+            "--disable-runtime-dependency-installation",
+        ]
+        return cls(create_app(_parse_superlink_lifespan_config(), SuperLinkLifespan))
+
+    def store_app(self, app: App, app_id: str) -> None:
+        """Store an app, so that runs of it can be started."""
+        self._state.store_app(
+            fab=app,
+            federation_id=NOOP_FEDERATION_ID,
+            app_id=app_id,
+            app_type=TaskType.SERVER_APP,
+            added_by=NOOP_FLWR_AID,
+        )
+
+    def end_orphans(self) -> None:
+        """End the runs that a killed server left behind: their processes died with it."""
+        for run in self._state.get_run_info():
+            if run.status.status != Status.FINISHED:
+                self._state.stop_run(run.run_id)
+
+    def knows_node(self, public_key: bytes) -> bool:
+        """Whether a node has this public key, in Flower's encoding."""
+        return self._state.get_node_id_by_public_key(public_key) is not None
+
+    @property
+    def _state(self) -> Any:
+        return self.app.state.linkstate_factory.state()
+
+
+# The SuperNode
+
+
+Verifier = Callable[[App, dict[str, str]], bool]
+
+is_signed: Verifier = start_client_internal._verify_fab
+"""Whether an app has a valid signature of one of the public keys, which are given by id."""
+
+
+def run_supernode(
+    options: Sequence[str], is_trusted: Callable[[App, dict[str, str]], bool]
+) -> None:
+    """Run Flower's SuperNode.
+
+    Args:
+        options: of the command `flower-supernode`.
+        is_trusted: whether an app may run, given the trusted public keys by id; replaces
+            `is_signed`.
+    """
+    start_client_internal._verify_fab = is_trusted  # type: ignore[assignment]
+    sys.argv = ["flower-supernode", *options]
+    flower_supernode()
+
+
+# Replies, piece by piece
+
+
+class Interrupted(Exception):
+    """Flower dropped what a node had sent of a reply: the node stopped sending."""
+
+
+class Reply:
+    """A reply that a node announced.
+
+    Attributes:
+        request_id: of the message that it answers.
+        pieces: ids of its parts.
+    """
+
+    def __init__(self, grid: HttpGrid, message: MessageProto, tree: ObjectTree) -> None:
+        self._grid = grid
+        self._id = message.metadata.message_id
+        self.request_id = message.metadata.reply_to_message_id
+        self.pieces = list(dict.fromkeys(node.object_id for node in iterate_object_tree(tree)))
+        self._pull = make_pull_object_fn_protobuf(
+            grid._runtime_client.PullObject, grid.node, grid.run.run_id
+        )
+
+    def pull(self, piece: str) -> bytes | None:
+        """Fetch a piece; None if it has not come yet.
+
+        Raises:
+            Interrupted: it will not come.
+        """
+        try:
+            return self._pull(piece)
+        except ObjectUnavailableError:
+            return None
+        except ObjectPullError:
+            raise Interrupted from None
+
+    def assemble(self, contents: Mapping[str, bytes]) -> Message | None:
+        """The message that the pieces make, and tell Flower to forget them.
+
+        Args:
+            contents: the pieces by their ids.
+
+        Returns:
+            None if they make something else.
+
+        Raises:
+            Exception: they are not what Flower sends; any, as the node chose the content.
+        """
+        self._grid._runtime_client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(
+                node=self._grid.node, run_id=self._grid.run.run_id, message_object_id=self._id
+            )
+        )
+        message = inflate_object_from_contents(self._id, cast(dict[str, bytes], contents))
+        if not isinstance(message, Message):
+            return None
+        message.metadata.__dict__["_message_id"] = self._id
+        return message
+
+
+def sends_pieces(grid: Grid) -> bool:
+    """Whether a grid fetches replies in pieces; others hand over whole messages."""
+    return isinstance(grid, HttpGrid)
+
+
+def announced(grid: Grid, asked: Iterable[str]) -> list[Reply]:
+    """The replies that nodes announced to messages with these ids, each of them once.
+
+    Args:
+        grid: one that `sends_pieces`.
+        asked: ids of messages.
+    """
+    assert isinstance(grid, HttpGrid)
+    found = grid._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=list(asked)))
+    pairs = zip(found.messages_list, found.message_object_trees, strict=True)
+    return [Reply(grid, message, tree) for message, tree in pairs]
