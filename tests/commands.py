@@ -21,15 +21,15 @@ COMMANDS = _walk(ROOT)
 
 
 def is_group(command: tuple[str, ...]) -> bool:
-    return isinstance(_find(command), click.Group)
+    return isinstance(find(command), click.Group)
 
 
 def examples(command: tuple[str, ...]) -> list[str]:
     """The examples in a command's help."""
-    return re.findall(r"Example:\s+`([^`]+)`", _find(command).help or "")
+    return re.findall(r"Example:\s+`([^`]+)`", find(command).help or "")
 
 
-def _find(command: tuple[str, ...]) -> click.Command:
+def find(command: tuple[str, ...]) -> click.Command:
     found: click.Command = ROOT
     for word in command:
         found = found.commands[word]

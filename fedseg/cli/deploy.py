@@ -198,7 +198,7 @@ def run(
     config: Annotated[Path, typer.Argument(help="Federation file; its paths are the server's.")],
     ca: Authority,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; default: runs/<name of the file>.")
+        Path | None, typer.Option(help="Folder for the results; default: runs/NAME for NAME.toml.")
     ] = None,
     address: Address = LOCAL,
     token: Token = None,

@@ -2,6 +2,7 @@
 
 # Torch takes seconds to import and help should not, so each command imports what it needs itself.
 
+import importlib.metadata
 import io
 import logging
 import os
@@ -22,6 +23,9 @@ from fedseg.errors import FedsegError, RunFailed, plain
 from fedseg.files import explain_os_error, is_disk_full
 from fedseg.flower.supervisor import direct_loopback
 
+INTERRUPTED = 130
+"""Exit status with which Typer ends after Ctrl-C."""
+
 app = typer.Typer(
     help="""Federated learning for synthetic-to-real segmentation of driving scenes.
 
@@ -30,6 +34,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fedseg {importlib.metadata.version('fedseg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -52,9 +74,10 @@ def main() -> None:
             raise
         print(f"error: {plain(explain_os_error(error))}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("interrupted; the same command resumes where this one stopped", file=sys.stderr)
+        raise
 
 
 @app.command()
@@ -63,7 +86,7 @@ def simulate(
         Path | None, typer.Argument(help="Federation file; default: the embedded streetsim one.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; default: runs/<name of the file>.")
+        Path | None, typer.Option(help="Run folder; default: runs/NAME for NAME.toml.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the file's seed.")] = None,
     centralized: Annotated[

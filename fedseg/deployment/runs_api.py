@@ -1,6 +1,6 @@
 """What the server's owner asks of it besides what Flower offers: to lay a run down and fetch it.
 
-Flower 1.41 returns nothing of a run but its log, so run folders are served here, on the port that
+Flower returns nothing of a run but its log, so run folders are served here, on the port that
 is for the server's own machine.
 """
 

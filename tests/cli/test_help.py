@@ -1,6 +1,8 @@
 """What people type to find their way: --help and the tabulator key."""
 
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedseg.data.cards import card_names
-from tests.commands import COMMANDS, examples, is_group, parse
+from tests.commands import COMMANDS, examples, find, is_group, parse
 
 FEDSEG = Path(sys.executable).parent / "fedseg"
 
@@ -26,6 +28,25 @@ def test_help_fits_a_screen_and_shows_an_example_that_holds(fedseg, monkeypatch,
     assert len(found) == 1 or is_group(command)
     for example in found:
         parse(example)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "fedseg")
+def test_help_shows_what_each_argument_and_option_is_for(fedseg, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    shown = re.sub(r"[│\s]", "", fedseg(*command, "--help").out)
+    for parameter in find(command).params:
+        assert parameter.help, parameter.name
+        assert re.sub(r"[`\s]", "", parameter.help) in shown
+
+
+def test_the_version(fedseg):
+    done = fedseg("--version")
+    assert (done.returncode, done.out) == (0, f"fedseg {importlib.metadata.version('fedseg')}\n")
+    module = subprocess.run(
+        [sys.executable, "-m", "fedseg", "--version"], capture_output=True, text=True
+    )
+    assert (module.returncode, module.stdout) == (0, done.out)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

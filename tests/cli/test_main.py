@@ -226,3 +226,13 @@ def test_a_cache_that_cannot_be_written_is_named(fedseg, monkeypatch, tmp_path):
     assert done.returncode == 2
     assert "set FEDSEG_CACHE to a folder that can be written to" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_ctrl_c_says_how_to_go_on(fedseg, monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedseg.workflows.simulation.simulate", interrupted)
+    done = fedseg("simulate", "--out", tmp_path / "run")
+    assert done.returncode == 130
+    assert done.err == "interrupted; the same command resumes where this one stopped\n"

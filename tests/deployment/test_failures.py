@@ -83,22 +83,32 @@ def test_a_server_killed_at_its_own_work_ends_as_one_that_was_not(nodes, federat
     assert _weights(nodes, "killed") == _weights(nodes, "whole")
 
 
+HANGING = """
+import sys, time
+
+if any("flwr-clientapp" in word for word in sys.orig_argv):
+    from fedseg.participants import answers
+
+    answers.train_client = lambda *_, **__: time.sleep(10**6)
+"""
+"""What Python runs first in the process of a client that hangs."""
+
+
 def test_full_disks_and_a_node_that_hangs_are_named_and_the_run_goes_on(
     nodes, worlds, federation_content
 ):
     """A client's disk that does not hold its model, the server's that holds but the smaller one,
-    and an image whose reader waits for ever."""
-    hanging = make_world_in(nodes.home, "hanging-world")
-    (hanging / "images" / "0.png").unlink()
-    os.mkfifo(hanging / "images" / "0.png")
-    nodes.make_node("hanging", "trainer", hanging)
+    and a client whose process sleeps for ever."""
+    (nodes.home / "hanging").mkdir()
+    (nodes.home / "hanging" / "sitecustomize.py").write_text(HANGING)
+    nodes.make_node("hanging", "trainer", worlds["one"])
     nodes.make_node("small", "trainer", worlds["one"])
     federation_content["clients"] += [{"name": "small"}, {"name": "hanging"}]
     federation_content |= {"min_clients": 1, "stall_timeout": 60.0}
     state, run = nodes.home / "node-small" / "state", nodes.state / "runs" / "full"
     with small_disk(state, "7m"), small_disk(run, "50m"):  # a model is 8 MB, but that of two 57 MB
-        for name in ("hanging", "small"):
-            nodes.start_node(name)
+        nodes.start_node("hanging", PYTHONPATH=str(nodes.home / "hanging"))
+        nodes.start_node("small")
         clients = _completed(nodes, federation_content, "full")["clients"]
         reasons = {name: client.get("reason", "") for name, client in clients.items()}
         assert clients["one"]["status"] == "good"

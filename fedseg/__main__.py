@@ -1,0 +1,5 @@
+"""`python -m fedseg` is the command `fedseg`."""
+
+from fedseg.cli.main import main
+
+main()
