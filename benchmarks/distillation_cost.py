@@ -26,11 +26,12 @@ from fedseg.config import Client, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.models import checkpoints
-from fedseg.models.build import seeded_build
+from fedseg.models.build import best_device, seeded_build
 from fedseg.participants.client import Upload
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
 from fedseg.storage.hashes import content_hash
+from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 from fedseg.workflows import server_stages
 
@@ -95,7 +96,8 @@ def supervised_step(path: Path, count: int, iterations: int, fusion: str) -> flo
     ticks: list[float] = []
     settings = federation.server.distillation
     tick = lambda *_, **__: ticks.append(time.perf_counter())  # noqa: E731
-    train_supervised([dataset], [counts], federation.model, settings, 0, on_step=tick)
+    run = TrainingRun(settings=settings, seed=0, device=best_device(), on_step=tick)
+    train_supervised([dataset], [counts], federation.model, run)
     return step_seconds(ticks)
 
 

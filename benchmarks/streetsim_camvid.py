@@ -19,6 +19,8 @@ from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import cache_dir
+from fedseg.models.build import best_device
+from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 
 CLIENT_STYLES = ("boulevard", "suburb", "oldtown")
@@ -37,9 +39,8 @@ def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 5
             dataset = open_dataset(Source(dataset="streetsim", root=root, split=style))
             counts = train_id_counts(dataset, survey(dataset))
             notify = partial(bars, "training", name=style)
-            network, info = train_supervised(
-                [dataset], [counts], model, training, seed, on_step=notify
-            )
+            run = TrainingRun(settings=training, seed=seed, device=best_device(), on_step=notify)
+            network, info = train_supervised([dataset], [counts], model, run)
             scores[style] = evaluate(network, info, validation)
     table = Table("class", *scores, title=f"CamVid val, IoU %, seed {seed}")
     for entry in validation.card.classes:

@@ -20,8 +20,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.distillation.features import WIDTH, Featured, feature_width, from_bytes
 from fedseg.distillation.teachers import TARGET_STRIDE, read_target
 from fedseg.models.checkpoints import Info
-from fedseg.run.progress import OnProgress
-from fedseg.training.loop import Example, fit
+from fedseg.training.loop import Example, TrainingRun, fit
 
 
 def distill(
@@ -29,11 +28,7 @@ def distill(
     targets: Path,
     start: nn.Module,
     info: Info,
-    settings: Distillation,
-    seed: int,
-    state: Path | None = None,
-    on_step: OnProgress | None = None,
-    curve: Path | None = None,
+    run: TrainingRun[Distillation],
 ) -> nn.Module:
     """Train the global model on the server's images and their soft targets.
 
@@ -42,19 +37,16 @@ def distill(
         targets: folder of the fused targets, one array an image.
         start: the model to train, in place.
         info: of that model.
-        settings: how.
-        seed: of every random choice.
-        state: file that training is saved to and resumed from.
-        on_step: called after each step, with the loss.
-        curve: file that the losses are written to in the end.
+        run: how.
 
     Returns:
         The global model, in evaluation mode on the CPU.
     """
     augment = Augmentation(photometry)
+    settings = run.settings
     network, loss = start, soft_cross_entropy
     if settings.feature_weight:
-        torch.manual_seed(seed)
+        torch.manual_seed(run.seed)
         projection = nn.Conv2d(feature_width(start), WIDTH, 1)
         network, loss = Featured(start, projection), partial(feature_loss, settings.feature_weight)
 
@@ -65,8 +57,7 @@ def distill(
         )
         return augment(image, None, int(rng.integers(2**31)))[0], target
 
-    normalisation = info.normalisation
-    fit(network, example, loss, settings, normalisation, seed, state, on_step, curve=curve)
+    fit(network, example, loss, info.normalisation, run)
     return start
 
 

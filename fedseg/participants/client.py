@@ -20,11 +20,12 @@ from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest, read_json, remove_unfinished
 from fedseg.models import checkpoints
-from fedseg.models.build import check_size, model_inputs
+from fedseg.models.build import best_device, check_size, model_inputs
 from fedseg.participants.node import UploadOptions
 from fedseg.run.progress import Progress
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
+from fedseg.training.loop import TrainingRun
 from fedseg.training.private import train_privately
 from fedseg.training.supervised import train_supervised
 
@@ -103,31 +104,20 @@ def train_client(
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
 
     state = home / f"training-{settings}.safetensors"
-    notify = partial(progress, "training")
+    run = TrainingRun(
+        settings=client.training,
+        seed=client_seed(seed, client),
+        device=best_device(),
+        state=state,
+        on_step=partial(progress, "training"),
+        curve=curve,
+    )
     spent = None
     if client.privacy:
         coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
-        network, info, spent = train_privately(
-            dataset,
-            coverage,
-            client.model,
-            client.training,
-            client.privacy,
-            client_seed(seed, client),
-            notify,
-            curve,
-        )
+        network, info, spent = train_privately(dataset, coverage, client.model, client.privacy, run)
     else:
-        network, info = train_supervised(
-            [dataset],
-            [counts],
-            client.model,
-            client.training,
-            client_seed(seed, client),
-            state,
-            notify,
-            curve,
-        )
+        network, info = train_supervised([dataset], [counts], client.model, run)
     upload = Upload(
         name=client.name,
         dataset=dataset.card.name,

@@ -6,19 +6,22 @@ What differs between them is a function that makes one training example and a lo
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from fedseg.config import Training
 from fedseg.data.loading import prefetch
 from fedseg.files import atomic_file
 from fedseg.machine import limit_threads
-from fedseg.models.build import Normalisation, best_device
+from fedseg.models.build import Normalisation
 from fedseg.run.curves import write_curve
 from fedseg.run.progress import OnProgress
 from fedseg.storage.hashes import content_hash
@@ -33,19 +36,40 @@ SAVE_SECONDS = 30.0
 """How often the state of a training is saved: what a kill costs at most."""
 
 
+Settings = TypeVar("Settings", bound=Training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun(Generic[Settings]):
+    """How a model is trained, whatever it is and whatever it learns from.
+
+    Attributes:
+        settings: iterations, batch size, learning rate, ...
+        seed: of every random choice.
+        device: where it is trained.
+        state: file that the training is saved to now and then, and resumed from.
+        on_step: called after each step, with the loss.
+        curve: file that the loss of each step is written to in the end.
+        save_seconds: time between two saves.
+    """
+
+    settings: Settings
+    seed: int
+    device: torch.device
+    state: Path | None = None
+    on_step: OnProgress | None = None
+    curve: Path | None = None
+    save_seconds: float = SAVE_SECONDS
+
+
 def fit(
     network: nn.Module,
     example: Callable[[np.random.Generator], Example],
     loss: Callable[[Tensor, Tensor], Tensor],
-    settings: Training,
     normalisation: Normalisation,
-    seed: int,
-    state: Path | None = None,
-    on_step: OnProgress | None = None,
-    save_seconds: float = SAVE_SECONDS,
-    curve: Path | None = None,
+    run: TrainingRun[Any],
 ) -> nn.Module:
-    """Train a model with AdamW, on the GPU when there is one.
+    """Train a model with AdamW.
 
     Every example and every step depends on (seed, place in the sequence) only, so on a CPU two runs
     are equal to the bit, whether or not one of them was interrupted and resumed.
@@ -55,13 +79,8 @@ def fit(
         example: makes a training example from random numbers: image uint8 [H, W, 3] RGB, and a
             target array. Called in threads.
         loss: from logits float32 [N, 19, H, W] and targets [N, ...] to a scalar.
-        settings: iterations, batch size, learning rate, ...
         normalisation: of the input.
-        seed: of everything random.
-        state: file that the state is saved to now and then, and resumed from.
-        on_step: called after each step, with the loss.
-        save_seconds: time between two saves.
-        curve: file that the losses are written to in the end.
+        run: how.
 
     Returns:
         `network`, in evaluation mode, on the CPU.
@@ -70,7 +89,7 @@ def fit(
         FloatingPointError: the loss became NaN or infinite.
     """
     limit_threads()
-    device = best_device()
+    settings, device, state = run.settings, run.device, run.state
     network = network.to(device).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(
         network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
@@ -78,29 +97,28 @@ def fit(
     losses = _resume(state, network, optimiser) if state else []
     done = len(losses)
     saved = time.monotonic()
-    for step, (images, targets) in enumerate(_batches(example, settings, seed, done), start=done):
+    scheduler = LambdaLR(optimiser, lambda step: learning_rate_factor(done + step, settings))
+    batches = _batches(example, settings, run.seed, done)
+    for step, (images, targets) in enumerate(batches, start=done):
         # Seeded anew at every step, dropout needs no random state to be saved.
-        torch.manual_seed(_mix(seed, step))
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, settings)
+        torch.manual_seed(_mix(run.seed, step))
         with autocast(device, settings.precision):
             logits = network(normalise(images.to(device, non_blocking=True), normalisation))
         value = loss(logits.float(), targets.to(device, non_blocking=True))
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        note_loss(value.item(), losses, settings, on_step)
-        if state and time.monotonic() - saved > save_seconds:
+        scheduler.step()
+        note_loss(value.item(), losses, run)
+        if state and time.monotonic() - saved > run.save_seconds:
             _save(state, network, optimiser, losses)
             saved = time.monotonic()
-    if curve:
-        write_curve(curve, losses)
+    if run.curve:
+        write_curve(run.curve, losses)
     return network.eval().cpu()
 
 
-def note_loss(
-    loss: float, losses: list[float], settings: Training, on_step: OnProgress | None
-) -> None:
+def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
     """Append a step's loss to those of the steps before, and report it.
 
     Raises:
@@ -110,17 +128,22 @@ def note_loss(
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss became {loss} at step {step}; lower the learning rate")
     losses.append(loss)
-    if on_step:
-        on_step(step, settings.iterations, loss=loss)
+    if run.on_step:
+        run.on_step(step, run.settings.iterations, loss=loss)
 
 
-def learning_rate(step: int, settings: Training) -> float:
-    """Learning rate of a step counted from 0: a linear warm-up, then half a cosine down to 0."""
+def learning_rate_factor(step: int, settings: Training) -> float:
+    """Share of the learning rate at a step, 0..1: a linear warm-up, then half a cosine down to 0.
+
+    Args:
+        step: counted from 0.
+        settings: of the training.
+    """
     warmup = math.ceil(settings.warmup * settings.iterations)
     if step < warmup:
-        return settings.learning_rate * (step + 1) / (warmup + 1)
+        return (step + 1) / (warmup + 1)
     part = (step - warmup) / max(settings.iterations - warmup, 1)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
+    return 0.5 * (1 + math.cos(math.pi * part))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

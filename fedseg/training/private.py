@@ -12,14 +12,15 @@ Needs the optional extra `fedseg[privacy]`.
 
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from fedseg.classes import IGNORE
 from fedseg.config import Model, Privacy, Training
@@ -28,11 +29,10 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.loading import prefetch
 from fedseg.errors import PublicError
 from fedseg.machine import limit_threads
-from fedseg.models.build import best_device, seeded_build
+from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.curves import write_curve
-from fedseg.run.progress import OnProgress
-from fedseg.training.loop import learning_rate, normalise, note_loss
+from fedseg.training.loop import TrainingRun, learning_rate_factor, normalise, note_loss
 
 ACCOUNTANT = "rdp"
 """Rényi differential privacy: Mironov et al., arXiv 1908.10530."""
@@ -49,11 +49,8 @@ def train_privately(
     dataset: Dataset,
     coverage: tuple[int, ...],
     model: Model,
-    training: Training,
     privacy: Privacy,
-    seed: int,
-    on_step: OnProgress | None = None,
-    curve: Path | None = None,
+    run: TrainingRun[Any],
 ) -> tuple[nn.Module, Info, Spent]:
     """Train a model on one labelled dataset with differential privacy.
 
@@ -62,12 +59,10 @@ def train_privately(
         coverage: trainIds of the classes that it has.
         model: what to train; its normalisation becomes group normalisation, because a batch
             normalisation mixes images.
-        training: how; images are drawn without regard to rare classes, and `batch_size` is the
-            number of images drawn on average.
         privacy: what it may cost.
-        seed: of the untrained weights.
-        on_step: called after each step, with the loss.
-        curve: file that the losses are written to; it must not leave this machine.
+        run: how. Images are drawn without regard to rare classes, `batch_size` is the number of
+            images drawn on average, and the seed is that of the untrained weights only. The state
+            is not saved. The curve must not leave this machine.
 
     Returns:
         The model, in evaluation mode on the CPU, what to know of it, and what it cost.
@@ -77,6 +72,7 @@ def train_privately(
         FloatingPointError: the loss became NaN or infinite.
     """
     opacus = _opacus()
+    training, device = run.settings, run.device
     images = len(dataset)
     if privacy.delta >= 1 / images:
         raise PublicError(
@@ -87,8 +83,7 @@ def train_privately(
     noise, spent = budget(privacy, rate, training.iterations)
     info = describe(model.model_copy(update={"norm": "group"}), training, coverage)
     limit_threads()
-    device = best_device()
-    plain = seeded_build(model.model_copy(update={"norm": "group"}), seed)
+    plain = seeded_build(model.model_copy(update={"norm": "group"}), run.seed)
     for module in plain.modules():
         if hasattr(module, "inplace"):  # what a hook saw must not change
             setattr(module, "inplace", False)  # noqa: B010 - modules hold tensors, for mypy
@@ -103,18 +98,18 @@ def train_privately(
         expected_batch_size=rate * images,
         generator=source,
     )
+    scheduler = LambdaLR(optimiser, partial(learning_rate_factor, settings=training))
     losses: list[float] = []
-    for step, (pictures, labels) in enumerate(_batches(dataset, training, rate)):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, training)
+    for pictures, labels in _batches(dataset, training, rate):
         logits = network(normalise(pictures.to(device), info.normalisation))
         value = cross_entropy_by_image(logits.float(), labels.to(device)).mean()
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        note_loss(value.item(), losses, training, on_step)
-    if curve:
-        write_curve(curve, losses)
+        scheduler.step()
+        note_loss(value.item(), losses, run)
+    if run.curve:
+        write_curve(run.curve, losses)
     return plain.eval().cpu(), info, spent
 
 

@@ -1,7 +1,7 @@
 """Supervised training on labelled datasets: what a client does, and centralized training."""
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,19 +14,14 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.sampling import RareClassSampler
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
-from fedseg.run.progress import OnProgress
-from fedseg.training.loop import Example, fit
+from fedseg.training.loop import Example, TrainingRun, fit
 
 
 def train_supervised(
     datasets: list[Dataset],
     counts: list[np.ndarray],
     model: Model,
-    training: Training,
-    seed: int,
-    state: Path | None = None,
-    on_step: OnProgress | None = None,
-    curve: Path | None = None,
+    run: TrainingRun[Any],
 ) -> tuple[nn.Module, Info]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -34,28 +29,20 @@ def train_supervised(
         datasets: labelled, of fine cards.
         counts: for each dataset int64 [N, 19], pixels of each trainId in each image.
         model: what to train.
-        training: how.
-        seed: of every random choice.
-        state: file that training is saved to and resumed from.
-        on_step: called after each step, with the loss.
-        curve: file that the losses are written to in the end.
+        run: how.
 
     Returns:
         The model, in evaluation mode on the CPU, and what to know of it; its coverage is the set
         of classes with at least one labelled pixel.
     """
     coverage = np.flatnonzero(sum(count.sum(axis=0) for count in counts))
-    info = describe(model, training, tuple(int(c) for c in coverage))
+    info = describe(model, run.settings, tuple(int(c) for c in coverage))
     network = fit(
-        seeded_build(model, seed),
-        _examples(datasets, counts, training),
+        seeded_build(model, run.seed),
+        _examples(datasets, counts, run.settings),
         cross_entropy,
-        training,
         info.normalisation,
-        seed,
-        state,
-        on_step,
-        curve=curve,
+        run,
     )
     return network, info
 

@@ -8,13 +8,14 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from fedseg.config import GLOBAL, Federation
+from fedseg.config import GLOBAL, Distillation, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.distillation.generation.diffusion import checkpoint_identity
@@ -33,6 +34,7 @@ from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import is_product, notices
+from fedseg.training.loop import TrainingRun
 from fedseg.workflows.cross_site import votes
 from fedseg.workflows.targets import make_targets
 
@@ -95,18 +97,16 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
             join_student(before, first, folder, run.predictions, images, progress)
             starts = {"the student so far": partial(_load_network, before)}
         if not is_product(student, inputs):
-            train = partial(
-                distill_student,
-                images,
-                folder,
-                info=info,
+            training = TrainingRun(
                 settings=share,
                 seed=federation.seed + round_,
+                device=best_device(),
+                state=run.state / f"distillation-{key}-{round_}",
                 on_step=partial(progress, "distillation"),
                 curve=run.curve(f"{GLOBAL}@{round_ + 1}"),
             )
-            state = run.state / f"distillation-{key}-{round_}"
-            network = _first_that_trains(starts, train, state)
+            train = partial(distill_student, images, folder, info=info)
+            network = _first_that_trains(starts, train, training)
             checkpoints.save(student, network, info, inputs)
     network = checkpoints.load(student)[0]
     checkpoints.save(run.global_model, network, info, inputs)
@@ -124,7 +124,9 @@ def _log_global(run: Run, clients: dict[str, Path]) -> None:
 
 
 def _first_that_trains(
-    starts: dict[str, Callable[[], nn.Module]], train: Callable[..., nn.Module], state: Path
+    starts: dict[str, Callable[[], nn.Module]],
+    train: Callable[..., nn.Module],
+    training: TrainingRun[Distillation],
 ) -> nn.Module:
     """Train from one start after another until the result is finite.
 
@@ -132,16 +134,16 @@ def _first_that_trains(
 
     Args:
         starts: untrained models by what they are.
-        train: trains one, given as `start` with a `state` file.
-        state: path of the state files, without suffix.
+        train: trains one, given as `start`, in a `run`.
+        training: that run; its state is the path of the state files without suffix.
 
     Raises:
         RunFailed: from no start.
     """
     for number, (name, start) in enumerate(starts.items()):
-        file = state.with_name(f"{state.name}-{number}.safetensors")
+        file = Path(f"{training.state}-{number}.safetensors")
         try:
-            network = train(start=start(), state=file)
+            network = train(start=start(), run=replace(training, state=file))
             # All of them: running statistics can overflow where the loss does not.
             list(checkpoints.checked(network, network.state_dict(), "the student"))
         except (FloatingPointError, FedsegError) as error:

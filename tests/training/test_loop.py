@@ -5,10 +5,11 @@ from torch import nn
 
 from fedseg.config import Model, Training
 from fedseg.models.build import IMAGENET, build
-from fedseg.training.loop import fit, learning_rate, normalise
+from fedseg.training.loop import TrainingRun, fit, learning_rate_factor, normalise
 from fedseg.training.supervised import cross_entropy
 from tests.conftest import TINY_MODEL, paint
 
+CPU = torch.device("cpu")
 SETTINGS = Training(iterations=6, batch_size=2, crop=(32, 64), learning_rate=1e-3)
 
 
@@ -18,9 +19,8 @@ def example(rng):
 
 def train(settings=SETTINGS, **options):
     torch.manual_seed(0)
-    return fit(
-        build(Model(**TINY_MODEL)), example, cross_entropy, settings, IMAGENET, 5, **options
-    ).state_dict()
+    run = TrainingRun(settings=settings, seed=5, device=CPU, **options)
+    return fit(build(Model(**TINY_MODEL)), example, cross_entropy, IMAGENET, run).state_dict()
 
 
 class Killed(Exception):
@@ -69,13 +69,14 @@ def test_a_loss_that_is_not_finite_stops_training():
     def spoiled(logits, labels):
         return cross_entropy(logits, labels) * float("nan")
 
+    run = TrainingRun(settings=SETTINGS, seed=0, device=CPU)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        fit(build(Model(**TINY_MODEL)), example, spoiled, SETTINGS, IMAGENET, 0)
+        fit(build(Model(**TINY_MODEL)), example, spoiled, IMAGENET, run)
 
 
 def test_learning_rate_rises_linearly_and_falls_as_half_a_cosine():
-    settings = Training(iterations=110, warmup=10 / 110, learning_rate=1.0)
-    rates = [learning_rate(step, settings) for step in range(110)]
+    settings = Training(iterations=110, warmup=10 / 110)
+    rates = [learning_rate_factor(step, settings) for step in range(110)]
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[10] == 1.0
     assert rates[60] == pytest.approx(0.5)

@@ -16,6 +16,7 @@ from fedseg.participants.client import read_upload, train_client
 from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
+from fedseg.training.loop import TrainingRun
 from fedseg.training.private import _batches, budget, cross_entropy_by_image, train_privately
 from fedseg.training.supervised import cross_entropy
 
@@ -133,11 +134,12 @@ def test_a_draw_without_images_costs_a_step_too(federation, monkeypatch):
 
 def test_what_can_not_be_kept_is_said(federation, private, tmp_path, monkeypatch):
     dataset = open_dataset(private)
-    given = (dataset, (0,), private.model, private.training)
+    run = TrainingRun(settings=private.training, seed=0, device=torch.device("cpu"))
+    given = (dataset, (0,), private.model)
     with pytest.raises(PublicError, match=r"delta = 0.5 allows to publish one image of 4"):
-        train_privately(*given, Privacy(epsilon=8.0, delta=0.5), 0)
+        train_privately(*given, Privacy(epsilon=8.0, delta=0.5), run)
     with pytest.raises(PublicError, match="can't be kept in 100000 steps"):
         budget(Privacy(epsilon=1e-9), 1.0, 100_000)
     monkeypatch.setitem(__import__("sys").modules, "opacus", None)
     with pytest.raises(PublicError, match=r"pip install 'fedseg\[privacy\]'"):
-        train_privately(*given, LOOSE, 0)
+        train_privately(*given, LOOSE, run)

@@ -8,10 +8,11 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import model_inputs
+from fedseg.models.build import best_device, model_inputs
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
+from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 from fedseg.workflows.baselines import Clients
 
@@ -38,10 +39,13 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         datasets,
         [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
         federation.model,
-        training,
-        federation.seed,
-        run.state / f"centralized-{digest(inputs)}.safetensors",
-        partial(progress, "centralized training"),
-        run.curve(NAME),
+        TrainingRun(
+            settings=training,
+            seed=federation.seed,
+            device=best_device(),
+            state=run.state / f"centralized-{digest(inputs)}.safetensors",
+            on_step=partial(progress, "centralized training"),
+            curve=run.curve(NAME),
+        ),
     )
     checkpoints.save(run.baseline(NAME), network, info, inputs)

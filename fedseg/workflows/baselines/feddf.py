@@ -10,9 +10,11 @@ from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.student import distill
 from fedseg.files import digest
 from fedseg.models import checkpoints
+from fedseg.models.build import best_device
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
+from fedseg.training.loop import TrainingRun
 from fedseg.workflows import server_stages, targets
 from fedseg.workflows.baselines import Clients
 
@@ -58,11 +60,14 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         folder,
         server_stages.starting_point(run, federation, clients),
         info,
-        plain,
-        federation.seed,
-        run.state / f"feddf-{digest(inputs)}.safetensors",
-        partial(progress, "FedDF"),
-        run.curve(NAME),
+        TrainingRun(
+            settings=plain,
+            seed=federation.seed,
+            device=best_device(),
+            state=run.state / f"feddf-{digest(inputs)}.safetensors",
+            on_step=partial(progress, "FedDF"),
+            curve=run.curve(NAME),
+        ),
     )
     checkpoints.save(run.baseline(NAME), network, info, inputs)
     server_stages.remove_working_files(run)
