@@ -22,16 +22,17 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 START_TIMEOUT = 120.0  # seconds; importing Flower alone can take a minute on a cold network disk
 POLL_INTERVAL = 0.2  # seconds
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from Linux's <sys/prctl.h>
 NEEDED = {  # commands of processes whose death Flower notices after a minute, or never
-    b"flower-superexec": "flower-superexec, which starts the simulation, was killed",
-    b"flwr-simulation": "the simulation was killed, perhaps because memory ran out",
+    "flower-superexec": "flower-superexec, which starts the simulation, was killed",
+    "flwr-simulation": "the simulation was killed, perhaps because memory ran out",
 }
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROXIES = ("http", "https", "socks5", "socks5h")
@@ -139,7 +140,7 @@ def what_happened(error: str) -> str:
 
     Of a process that ran out of memory, Ray lists every process of the machine with its command.
     """
-    from fedseg.errors import plain  # not at the top: the supervisor needs nothing but Python
+    from fedseg.errors import plain  # not at the top: the supervisor starts without fedseg
 
     if re.search(r"OutOfMemoryError|running low on memory", error) and "ray" in error:
         used = re.search(r"was ([\d.]+ ?GB) / ([\d.]+ ?GB)", error)
@@ -291,14 +292,13 @@ def _is_healthy(port: int) -> bool:
 
 def _wait_until_over(superlink: subprocess.Popen[bytes], client: subprocess.Popen[bytes]) -> None:
     """Until the run is over, or can't go on."""
-    seen: dict[bytes, int | None] = {}
+    seen: dict[str, psutil.Process | None] = {}
     while client.poll() is None:
         if superlink.poll() is not None:
             sys.exit("SimulationError: Flower's SuperLink died")
-        processes = _processes()
         for command, end in NEEDED.items():
-            process = seen[command] = seen.get(command) or _find(command, processes)
-            if process and process not in processes:
+            process = seen[command] = seen.get(command) or _find(command)
+            if process and not _is_alive(process):
                 try:
                     client.wait(timeout=2)  # it may still have the end of the log to print
                 except subprocess.TimeoutExpired:
@@ -312,35 +312,18 @@ def _wait_or_exit() -> None:
         sys.exit()
 
 
-def process_table() -> Iterator[tuple[int, str, str, int]]:
-    """Of every process its id, its name's first 15 letters, its state's letter and its parent."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            # "pid (name) state parent ...", where the name may hold anything
-            start, _, rest = stat.read_text(errors="replace").rpartition(")")
-            state, parent = rest.split()[:2]
-            yield int(stat.parent.name), start.partition("(")[2], state, int(parent)
-
-
-def _processes() -> dict[int, int]:
-    """The parent of every living process."""
-    return {pid: parent for pid, _, state, parent in process_table() if state not in "ZX"}
-
-
-def _find(command: bytes, processes: dict[int, int]) -> int | None:
+def _find(command: str) -> psutil.Process | None:
     """The descendant of ours that runs this command."""
-    for pid in processes:
-        if _is_descendant(pid, processes):
-            with contextlib.suppress(OSError):
-                if command in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    return pid
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(command in word for word in process.cmdline()):
+                return process
     return None
 
 
-def _is_descendant(pid: int, processes: dict[int, int]) -> bool:
-    while pid := processes.get(pid, 0):
-        if pid == os.getpid():
-            return True
+def _is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
@@ -348,9 +331,9 @@ def _kill_descendants() -> None:
     """Kills our children till none is left: those of a killed one become ours."""
     with contextlib.suppress(ChildProcessError):  # there is none left
         while True:
-            for pid, parent in _processes().items():
-                if parent == os.getpid():
-                    os.kill(pid, signal.SIGKILL)
+            for process in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
             os.waitpid(-1, 0)
 
 
