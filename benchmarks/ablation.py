@@ -17,10 +17,10 @@ from fedseg import config
 from fedseg.cli import console
 from fedseg.cli.tables import rich_table
 from fedseg.config import GLOBAL, Federation
-from fedseg.distillation.cross_site import MOST_IMAGES
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import digest, write_json, write_text
 from fedseg.models.checkpoints import StoredWeights, load_info
+from fedseg.participants.answers import MOST_IMAGES
 from fedseg.participants.client import read_upload, train_client
 from fedseg.participants.evaluator import score_at_home
 from fedseg.participants.node import simulated_node

@@ -20,6 +20,7 @@ from pydantic import (
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, Registry
+from fedseg.settings import differences, with_settings
 
 T = TypeVar("T", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -385,19 +386,20 @@ def _refuse_twice(table: str, names: list[str]) -> None:
 
 
 @overload
-def load(path: Path | str) -> Federation: ...
+def load(path: Path | str, *, settings: Iterable[str] = ()) -> Federation: ...
 
 
 @overload
-def load(path: Path | str, kind: type[T]) -> T: ...
+def load(path: Path | str, kind: type[T], *, settings: Iterable[str] = ()) -> T: ...
 
 
-def load(path: Path | str, kind: Any = Federation) -> Any:
+def load(path: Path | str, kind: Any = Federation, *, settings: Iterable[str] = ()) -> Any:
     """Read and check a federation file, or a suite; relative paths are relative to its folder.
 
     Args:
         path: the TOML file.
         kind: what it holds.
+        settings: values in place of the file's, `KEY=VALUE` each; see `settings.with_settings`.
 
     Raises:
         FedsegError: naming the file, the key and the remedy.
@@ -409,16 +411,16 @@ def load(path: Path | str, kind: Any = Federation) -> Any:
         ['boulevard', 'suburb', 'oldtown']
     """
     path = Path(path)
-    return resolved(kind, read_toml(path), path)
+    return resolved(kind, read_toml(path), path, settings)
 
 
-def resolved(kind: type[T], data: dict[str, Any], path: Path) -> T:
+def resolved(kind: type[T], data: dict[str, Any], path: Path, settings: Iterable[str] = ()) -> T:
     """Check the content of a file; relative paths in it are relative to its folder.
 
     Raises:
         FedsegError: naming the file, the key and the remedy.
     """
-    content = parse(kind, data, path)
+    content = parse(kind, data, path, settings)
     return kind.model_validate(_absolute(content.model_dump(), path.parent.absolute()))
 
 
@@ -441,14 +443,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise FedsegError(f"{path}: not valid TOML: {error}") from None
 
 
-def parse(kind: type[T], data: dict[str, Any], origin: Path) -> T:
-    """Check `data` against a model.
+def parse(kind: type[T], data: dict[str, Any], origin: Path, settings: Iterable[str] = ()) -> T:
+    """Check `data`, with `settings` in place of some of its values, against a model.
 
     Raises:
         FedsegError: every mistake in one line, with a suggestion for a misspelt key.
     """
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(with_settings(data, settings))
     except ValidationError as error:
         raise FedsegError(f"{origin}: " + "; ".join(_explain(kind, error))) from None
 
@@ -456,6 +458,11 @@ def parse(kind: type[T], data: dict[str, Any], origin: Path) -> T:
 def dump(federation: Federation) -> str:
     """The configuration as TOML that `load` reads back to an equal one."""
     return tomli_w.dumps(federation.model_dump(mode="json", exclude_none=True))
+
+
+def differing_keys(one: Federation, other: Federation) -> list[str]:
+    """The dotted keys whose values differ, sorted."""
+    return differences(one.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
 def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ LAYERS = (
     "streetsim",
     "storage",
     "config",
+    "settings",
     "machine",
     "classes",
     "registry",

@@ -6,6 +6,7 @@ import importlib.metadata
 import io
 import logging
 import os
+import re
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -18,7 +19,7 @@ from fedseg.cli import deploy
 from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
 from fedseg.cli.models import models
-from fedseg.cli.options import Json, Quiet
+from fedseg.cli.options import Json, Quiet, Settings
 from fedseg.errors import FedsegError, RunFailed, plain
 from fedseg.files import explain_os_error, is_disk_full
 from fedseg.flower.supervisor import direct_loopback
@@ -86,9 +87,11 @@ def simulate(
         Path | None, typer.Argument(help="Federation file; default: the embedded streetsim one.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; default: runs/NAME for NAME.toml.")
+        Path | None,
+        typer.Option(help="Run folder; default: runs/NAME for NAME.toml, or runs/NAME-2, ..."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the file's seed.")] = None,
+    settings: Settings = None,
     centralized: Annotated[
         bool, typer.Option(help="Also train one model on all clients' data, to compare.")
     ] = False,
@@ -102,13 +105,14 @@ def simulate(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import result_table
+    from fedseg.run.folder import free_folder
     from fedseg.workflows.simulation import simulate as run_simulation
 
     path = config or configuration.EMBEDDED
-    federation = configuration.load(path)
+    federation = configuration.load(path, settings=settings or [])
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
-    out = out or Path("runs") / path.stem
+    out = out or free_folder(Path("runs") / path.stem, federation)
     with console.Bars() as bars:
         result = run_simulation(federation, out, centralized, bars)
     console.answer(json, result.content(), result_table(result), *console.run_locations(out))
@@ -141,13 +145,14 @@ def distill(
     late: Annotated[
         list[Path] | None, typer.Option("--with", help="Add this client's checkpoint folder.")
     ] = None,
+    settings: Settings = None,
     out: Annotated[
         Path | None, typer.Option(help="New run folder; default: a name that says what changed.")
     ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Make a new global model from saved clients: without one, or with a late one.
+    """Make a new global model from saved clients: without one, with a late one, other settings.
 
     Example: `fedseg distill runs/first --without suburb`
     """
@@ -157,10 +162,29 @@ def distill(
 
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
+    changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
-        result = redistill(run, without or [], late or [], out, partial(bars, name="server"))
+        notify = partial(bars, name="server")
+        result = redistill(run, without or [], late or [], out, notify, settings or [])
     console.answer(json, result.content(), result_table(result), *console.run_locations(out))
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """List run folders, with status, seed and scores.
+
+    Example: `fedseg runs`
+    """
+    from fedseg.cli import console
+    from fedseg.cli.tables import runs_table
+    from fedseg.run.listing import list_runs
+
+    found = list_runs(folder)
+    console.answer(json, [run.content() for run in found], runs_table(folder, found))
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedseg.cli.options import CardOption, Json, Quiet, RootOption, Split
+from fedseg.cli.options import CardOption, Json, Quiet, RootOption, Settings, Split
 from fedseg.errors import FedsegError
 
 models = typer.Typer()
@@ -21,6 +21,7 @@ def evaluate(
     suite: Annotated[
         Path | None, typer.Option(help="TOML file of several datasets, in place of --dataset.")
     ] = None,
+    settings: Settings = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
     ] = None,
@@ -40,11 +41,12 @@ def evaluate(
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
     if suite is None:
         chosen = {"dataset": dataset, "root": root, "split": split}
-        sets = config.parse(config.Suite, {"evaluation": [chosen]}, Path("--dataset"))
+        data = {"evaluation": [chosen]}
+        sets = config.parse(config.Suite, data, Path("--dataset"), settings or [])
     elif root or split:
         raise FedsegError("--root and --split go with --dataset; a suite names its own")
     else:
-        sets = config.load(suite, config.Suite)
+        sets = config.load(suite, config.Suite, settings=settings or [])
     with console.Bars() as bars:
         scores = score_suite(checkpoint, sets, bars, out)
     of_all = [score for row in scores.values() for score in row.values()]

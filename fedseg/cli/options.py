@@ -39,3 +39,11 @@ CardOption = Annotated[
 Root = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[str | None, typer.Option(help="Split of the card.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Overrides a key of the file, as in training.iterations=500; may be repeated.",
+    ),
+]

@@ -1,5 +1,6 @@
 """Tables on the terminal."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -9,10 +10,31 @@ from fedseg.config import GLOBAL
 from fedseg.errors import plain
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
+from fedseg.run.listing import Listed
 from fedseg.run.records import Result, Score
 
 BOLD = "\0"
 """Marks the start and the end of bold text in a cell."""
+
+
+def runs_table(folder: Path, runs: list[Listed]) -> Table:
+    """A row for each run folder in a folder."""
+    sets = list(dict.fromkeys(name for run in runs for name in run.scores))
+    table = Table("run", "status", caption="mIoU of the global model in %")
+    table.add_column("seed", justify="right")
+    table.add_column("clients", justify="right")
+    for name in sets:
+        table.add_column(Text(name), justify="right")
+    for run in runs:
+        cells = (run.scores.get(name) for name in sets)
+        table.add_row(
+            Text(str(run.path.relative_to(folder)) if run.path != folder else folder.name),
+            run.status,
+            "-" if run.seed is None else str(run.seed),
+            str(run.clients),
+            *("-" if miou is None else f"{100 * miou:.1f}" for miou in cells),
+        )
+    return table
 
 
 def result_table(result: Result) -> Table:

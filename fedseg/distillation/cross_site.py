@@ -12,8 +12,6 @@ import numpy as np
 from fedseg.classes import NUM_CLASSES
 from fedseg.evaluation.metrics import iou
 
-MOST_IMAGES = 200
-"""Of its own, on which a client scores another's model."""
 LEAST = 2 / 3
 """What a vote counts at least, of what the best client's vote counts: see `fusion.mean.fuse`."""
 

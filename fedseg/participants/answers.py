@@ -13,7 +13,6 @@ from torch import Tensor
 from fedseg.config import Model, Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.images import stored_size
-from fedseg.distillation.cross_site import MOST_IMAGES
 from fedseg.errors import PublicError
 from fedseg.evaluation.inference import view_sizes
 from fedseg.files import digest
@@ -30,6 +29,9 @@ from fedseg.storage.hashes import content_hash
 MEMORY_SHARE = 0.9
 """Of this machine's memory, where the owner sets no limit."""
 SCORED = "confusion matrix sent"
+
+MOST_IMAGES = 200
+"""Of its own, on which a client scores another's model."""
 
 
 def train_answer(

@@ -23,6 +23,7 @@ log.txt                what Flower and Ray said
 
 import shutil
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 
 from fedseg import config
@@ -30,6 +31,9 @@ from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_text
 from fedseg.storage.audit import AUDIT, AuditLog
+
+MOST_KEYS = 5
+"""Keys that an error lists."""
 
 
 class Run:
@@ -112,11 +116,35 @@ def check_folder(path: Path, federation: Federation) -> Run:
     run = Run(path.absolute())
     check_writable(path)
     if run.config.is_file():
-        if config.load(run.config) != federation:
+        if changed := _changed(run, federation):
             raise FedsegError(
-                f"{path}: already holds a run with another configuration; choose another --out, "
-                "or remove the folder"
+                f"{path}: already holds a run with another configuration ({_listed(changed)}); "
+                "choose another --out, or remove the folder"
             )
     elif path.is_dir() and any(path.iterdir()):
         raise FedsegError(f"{path}: is not empty and holds no run; choose another --out")
     return run
+
+
+def free_folder(path: Path, federation: Federation) -> Path:
+    """`path`, or `path-2`, `path-3`, ...: the first that is free or holds a run to resume."""
+    for number in count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        run = Run(folder.absolute())
+        if run.config.is_file():
+            if not _changed(run, federation):
+                return folder
+        elif not folder.is_dir() or not any(folder.iterdir()):
+            return folder
+    raise AssertionError  # there is always another number
+
+
+def _changed(run: Run, federation: Federation) -> list[str]:
+    """The keys in which a run's configuration differs from another."""
+    return config.differing_keys(config.load(run.config), federation)
+
+
+def _listed(keys: list[str]) -> str:
+    """Some keys for a person; not all, if they are many."""
+    shown = ", ".join(keys[:MOST_KEYS])
+    return shown if len(keys) <= MOST_KEYS else f"{shown} and {len(keys) - MOST_KEYS} more"

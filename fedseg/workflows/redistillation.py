@@ -1,5 +1,6 @@
 """The server's part once more, from saved clients: without one that left, or with a late one."""
 
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -20,9 +21,14 @@ from fedseg.workflows.server_stages import run_server
 
 
 def redistill(
-    source: Path, without: list[str], joiners: list[Path], out: Path, progress: Progress
+    source: Path,
+    without: list[str],
+    joiners: list[Path],
+    out: Path,
+    progress: Progress,
+    settings: Sequence[str] = (),
 ) -> Result:
-    """Make a new run folder with other clients, and do the server's part in it.
+    """Make a new run folder with other clients or settings, and do the server's part in it.
 
     Nothing of a client that is left out enters the new folder. An interrupted call goes on where it
     was when it is called again.
@@ -34,11 +40,16 @@ def redistill(
             their owners' training left there.
         out: the new run folder.
         progress: receives the state of the work.
+        settings: `KEY=VALUE` each, in place of the run's; not of what the clients did.
 
     Raises:
-        FedsegError: no run, no such client, or a checkpoint that does not pass an upload's checks.
+        FedsegError: no run, no such client, a setting of a client's training, or a checkpoint that
+            does not pass an upload's checks.
     """
     run = find_run(source)
+    for setting in settings:
+        if setting.split(".")[0].split("=")[0].strip() in ("clients", "training"):
+            raise FedsegError(f"--set {setting}: the clients are trained already; set server.*")
     federation = config.load(run.config)
     saved = good_clients(run, federation)
     for name in without:
@@ -46,7 +57,8 @@ def redistill(
             raise FedsegError(f"{source}: holds no client '{name}'; {did_you_mean(name, saved)}")
     kept = {name: folder for name, folder in saved.items() if name not in without}
     late = {upload.name: folder for folder in joiners for upload in [_read_upload(folder)]}
-    new_run = open_run(out, _with_clients(federation, kept, late, run.config))
+    changed = config.load(run.config, settings=settings)
+    new_run = open_run(out, _with_clients(changed, kept, late, run.config))
     federation = config.load(new_run.config)
     discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():

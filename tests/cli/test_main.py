@@ -10,9 +10,11 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from fedseg import config
 from fedseg.config import Model, Training
 from fedseg.models import checkpoints
 from fedseg.models.build import build
+from fedseg.run.folder import free_folder, open_run
 from tests.conftest import TINY_MODEL
 
 
@@ -164,6 +166,30 @@ def test_a_folder_with_another_run_is_refused(fedseg, federation_data, tmp_path)
     assert "is not empty and holds no run; choose another --out" in done.err
 
 
+def test_a_folder_of_another_configuration_names_the_keys(fedseg, finished, tmp_path):
+    out, file = finished / "runs" / "embedded", finished / "federation.toml"
+    done = fedseg("simulate", file, "--out", out, "--set", "server.distillation.iterations=9")
+    assert done.returncode == 2
+    assert "already holds a run with another configuration" in done.err
+    assert "(server.distillation.iterations);" in done.err
+
+
+def test_another_seed_goes_into_a_folder_of_its_own(federation_data, tmp_path):
+    config_file = tmp_path / "mine.toml"
+    config_file.write_text(tomli_w.dumps(federation_data))
+    one = config.load(config_file)
+    two = config.with_seed(one, one.seed + 1)
+    first = tmp_path / "runs" / "mine"
+    assert free_folder(first, one) == first
+    open_run(first, one)
+    assert free_folder(first, one) == first  # to be resumed
+    second = free_folder(first, two)
+    assert second == tmp_path / "runs" / "mine-2"
+    second.mkdir()
+    (second / "notes.txt").write_text("mine")
+    assert free_folder(first, two) == tmp_path / "runs" / "mine-3"
+
+
 def test_a_checkpoint_that_is_none(fedseg, make_world, tmp_path):
     done = fedseg("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
     assert done.returncode == 2
@@ -236,3 +262,13 @@ def test_ctrl_c_says_how_to_go_on(fedseg, monkeypatch, tmp_path):
     done = fedseg("simulate", "--out", tmp_path / "run")
     assert done.returncode == 130
     assert done.err == "interrupted; the same command resumes where this one stopped\n"
+
+
+def test_runs_as_a_table_or_json(fedseg, finished):
+    done = fedseg("runs", finished / "runs")
+    assert done.returncode == 0
+    assert "embedded" in done.out
+    assert "completed" in done.out
+    [run] = json.loads(fedseg("runs", finished / "runs", "--json").out)
+    assert (run["status"], run["clients"]) == ("completed", 3)
+    assert list(run["scores"]) == ["stormnight"]

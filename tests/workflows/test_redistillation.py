@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from fedseg import config
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
@@ -16,11 +17,10 @@ def redone(run, tmp_path, monkeypatch):
     """Redoes the server's part of `run` in a new folder; without a report, which has own tests."""
     monkeypatch.setattr("fedseg.report.write.write_report", lambda *_: None)
 
-    def redo(without=(), joiners=(), out=None):
+    def redo(without=(), joiners=(), out=None, settings=()):
         out = out or tmp_path / "new"
-        return out, redistill(
-            run.path, list(without), list(joiners), out, FileProgress(tmp_path / "p", "server")
-        )
+        progress = FileProgress(tmp_path / "p", "server")
+        return out, redistill(run.path, list(without), list(joiners), out, progress, settings)
 
     return redo
 
@@ -50,6 +50,20 @@ def test_a_late_client_joins(run, redone, tmp_path):
     assert (out / "clients" / "two" / "client.json").is_file()
     again, _ = redone(out=tmp_path / "again")
     assert weights_hash(out / "global") == weights_hash(again / "global")
+
+
+def test_other_settings_of_the_servers(run, redone):
+    out, _ = redone(settings=["server.distillation.iterations=1"])
+    saved, changed = config.load(run.config), config.load(out / "config.toml")
+    assert config.differing_keys(saved, changed) == ["server.distillation.iterations"]
+    assert len(read_json(out / "curves" / "global@1.json")["loss"]) == 1
+
+
+@pytest.mark.parametrize("setting", ["training.iterations=9", "clients.one.model.arch=unet"])
+def test_what_the_clients_did_can_not_be_set_any_more(run, redone, setting):
+    with pytest.raises(FedsegError, match="the clients are trained already"):
+        redone(settings=[setting])
+    assert not (run.path.parent / "new").exists()
 
 
 def test_called_again_it_goes_on(run, redone):

@@ -1,0 +1,75 @@
+"""Settings on the command line, `KEY=VALUE`, and which keys of two configurations differ."""
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import Any
+
+from fedseg.errors import FedsegError, did_you_mean
+
+
+def with_settings(data: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """The content of a TOML file with other values for some keys.
+
+    Args:
+        data: the content, before it is checked.
+        settings: `KEY=VALUE` each. A key is dotted; within a list of tables, such as `clients`, its
+            part is a table's name or number. A value is TOML, or else a string.
+
+    Raises:
+        FedsegError: no `KEY=VALUE`, or a key that goes through something other than a table.
+    """
+    data = deepcopy(data)
+    for setting in settings:
+        key, separator, value = setting.partition("=")
+        *path, last = [part.strip() for part in key.split(".")]
+        if not separator or not all([*path, last]):
+            raise FedsegError(f"--set {setting}: expected KEY=VALUE, as in training.iterations=500")
+        table: Any = data
+        for part in path:
+            table = _step(table, part, setting)
+        if not isinstance(table, dict):
+            raise FedsegError(f"--set {setting}: '{'.'.join(path)}' is a list; name one of it")
+        table[last] = _value(value.strip())
+    return data
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The dotted keys whose values differ between two configurations, sorted."""
+    flat, others = dict(_flat(one)), dict(_flat(other))
+    absent = object()
+    keys = flat.keys() | others.keys()
+    return sorted(key for key in keys if flat.get(key, absent) != others.get(key, absent))
+
+
+def _step(table: Any, part: str, setting: str) -> Any:
+    """What a part of a key leads to; a table that is not there is made."""
+    if isinstance(table, list):
+        by_name = {str(item.get("name", n)): item for n, item in enumerate(table)}
+        by_number = {str(n): item for n, item in enumerate(table)}
+        found = by_name.get(part, by_number.get(part))
+        if found is None:
+            raise FedsegError(f"--set {setting}: no '{part}'; {did_you_mean(part, by_name)}")
+        return found
+    if not isinstance(found := table.setdefault(part, {}), dict | list):
+        raise FedsegError(f"--set {setting}: '{part}' is a value, and holds no other")
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value by its dotted key; tables of a list go by their names, if they have some."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _flat(item, f"{key}.{name}" if key else name)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for number, item in enumerate(value):
+            yield from _flat(item, f"{key}.{item.get('name', number)}")
+    elif value is not None and value != {} and value != []:
+        yield key, value
