@@ -259,8 +259,10 @@ class Evaluation(Source):
 
 
 class Evaluator(Evaluation):
-    """A node that holds a private labelled set, scores the global model on it locally and sends
-    back the confusion matrix."""
+    """A node that scores the global model on a private labelled set.
+
+    Only the confusion matrix leaves it.
+    """
 
     dataset: str = ""
     """Name of a card, or the path of one; left out, with `root`, where the evaluator has a node of

@@ -34,10 +34,10 @@ class RunFailed(FedsegError):
 
 
 def plain(text: object, most: int = MOST_CHARACTERS, keep: str = "") -> str:
-    """A text that others wrote, such as a file's name or a node's error, safe to show in a line.
+    r"""A text that others wrote, such as a file's name or a node's error, safe to show in a line.
 
     Characters that control a terminal or the direction of text, line breaks, and bytes of names
-    that are not UTF-8 are shown as escapes (`\\x1b`, `\\n`, `\\xe9`).
+    that are not UTF-8 are shown as escapes (`\x1b`, `\n`, `\xe9`).
 
     Args:
         text: what to show.

@@ -67,7 +67,7 @@ def atomic_file(path: Path, mode: int = 0o644, durable: bool = True) -> Iterator
         temporary.chmod(mode)
         if durable:
             _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         if durable:
             _sync(path.parent)
     finally:
@@ -86,7 +86,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             _sync(written)
         _sync(temporary)
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

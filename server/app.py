@@ -1,5 +1,8 @@
-"""The Flower ServerApp: opens the run, collects the uploads, runs the server's part,
-has the evaluators score what came of it."""
+"""The Flower ServerApp.
+
+It opens the run, collects the uploads, runs the server's part, and has the evaluators score the
+global model.
+"""
 
 import logging
 

@@ -1,6 +1,5 @@
 """Where a dataset's files lie below its root, and whose files lie below a root."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -87,7 +86,7 @@ class Listing:
     def _visible(self, folder: Path, pattern: str) -> list[str]:
         if folder not in self._names:
             try:
-                self._names[folder] = sorted(os.listdir(folder))
+                self._names[folder] = sorted(path.name for path in folder.iterdir())
             except (FileNotFoundError, NotADirectoryError):
                 self._names[folder] = []
             except OSError as error:

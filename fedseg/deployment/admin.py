@@ -77,6 +77,7 @@ class Admin:
         self._wanted = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         path = scope.get("path", "")
         if scope["type"] != "http" or path.startswith(OPEN):
             await self.app(scope, receive, send)

@@ -52,6 +52,7 @@ class Refusal(Exception):
 
     @property
     def response(self) -> Response:
+        """What the node gets."""
         content = {"detail": self.detail} | ({} if self.code is None else {"code": self.code})
         # What was not read of the request is not wanted.
         return JSONResponse(content, self.status, headers={"Connection": "close"})
@@ -77,6 +78,7 @@ class Gate:
         self._pushed: Counter[tuple[bytes, int]] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] != "http":
             return
         path = scope.get("path", "")
@@ -176,15 +178,18 @@ class Impatient(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
     """Uvicorn's connection, closed when the headers of a request do not come in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
+        """Start to wait for the headers of the first request."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_waiting)
 
     def on_response_complete(self) -> None:
+        """Start to wait for the headers of the next request."""
         super().on_response_complete()
         self._timer.cancel()
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
         self._timer.cancel()
         super().connection_lost(exc)
 

@@ -38,6 +38,7 @@ def is_current(serial: Path, app: App, trusted: dict[str, str]) -> bool:
 
 
 def main() -> None:
+    """Run the SuperNode with the options of this command."""
     serial, *options = sys.argv[1:]
     run_supernode(options, partial(is_current, Path(serial)))
 

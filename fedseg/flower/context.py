@@ -23,13 +23,16 @@ class Context(Protocol):
     """What is used here of Flower's `Context`."""
 
     @property
-    def run_id(self) -> int: ...
+    def run_id(self) -> int:
+        """Id of the run."""
 
     @property
-    def node_config(self) -> Mapping[str, Any]: ...
+    def node_config(self) -> Mapping[str, Any]:
+        """Settings of the node."""
 
     @property
-    def run_config(self) -> Mapping[str, Any]: ...
+    def run_config(self) -> Mapping[str, Any]:
+        """Settings of the run."""
 
 
 def federation_of(context: Context) -> Federation:

@@ -269,6 +269,7 @@ def _run(
 
 
 def free_port() -> int:
+    """A TCP port of this machine that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

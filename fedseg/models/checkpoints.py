@@ -59,6 +59,7 @@ class Info(Section):
 
     @property
     def normalisation(self) -> Normalisation:
+        """Of the input."""
         return Normalisation(self.mean, self.std)
 
     @property

@@ -23,6 +23,7 @@ class Score:
 
     @property
     def is_best(self) -> bool:
+        """Whether no other model has a higher value."""
         return self.part == 1
 
 

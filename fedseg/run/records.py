@@ -136,6 +136,7 @@ class ParticipantResult(Record):
 
     @property
     def is_good(self) -> bool:
+        """Whether its part succeeded."""
         return self.status == "good"
 
 
@@ -190,6 +191,7 @@ class Result(Document):
 
     @property
     def is_complete(self) -> bool:
+        """Whether the run reached its end."""
         return self.status == "completed"
 
     def scored_sets(self) -> list[str]:

@@ -1,3 +1,4 @@
 """Files that can be trusted: hashes, provenance, arrays with a checksum, audit logs.
 
-May import the ground floor only."""
+May import the ground floor only.
+"""

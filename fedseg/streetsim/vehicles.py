@@ -41,7 +41,7 @@ class Body(NamedTuple):
     face: float = 0.0  # share of the front that is window, from the top
 
 
-def _row(rear: float, front: float, count: int, sill: float, top: float):
+def _row(rear: float, front: float, count: int, sill: float, top: float) -> tuple:
     edges = np.linspace(rear, front, count + 1)
     gap = 0.08 * (edges[1] - edges[0])
     return tuple((a + gap, b - gap, sill, top) for a, b in pairwise(edges.tolist()))

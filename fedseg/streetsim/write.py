@@ -90,4 +90,4 @@ def _save(path: Path, pixels: np.ndarray) -> None:
         raise OSError(f"cannot encode {path.name}")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(data.tobytes())
-    os.replace(temporary, path)
+    temporary.replace(path)
