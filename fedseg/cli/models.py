@@ -36,6 +36,7 @@ def evaluate(
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table, score_table
     from fedseg.evaluation.suite import as_json, score_suite, suite_table
+    from fedseg.models.build import best_device
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
@@ -48,7 +49,7 @@ def evaluate(
     else:
         sets = config.load(suite, config.Suite, settings=settings or [])
     with console.Bars() as bars:
-        scores = score_suite(checkpoint, sets, bars, out)
+        scores = score_suite(checkpoint, sets, best_device(), bars, out)
     of_all = [score for row in scores.values() for score in row.values()]
     alone = score_table(of_all[0]) if len(of_all) == 1 else None
     console.answer(json, as_json(scores), alone or rich_table(suite_table(scores, sets.evaluation)))

@@ -68,7 +68,12 @@ def feature_width(network: nn.Module) -> int:
 
 
 def describe(
-    checkpoint: Path, dataset: Dataset, student: Info, folder: Path, on_image: OnProgress
+    checkpoint: Path,
+    dataset: Dataset,
+    student: Info,
+    folder: Path,
+    device: torch.device,
+    on_image: OnProgress,
 ) -> list[Path]:
     """Write a client's projected features of every image; those there already are kept.
 
@@ -77,6 +82,7 @@ def describe(
         dataset: the server's images; labels are not looked at.
         student: its input size sets the grid, the same for every client.
         folder: where the features of all clients are kept.
+        device: where the model runs.
         on_image: called after each image.
 
     Returns:
@@ -93,7 +99,7 @@ def describe(
     images = digest(*file_hashes(dataset.images))
     key = digest("features", WIDTH, *identity(checkpoint), student.inference_height, images)
     files = [target_file(folder / key, index) for index in range(len(dataset))]
-    write_missing(checkpoint, files, features, on_image)
+    write_missing(checkpoint, files, features, device, on_image)
     return files
 
 

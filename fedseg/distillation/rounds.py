@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
@@ -19,12 +20,13 @@ def join_student(
     after: Path,
     predicted: Path,
     images: Dataset,
+    device: torch.device,
     progress: Progress,
 ) -> None:
-    """Write the targets of the next round: the mean of the first ones and of what the student says.
+    """Write the targets of the next round: the mean of the first and the student's predictions.
 
-    It has seen the server's world, which no client has, and on real images it is better than the
-    targets it learnt from. Fused features stay as they are.
+    The student was trained on the server's images, which no client was, and on real images it is
+    better than its targets. Fused features stay as they are.
 
     Args:
         student: its checkpoint folder.
@@ -32,11 +34,12 @@ def join_student(
         after: folder of the new ones.
         predicted: folder for the student's predictions.
         images: what the targets belong to.
+        device: where the student runs.
         progress: receives the state of the work.
     """
     info = checkpoints.load_info(student)
     labelling = partial(progress, "labels by the student")
-    files = predict(student, images, info, predicted, labelling)
+    files = predict(student, images, info, predicted, device, labelling)
     for index in range(len(images)):
         target = read_target(before, index).astype(np.uint16)
         classes = target[..., :NUM_CLASSES]

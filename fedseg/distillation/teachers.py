@@ -20,7 +20,6 @@ from fedseg.data.dataset import Dataset
 from fedseg.evaluation.inference import PLAIN, infer, input_size, resize
 from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 from fedseg.storage.arrays import SUFFIX, is_whole, read_array, write_array
@@ -51,6 +50,7 @@ def predict(
     dataset: Dataset,
     student: Info,
     folder: Path,
+    device: torch.device,
     on_image: OnProgress,
     protocol: Protocol = PLAIN,
 ) -> list[Path]:
@@ -63,6 +63,7 @@ def predict(
         dataset: the server's images; labels are not looked at.
         student: its input size sets the size of the targets, the same for every client.
         folder: where the predictions of all models are kept.
+        device: where the model runs.
         on_image: called after each image.
         protocol: how images are shown to the model.
 
@@ -82,7 +83,7 @@ def predict(
         *checkpoints.identity(checkpoint), student.inference_height, protocol.model_dump_json()
     )
     files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
-    write_missing(checkpoint, files, probabilities, on_image)
+    write_missing(checkpoint, files, probabilities, device, on_image)
     return files
 
 
@@ -90,6 +91,7 @@ def write_missing(
     checkpoint: Path,
     files: list[Path],
     compute: Callable[[nn.Module, Info, list[int]], Arrays],
+    device: torch.device,
     on_image: OnProgress,
 ) -> None:
     """Write an array for each image; undamaged files that are there already are kept.
@@ -98,12 +100,13 @@ def write_missing(
         checkpoint: of the model that makes the arrays.
         files: where the array of each image is kept.
         compute: gives the arrays, of the model and the numbers of the images that lack one.
+        device: where the model runs.
         on_image: called after each image.
     """
     missing = [index for index, file in enumerate(files) if not is_whole(file)]
     if not missing:
         return
-    arrays = compute(*checkpoints.load(checkpoint, best_device()), missing)
+    arrays = compute(*checkpoints.load(checkpoint, device), missing)
     for done, (index, array) in enumerate(arrays, start=len(files) - len(missing) + 1):
         write_array(files[index], array)
         on_image(done, len(files))

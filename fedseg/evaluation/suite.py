@@ -3,6 +3,8 @@
 from functools import cache, partial
 from pathlib import Path
 
+import torch
+
 from fedseg.config import Evaluation, Suite
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
@@ -12,7 +14,6 @@ from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import check_writable, write_json, write_text
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
@@ -21,13 +22,18 @@ Scores = dict[str, dict[str, Score]]
 
 
 def score_suite(
-    folders: list[Path], suite: Suite, on_progress: OnProgress, out: Path | None = None
+    folders: list[Path],
+    suite: Suite,
+    device: torch.device,
+    on_progress: OnProgress,
+    out: Path | None = None,
 ) -> Scores:
     """Score every checkpoint on every dataset.
 
     Args:
         folders: checkpoint folders.
         suite: the datasets and how images are shown.
+        device: where the models run.
         on_progress: called with a stage, and else as any `OnProgress`.
         out: folder for a JSON file a score, `scores.json`, `table.md` and `table.tex`. A score
             that is there already, made from the same weights, files, card and protocol, is kept.
@@ -47,7 +53,7 @@ def score_suite(
     for chosen in suite.evaluation:
         open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
     scores = {
-        name: _row(name, folder, suite, on_progress, out)
+        name: _row(name, folder, suite, device, on_progress, out)
         for name, folder in zip(names, folders, strict=True)
     }
     if out:
@@ -59,12 +65,17 @@ def score_suite(
 
 
 def _row(
-    name: str, folder: Path, suite: Suite, on_progress: OnProgress, out: Path | None
+    name: str,
+    folder: Path,
+    suite: Suite,
+    device: torch.device,
+    on_progress: OnProgress,
+    out: Path | None,
 ) -> dict[str, Score]:
     """A checkpoint's scores, by dataset."""
     row: dict[str, Score] = {}
     info = checkpoints.load_info(folder)
-    load = cache(lambda: checkpoints.load(folder, best_device())[0])
+    load = cache(lambda: checkpoints.load(folder, device)[0])
     for chosen in suite.evaluation:
         dataset, protocol = open_dataset(chosen), chosen.protocol
         on_image = partial(on_progress, f"{name} on {chosen.name}")

@@ -94,7 +94,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
         if round_ > 0:
             folder = targets / f"round-{round_}"
             before = run.state / f"student-{key}-{round_ - 1}"
-            join_student(before, first, folder, run.predictions, images, progress)
+            join_student(before, first, folder, run.predictions, images, best_device(), progress)
             starts = {"the student so far": partial(_load_network, before)}
         if not is_product(student, inputs):
             training = TrainingRun(

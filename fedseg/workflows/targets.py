@@ -23,6 +23,7 @@ from fedseg.distillation.inconsistency import Agreement, record, record_without_
 from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
 from fedseg.models import checkpoints
+from fedseg.models.build import best_device
 from fedseg.registry import FUSION_RULES, GENERATORS
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
@@ -89,6 +90,7 @@ def make_targets(
             chosen=chosen,
             student=student,
             seed=federation.seed,
+            device=best_device(),
             progress=progress,
             weights=votes(run, list(trusted)),
         )
@@ -153,7 +155,13 @@ def predict_all(
         labelling = partial(progress, f"labels by {name}")
         try:
             teacher.files = predict(
-                teacher.checkpoint, images, student, run.predictions, labelling, protocol
+                teacher.checkpoint,
+                images,
+                student,
+                run.predictions,
+                best_device(),
+                labelling,
+                protocol,
             )
         except ModelError as error:
             notices.warning("client '%s' is left out: %s", name, error)

@@ -20,7 +20,6 @@ from fedseg.distillation.features import WIDTH, describe, from_bytes, to_bytes
 from fedseg.distillation.fusion import mean
 from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.teachers import read_target, write_target
-from fedseg.models.build import best_device
 from fedseg.run.progress import OnProgress
 from fedseg.storage.arrays import read_array
 
@@ -66,6 +65,7 @@ def fit_gate(
     targets: Callable[[int], np.ndarray],
     images: int,
     seed: int,
+    device: torch.device,
     on_step: OnProgress | None = None,
 ) -> Gate:
     """Learn to fuse, from soft targets.
@@ -75,13 +75,14 @@ def fit_gate(
         targets: gives the target of an image, uint8 [h, w, 19], 255 = probability 1.
         images: how many there are.
         seed: of every random choice.
+        device: where the gate is trained.
         on_step: called after each step, with the loss.
 
     Returns:
-        The gate, in evaluation mode, on the GPU where there is one.
+        The gate, in evaluation mode, on that device.
     """
     torch.manual_seed(seed)
-    gate = Gate([array.shape[-1] for array in features(0)]).to(best_device())
+    gate = Gate([array.shape[-1] for array in features(0)]).to(device)
     optimiser = torch.optim.AdamW(gate.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for step in range(STEPS):
@@ -89,7 +90,9 @@ def fit_gate(
         samples = [
             _pixels(features, targets, int(rng.integers(images)), rng) for _ in range(IMAGES)
         ]
-        *inputs, probabilities = (torch.cat(parts) for parts in zip(*samples, strict=True))
+        *inputs, probabilities = (
+            torch.cat(parts).to(device) for parts in zip(*samples, strict=True)
+        )
         soft = probabilities.float() / probabilities.sum(dim=-1, keepdim=True).clamp(min=1)
         _, logits, _ = gate([from_bytes(each) for each in inputs])
         loss = -(soft * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
@@ -128,7 +131,7 @@ def _pixels(
     arrays = [*features(image), targets(image)]
     flat = [array.reshape(-1, array.shape[-1]) for array in arrays]
     chosen = rng.integers(len(flat[0]), size=PIXELS)
-    return [torch.from_numpy(each[chosen]).to(best_device()) for each in flat]
+    return [torch.from_numpy(each[chosen]) for each in flat]
 
 
 def write_targets(task: FusionTask) -> None:
@@ -144,6 +147,7 @@ def write_targets(task: FusionTask) -> None:
             task.images,
             task.student,
             task.working,
+            task.device,
             partial(task.progress, f"features of {name}"),
         )
         for name, teacher in task.teachers.items()
@@ -154,7 +158,7 @@ def write_targets(task: FusionTask) -> None:
 
     count = len(task.images)
     notify = partial(task.progress, "learning the gate")
-    gate = fit_gate(seen, partial(read_target, before), count, task.seed, notify)
+    gate = fit_gate(seen, partial(read_target, before), count, task.seed, task.device, notify)
     for index in range(count):
         fused, probabilities = fuse_features(gate, seen(index))
         target = np.sqrt(read_target(before, index) * probabilities)

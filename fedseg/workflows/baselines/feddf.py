@@ -52,6 +52,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
             chosen=list(range(len(images))),
             student=info,
             seed=federation.seed,
+            device=best_device(),
             progress=progress,
         )
     )

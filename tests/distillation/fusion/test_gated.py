@@ -7,6 +7,8 @@ from fedseg.classes import NUM_CLASSES
 from fedseg.distillation.fusion import gated
 from fedseg.distillation.fusion.gated import Gate, fit_gate, fuse_features
 
+CPU = torch.device("cpu")
+
 CLASSES = (0, 2, 8, 10, 13)
 
 
@@ -31,7 +33,7 @@ def half_blind(rng: np.random.Generator):
 def fitted(count: int = 12, seed: int = 0):
     rng = np.random.default_rng(1)
     world = [half_blind(rng) for _ in range(count)]
-    learnt = fit_gate(lambda i: world[i][2], lambda i: world[i][3], count, seed)
+    learnt = fit_gate(lambda i: world[i][2], lambda i: world[i][3], count, seed, CPU)
     return learnt, half_blind(rng)
 
 
