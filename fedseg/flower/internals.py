@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -79,6 +79,7 @@ from flwr.supernode.cli.flower_supernode import flower_supernode
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as ProtobufMessage
 
 __all__ = ["App", "app_to_sign", "build_app", "public_key_to_bytes"]
 
@@ -100,6 +101,8 @@ LOST = (
 
 
 # Requests as the server receives them
+
+Request = TypeVar("Request", bound=ProtobufMessage)
 
 
 def signer(headers: Mapping[str, str]) -> bytes:
@@ -132,10 +135,7 @@ def pushed_run(body: bytes) -> int:
     Raises:
         ValueError: the body is no such request.
     """
-    try:
-        return PushObjectRequest.FromString(body).run_id
-    except DecodeError as error:
-        raise ValueError(str(error)) from None
+    return _request(PushObjectRequest, body).run_id
 
 
 def registered_node(body: bytes) -> tuple[str, bytes]:
@@ -144,10 +144,7 @@ def registered_node(body: bytes) -> tuple[str, bytes]:
     Raises:
         ValueError: the body is no such request.
     """
-    try:
-        request = RegisterNodeRequest.FromString(body)
-    except DecodeError as error:
-        raise ValueError(str(error)) from None
+    request = _request(RegisterNodeRequest, body)
     return request.name, request.public_key
 
 
@@ -157,8 +154,12 @@ def unregistered_node(body: bytes) -> int:
     Raises:
         ValueError: the body is no such request.
     """
+    return _request(UnregisterNodeRequest, body).node_id
+
+
+def _request(kind: type[Request], body: bytes) -> Request:
     try:
-        return UnregisterNodeRequest.FromString(body).node_id
+        return kind.FromString(body)
     except DecodeError as error:
         raise ValueError(str(error)) from None
 
