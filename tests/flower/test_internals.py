@@ -246,8 +246,10 @@ def test_the_app_is_built_and_its_signature_is_the_one_that_flower_checks():
     assert not internals.is_signed(app, {name: openssh(key.public_key()).decode()})
 
 
-def test_the_supernode_gets_its_options_and_asks_for_the_apps_trust(monkeypatch):
-    """Flower's own command is run; where it would connect to a server, this looks."""
+def test_the_supernode_gets_its_options_and_asks_for_the_apps_trust(monkeypatch, tmp_path):
+    """Flower's own command is run, but it starts no server and connects to none."""
+    for name, value in quiet_environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
     cli = importlib.import_module("flwr.supernode.cli.flower_supernode")
 
     def is_trusted(app, trusted):
@@ -256,6 +258,8 @@ def test_the_supernode_gets_its_options_and_asks_for_the_apps_trust(monkeypatch)
     seen = []
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(start_client_internal, "_verify_fab", internals.is_signed)
+    monkeypatch.setattr(cli, "_start_supernode_http_api", lambda *_: (None, None))
+    monkeypatch.setattr(cli, "add_exit_handler", lambda _: None)
     monkeypatch.setattr(cli, "start_client_internal", lambda **options: seen.append(options))
     internals.run_supernode(
         ["--insecure", "--superlink", "localhost:1", "--isolation", "process"], is_trusted
