@@ -37,6 +37,15 @@ def _own_cache(tmp_path_factory):
 
 
 @pytest.fixture
+def within_a_run(monkeypatch):
+    """Flower makes messages only within a run."""
+    from flwr.supercore.task_identity import TaskIdentity
+
+    for name in ("_run_id", "_node_id", "_task_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
+
+
+@pytest.fixture
 def fedseg(monkeypatch, capfd):
     """Calls a command: fedseg("predict", ...) gives its exit status, output and errors."""
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
-from flwr.supercore.task_identity import TaskIdentity
 from PIL import Image
 
 from clients.app import app
@@ -32,11 +31,8 @@ HOST = "annas-own-machine"
 
 
 @pytest.fixture(autouse=True)
-def _within_a_run(monkeypatch):
-    """Flower makes messages only within a run."""
-    monkeypatch.setattr(TaskIdentity, "_run_id", 1)
-    monkeypatch.setattr(TaskIdentity, "_node_id", 1)
-    monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+def _of_a_host(monkeypatch, within_a_run):
+    """Within a run, on a host whose name must not leave it."""
     for asked in ("socket.gethostname", "socket.getfqdn", "platform.node"):
         monkeypatch.setattr(asked, lambda *_: HOST)
 

@@ -7,7 +7,6 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.serde import message_to_proto
 from flwr.proto.message_pb2 import PullObjectResponse
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
-from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
 from fedseg.errors import FedsegError
@@ -66,9 +65,7 @@ class SlowGrid(HttpGrid):
 
 
 @pytest.fixture
-def grid(monkeypatch):
-    for name in ("_run_id", "_node_id", "_task_id"):
-        monkeypatch.setattr(TaskIdentity, name, 1)
+def grid(within_a_run):
     return SlowGrid()
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
-from flwr.supercore.task_identity import TaskIdentity
 
 import server.strategy
 from fedseg.config import Evaluator
@@ -79,11 +78,8 @@ class Grid:
 
 
 @pytest.fixture(autouse=True)
-def _within_a_run(monkeypatch):
-    """Flower makes messages only within a run."""
-    monkeypatch.setattr(TaskIdentity, "_run_id", 1)
-    monkeypatch.setattr(TaskIdentity, "_node_id", 1)
-    monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+def _quick(monkeypatch, within_a_run):
+    """Within a run, and without waiting between two looks for answers."""
     monkeypatch.setattr("server.nodes.UPLOAD_POLL", 0.05)
     monkeypatch.setattr("server.nodes.AWAY_POLL", 0.05)
 
