@@ -11,7 +11,6 @@ import time
 
 import httpx
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto.message_pb2 import PushObjectRequest
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER as PUBLIC_KEY
@@ -23,8 +22,7 @@ from starlette.responses import PlainTextResponse
 from fedseg.deployment import gate
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting
-from fedseg.deployment.server import Server
-from fedseg.flower.supervisor import free_port
+from tests.deployment.serving import serving
 from tests.processes import wait_until
 
 KNOWN, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -64,28 +62,13 @@ def door(tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "BODY_SECONDS", 2.0)
     monkeypatch.setattr("fedseg.deployment.server.HEADER_SECONDS", 1.0)
     make_certificates(tmp_path, ["localhost"])
-    application, port = Application(), free_port()
+    application = Application()
     known = public_key_to_bytes(KNOWN.public_key())
-    server = Server(
-        uvicorn.Config(
-            gate.Gate(application, lambda key: key == known, MAX_UPLOAD),
-            port=port,
-            http=gate.Impatient,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            limit_concurrency=20,
-            ssl_certfile=str(tmp_path / "server.crt"),
-            ssl_keyfile=str(tmp_path / "server.key"),
-        )
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started, 20)
-    application.port, application.tls = port, trusting(tmp_path / "ca.crt")
-    yield application
-    server.should_exit = True
-    thread.join()
+    door = gate.Gate(application, lambda key: key == known, MAX_UPLOAD)
+    options = {"http": gate.Impatient, "ws": "none", "lifespan": "off", "limit_concurrency": 20}
+    with serving(door, tmp_path, **options) as port:
+        application.port, application.tls = port, trusting(tmp_path / "ca.crt")
+        yield application
 
 
 def post(door, path="/v1/fleet/pull-messages", content=b"", headers=None):

@@ -11,12 +11,10 @@ import importlib
 import json
 import re
 import sys
-import threading
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.proto.control_pb2 import RegisterNodeRequest, UnregisterNodeRequest
@@ -28,11 +26,10 @@ from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.connection import trusting
 from fedseg.deployment.keys import openssh
-from fedseg.deployment.server import Server
 from fedseg.files import app_dir
 from fedseg.flower import internals
 from fedseg.flower.supervisor import free_port, quiet_environment
-from tests.processes import wait_until
+from tests.deployment.serving import serving
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = {"flwr", "flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.serverapp.strategy"}
@@ -96,24 +93,10 @@ class Recorder:
 @pytest.fixture
 def served(superlink, certs):
     """A SuperLink that listens; the requests that reach it."""
-    recorder, port = Recorder(superlink.app), free_port()
-    server = Server(
-        uvicorn.Config(
-            recorder,
-            port=port,
-            log_level="warning",
-            timeout_graceful_shutdown=1,
-            ssl_certfile=str(certs / "server.crt"),
-            ssl_keyfile=str(certs / "server.key"),
-        )
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started, 20)
-    recorder.address = f"localhost:{port}"
-    yield recorder
-    server.should_exit = True
-    thread.join()
+    recorder = Recorder(superlink.app)
+    with serving(recorder, certs, timeout_graceful_shutdown=1) as port:
+        recorder.address = f"localhost:{port}"
+        yield recorder
 
 
 def test_an_owner_registers_nodes_and_starts_runs(superlink, served, certs, tls):
