@@ -69,7 +69,9 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         for name, item in value.items():
             yield from _flat(item, f"{key}.{name}" if key else name)
     elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        for number, item in enumerate(value):
-            yield from _flat(item, f"{key}.{item.get('name', number)}")
-    elif value is not None and value != {} and value != []:
+        named = {str(item.get("name", number)): item for number, item in enumerate(value)}
+        yield key, list(named)  # their order matters too
+        for name, item in named.items():
+            yield from _flat(item, f"{key}.{name}")
+    elif value is not None:
         yield key, value

@@ -72,3 +72,8 @@ def test_keys_that_differ():
     other = with_settings(FILE, ["seed=2", "clients.suburb.model.arch=unet", "out=5"])
     assert differences(FILE, other) == ["clients.suburb.model.arch", "out", "seed"]
     assert differences({"a": None, "b": {}}, {}) == []
+
+
+def test_another_order_of_tables_is_a_difference():
+    assert differences(FILE, FILE | {"clients": FILE["clients"][::-1]}) == ["clients"]
+    assert differences({"a": None}, {"a": []}) == ["a"]

@@ -32,7 +32,7 @@ def runs_table(folder: Path, runs: list[Listed]) -> Table:
             run.status,
             "-" if run.seed is None else str(run.seed),
             str(run.clients),
-            *("-" if miou is None else f"{100 * miou:.1f}" for miou in cells),
+            *map(_percent, cells),
         )
     return table
 

@@ -23,7 +23,7 @@ log.txt                what Flower and Ray said
 
 import shutil
 from collections.abc import Iterable
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from fedseg import config
@@ -115,33 +115,32 @@ def check_folder(path: Path, federation: Federation) -> Run:
     """
     run = Run(path.absolute())
     check_writable(path)
-    if run.config.is_file():
-        if changed := _changed(run, federation):
-            raise FedsegError(
-                f"{path}: already holds a run with another configuration ({_listed(changed)}); "
-                "choose another --out, or remove the folder"
-            )
-    elif path.is_dir() and any(path.iterdir()):
-        raise FedsegError(f"{path}: is not empty and holds no run; choose another --out")
+    if problem := _taken(run, federation):
+        raise FedsegError(f"{path}: {problem}")
     return run
 
 
 def free_folder(path: Path, federation: Federation) -> Path:
     """`path`, or `path-2`, `path-3`, ...: the first that is free or holds a run to resume."""
-    for number in count(1):
-        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        run = Run(folder.absolute())
-        if run.config.is_file():
-            if not _changed(run, federation):
-                return folder
-        elif not folder.is_dir() or not any(folder.iterdir()):
-            return folder
-    raise AssertionError  # there is always another number
+    others = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    folders = chain([path], others)
+    return next(folder for folder in folders if not _taken(Run(folder.absolute()), federation))
 
 
-def _changed(run: Run, federation: Federation) -> list[str]:
-    """The keys in which a run's configuration differs from another."""
-    return config.differing_keys(config.load(run.config), federation)
+def _taken(run: Run, federation: Federation) -> str | None:
+    """Why a folder can't be the run folder of a federation; None if it can."""
+    if run.config.is_file():
+        saved = config.load(run.config)
+        if saved == federation:
+            return None
+        changed = _listed(config.differing_keys(saved, federation))
+        return (
+            f"already holds a run with another configuration ({changed}); "
+            "choose another --out, or remove the folder"
+        )
+    if run.path.is_dir() and any(run.path.iterdir()):
+        return "is not empty and holds no run; choose another --out"
+    return None
 
 
 def _listed(keys: list[str]) -> str:

@@ -48,7 +48,7 @@ def redistill(
     """
     run = find_run(source)
     for setting in settings:
-        if setting.split(".")[0].split("=")[0].strip() in ("clients", "training"):
+        if setting.partition("=")[0].split(".")[0].strip() in ("clients", "training"):
             raise FedsegError(f"--set {setting}: the clients are trained already; set server.*")
     federation = config.load(run.config)
     saved = good_clients(run, federation)

@@ -183,6 +183,8 @@ def test_another_seed_goes_into_a_folder_of_its_own(federation_data, tmp_path):
     assert free_folder(first, one) == first
     open_run(first, one)
     assert free_folder(first, one) == first  # to be resumed
+    reordered = one.model_copy(update={"clients": one.clients[::-1]})
+    assert free_folder(first, reordered) == tmp_path / "runs" / "mine-2"
     second = free_folder(first, two)
     assert second == tmp_path / "runs" / "mine-2"
     second.mkdir()
