@@ -21,7 +21,7 @@ from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import digest, write_json, write_text
 from fedseg.models.checkpoints import StoredWeights, load_info
 from fedseg.participants.answers import MOST_IMAGES
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.participants.evaluator import score_at_home
 from fedseg.participants.node import simulated_node
 from fedseg.participants.uploads import store
@@ -29,6 +29,7 @@ from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
 from fedseg.run.result import gather_result, scores
+from fedseg.run.uploads import read_upload
 from fedseg.workflows import comparison
 from fedseg.workflows.baselines import centralized
 from fedseg.workflows.cross_site import keep, missing_sites

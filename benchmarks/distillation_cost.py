@@ -27,10 +27,11 @@ from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, seeded_build
-from fedseg.participants.client import Upload
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
+from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
+from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 from fedseg.workflows import server_stages
@@ -96,7 +97,9 @@ def supervised_step(path: Path, count: int, iterations: int, fusion: str) -> flo
     ticks: list[float] = []
     settings = federation.server.distillation
     tick = lambda *_, **__: ticks.append(time.perf_counter())  # noqa: E731
-    run = TrainingRun(settings=settings, seed=0, device=best_device(), on_step=tick)
+    run = TrainingRun(
+        settings=settings, seed=0, device=best_device(), callbacks=(ReportProgress(tick),)
+    )
     train_supervised([dataset], [counts], federation.model, run)
     return step_seconds(ticks)
 

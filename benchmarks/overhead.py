@@ -20,11 +20,12 @@ from rich.console import Console
 from fedseg import config
 from fedseg.files import read_json, write_json
 from fedseg.models.checkpoints import StoredWeights
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
+from fedseg.run.uploads import read_upload
 from fedseg.workflows import preflight
 from fedseg.workflows.server_stages import run_server
 from fedseg.workflows.simulation import resources

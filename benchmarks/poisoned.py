@@ -19,13 +19,12 @@ from fedseg import config
 from fedseg.classes import NUM_CLASSES
 from fedseg.cli import console
 from fedseg.config import GLOBAL
-from fedseg.files import read_json
 from fedseg.models import checkpoints
-from fedseg.participants.client import Upload
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, find_run
 from fedseg.run.records import Inconsistency
 from fedseg.run.result import scores
+from fedseg.run.uploads import read_accepted
 from fedseg.storage.hashes import content_hash
 from fedseg.workflows.redistillation import redistill
 
@@ -86,7 +85,7 @@ def save_spoiled(client: Path, folder: Path, spoil) -> Path:
     network, info = checkpoints.load(client)
     spoil(network)
     sha256 = content_hash(network.state_dict())
-    upload = Upload.model_validate(read_json(client / "client.json"))
+    upload = read_accepted(client)
     upload = upload.model_copy(update={"name": NAME, "sha256": sha256})
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
     return folder

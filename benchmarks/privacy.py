@@ -19,8 +19,9 @@ from fedseg.config import Privacy
 from fedseg.data.dataset import open_dataset
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.models import checkpoints
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.run.progress import FileProgress
+from fedseg.run.uploads import read_upload
 
 
 def main(

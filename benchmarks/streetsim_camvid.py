@@ -20,6 +20,7 @@ from fedseg.data.survey import survey, train_id_counts
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import cache_dir
 from fedseg.models.build import best_device
+from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 
@@ -39,7 +40,12 @@ def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 5
             dataset = open_dataset(Source(dataset="streetsim", root=root, split=style))
             counts = train_id_counts(dataset, survey(dataset))
             notify = partial(bars, "training", name=style)
-            run = TrainingRun(settings=training, seed=seed, device=best_device(), on_step=notify)
+            run = TrainingRun(
+                settings=training,
+                seed=seed,
+                device=best_device(),
+                callbacks=(ReportProgress(notify),),
+            )
             network, info = train_supervised([dataset], [counts], model, run)
             scores[style] = evaluate(network, info, validation)
     table = Table("class", *scores, title=f"CamVid val, IoU %, seed {seed}")

@@ -8,21 +8,24 @@ two take turns, so that a machine whose speed drifts favours neither.
 
 import statistics
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 from rich.console import Console
 
 from fedseg import config
 from fedseg.config import Client
-from fedseg.data.dataset import open_dataset
+from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.models import build
 from fedseg.models.checkpoints import describe
-from fedseg.training.loop import autocast, normalise
+from fedseg.training.callbacks import ReportProgress
+from fedseg.training.loop import TrainingRun, autocast, normalise
 from fedseg.training.supervised import cross_entropy, train_supervised
 
 
@@ -39,8 +42,8 @@ def main(
     counts = train_id_counts(dataset, survey(dataset))
     ratios = []
     for number in range(rounds):
-        train = partial(train_supervised, [dataset], [counts], client.model, training, number)
-        ours = clock(lambda tick, f=train: f(on_step=lambda *_, **__: tick()), training.batch_size)
+        train = partial(supervised, client, dataset, counts, number)
+        ours = clock(train, training.batch_size)
         bare = clock(partial(bare_loop, client), training.batch_size)
         ratios.append(bare / ours)
         Console().print(f"fedseg {ours:.1f} images/s, bare loop {bare:.1f} images/s")
@@ -48,6 +51,17 @@ def main(
         f"a step of fedseg takes {statistics.median(ratios):.3f} times a bare step "
         f"(median of {rounds}; {min(ratios):.3f} to {max(ratios):.3f})"
     )
+
+
+def supervised(
+    client: Client, dataset: Dataset, counts: np.ndarray, seed: int, tick: Callable[[], None]
+) -> None:
+    """fedseg's training; calls `tick` after each step."""
+    notify = ReportProgress(lambda *_, **__: tick())
+    run = TrainingRun(
+        settings=client.training, seed=seed, device=build.best_device(), callbacks=(notify,)
+    )
+    train_supervised([dataset], [counts], client.model, run)
 
 
 def clock(train, batch_size: int, warm_up: int = 5) -> float:

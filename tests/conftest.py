@@ -18,11 +18,12 @@ from fedseg.cli import main
 from fedseg.config import EMBEDDED, Federation, load, read_toml
 from fedseg.data.cards import load_card
 from fedseg.models import checkpoints
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store
 from fedseg.run.folder import Run, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
+from fedseg.run.uploads import read_upload
 from fedseg.workflows.server_stages import run_server
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}

@@ -77,5 +77,5 @@ def participants(federation: Federation) -> list[Client | Evaluator]:
 
 
 def workers(federation: Federation) -> list[str]:
-    """Names under which progress is told."""
+    """Names under which progress is reported."""
     return [*(participant.name for participant in participants(federation)), "server"]

@@ -18,11 +18,12 @@ from fedseg.evaluation.inference import view_sizes
 from fedseg.files import digest
 from fedseg.machine import memory
 from fedseg.models.build import check_names, outline
-from fedseg.participants.client import Upload, pack, train_client
+from fedseg.participants.client import pack, train_client
 from fedseg.participants.evaluator import parse_info, score_at_home
 from fedseg.participants.node import Limits, Node, ScoreTask, TrainTask
 from fedseg.participants.watchdog import Guard, memory_limit, time_limit
 from fedseg.run.progress import Progress
+from fedseg.run.uploads import Upload
 from fedseg.storage.audit import AUDIT, AuditLog, read_audit
 from fedseg.storage.hashes import content_hash
 

@@ -6,63 +6,31 @@ import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from fedseg.config import Client, Name, Section
+from fedseg.config import Client
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import fingerprint
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.files import digest, read_json, remove_unfinished
+from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, model_inputs
 from fedseg.participants.node import UploadOptions
 from fedseg.run.progress import Progress
+from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
+from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
 from fedseg.training.private import train_privately
 from fedseg.training.supervised import train_supervised
 
-UPLOAD = "upload.json"
-"""File of a client's checkpoint folder that holds its `Upload`."""
 KEPT = 3
 """Checkpoints that a client keeps."""
-MOST_IMAGES = 10**9
-MOST_PIXELS = 2**50
-"""Numbers that no dataset reaches, and that sums of stay exact below."""
-
-
-class Upload(Section):
-    """The metadata that a client sends beside its weights. Nothing else leaves it."""
-
-    name: Name
-    """The client's name in the federation."""
-    dataset: str = Field(max_length=100)
-    """Name of its dataset card."""
-    info: checkpoints.Info
-    """Architecture, classes it was trained on, normalisation, sizes."""
-    images: int = Field(ge=1, le=MOST_IMAGES)
-    """Number of training images."""
-    pixel_counts: tuple[Annotated[int, Field(ge=0, le=MOST_PIXELS)], ...] | None
-    """Labelled pixels of each trainId over all training images; None where they are withheld."""
-    iterations: int = Field(ge=1, le=10**9)
-    """Training steps."""
-    seconds: float = Field(ge=0, le=1e9)
-    """Training time in this process, wall clock."""
-    bytes: int = Field(ge=1, le=2**40)
-    """Size of the weights."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Hash of the weights, as of `hashes.content_hash`."""
-    epsilon: float | None = Field(None, ge=0, le=10**6)
-    """What the training cost, where it was differentially private."""
-    delta: float | None = Field(None, gt=0, lt=1)
-    """Likewise."""
 
 
 def train_client(
@@ -109,8 +77,10 @@ def train_client(
         seed=client_seed(seed, client),
         device=best_device(),
         state=state,
-        on_step=partial(progress, "training"),
-        curve=curve,
+        callbacks=(
+            ReportProgress(partial(progress, "training")),
+            *([WriteCurve(curve)] if curve else []),
+        ),
     )
     spent = None
     if client.privacy:
@@ -151,11 +121,6 @@ def _prune(home: Path) -> None:
 def client_seed(seed: int, client: Client) -> int:
     """A client's own seed: equal clients of a federation must not draw equal random numbers."""
     return zlib.crc32(f"{seed}/{client.name}".encode())
-
-
-def read_upload(folder: Path) -> Upload:
-    """The `Upload` beside the weights that `train_client` left in a folder."""
-    return Upload.model_validate(read_json(folder / UPLOAD))
 
 
 def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Upload]:

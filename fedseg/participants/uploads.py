@@ -12,8 +12,8 @@ from fedseg.config import Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.models import checkpoints
 from fedseg.models.build import check_names, outline
-from fedseg.participants.client import Upload
 from fedseg.run.folder import Run
+from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
 
 

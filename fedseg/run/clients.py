@@ -2,24 +2,14 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
-from fedseg.files import read_json
 from fedseg.models import checkpoints
 from fedseg.run.folder import Run
+from fedseg.run.uploads import ACCEPTED, read_accepted
 from fedseg.storage import provenance
 from fedseg.storage.provenance import notices
-
-RECORD = "client.json"
-"""The `Upload` that came with a client's weights, in its checkpoint folder."""
-
-
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """The metadata of a client's upload, as `participants.client.Upload` has it; None without."""
-    path = folder / RECORD
-    return read_json(path) if path.is_file() else None
 
 
 def good_clients(run: Run, federation: Federation) -> dict[str, Path]:
@@ -29,7 +19,7 @@ def good_clients(run: Run, federation: Federation) -> dict[str, Path]:
         FedsegError: a client's files are not those that were accepted.
     """
     found = {client.name: run.clients / client.name for client in federation.clients}
-    good = {name: path for name, path in found.items() if (path / RECORD).is_file()}
+    good = {name: path for name, path in found.items() if (path / ACCEPTED).is_file()}
     for name, folder in good.items():
         check_client(name, folder)
     return good
@@ -43,8 +33,9 @@ def check_client(name: str, folder: Path) -> None:
     """
     checkpoints.load_info(folder)
     provenance.verify(folder)
-    stored = (read_record(folder) or {}).get("name")
-    if stored != name:
+    upload = read_accepted(folder)
+    if upload is None or upload.name != name:
+        stored = upload and upload.name
         raise FedsegError(
             f"{folder}: holds the model of client '{stored}', not of '{name}'; restore it, or "
             "remove the folder and run the same command again"

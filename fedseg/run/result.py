@@ -8,7 +8,6 @@ from typing import Literal
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.registry import BASELINES
-from fedseg.run.clients import read_record
 from fedseg.run.folder import Run
 from fedseg.run.records import (
     ClientResult,
@@ -18,6 +17,7 @@ from fedseg.run.records import (
     Result,
     Score,
 )
+from fedseg.run.uploads import read_accepted
 from fedseg.storage.audit import last_hash
 
 UNHEARD = "nothing was heard of it"
@@ -106,10 +106,12 @@ def _evaluator(run: Run, name: str, failures: dict[str, str]) -> EvaluatorResult
 
 
 def _client(run: Run, name: str, failures: dict[str, str]) -> ClientResult:
-    uploaded = read_record(run.clients / name)
-    if uploaded is None:
+    upload = read_accepted(run.clients / name)
+    if upload is None:
         return ClientResult(status="failed", reason=failures.get(name, UNHEARD))
-    return ClientResult.model_validate({**uploaded["info"], **uploaded, "status": "good"})
+    return ClientResult.model_validate(
+        {**upload.model_dump(), **upload.info.model_dump(), "status": "good"}
+    )
 
 
 def _version(name: str) -> str:

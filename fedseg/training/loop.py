@@ -22,10 +22,9 @@ from fedseg.data.loading import prefetch
 from fedseg.files import atomic_file
 from fedseg.machine import limit_threads
 from fedseg.models.build import Normalisation
-from fedseg.run.curves import write_curve
-from fedseg.run.progress import OnProgress
 from fedseg.storage.hashes import content_hash
 from fedseg.storage.provenance import notices
+from fedseg.training.callbacks import Callback
 
 Example = tuple[np.ndarray, np.ndarray]
 
@@ -48,8 +47,7 @@ class TrainingRun(Generic[Settings]):
         seed: of every random choice.
         device: where it is trained.
         state: file that the training is saved to now and then, and resumed from.
-        on_step: called after each step, with the loss.
-        curve: file that the loss of each step is written to in the end.
+        callbacks: called after each step and at the end, in this order.
         save_seconds: time between two saves.
     """
 
@@ -57,8 +55,7 @@ class TrainingRun(Generic[Settings]):
     seed: int
     device: torch.device
     state: Path | None = None
-    on_step: OnProgress | None = None
-    curve: Path | None = None
+    callbacks: tuple[Callback, ...] = ()
     save_seconds: float = SAVE_SECONDS
 
 
@@ -113,13 +110,13 @@ def fit(
         if state and time.monotonic() - saved > run.save_seconds:
             _save(state, network, optimiser, losses)
             saved = time.monotonic()
-    if run.curve:
-        write_curve(run.curve, losses)
+    for callback in run.callbacks:
+        callback.on_end(losses)
     return network.eval().cpu()
 
 
 def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
-    """Append a step's loss to those of the steps before, and report it.
+    """Append a step's loss to those of the steps before, and call the callbacks.
 
     Raises:
         FloatingPointError: it is NaN or infinite.
@@ -128,8 +125,8 @@ def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss became {loss} at step {step}; lower the learning rate")
     losses.append(loss)
-    if run.on_step:
-        run.on_step(step, run.settings.iterations, loss=loss)
+    for callback in run.callbacks:
+        callback.on_step(step, run.settings.iterations, loss)
 
 
 def learning_rate_factor(step: int, settings: Training) -> float:

@@ -31,7 +31,6 @@ from fedseg.errors import PublicError
 from fedseg.machine import limit_threads
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
-from fedseg.run.curves import write_curve
 from fedseg.training.loop import TrainingRun, learning_rate_factor, normalise, note_loss
 
 ACCOUNTANT = "rdp"
@@ -62,7 +61,7 @@ def train_privately(
         privacy: what it may cost.
         run: how. Images are drawn without regard to rare classes, `batch_size` is the number of
             images drawn on average, and the seed is that of the untrained weights only. The state
-            is not saved. The curve must not leave this machine.
+            is not saved. Losses must not leave this machine.
 
     Returns:
         The model, in evaluation mode on the CPU, what to know of it, and what it cost.
@@ -108,8 +107,8 @@ def train_privately(
         optimiser.step()
         scheduler.step()
         note_loss(value.item(), losses, run)
-    if run.curve:
-        write_curve(run.curve, losses)
+    for callback in run.callbacks:
+        callback.on_end(losses)
     return plain.eval().cpu(), info, spent
 
 

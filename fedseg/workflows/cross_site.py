@@ -4,10 +4,11 @@ import numpy as np
 
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.distillation.cross_site import reliability
+from fedseg.errors import FedsegError
 from fedseg.evaluation.metrics import received
-from fedseg.run.clients import read_record
 from fedseg.run.folder import Run
 from fedseg.run.records import CrossSiteScore
+from fedseg.run.uploads import read_accepted
 from fedseg.storage.provenance import Inputs
 
 
@@ -61,4 +62,7 @@ def votes(run: Run, clients: list[str]) -> np.ndarray:
 
 def _inputs(run: Run, model: str) -> Inputs:
     """What the scores of a client's model are made from, as far as the server knows."""
-    return {"weights": (read_record(run.clients / model) or {})["sha256"]}
+    upload = read_accepted(run.clients / model)
+    if upload is None:
+        raise FedsegError(f"{run.clients / model}: holds no client's model")
+    return {"weights": upload.sha256}

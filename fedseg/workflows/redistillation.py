@@ -9,14 +9,14 @@ from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import read_json, write_json
 from fedseg.models.checkpoints import StoredWeights
-from fedseg.participants.client import UPLOAD, Upload
 from fedseg.participants.uploads import parse_upload, store
 from fedseg.report.write import conclude
-from fedseg.run.clients import RECORD, discard_damaged, good_clients, read_record
+from fedseg.run.clients import discard_damaged, good_clients
 from fedseg.run.folder import find_run, open_run
 from fedseg.run.progress import Progress
 from fedseg.run.records import Result
 from fedseg.run.result import gather_result
+from fedseg.run.uploads import ACCEPTED, UPLOAD, Upload, read_accepted
 from fedseg.workflows.server_stages import run_server
 
 
@@ -62,7 +62,7 @@ def redistill(
     federation = config.load(new_run.config)
     discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():
-        if read_record(new_run.clients / name) is None:
+        if read_accepted(new_run.clients / name) is None:
             store(new_run, _read_upload(folder), StoredWeights(folder))
     for model, site in permutations(kept, 2):
         if (known := run.cross_site_evaluation(model, site)).is_file():
@@ -90,7 +90,7 @@ def _with_clients(
 
 
 def _read_upload(folder: Path) -> Upload:
-    for name in (RECORD, UPLOAD):
+    for name in (ACCEPTED, UPLOAD):
         if (folder / name).is_file():
             try:
                 return parse_upload((folder / name).read_text(encoding="utf-8"))

@@ -34,9 +34,10 @@ from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import is_product, notices
+from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
 from fedseg.workflows.cross_site import votes
-from fedseg.workflows.targets import make_targets
+from fedseg.workflows.targets import Labelling, make_targets
 
 
 def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
@@ -81,42 +82,52 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     key = digest(inputs)
     targets = run.targets / key
     first = targets / "fused"
-    images = make_targets(run, federation, clients, info, inputs, first, progress)
-    figure = figures.inconsistency_figure(Inconsistency.read(run.inconsistency))
+    device = best_device()
+    labelling = Labelling(
+        run=run,
+        federation=federation,
+        clients=clients,
+        student=info,
+        device=device,
+        progress=progress,
+    )
+    images, content = make_targets(labelling, first, inputs)
+    figure = figures.inconsistency_figure(content)
     figures.save(figure, run.inconsistency.with_suffix(".png"))
     share = settings.model_copy(
         update={"iterations": math.ceil(settings.iterations / settings.rounds)}
     )
-    starts = starting_points(run, federation, clients)
+    starts = starting_points(content, federation, clients)
     folder = first
     for round_ in range(settings.rounds):
         student = run.state / f"student-{key}-{round_}"
         if round_ > 0:
             folder = targets / f"round-{round_}"
             before = run.state / f"student-{key}-{round_ - 1}"
-            join_student(before, first, folder, run.predictions, images, best_device(), progress)
+            join_student(before, first, folder, run.predictions, images, device, progress)
             starts = {"the student so far": partial(_load_network, before)}
         if not is_product(student, inputs):
             training = TrainingRun(
                 settings=share,
                 seed=federation.seed + round_,
-                device=best_device(),
+                device=device,
                 state=run.state / f"distillation-{key}-{round_}",
-                on_step=partial(progress, "distillation"),
-                curve=run.curve(f"{GLOBAL}@{round_ + 1}"),
+                callbacks=(
+                    ReportProgress(partial(progress, "distillation")),
+                    WriteCurve(run.curve(f"{GLOBAL}@{round_ + 1}")),
+                ),
             )
             train = partial(distill_student, images, folder, info=info)
             network = _first_that_trains(starts, train, training)
             checkpoints.save(student, network, info, inputs)
     network = checkpoints.load(student)[0]
     checkpoints.save(run.global_model, network, info, inputs)
-    _log_global(run, clients)
+    _log_global(run, clients, content)
     remove_working_files(run)
 
 
-def _log_global(run: Run, clients: dict[str, Path]) -> None:
+def _log_global(run: Run, clients: dict[str, Path], content: Inconsistency) -> None:
     """Note which uploads the global model was made from, and which were left out."""
-    content = Inconsistency.read(run.inconsistency)
     [weights] = file_hashes([run.global_model / checkpoints.WEIGHTS])
     used = {name: checkpoints.identity(clients[name])[0] for name in content.clients}
     left_out = {name: checkpoints.identity(clients[name])[0] for name in content.suspects}
@@ -187,7 +198,7 @@ def remove_working_files(run: Run) -> None:
 
 
 def starting_points(
-    run: Run, federation: Federation, clients: dict[str, Path]
+    content: Inconsistency, federation: Federation, clients: dict[str, Path]
 ) -> dict[str, Callable[[], nn.Module]]:
     """The models that distillation may start from, the best first, by what they are.
 
@@ -195,7 +206,6 @@ def starting_points(
     with the others: no label is needed to choose it, and the steps that would teach a new decoder
     what a road is are saved. Last comes an untrained model.
     """
-    content = Inconsistency.read(run.inconsistency)
     agreement = content.agreement
     alike = set(_clients_of_architecture(federation, clients)) - set(content.suspects)
     ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
@@ -206,11 +216,6 @@ def starting_points(
     }
     starts["an untrained model"] = lambda: seeded_build(federation.model, federation.seed)
     return starts
-
-
-def starting_point(run: Run, federation: Federation, clients: dict[str, Path]) -> nn.Module:
-    """The first of the `starting_points`."""
-    return next(iter(starting_points(run, federation, clients).values()))()
 
 
 def _load_network(folder: Path) -> nn.Module:

@@ -4,13 +4,15 @@ server images -> every client's predictions -> inconsistency, suspects -> genera
 unstable classes -> predictions on these too -> fused and balanced targets
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import torch
+
 from fedseg.classes import CLASSES
-from fedseg.config import Federation, Protocol
+from fedseg.config import Federation
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.distillation.fusion.task import FusionTask, Teachers
 from fedseg.distillation.generation.candidates import (
@@ -23,44 +25,58 @@ from fedseg.distillation.inconsistency import Agreement, record, record_without_
 from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device
 from fedseg.registry import FUSION_RULES, GENERATORS
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
-from fedseg.run.records import ByClass
+from fedseg.run.records import ByClass, Inconsistency
 from fedseg.storage.provenance import Inputs, notices
 from fedseg.workflows.cross_site import votes
 
 
-def make_targets(
-    run: Run,
-    federation: Federation,
-    clients: dict[str, Path],
-    student: checkpoints.Info,
-    inputs: Inputs,
-    folder: Path,
-    progress: Progress,
-) -> Dataset:
-    """Write every client's predictions, inconsistency.json, generated/ and the fused targets.
+@dataclass(frozen=True, kw_only=True)
+class Labelling:
+    """What the clients' models label, and how.
 
-    Args:
+    Attributes:
         run: the run folder.
         federation: its configuration.
         clients: checkpoint folder of each client.
         student: of the model to be distilled; its input size sets the size of the targets.
-        inputs: what all of it is made from.
-        folder: for the targets.
+        device: where models run.
         progress: receives the state of the work.
+    """
+
+    run: Run
+    federation: Federation
+    clients: dict[str, Path]
+    student: checkpoints.Info
+    device: torch.device
+    progress: Progress
+
+
+def make_targets(
+    labelling: Labelling, folder: Path, inputs: Inputs
+) -> tuple[Dataset, Inconsistency]:
+    """Write every client's predictions, inconsistency.json, generated/ and the fused targets.
+
+    Args:
+        labelling: by whom, and how.
+        folder: for the targets.
+        inputs: what all of it is made from.
 
     Returns:
-        The images that the targets belong to: the server's, and the generated ones after them.
+        The images that the targets belong to: the server's, and the generated ones after them; and
+        the content of inconsistency.json.
+
+    Raises:
+        RunFailed: too few clients' models can be used.
     """
+    run, federation, progress = labelling.run, labelling.federation, labelling.progress
     images = open_dataset(federation.server, labelled=False)
     chosen = list(range(len(images)))
     augmentation = federation.server.augmentation
-    teachers = teachers_of(clients)
-    labelling = federation.server.labelling
-    unusable = predict_all(run, teachers, images, student, labelling, progress)
+    teachers = teachers_of(labelling.clients)
+    unusable = predict_all(labelling, teachers, images)
     if len(teachers) < federation.min_clients:
         raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
@@ -71,9 +87,7 @@ def make_targets(
     trusted = {name: teachers[name] for name in content.clients}
     if augmentation.generator != "none":
         scores = content.inconsistency
-        images, found = _augment(
-            run, federation, trusted, images, scores, student, inputs, progress
-        )
+        images, found = _augment(labelling, trusted, images, scores, inputs)
         chosen += found
         after = record(compare(trusted, chosen, progress), coverage, most)
         content = content.model_copy(update={"after_augmentation": after.inconsistency})
@@ -88,14 +102,14 @@ def make_targets(
             teachers=trusted,
             images=kept,
             chosen=chosen,
-            student=student,
+            student=labelling.student,
             seed=federation.seed,
-            device=best_device(),
+            device=labelling.device,
             progress=progress,
             weights=votes(run, list(trusted)),
         )
     )
-    return kept
+    return kept, content
 
 
 def teachers_of(clients: dict[str, Path]) -> Teachers:
@@ -104,26 +118,24 @@ def teachers_of(clients: dict[str, Path]) -> Teachers:
 
 
 def _augment(
-    run: Run,
-    federation: Federation,
+    labelling: Labelling,
     teachers: Teachers,
     images: Dataset,
     inconsistency: ByClass,
-    student: checkpoints.Info,
     inputs: Inputs,
-    progress: Progress,
 ) -> tuple[Dataset, list[int]]:
     """The server's images with generated ones after them, and which of those are good."""
+    run, federation = labelling.run, labelling.federation
     augmentation = federation.server.augmentation
     judges = list(teachers.values())
     generator = GENERATORS.load(augmentation.generator)(augmentation, images, judges)
     wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
-    notify = partial(progress, "generating images")
+    notify = partial(labelling.progress, "generating images")
     candidates = make_candidates(
         generator, augmentation.images, wanted, federation.seed, run.generated, inputs, notify
     )
     together = dataset_with(images, candidates)
-    predict_all(run, teachers, together, student, federation.server.labelling, progress)
+    predict_all(labelling, teachers, together)
     manifest = run.generated / "manifest.json"
     return together, judge(candidates, len(images), judges, manifest)
 
@@ -135,15 +147,8 @@ def weights_of(generator: Generator, inconsistency: ByClass, most: int) -> dict[
     return dict(islice(((c, score) for c, score in ids if generator.makes(c)), most))
 
 
-def predict_all(
-    run: Run,
-    teachers: Teachers,
-    images: Dataset,
-    student: checkpoints.Info,
-    protocol: Protocol,
-    progress: Progress,
-) -> list[str]:
-    """Have every client predict every image, shown as the protocol says.
+def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> list[str]:
+    """Have every client predict every image, shown as `server.labelling` says.
 
     A client whose model can't is removed from the teachers, and a notice says why.
 
@@ -152,16 +157,15 @@ def predict_all(
     """
     unusable = []
     for name, teacher in list(teachers.items()):
-        labelling = partial(progress, f"labels by {name}")
         try:
             teacher.files = predict(
                 teacher.checkpoint,
                 images,
-                student,
-                run.predictions,
-                best_device(),
-                labelling,
-                protocol,
+                labelling.student,
+                labelling.run.predictions,
+                labelling.device,
+                partial(labelling.progress, f"labels by {name}"),
+                labelling.federation.server.labelling,
             )
         except ModelError as error:
             notices.warning("client '%s' is left out: %s", name, error)

@@ -1,8 +1,9 @@
 import torch
 
 from fedseg.models import checkpoints
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.run.progress import FileProgress, read_all
+from fedseg.run.uploads import read_upload
 from fedseg.storage.hashes import content_hash
 
 

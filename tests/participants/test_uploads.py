@@ -5,10 +5,11 @@ import torch
 
 from fedseg.errors import FedsegError
 from fedseg.models import checkpoints
-from fedseg.participants.client import Upload, read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.participants.uploads import check_sizes, parse_upload, store
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
+from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage.hashes import content_hash
 from tests.disks import no_space
 

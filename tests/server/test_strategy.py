@@ -13,10 +13,11 @@ from fedseg.files import read_json
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.participants.introduction import Introduction
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
+from fedseg.run.uploads import read_upload
 from server.nodes import Nodes
 from server.strategy import OneShot
 from tests.disks import small_disk

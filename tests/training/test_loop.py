@@ -5,6 +5,7 @@ from torch import nn
 
 from fedseg.config import Model, Training
 from fedseg.models.build import IMAGENET, build
+from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun, fit, learning_rate_factor, normalise
 from fedseg.training.supervised import cross_entropy
 from tests.conftest import TINY_MODEL, paint
@@ -45,14 +46,16 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
 
     state = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
-        train(state=state, save_seconds=0, on_step=kill)
+        train(state=state, save_seconds=0, callbacks=(ReportProgress(kill),))
     resumed = train(
         state=state,
-        on_step=lambda done, total, loss: steps.append(done),
-        curve=tmp_path / "resumed.json",
+        callbacks=(
+            ReportProgress(lambda done, total, loss: steps.append(done)),
+            WriteCurve(tmp_path / "resumed.json"),
+        ),
     )
     assert steps == [1, 2, 3, 4, 4, 5, 6]  # step 4 was done, but not saved
-    assert equal(resumed, train(curve=tmp_path / "whole.json"))
+    assert equal(resumed, train(callbacks=(WriteCurve(tmp_path / "whole.json"),)))
     assert (tmp_path / "resumed.json").read_text() == (tmp_path / "whole.json").read_text()
 
 
@@ -60,7 +63,7 @@ def test_training_learns():
     losses = []
     train(
         SETTINGS.model_copy(update={"iterations": 60}),
-        on_step=lambda done, total, loss: losses.append(loss),
+        callbacks=(ReportProgress(lambda done, total, loss: losses.append(loss)),),
     )
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
 

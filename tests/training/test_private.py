@@ -12,10 +12,11 @@ from fedseg.data.dataset import open_dataset
 from fedseg.errors import PublicError
 from fedseg.models import checkpoints
 from fedseg.models.build import build, replace_batch_norms
-from fedseg.participants.client import read_upload, train_client
+from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
+from fedseg.run.uploads import read_upload
 from fedseg.training.loop import TrainingRun
 from fedseg.training.private import _batches, budget, cross_entropy_by_image, train_privately
 from fedseg.training.supervised import cross_entropy

@@ -162,7 +162,7 @@ def test_generated_images_of_other_clients_are_not_gone_on_with(
     network, info = checkpoints.load(run.clients / "two")
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape)
-    meta = read_json(run.clients / "two" / "client.json") | {"name": "late", "sha256": "late"}
+    meta = read_json(run.clients / "two" / "client.json") | {"name": "late", "sha256": "0" * 64}
     data = federation.model_dump()
     data["clients"].append(late.model_dump())
     data["server"]["augmentation"] |= {"generator": "mix", "images": 3, "unstable_classes": 19}
@@ -200,7 +200,7 @@ def test_a_client_of_random_weights_leaves_the_global_model_as_it_was(run, feder
     network, info = checkpoints.load(run.clients / "bad")
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape)
-    meta = read_json(run.clients / "bad" / "client.json") | {"sha256": "bad"}
+    meta = read_json(run.clients / "bad" / "client.json") | {"sha256": "0" * 64}
     checkpoints.save(run.clients / "bad", network, info, client=meta)
     with_bad = federation.model_copy(update={"clients": [*federation.clients, *more]})
     poisoned = finish(run, with_bad)

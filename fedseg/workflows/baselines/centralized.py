@@ -12,6 +12,7 @@ from fedseg.models.build import best_device, model_inputs
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
+from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 from fedseg.workflows.baselines import Clients
@@ -44,8 +45,10 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
             seed=federation.seed,
             device=best_device(),
             state=run.state / f"centralized-{digest(inputs)}.safetensors",
-            on_step=partial(progress, "centralized training"),
-            curve=run.curve(NAME),
+            callbacks=(
+                ReportProgress(partial(progress, "centralized training")),
+                WriteCurve(run.curve(NAME)),
+            ),
         ),
     )
     checkpoints.save(run.baseline(NAME), network, info, inputs)

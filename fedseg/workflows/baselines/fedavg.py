@@ -5,9 +5,9 @@ from torch import Tensor
 
 from fedseg.config import Federation
 from fedseg.models import checkpoints
-from fedseg.run.clients import read_record
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
+from fedseg.run.uploads import read_accepted
 from fedseg.storage.provenance import is_product
 from fedseg.workflows.baselines import Clients
 
@@ -21,7 +21,8 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     clients' architectures differ.
     """
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
-    images = [(read_record(folder) or {})["images"] for folder in clients.values()]
+    uploads = [read_accepted(folder) for folder in clients.values()]
+    images = [upload.images for upload in uploads if upload]
     inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
     kinds = {(*info.model.model_dump().values(), info.mean, info.std) for info in infos}
     if len(kinds) > 1 or is_product(run.baseline(NAME), inputs):

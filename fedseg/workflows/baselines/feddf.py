@@ -13,7 +13,9 @@ from fedseg.models import checkpoints
 from fedseg.models.build import best_device
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
+from fedseg.run.records import Inconsistency
 from fedseg.storage.provenance import is_product
+from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
 from fedseg.workflows import server_stages, targets
 from fedseg.workflows.baselines import Clients
@@ -37,8 +39,16 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     inputs = inputs | {"distillation": plain.model_dump(mode="json")}
     if is_product(run.baseline(NAME), inputs):
         return
+    labelling = targets.Labelling(
+        run=run,
+        federation=federation,
+        clients=clients,
+        student=info,
+        device=best_device(),
+        progress=progress,
+    )
     teachers = targets.teachers_of(clients)
-    targets.predict_all(run, teachers, images, info, federation.server.labelling, progress)
+    targets.predict_all(labelling, teachers, images)
     for teacher in teachers.values():
         teacher.coverage = set(range(NUM_CLASSES))
     folder = run.baseline("targets") / digest(inputs)
@@ -52,22 +62,26 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
             chosen=list(range(len(images))),
             student=info,
             seed=federation.seed,
-            device=best_device(),
+            device=labelling.device,
             progress=progress,
         )
     )
+    content = Inconsistency.read(run.inconsistency)
+    starts = server_stages.starting_points(content, federation, clients)
     network = distill(
         images,
         folder,
-        server_stages.starting_point(run, federation, clients),
+        next(iter(starts.values()))(),
         info,
         TrainingRun(
             settings=plain,
             seed=federation.seed,
-            device=best_device(),
+            device=labelling.device,
             state=run.state / f"feddf-{digest(inputs)}.safetensors",
-            on_step=partial(progress, "FedDF"),
-            curve=run.curve(NAME),
+            callbacks=(
+                ReportProgress(partial(progress, "FedDF")),
+                WriteCurve(run.curve(NAME)),
+            ),
         ),
     )
     checkpoints.save(run.baseline(NAME), network, info, inputs)

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fedseg.classes import CLASSES
+from fedseg.data.dataset import open_dataset
+from fedseg.distillation.teachers import read_target
+from fedseg.errors import RunFailed
+from fedseg.models import checkpoints
+from fedseg.run.clients import good_clients
+from fedseg.workflows.targets import Labelling, make_targets, predict_all, teachers_of, weights_of
+
+
+@pytest.fixture
+def labelling(run, federation):
+    return Labelling(
+        run=run,
+        federation=federation,
+        clients=good_clients(run, federation),
+        student=checkpoints.load_info(run.clients / "one"),
+        device=torch.device("cpu"),
+        progress=lambda *_, **__: None,
+    )
+
+
+def spoil(folder: Path) -> None:
+    """Make a client's model overflow, though its weights are finite."""
+    network, info = checkpoints.load(folder)
+    network.segmentation_head[0].weight.data *= 1e38
+    checkpoints.save(folder, network, info)
+
+
+def test_every_image_of_the_server_gets_a_target(labelling, tmp_path):
+    images, content = make_targets(labelling, tmp_path / "targets", {"made": "of this"})
+    assert images.images == open_dataset(labelling.federation.server, labelled=False).images
+    targets = [read_target(tmp_path / "targets", index) for index in range(len(images))]
+    assert {(target.shape[-1], target.dtype) for target in targets} == {(19, np.dtype(np.uint8))}
+    # 255 stands for 1; a class that no client was trained on has no probability.
+    known = [0, 2, 8, 9, 10, 13]
+    unknown = [c for c in range(19) if c not in known]
+    assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= len(known) for t in targets)
+    assert not any(target[..., unknown].any() for target in targets)
+    assert content.clients == ["one", "two"]
+    assert content == type(content).read(labelling.run.inconsistency)
+
+
+def test_a_client_without_finite_output_is_no_teacher(labelling):
+    spoil(labelling.clients["two"])
+    teachers = teachers_of(labelling.clients)
+    images = open_dataset(labelling.federation.server, labelled=False)
+    assert predict_all(labelling, teachers, images) == ["two"]
+    assert list(teachers) == ["one"]
+    assert teachers["one"].probabilities(0).shape[-1] == 19
+
+
+def test_without_enough_teachers_nothing_is_written(labelling, tmp_path):
+    spoil(labelling.clients["two"])
+    with pytest.raises(RunFailed, match="the models of two give nothing"):
+        make_targets(labelling, tmp_path / "targets", {})
+    assert not (tmp_path / "targets").exists()
+    assert not labelling.run.inconsistency.exists()
+
+
+def test_a_generator_is_asked_for_the_most_unstable_classes_that_it_can_make():
+    class Generator:
+        def makes(self, train_id):
+            return CLASSES[train_id] != "train"
+
+    scores = {"road": 0.1, "train": 0.9, "rider": 0.8, "sky": 0.0, "fence": None, "bus": 0.5}
+    wanted = weights_of(Generator(), scores, 2)
+    assert wanted == {CLASSES.index("rider"): 0.8, CLASSES.index("bus"): 0.5}
