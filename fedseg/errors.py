@@ -65,6 +65,11 @@ def first_line(error: Exception) -> str:
     return plain((str(error).strip() or type(error).__name__).splitlines()[0]).rstrip(".")
 
 
+def without_remedy(error: FedsegError) -> str:
+    """What an error says is wrong, where the program itself does what it says to do."""
+    return str(error).split(";")[0]
+
+
 def explained(error: Exception) -> str:
     """What an error says; of somebody else's, its kind too."""
     known = isinstance(error, FedsegError)

@@ -47,8 +47,8 @@ def within_a_run(monkeypatch):
 
 
 @pytest.fixture
-def fedseg(monkeypatch, capfd):
-    """Calls a command: fedseg("predict", ...) gives its exit status, output and errors."""
+def run_cli(monkeypatch, capfd):
+    """Calls a command: run_cli("predict", ...) gives its exit status, output and errors."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["fedseg", *map(str, arguments)])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def processes_of(folder: Path, command: str = "") -> dict[int, str]:
-    """Command lines of the processes that were told of a folder, but for this one, by their ids.
+    """Command lines, by process id, of processes with a folder in their arguments or environment.
 
     Args:
         folder: named on the command line or in the environment.
@@ -17,17 +17,17 @@ def processes_of(folder: Path, command: str = "") -> dict[int, str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes()
-            said = line + (process / "environ").read_bytes()
+            about = line + (process / "environ").read_bytes()
         except OSError:
             continue
-        if str(folder).encode() in said and command.encode() in line:
-            found[int(process.name)] = said[:200].decode(errors="replace")
+        if str(folder).encode() in about and command.encode() in line:
+            found[int(process.name)] = about[:200].decode(errors="replace")
     found.pop(os.getpid(), None)
     return found
 
 
 def wait_until_gone(folder: Path, seconds: float = 10, command: str = "") -> None:
-    """See that no process is left that was told of a folder."""
+    """See that no process is left with a folder in its arguments or environment."""
     wait_until(
         lambda: not processes_of(folder, command),
         seconds,

@@ -99,7 +99,7 @@ def _bad_size(data):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (_duplicate_name, "the name 'one' is given twice"),
         (_misspelt, "'clients.0.training.iteratons'; did you mean 'iterations'?"),
@@ -113,11 +113,11 @@ def _bad_size(data):
         (_bad_size, "size: height and width must be multiples of 64"),
     ],
 )
-def test_a_mistake_is_named_in_one_line(load, federation_data, spoil, said):
+def test_a_mistake_is_named_in_one_line(load, federation_data, spoil, expected):
     spoil(federation_data)
     with pytest.raises(FedsegError) as caught:
         load(federation_data)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "federation.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -142,7 +142,7 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"protocol": {"window": [100, 128]}}, "window: height and width must be multiples of 32"),
         ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
@@ -151,8 +151,8 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
         ({"evaluation": []}, "'evaluation' is empty"),
     ],
 )
-def test_mistakes_in_protocols_and_evaluators(load, federation_data, change, said):
-    with pytest.raises(FedsegError, match=said):
+def test_mistakes_in_protocols_and_evaluators(load, federation_data, change, expected):
+    with pytest.raises(FedsegError, match=expected):
         load(federation_data | change)
 
 

@@ -82,7 +82,7 @@ def test_python_and_federations_are_valid(page, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["quickstart", "data"])
-def test_what_a_page_shows_is_run(name, fedseg, finished, tmp_path, monkeypatch):
+def test_what_a_page_shows_is_run(name, run_cli, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(finished if name == "quickstart" else tmp_path)
     shown = {}
     page = (ROOT / "docs" / f"{name}.md").read_text()
@@ -95,7 +95,7 @@ def test_what_a_page_shows_is_run(name, fedseg, finished, tmp_path, monkeypatch)
             for line in code.splitlines():
                 load_card.cache_clear()  # as in a process of its own
                 command, _, target = line.partition(" > ")
-                done = fedseg(*shlex.split(command)[1:])
+                done = run_cli(*shlex.split(command)[1:])
                 assert done.returncode == (2 if "exit status 2" in mark else 0), done.err
                 shown[command] = done.out
                 if target:

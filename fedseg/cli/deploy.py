@@ -118,7 +118,7 @@ def start_node(
         int | None, typer.Option(help="Port for this machine alone, /health; default: any free.")
     ] = None,
 ) -> None:
-    """Run a node until it is told to stop.
+    """Run a node until it is stopped.
 
     Example: `fedseg node start node`
     """
@@ -138,7 +138,7 @@ def start_server(
         int, typer.Option(help="Megabytes that one node may push in one run.", min=1)
     ] = 4096,
 ) -> None:
-    """Run the server until it is told to stop.
+    """Run the server until it is stopped.
 
     Example: `fedseg server start --certs certs --state state`
     """

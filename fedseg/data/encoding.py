@@ -297,7 +297,7 @@ def _clip(
 
 
 def _unlisted(path: Path, card: Card, kind: str, counts: dict[Any, int], unit: str) -> FedsegError:
-    """What is said of values that the card does not list, the most frequent first."""
+    """The error for values that the card does not list, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{value} ({count} {unit})" for value, count in ordered[:SHOWN])
     more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""

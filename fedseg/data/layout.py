@@ -112,7 +112,7 @@ def _key(name: str) -> str:
 
 
 def nothing_found(card: Card, splits: Iterable[str], root: Path) -> FedsegError:
-    """What is said of a root that holds no image of these splits."""
+    """The error for a root that holds no image of these splits."""
     splits = list(splits)
     if not root.is_dir():
         return FedsegError(f"{root}: no such folder; set the root of dataset '{card.name}'")

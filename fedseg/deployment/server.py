@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
 def serve(
     certificates: Path, state: Path, host: str, port: int, admin_port: int, max_upload: int
 ) -> None:
-    """Run the server until it is told to stop.
+    """Run the server until it is stopped.
 
     Args:
         certificates: folder with ca.crt, server.crt, server.key, admin.token and app.signed.
@@ -186,7 +186,7 @@ def _wait_for_locks(connection: Any, *_: object) -> None:
 async def _serve(
     inner: uvicorn.Server, outer: uvicorn.Server, *ends: Coroutine[Any, Any, str]
 ) -> None:
-    """Serve on both until the inner one is told to stop, or one of the ends comes.
+    """Serve on both until the inner one is asked to stop, or one of `ends` returns.
 
     Raises:
         FedsegError: with what that end says.

@@ -31,7 +31,7 @@ log = logging.getLogger("flwr")
 
 
 def start(folder: Path, port: int | None = None) -> None:
-    """Take part until told to stop, through whatever happens to the server and the network.
+    """Take part until stopped, through whatever happens to the server and the network.
 
     Flower's SuperNode waits for a server without a word, whatever the reason, and ends when one
     that it knows fails; so the server is looked at first, and a SuperNode that ended is replaced.

@@ -202,7 +202,7 @@ def checked(
     """See that weights are exactly those of a model: names, shapes, dtypes, all finite.
 
     Args:
-        network: of the architecture that the weights are said to be of.
+        network: of the architecture that the weights claim.
         weights: tensors by name; float16 is widened where the model has float32.
         whose: they are, for errors.
 

@@ -35,7 +35,7 @@ def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -
 
     Args:
         evaluator: its half of the configuration.
-        explain: makes of an error what may be said of it.
+        explain: gives the text that may be sent about an error.
     """
     try:
         dataset = open_dataset(evaluator)

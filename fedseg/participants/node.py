@@ -174,9 +174,10 @@ class Node(Source):
         return Evaluator(name=self.name, protocol=protocol or Protocol(), **self._source())
 
     def explain(self, error: Exception) -> str:
-        """What the server is told of an error: in a deployment no more than names nothing.
+        """What is sent to the server about an error.
 
-        A message may hold a path, and an exception of somebody else's anything at all.
+        A deployed node sends a `PublicError` as it is. Any other message may hold a private path
+        or name, so only the error's type is sent.
         """
         if self.server is None or isinstance(error, PublicError):
             return explained(error)

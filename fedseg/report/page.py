@@ -1,4 +1,4 @@
-"""The page: everything that is told, and the template that tells it."""
+"""The page: its content, and the template that is filled in with it."""
 
 import base64
 import hashlib

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from fedseg.config import Federation
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, without_remedy
 from fedseg.models import checkpoints
 from fedseg.run.folder import Run
 from fedseg.run.uploads import ACCEPTED, read_accepted
@@ -51,5 +51,5 @@ def discard_damaged(run: Run, federation: Federation) -> None:
         try:
             check_client(client.name, folder)
         except FedsegError as error:
-            notices.warning("%s; asking the client again", str(error).split(";")[0])
+            notices.warning("%s; asking the client again", without_remedy(error))
             shutil.rmtree(folder)

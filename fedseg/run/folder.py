@@ -18,7 +18,7 @@ progress/              how far each worker is
 state/                 half-done trainings
 notices.txt            what was made again because its inputs changed, and why
 audit.jsonl            which uploads were accepted and refused, and what was made of them
-log.txt                what Flower and Ray said
+log.txt                output of Flower and Ray
 """
 
 import shutil

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedseg.errors import without_remedy
 from fedseg.files import DamagedFile, damaged, file_sha256, read_json, write_json
 
 RECORD = "made_from.json"
@@ -58,7 +59,7 @@ def read_product(path: Path, inputs: Inputs) -> dict[str, Any] | None:
 
 def note_damage(error: DamagedFile) -> None:
     """Report that a damaged product is made again."""
-    notices.warning("%s; making it again", str(error).split(";")[0])
+    notices.warning("%s; making it again", without_remedy(error))
 
 
 def open_product(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

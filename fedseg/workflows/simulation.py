@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fedseg.config import Federation
-from fedseg.errors import FedsegError, RunFailed
+from fedseg.errors import FedsegError, RunFailed, without_remedy
 from fedseg.files import app_dir
 from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
@@ -96,7 +96,7 @@ def _is_complete(run: Run, federation: Federation) -> bool:
         good_clients(run, federation)
         provenance.verify(run.global_model)
     except FedsegError as error:
-        provenance.notices.warning("%s; bringing the run up to date", str(error).split(";")[0])
+        provenance.notices.warning("%s; bringing the run up to date", without_remedy(error))
         return False
     return run.global_model.is_dir()
 

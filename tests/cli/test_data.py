@@ -9,9 +9,9 @@ from fedseg.data.cards import card_names
 
 
 @pytest.fixture
-def data(fedseg):
+def data(run_cli):
     """Calls `fedseg data ...`: gives its exit status, output and errors."""
-    return partial(fedseg, "data")
+    return partial(run_cli, "data")
 
 
 def test_list(data):

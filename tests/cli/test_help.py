@@ -16,10 +16,10 @@ FEDSEG = Path(sys.executable).parent / "fedseg"
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "fedseg")
-def test_help_fits_a_screen_and_shows_an_example_that_holds(fedseg, monkeypatch, command):
+def test_help_fits_a_screen_and_shows_an_example_that_holds(run_cli, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
-    done = fedseg(*command, "--help")
+    done = run_cli(*command, "--help")
     assert done.returncode == 0
     lines = done.out.splitlines()
     assert len(lines) <= 40
@@ -31,17 +31,17 @@ def test_help_fits_a_screen_and_shows_an_example_that_holds(fedseg, monkeypatch,
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "fedseg")
-def test_help_shows_what_each_argument_and_option_is_for(fedseg, monkeypatch, command):
+def test_help_shows_what_each_argument_and_option_is_for(run_cli, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
-    shown = re.sub(r"[│\s]", "", fedseg(*command, "--help").out)
+    shown = re.sub(r"[│\s]", "", run_cli(*command, "--help").out)
     for parameter in find(command).params:
         assert parameter.help, parameter.name
         assert re.sub(r"[`\s]", "", parameter.help) in shown
 
 
-def test_the_version(fedseg):
-    done = fedseg("--version")
+def test_the_version(run_cli):
+    done = run_cli("--version")
     assert (done.returncode, done.out) == (0, f"fedseg {importlib.metadata.version('fedseg')}\n")
     module = subprocess.run(
         [sys.executable, "-m", "fedseg", "--version"], capture_output=True, text=True
@@ -67,10 +67,10 @@ def test_a_completion_script_for_each_shell(shell):
 )
 def test_the_tabulator_key_completes_commands_and_cards(typed, offered):
     words = typed.split(" ")
-    said = _fedseg(
+    printed = _fedseg(
         _FEDSEG_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words) - 1)
     )
-    assert offered <= {*said.split()}
+    assert offered <= {*printed.split()}
 
 
 def _fedseg(*arguments, **environment):

@@ -25,24 +25,24 @@ def checkpoint(tmp_path):
     return tmp_path / "model"
 
 
-def test_evaluate_prints_a_table_or_json(fedseg, checkpoint, make_world):
+def test_evaluate_prints_a_table_or_json(run_cli, checkpoint, make_world):
     root = make_world("world")
-    done = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root)
+    done = run_cli("evaluate", checkpoint, "--dataset", "folder", "--root", root)
     assert done.returncode == 0, done.err
     assert "4 images" in done.out
-    read = fedseg("evaluate", checkpoint, "--dataset", "folder", "--root", root, "--json")
+    read = run_cli("evaluate", checkpoint, "--dataset", "folder", "--root", root, "--json")
     score = json.loads(read.out)["model"]["folder"]
     assert f"{100 * score['miou']:.1f}" in done.out
     assert "model on folder" in read.err
 
 
-def test_evaluate_a_suite(fedseg, checkpoint, make_world, tmp_path):
+def test_evaluate_a_suite(run_cli, checkpoint, make_world, tmp_path):
     make_world("north")
     make_world("south", seed=1)
     sets = [{"name": name, "dataset": "folder", "root": name} for name in ("north", "south")]
     (tmp_path / "suite.toml").write_text(tomli_w.dumps({"evaluation": sets}))
     suite, out = tmp_path / "suite.toml", tmp_path / "scores"
-    done = fedseg("evaluate", checkpoint, "--suite", suite, "--out", out)
+    done = run_cli("evaluate", checkpoint, "--suite", suite, "--out", out)
     assert done.returncode == 0, done.err
     assert "north" in done.out
     assert "mean" in done.out
@@ -50,7 +50,7 @@ def test_evaluate_a_suite(fedseg, checkpoint, make_world, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "either --dataset CARD or --suite FILE"),
         (["--dataset", "folder", "--suite", "s.toml"], "either --dataset CARD or --suite FILE"),
@@ -58,37 +58,37 @@ def test_evaluate_a_suite(fedseg, checkpoint, make_world, tmp_path):
         (["--suite", "nowhere.toml"], "no such file"),
     ],
 )
-def test_evaluate_on_nothing_or_too_much(fedseg, checkpoint, arguments, said):
-    done = fedseg("evaluate", checkpoint, *arguments)
+def test_evaluate_on_nothing_or_too_much(run_cli, checkpoint, arguments, expected):
+    done = run_cli("evaluate", checkpoint, *arguments)
     assert done.returncode == 2
-    assert said in done.err
+    assert expected in done.err
 
 
-def test_predict(fedseg, checkpoint, make_world, tmp_path):
+def test_predict(run_cli, checkpoint, make_world, tmp_path):
     images = make_world("world") / "images"
-    done = fedseg("predict", checkpoint, images, images / "0.png", "--out", tmp_path / "out")
+    done = run_cli("predict", checkpoint, images, images / "0.png", "--out", tmp_path / "out")
     assert done.returncode == 2  # 0.png is named twice
-    done = fedseg("predict", checkpoint, images, "--out", tmp_path / "out")
+    done = run_cli("predict", checkpoint, images, "--out", tmp_path / "out")
     assert done.returncode == 0, done.err
     assert len(list((tmp_path / "out").iterdir())) == 8
 
 
-def test_a_completed_run_as_json_and_in_silence(fedseg, finished):
+def test_a_completed_run_as_json_and_in_silence(run_cli, finished):
     config, out = finished / "federation.toml", finished / "runs" / "embedded"
-    done = fedseg("simulate", config, "--out", out, "--json", "-q")
+    done = run_cli("simulate", config, "--out", out, "--json", "-q")
     assert done.returncode == 0, done.err
     assert json.loads(done.out) == json.loads((out / "result.json").read_text())
     assert done.err == ""
 
 
-def test_compare_and_distil_as_json(fedseg, finished):
+def test_compare_and_distil_as_json(run_cli, finished):
     run = finished / "runs" / "embedded"
-    done = fedseg("compare", run, "--json")
+    done = run_cli("compare", run, "--json")
     assert done.returncode == 0, done.err
     table = json.loads(done.out)
     assert table["columns"] == ["stormnight"]
     assert {"suburb", "fedavg", "feddf", "ensemble", "centralized", "global"} < set(table["rows"])
-    done = fedseg("distill", run, "--without", "suburb", "--out", finished / "without", "--json")
+    done = run_cli("distill", run, "--without", "suburb", "--out", finished / "without", "--json")
     assert done.returncode == 0, done.err
     assert set(json.loads(done.out)["clients"]) == {"boulevard", "oldtown"}
 
@@ -127,7 +127,7 @@ def _key(data):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (_no_root, "client 'one': /nowhere/at/all: no such folder"),
         (
@@ -143,32 +143,32 @@ def _key(data):
     ],
 )
 def test_mistakes_are_one_line_status_2_and_leave_nothing(
-    fedseg, federation_data, tmp_path, spoil, said
+    run_cli, federation_data, tmp_path, spoil, expected
 ):
     spoil(federation_data)
     config = tmp_path / "federation.toml"
     config.write_text(tomli_w.dumps(federation_data))
-    done = fedseg("simulate", config, "--out", tmp_path / "run", "-q")
+    done = run_cli("simulate", config, "--out", tmp_path / "run", "-q")
     assert done.returncode == 2
-    assert said in done.err
+    assert expected in done.err
     assert done.err.startswith("error: ")
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_with_another_run_is_refused(fedseg, federation_data, tmp_path):
+def test_a_folder_with_another_run_is_refused(run_cli, federation_data, tmp_path):
     config = tmp_path / "federation.toml"
     config.write_text(tomli_w.dumps(federation_data))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    done = fedseg("simulate", config, "--out", tmp_path / "run")
+    done = run_cli("simulate", config, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "is not empty and holds no run; choose another --out" in done.err
 
 
-def test_a_folder_of_another_configuration_names_the_keys(fedseg, finished, tmp_path):
+def test_a_folder_of_another_configuration_names_the_keys(run_cli, finished, tmp_path):
     out, file = finished / "runs" / "embedded", finished / "federation.toml"
-    done = fedseg("simulate", file, "--out", out, "--set", "server.distillation.iterations=9")
+    done = run_cli("simulate", file, "--out", out, "--set", "server.distillation.iterations=9")
     assert done.returncode == 2
     assert "already holds a run with another configuration" in done.err
     assert "(server.distillation.iterations);" in done.err
@@ -192,8 +192,8 @@ def test_another_seed_goes_into_a_folder_of_its_own(federation_data, tmp_path):
     assert free_folder(first, two) == tmp_path / "runs" / "mine-3"
 
 
-def test_a_checkpoint_that_is_none(fedseg, make_world, tmp_path):
-    done = fedseg("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
+def test_a_checkpoint_that_is_none(run_cli, make_world, tmp_path):
+    done = run_cli("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
     assert done.returncode == 2
     assert "not a checkpoint folder" in done.err
 
@@ -210,7 +210,7 @@ COMMANDS = {
 @pytest.mark.parametrize("out", ["file/below", "file", "a" * 300, "link/below", "locked/x"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_written(
-    fedseg, checkpoint, make_world, federation_data, tmp_path, monkeypatch, command, out
+    run_cli, checkpoint, make_world, federation_data, tmp_path, monkeypatch, command, out
 ):
     monkeypatch.chdir(tmp_path)
     make_world("world")
@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_written(
     monkeypatch.setattr(os, "access", lambda path, _: "locked" not in str(path) and real(path, 2))
     target = f"{out}/sheet.png" if command == "data show" else out
     before = sorted(tmp_path.rglob("*"))
-    done = fedseg(*COMMANDS[command], target)
+    done = run_cli(*COMMANDS[command], target)
     assert done.returncode == 2
     lines = [line for line in done.err.splitlines() if not line.startswith("checking")]
     assert len(lines) == 1
@@ -231,46 +231,46 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_errors_of_the_system_are_one_line_with_the_files_name(fedseg, monkeypatch, tmp_path):
+def test_errors_of_the_system_are_one_line_with_the_files_name(run_cli, monkeypatch, tmp_path):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a"))
 
     monkeypatch.setattr("fedseg.data.cards.load_card", full)
-    done = fedseg("data", "list", "folder")
+    done = run_cli("data", "list", "folder")
     assert done.returncode == 2
     assert done.err == f"error: {tmp_path}/a: No space left on device; make room, then repeat " + (
         "the command\n"
     )
 
 
-def test_a_cache_that_cannot_be_written_is_named(fedseg, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_named(run_cli, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "file" / "cache"))
     source = ["--dataset", "streetsim", "--split", "stormnight"]
     model = Model(**TINY_MODEL)
     info = checkpoints.describe(model, Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "model", build(model), info)
-    done = fedseg("evaluate", tmp_path / "model", *source)
+    done = run_cli("evaluate", tmp_path / "model", *source)
     assert done.returncode == 2
     assert "set FEDSEG_CACHE to a folder that can be written to" in done.err
     assert len(done.err.splitlines()) == 1
 
 
-def test_ctrl_c_says_how_to_go_on(fedseg, monkeypatch, tmp_path):
+def test_ctrl_c_says_how_to_go_on(run_cli, monkeypatch, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fedseg.workflows.simulation.simulate", interrupted)
-    done = fedseg("simulate", "--out", tmp_path / "run")
+    done = run_cli("simulate", "--out", tmp_path / "run")
     assert done.returncode == 130
     assert done.err == "interrupted; the same command resumes where this one stopped\n"
 
 
-def test_runs_as_a_table_or_json(fedseg, finished):
-    done = fedseg("runs", finished / "runs")
+def test_runs_as_a_table_or_json(run_cli, finished):
+    done = run_cli("runs", finished / "runs")
     assert done.returncode == 0
     assert "embedded" in done.out
     assert "completed" in done.out
-    [run] = json.loads(fedseg("runs", finished / "runs", "--json").out)
+    [run] = json.loads(run_cli("runs", finished / "runs", "--json").out)
     assert (run["status"], run["clients"]) == ("completed", 3)
     assert list(run["scores"]) == ["stormnight"]

@@ -67,7 +67,7 @@ def test_a_card_of_ones_own_is_checked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("classes", "said"),
+    ("classes", "expected"),
     [
         ("name='road'", "class 'road': list its ids, colours or names"),
         ("name='rode'\nids=[1]", "list its members, some of our 19; did you mean 'road'"),
@@ -84,12 +84,12 @@ def test_a_card_of_ones_own_is_checked(tmp_path):
         ),
     ],
 )
-def test_mistakes_in_a_cards_classes(tmp_path, classes, said):
+def test_mistakes_in_a_cards_classes(tmp_path, classes, expected):
     path = tmp_path / "mine.toml"
     head = 'name="mine"\ntitle="Mine"\nkind="real"\nimages="*.jpg"\nlabels="*.png"\n'
     path.write_text(f"{head}[splits.all]\n[[classes]]\n{classes}\n")
     load_card.cache_clear()
-    with pytest.raises(FedsegError, match=said):
+    with pytest.raises(FedsegError, match=expected):
         load_card(str(path))
 
 

@@ -43,8 +43,8 @@ def test_ids_beyond_a_byte(tmp_path, card):
 
 def test_unknown_values_are_counted_the_most_frequent_first(tmp_path, card):
     label = save(tmp_path / "a.png", np.array([[*range(20, 27), 26, 26, 25, 25]], np.uint8))
-    said = r"does not list: 25 \(3 px\), 26 \(3 px\), .* and 2 more; choose the card"
-    with pytest.raises(FedsegError, match=said):
+    expected = r"does not list: 25 \(3 px\), 26 \(3 px\), .* and 2 more; choose the card"
+    with pytest.raises(FedsegError, match=expected):
         read_label(label, card("ids = [0]"))
     label = save(tmp_path / "b.png", np.array([[[1, 2, 3], [9, 8, 7], [1, 2, 3]]], np.uint8))
     mine = card("colours = [[9, 8, 7]]")

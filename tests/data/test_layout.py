@@ -21,7 +21,7 @@ def write(root, *paths):
         Image.fromarray(np.zeros((2, 2), np.uint8)).save(root / path)
 
 
-def said(card, root, split=None):
+def message_of(card, root, split=None):
     with pytest.raises(FedsegError) as error:
         open_dataset(Source(dataset=card, root=root, split=split))
     assert "\n" not in str(error.value)
@@ -30,7 +30,7 @@ def said(card, root, split=None):
 
 def test_another_datasets_root_is_recognised(tmp_path):
     write(tmp_path, "RGB/0000000.png", "GT/LABELS/0000000.png")
-    message = said("cityscapes", tmp_path, "train")
+    message = message_of("cityscapes", tmp_path, "train")
     assert "no image of cityscapes, split 'train'" in message
     assert "looked for leftImg8bit/train/*/*_leftImg8bit.png" in message
     assert message.endswith("it looks like card 'synthia'")
@@ -38,17 +38,17 @@ def test_another_datasets_root_is_recognised(tmp_path):
 
 def test_a_split_that_is_not_there(tmp_path):
     write(tmp_path, "val/a.png", "valannot/a.png")
-    assert said("camvid", tmp_path, "train").endswith("it does hold val")
+    assert message_of("camvid", tmp_path, "train").endswith("it does hold val")
 
 
 def test_a_root_one_folder_too_high(tmp_path):
     write(tmp_path / "CamVid", "val/a.png", "valannot/a.png")
-    message = said("camvid", tmp_path, "val")
+    message = message_of("camvid", tmp_path, "val")
     assert message.endswith(f"its files lie in {tmp_path / 'CamVid'}; make that the root")
 
 
 def test_nothing_known(tmp_path):
-    assert "Expected layout: RGB/*.png, GT/LABELS/*.png" in said("synthia", tmp_path)
+    assert "Expected layout: RGB/*.png, GT/LABELS/*.png" in message_of("synthia", tmp_path)
 
 
 def test_of_several_label_patterns_the_first_that_is_there(tmp_path):
@@ -102,7 +102,7 @@ def test_hidden_files_and_folders_are_left_out(tmp_path, pairs):
     assert report.problems == report.notes == []
     # Below a `*` for folders too.
     write(tmp_path / "c", "leftImg8bit/val/.x/a_leftImg8bit.png")
-    assert "no image of cityscapes" in said("cityscapes", tmp_path / "c", "val")
+    assert "no image of cityscapes" in message_of("cityscapes", tmp_path / "c", "val")
 
 
 def test_links_to_files_and_folders_are_followed(tmp_path, pairs):
@@ -159,7 +159,7 @@ def test_names_as_long_as_they_may_be(tmp_path, pairs):
 def test_a_root_that_is_a_file_and_one_that_may_not_be_read(tmp_path, monkeypatch, pairs):
     path = tmp_path / "file"
     path.touch()
-    assert "no such folder" in said("folder", path)
+    assert "no such folder" in message_of("folder", path)
     write(tmp_path, "images/a.png", "labels/a.png")
 
     def refuse(folder):

@@ -170,8 +170,8 @@ def test_uploads_that_are_no_models_are_named_and_the_run_goes_on(
         nodes.start_node(lie, PYTHONPATH=str(nodes.home / "liar"), LIE=lie)
         federation_content["clients"].append({"name": lie})
     result = _completed(nodes, federation_content, "lies")
-    for lie, said in LIES.items():
-        assert said in result["clients"][lie]["reason"]
+    for lie, expected in LIES.items():
+        assert expected in result["clients"][lie]["reason"]
         assert not (nodes.state / "runs" / "lies" / "clients" / lie).exists()
         nodes.kill(lie)
     good = {name for name, client in result["clients"].items() if client["status"] == "good"}

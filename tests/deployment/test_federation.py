@@ -45,7 +45,7 @@ def test_a_whole_federation(nodes, federation_content, worlds):
     half, _ = checkpoints.load(nodes.state / "runs" / "first" / "clients" / "one")
     size = sum(tensor.nbytes for tensor in half.state_dict().values())
     assert clients["one"]["bytes"] < 0.51 * size
-    # What was fetched is a model that scores at home as its evaluator said.
+    # What was fetched is a model that scores at home as its evaluator reported.
     city = Evaluator(name="city", dataset="folder", root=worlds["city"])
     here = evaluate(*checkpoints.load(out / "global"), open_dataset(city))
     assert result["evaluation"]["global"]["city"]["miou"] == here.miou

@@ -141,11 +141,11 @@ def test_the_commands_say_what_comes_next(certs, tmp_path):
     signing.sign_app(certs)
     folder = tmp_path / "node"
     options = "--name one --role trainer --dataset folder --server localhost:1"
-    said = CliRunner().invoke(
+    done = CliRunner().invoke(
         app, ["node", "init", str(folder), *options.split(), "--ca", str(certs / "ca.crt")]
     )
-    assert said.exit_code == 0
-    assert "fedseg server add one node.pub" in said.output
+    assert done.exit_code == 0
+    assert "fedseg server add one node.pub" in done.output
     checked = CliRunner().invoke(app, ["node", "check", str(folder)])
     assert checked.exit_code != 0
     assert "✓ configuration" in checked.output

@@ -82,7 +82,7 @@ def spoil(weights, how):
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "expected"),
     [
         ("missing", "lacks tensor 'segmentation_head.0.weight'"),
         ("unknown", "unknown tensor 'backdoor'"),
@@ -91,9 +91,9 @@ def spoil(weights, how):
         ("nan", "'segmentation_head.0.weight' holds NaN"),
     ],
 )
-def test_weights_that_are_not_the_models(saved, how, said):
+def test_weights_that_are_not_the_models(saved, how, expected):
     _, network = saved
     weights = dict(network.state_dict())
     spoil(weights, how)
-    with pytest.raises(FedsegError, match=said):
+    with pytest.raises(FedsegError, match=expected):
         checkpoints.restored(INFO, weights, "upload")

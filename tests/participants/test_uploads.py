@@ -32,7 +32,7 @@ def test_a_good_upload_is_stored(uploaded, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"name": "two"}, "in the name of 'two'"),
         ({"images": "four"}, "malformed metadata: images"),
@@ -50,14 +50,14 @@ def test_a_good_upload_is_stored(uploaded, tmp_path):
         ({"path": "/home/alice"}, "malformed metadata: path"),
     ],
 )
-def test_metadata_that_cannot_be(uploaded, change, said):
+def test_metadata_that_cannot_be(uploaded, change, expected):
     content = uploaded[0].model_dump(mode="json") | change
-    with pytest.raises(FedsegError, match=said):
+    with pytest.raises(FedsegError, match=expected):
         parse_upload(json.dumps(content), expected="one")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"coverage": []}, "coverage is empty"),
         ({"coverage": [25]}, "trainIds"),
@@ -71,16 +71,16 @@ def test_metadata_that_cannot_be(uploaded, change, said):
         ({"classes": ["road"]}, "not Cityscapes' 19"),
     ],
 )
-def test_a_description_that_cannot_be(uploaded, change, said):
+def test_a_description_that_cannot_be(uploaded, change, expected):
     content = uploaded[0].model_dump(mode="json")
     content["info"] |= change
-    with pytest.raises(FedsegError, match=said):
+    with pytest.raises(FedsegError, match=expected):
         parse_upload(json.dumps(content), expected="one")
 
 
-def refused(tmp_path, upload: Upload, weights, said):
+def refused(tmp_path, upload: Upload, weights, expected):
     run = Run(tmp_path / "run")
-    with pytest.raises(FedsegError, match=said):
+    with pytest.raises(FedsegError, match=expected):
         store(run, upload, weights)
     assert not (run.clients / upload.name).exists()
 

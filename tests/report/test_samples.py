@@ -114,7 +114,7 @@ def test_the_images_shown_are_those_that_tell_most(make_world, monkeypatch):
     models = {name: name for name in networks}
     notify = []
     held_out, servers = find_samples(
-        federation, models, ["one", "two"], lambda *said: notify.append(said)
+        federation, models, ["one", "two"], lambda *state: notify.append(state)
     )
     assert notify[-1] == ("report", 3, 3)
     disagreed, wrong = held_out.groups.values()

@@ -57,9 +57,9 @@ class Grid:
             if self.away.pop(message.metadata.dst_node_id, None):
                 return Message(Error(code=5, reason="Node Unavailable"), reply_to=message)
             names = self.nodes[message.metadata.dst_node_id]
-            said = [self.evaluators[name] for name in names if name in self.evaluators]
+            known = [self.evaluators[name] for name in names if name in self.evaluators]
             clients = [name for name in names if name not in self.evaluators]
-            answer = ConfigRecord({"clients": clients, "evaluators": said})
+            answer = ConfigRecord({"clients": clients, "evaluators": known})
             return Message(RecordDict({"answer": answer}), reply_to=message)
         if message.metadata.message_type == "evaluate.cross_site_evaluation":
             self.crossed.append(str(message.content["task"]["name"]))
@@ -199,7 +199,7 @@ SPOILS = (nan, forged, no_weights, nan_seconds, endless_bytes, larger, no_json)
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "expected"),
     [
         (nan, "holds NaN"),
         (forged, "in the name of 'one'"),
@@ -217,13 +217,13 @@ SPOILS = (nan, forged, no_weights, nan_seconds, endless_bytes, larger, no_json)
         (no_json, "malformed metadata"),
     ],
 )
-def test_a_bad_client_is_named_and_the_others_go_on(federation, tmp_path, upload_of, bad, said):
+def test_a_bad_client_is_named_and_the_others_go_on(federation, tmp_path, upload_of, bad, expected):
     one, two = federation.clients
     spoils = bad in SPOILS
     behaviour = {"one": upload_of(one), "two": upload_of(two, bad) if spoils else bad}
     strategy, _, kept = run_with(federation, tmp_path, behaviour)
     assert kept == {"one"}
-    assert said in strategy.failures["two"]
+    assert expected in strategy.failures["two"]
     assert len(strategy.failures["two"]) < 1000
     assert "one" not in strategy.failures
 
@@ -349,7 +349,7 @@ CITY = Introduction(name="city", dataset="folder", split="val", images=7, classe
 GOOD = {"confusion": [3, 1, 0, 4]}
 
 
-def evaluated(federation, tmp_path, answer, said=CITY):
+def evaluated(federation, tmp_path, answer, expected=CITY):
     """What comes of an evaluator that gives that answer when it is asked to score."""
 
     def answers(message):
@@ -366,7 +366,7 @@ def evaluated(federation, tmp_path, answer, said=CITY):
     )
     strategy = OneShot(run, federation)
     grid = Grid({"city": answers}, {1: ["city"]})
-    grid.evaluators = {"city": said.model_dump_json()}
+    grid.evaluators = {"city": expected.model_dump_json()}
     strategy.evaluate(grid, timeout=0.5)
     return strategy, run.score("global", "city")
 
@@ -386,7 +386,7 @@ def test_an_evaluators_matrix_becomes_a_score(federation, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "why"),
+    ("answer", "expected", "why"),
     [
         ({"confusion": [1, 2, 3]}, CITY, "not a confusion matrix"),
         ({"confusion": ["x"]}, CITY, "malformed reply"),
@@ -399,8 +399,8 @@ def test_an_evaluators_matrix_becomes_a_score(federation, tmp_path):
         (GOOD, Introduction(name="other"), "no node speaks for it"),
     ],
 )
-def test_an_evaluator_that_fails_is_named(federation, tmp_path, answer, said, why):
-    strategy, path = evaluated(federation, tmp_path, answer, said)
+def test_an_evaluator_that_fails_is_named(federation, tmp_path, answer, expected, why):
+    strategy, path = evaluated(federation, tmp_path, answer, expected)
     assert why in strategy.failures["city"]
     assert not path.exists()
 

@@ -47,7 +47,7 @@ def test_the_ensemble_is_the_class_aware_mean_of_its_members(clients):
     torch.manual_seed(0)
     images = torch.rand(1, 3, 32, 64)
     with torch.inference_mode():
-        said = ensemble(images).softmax(dim=1)[0].permute(1, 2, 0).numpy()
+        given = ensemble(images).softmax(dim=1)[0].permute(1, 2, 0).numpy()
         alone = []
         for folder in clients.values():
             network, of = checkpoints.load(folder)
@@ -55,7 +55,7 @@ def test_the_ensemble_is_the_class_aware_mean_of_its_members(clients):
             logits[:, [c for c in range(19) if c not in of.coverage]] = -1e9
             alone.append(logits.softmax(dim=1)[0].permute(1, 2, 0).numpy() * 255)
     expected = fuse(alone, [set(i.coverage) for i in infos])
-    assert np.allclose(said, expected, atol=1e-4)
+    assert np.allclose(given, expected, atol=1e-4)
 
 
 def test_members_see_their_own_normalisation(clients):

@@ -100,10 +100,10 @@ def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
     mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
     candidates = make_candidates(mix, 2, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
     everywhere, nowhere = np.full((5, 12, 20), CAR), np.full((5, 12, 20), ROAD)
-    said = everywhere.copy()
-    said[4] = ROAD  # the second generated image, after three of the server's
+    seen = everywhere.copy()
+    seen[4] = ROAD  # the second generated image, after three of the server's
     manifest = tmp_path / "g" / "manifest.json"
-    assert judge(candidates, 3, [Fake(said)], manifest) == [3]
+    assert judge(candidates, 3, [Fake(seen)], manifest) == [3]
     assert [entry["kept"] for entry in read_json(manifest)["images"]] == [True, False]
     assert "find car in 0%" in read_json(manifest)["images"][1]["reason"]
     ignorant = Fake(nowhere, coverage={ROAD})  # who does not know cars is not asked
