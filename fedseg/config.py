@@ -81,7 +81,10 @@ class Model(Section):
     encoder: str = "tu-tf_efficientnet_lite0"
     """Any of its encoders; "tu-NAME" is timm's NAME."""
     encoder_weights: str = "imagenet"
-    """"imagenet" (downloaded), "none", or the path of a local .safetensors file."""
+    """
+    "imagenet" (downloaded; for tu-tf_efficientnet_lite0 part of fedseg), "none", or the path of a
+    local .safetensors file.
+    """
     norm: Literal["batch", "group"] = "batch"
     """"group" replaces each batch normalisation by group normalisation; private training needs it,
     and chooses it by itself."""
@@ -296,7 +299,8 @@ class Federation(Section):
     protocol: Protocol = Protocol()
     """Every evaluation set's and evaluator's default."""
     evaluation: list[Evaluation] = []
-    """One table a labelled set that the server has."""
+    """One table a labelled set that the server has. Without any, nothing is scored: a run gives the
+    global model and the inconsistency."""
     evaluators: list[Evaluator] = []
     """One table a node that keeps a labelled set to itself."""
 
@@ -323,8 +327,6 @@ class Federation(Section):
         nodes = [client.name for client in self.clients]
         nodes += [evaluator.name for evaluator in self.evaluators]
         _refuse_twice("clients and evaluators", nodes)
-        if not self.evaluation and not self.evaluators:
-            raise ValueError("'evaluation' is empty; add at least one [[evaluation]] table")
         sets = [table.name for table in [*self.evaluation, *self.evaluators]]
         _refuse_twice("evaluation" if self.evaluation else "evaluators", sets)
         if self.min_clients > len(self.clients):

@@ -7,6 +7,7 @@ import tomli_w
 from fedseg import config
 from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
+from fedseg.models.encoder_weights import shipped_weights
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_relative_paths_are_relative_to_the_file(load, federation_data, tmp_path
 def test_the_embedded_default_is_valid():
     federation = config.load(config.EMBEDDED)
     assert len(federation.clients) == 3
-    assert federation.model.encoder_weights == "none"
+    assert shipped_weights(federation.model.encoder)  # it runs without a network
 
 
 def _duplicate_name(data):
@@ -64,10 +65,6 @@ def _duplicate_name(data):
 
 def _misspelt(data):
     data["clients"][0]["training"] = {"iteratons": 5}
-
-
-def _no_evaluation(data):
-    data["evaluation"] = []
 
 
 def _missing_server(data):
@@ -103,7 +100,6 @@ def _bad_size(data):
     [
         (_duplicate_name, "the name 'one' is given twice"),
         (_misspelt, "'clients.0.training.iteratons'; did you mean 'iterations'?"),
-        (_no_evaluation, "'evaluation' is empty; add at least one [[evaluation]]"),
         (_missing_server, "'server' is missing"),
         (_too_few, "min_clients: 3"),
         (_bad_type, "'training.iterations' = 'many'"),
@@ -148,7 +144,6 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
         ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
         ({"evaluators": [{"name": "one", "dataset": "folder"}]}, "the name 'one' is given twice"),
         ({"evaluators": [{"dataset": "folder", "rot": "."}]}, "did you mean 'root'"),
-        ({"evaluation": []}, "'evaluation' is empty"),
     ],
 )
 def test_mistakes_in_protocols_and_evaluators(load, federation_data, change, expected):

@@ -211,7 +211,7 @@ def run(
     """
     from fedseg import config as configuration
     from fedseg.cli import console
-    from fedseg.cli.tables import result_table
+    from fedseg.cli.tables import remarks, result_table
     from fedseg.deployment.control import Server
     from fedseg.deployment.submit import run_on
 
@@ -220,4 +220,4 @@ def run(
     with console.Bars() as bars:
         result, there = run_on(Server(address, ca, token), federation, out, bars)
     notify = f"run folder: {out}; the clients' models are in {there} on the server"
-    console.answer(json, result.content(), result_table(result), notify)
+    console.answer(json, result.content(), result_table(result), *remarks(result), notify)

@@ -104,7 +104,7 @@ def simulate(
     """
     from fedseg import config as configuration
     from fedseg.cli import console
-    from fedseg.cli.tables import result_table
+    from fedseg.cli.tables import remarks, result_table
     from fedseg.run.folder import free_folder
     from fedseg.workflows.simulation import simulate as run_simulation
 
@@ -115,7 +115,8 @@ def simulate(
     out = out or free_folder(Path("runs") / path.stem, federation)
     with console.Bars() as bars:
         result = run_simulation(federation, out, centralized, bars)
-    console.answer(json, result.content(), result_table(result), *console.run_locations(out))
+    lines = [*remarks(result), *console.run_locations(out)]
+    console.answer(json, result.content(), result_table(result), *lines)
 
 
 @app.command()
@@ -157,7 +158,7 @@ def distill(
     Example: `fedseg distill runs/first --without suburb`
     """
     from fedseg.cli import console
-    from fedseg.cli.tables import result_table
+    from fedseg.cli.tables import remarks, result_table
     from fedseg.workflows.redistillation import redistill
 
     changes = [f"without-{name}" for name in without or []]
@@ -167,7 +168,8 @@ def distill(
     with console.Bars() as bars:
         notify = partial(bars, name="server")
         result = redistill(run, without or [], late or [], out, notify, settings or [])
-    console.answer(json, result.content(), result_table(result), *console.run_locations(out))
+    lines = [*remarks(result), *console.run_locations(out)]
+    console.answer(json, result.content(), result_table(result), *lines)
 
 
 @app.command()
@@ -210,13 +212,14 @@ def report(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders that differ in the seed only.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that share evaluation sets.")],
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Compare the global model with FedAvg, FedDF, the ensemble and centralized training.
 
-    What is missing is trained and scored, and kept in the run folders.
+    Runs that differ in the seed only are averaged; other configurations get rows of their own. What
+    is missing is trained and scored, and kept in the run folders.
 
     Example: `fedseg compare runs/seed0 runs/seed1 runs/seed2`
     """

@@ -44,7 +44,7 @@ def result_table(result: Result) -> Table:
     named below the table.
     """
     sets = result.scored_sets()
-    caption = Text("mIoU in % (classes averaged over)")
+    caption = Text("mIoU in % (classes averaged over)" if sets else "")
     for name, evaluator in result.evaluators.items():
         if not evaluator.is_good:
             caption.append(_warning(f"no score from evaluator {name}: {evaluator.reason}"))
@@ -63,10 +63,18 @@ def result_table(result: Result) -> Table:
             table.add_row(name, *_cells(result, name, sets))
     table.add_section()
     for name in (GLOBAL, *BASELINES):
-        if name in result.evaluation:
+        if name in result.evaluation or (name == GLOBAL and result.is_complete):
             title = Text(name.replace("_", " "), "bold" if name == GLOBAL else "")
             table.add_row(title, *_cells(result, name, sets))
     return table
+
+
+def remarks(result: Result) -> list[str]:
+    """Lines to print below the result table."""
+    lines = [] if result.scored_sets() else ["nothing was scored: no set has labels"]
+    if result.unstable_classes:
+        lines.append(f"clients disagree most on: {', '.join(result.unstable_classes)}")
+    return lines
 
 
 def _warning(text: str) -> Text:

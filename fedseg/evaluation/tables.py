@@ -81,7 +81,7 @@ class ScoreTable:
 
     def _spreads(self, name: str, columns: int) -> list[Cell]:
         """The spread of each cell of a row; the mean over datasets has none."""
-        known = list(self.spreads[name]) if self.spreads else []
+        known = list((self.spreads or {}).get(name, ()))
         return known + [None] * (columns - len(known))
 
     def _with_mean(self, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:

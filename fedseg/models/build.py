@@ -14,7 +14,12 @@ from torch import nn
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
-from fedseg.models.encoder_weights import fetch_timm_weights, load_encoder, quick_hub
+from fedseg.models.encoder_weights import (
+    fetch_timm_weights,
+    load_encoder,
+    quick_hub,
+    shipped_weights,
+)
 from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
@@ -67,21 +72,23 @@ def build(model: Model) -> nn.Module:
     check_names(model.arch, model.encoder)
     imagenet = model.encoder_weights == "imagenet"
     is_timm = model.encoder.startswith("tu-")
+    shipped = shipped_weights(model.encoder) if imagenet else None
+    asks_hub = imagenet and not shipped
     try:
-        with quick_hub() if imagenet else nullcontext():
+        with quick_hub() if asks_hub else nullcontext():
             network = ARCHITECTURES[model.arch](
                 encoder_name=model.encoder,
                 # timm's own loading falls back to pickled files, so its weights are loaded below.
                 encoder_weights="imagenet" if imagenet and not is_timm else None,
                 classes=NUM_CLASSES,
             )
-            published = fetch_timm_weights(model.encoder) if imagenet and is_timm else None
+            published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
         hint = (
             "; without a network, set encoder_weights to 'none' or to a .safetensors file of the "
             "encoder's weights, under timm's or SMP's names"
         )
-        hint = hint if imagenet else ""
+        hint = hint if asks_hub else ""
         raise FedsegError(
             f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
         ) from error

@@ -23,6 +23,8 @@ from fedseg.errors import FedsegError, first_line
 
 Weights = dict[str, Tensor]
 
+SHIPPED = Path(__file__).parent / "pretrained"
+"""Weights that come with fedseg, under timm's names; NOTICE beside them says from where."""
 PROBE_SECONDS = 5.0
 """How long the hub may take to answer at all."""
 
@@ -49,6 +51,12 @@ def _answers(url: str) -> bool:
     except (httpx.HTTPError, httpx.InvalidURL, OSError):
         return False
     return True
+
+
+def shipped_weights(encoder: str) -> Path | None:
+    """The ImageNet weights of an encoder that come with fedseg; None for any other encoder."""
+    path = SHIPPED / f"{encoder.removeprefix('tu-').removesuffix('.in1k')}.safetensors"
+    return path if encoder.startswith("tu-") and path.is_file() else None
 
 
 def fetch_timm_weights(encoder: str) -> Path:

@@ -45,6 +45,7 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "name": run.path.name,
         "result": result,
         "columns": facts.columns(result),
+        "evaluated": [*federation.evaluation, *federation.evaluators],
         "standings": facts.standings(result),
         "headlines": facts.headlines(result),
         "sample_sets": find_samples(federation, models, trusted, progress) if models else [],

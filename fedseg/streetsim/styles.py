@@ -1,4 +1,4 @@
-"""The five styles: how their engines differ in camera, layout, palette, light and weather."""
+"""The six styles: how their engines differ in camera, layout, palette, light and weather."""
 
 from dataclasses import dataclass
 
@@ -149,6 +149,25 @@ STYLES: dict[str, Style] = {
         sun=(0.1, 0.65), visibility=(180, 600), clouds=(0.1, 0.8), gain=(0.65, 1.15),
         contrast=(0.9, 1.25), saturation=(0.75, 1.15), warmth=(-0.06, 0.08), blur=(0.0, 0.6),
         grain=(2, 6), vignette=(0.0, 0.25), weather={"clear": 1},
+    ),
+    # Held out: another city by day, brick and glass, some rain, a low sun.
+    "harbour": Style(
+        focal=(0.75, 1.05), camera_height=(1.2, 1.8), horizon=(0.4, 0.54), bend=0.004,
+        lanes=(1, 2), lane=(3.0, 3.6), sidewalk=(2.0, 5.0), verge=0.4, median=0.2, parking=0.3,
+        junction=0.5, ending=0.2, sides={"blocks": 5, "houses": 3, "park": 2}, storeys=(2, 9),
+        roofs=0.4, windows={"sash": 3, "wide": 3, "band": 3}, shops=0.4, barrier=0.65,
+        ground="asphalt", grass="terrain",
+        traffic=1.9, people=7, riders=1.4, parked_cycles=1.4, trees=0.6, lights=1.5, signs=2.0,
+        rare={"truck": 0.45, "bus": 0.4, "tram": 0.35}, plants={"round": 5, "bare": 2, "cone": 2},
+        walls=((158, 84, 66), (178, 112, 84), (120, 140, 152), (210, 210, 206), (96, 108, 116),
+               (186, 168, 138), (140, 78, 70), (168, 184, 190)),
+        leaves=((66, 96, 50), (84, 106, 48), (100, 104, 60)),
+        asphalt=(76, 120), paving=((156, 150, 144), (136, 132, 130), (170, 154, 142)),
+        zenith=((96, 148, 206), (140, 170, 204), (108, 138, 180)),
+        low_sky=((208, 220, 226), (238, 224, 200), (222, 226, 228)), line=(226, 224, 214), rough=14,
+        sun=(0.1, 0.7), visibility=(160, 600), clouds=(0.1, 0.9), gain=(0.7, 1.15),
+        contrast=(0.9, 1.25), saturation=(0.75, 1.15), warmth=(-0.06, 0.1), blur=(0.0, 0.6),
+        grain=(2, 7), vignette=(0.0, 0.25), weather={"clear": 4, "rain": 1},
     ),
     # Held out: bad weather, dusk and night, glare, a noisy sensor.
     "stormnight": Style(

@@ -1,18 +1,18 @@
-"""The global model beside what it is compared with, over several runs of one federation."""
+"""The global model beside what it is compared with, over runs of one or several configurations."""
 
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
 from fedseg import config
-from fedseg.config import GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation, differing_keys
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress
-from fedseg.run.records import Evaluation, Result
+from fedseg.run.records import Evaluation, Result, SetScore
 from fedseg.run.result import scores
 from fedseg.workflows.baselines import make_baselines
 from fedseg.workflows.server_stages import evaluate_all
@@ -23,34 +23,83 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
     """Make and score every baseline of every run, and put them in one table.
 
     Args:
-        folders: run folders that differ in nothing but the seed.
+        folders: run folders. Those that differ in nothing but the seed count as one configuration.
         on_progress: called with a stage, and else as any `OnProgress`.
 
     Returns:
-        Rows are the clients, the baselines and the global model, columns the evaluation sets, cells
-        the mean mIoU over the runs, with its standard deviation.
+        Rows are the clients, the baselines and the global model of each configuration, columns the
+        evaluation sets that all runs share, cells the mean mIoU over the runs of a configuration,
+        with its standard deviation. The caption names the keys in which configurations differ.
 
     Raises:
-        FedsegError: a folder is no completed run, the runs are not of one federation, or the data
+        FedsegError: a folder is no completed run, the runs share no evaluation set, or the data
             that a run's models were made from has changed.
     """
     runs = [Run(folder) for folder in folders]
     federations = [_completed(run) for run in runs]
-    for folder, federation in zip(folders, federations, strict=True):
-        if federation.model_copy(update={"seed": 0}) != federations[0].model_copy(
-            update={"seed": 0}
-        ):
-            raise FedsegError(f"{folder}: is not of the same federation as {folders[0]}")
-    found = []
+    sets = _shared_sets(federations)
+    if not sets:
+        shared = "the runs share no evaluation set" if len(runs) > 1 else f"{folders[0]}: no scores"
+        raise FedsegError(f"{shared}; a set is shared if its table in the files is the same")
+    found: list[list[Evaluation]] = []
+    kinds: list[Federation] = []
+    labels: list[str] = []
     for run, federation in zip(runs, federations, strict=True):
         notify = partial(on_progress, name=run.path.name)
         check_sources(run, federation)
         make_baselines(run, federation, notify)
         evaluate_all(run, federation, good_clients(run, federation), notify)
-        found.append(scores(run, federation))
-        Result.read(run.result).with_scores(found[-1]).write(run.result)
-    names = [client.name for client in federations[0].clients]
-    return mean_over_runs(found, [*names, *BASELINES, GLOBAL])
+        evaluation = scores(run, federation)
+        Result.read(run.result).with_scores(evaluation).write(run.result)
+        kind = federation.model_copy(update={"seed": 0})
+        if kind not in kinds:
+            kinds.append(kind)
+            labels.append(run.path.name)
+            found.append([])
+        found[kinds.index(kind)].append(evaluation)
+    tables = [
+        mean_over_runs(group, [*(client.name for client in kind.clients), *BASELINES, GLOBAL], sets)
+        for group, kind in zip(found, kinds, strict=True)
+    ]
+    if len(tables) == 1:
+        return tables[0]
+    differing = differing_keys(*kinds[:2])
+    for kind in kinds[2:]:
+        differing += differing_keys(kinds[0], kind)
+    return side_by_side(dict(zip(_distinct(labels), tables, strict=True)), differing)
+
+
+def _shared_sets(federations: list[Federation]) -> tuple[str, ...]:
+    """Names of the evaluation sets that are the same in all runs."""
+    first, *others = ([*one.evaluation, *one.evaluators] for one in federations)
+    return tuple(chosen.name for chosen in first if all(chosen in other for other in others))
+
+
+def _distinct(labels: list[str]) -> list[str]:
+    """The labels, numbered where one is given twice."""
+    return [
+        f"{label} #{labels[:place].count(label) + 1}" if labels.count(label) > 1 else label
+        for place, label in enumerate(labels)
+    ]
+
+
+def side_by_side(tables: dict[str, ScoreTable], differing: list[str]) -> ScoreTable:
+    """One table of several, a model's rows together.
+
+    Args:
+        tables: by a label, which is added to the rows' names; of the same columns.
+        differing: keys of the configuration in which they differ, for the caption.
+    """
+    names = list(dict.fromkeys(name for table in tables.values() for name in table.rows))
+    places = [(n, label) for n in names for label, table in tables.items() if n in table.rows]
+    rows = {f"{n} ({label})": tables[label].rows[n] for n, label in places}
+    spreads = {
+        f"{n} ({label})": known[n] for n, label in places if (known := tables[label].spreads)
+    }
+    first = next(iter(tables.values()))
+    keys = ", ".join(dict.fromkeys(differing))
+    caption = f"mIoU in %, mean over the runs of a configuration; they differ in: {keys}"
+    return ScoreTable(first.columns, rows, caption, spreads or None)
 
 
 def _completed(run: Run) -> Federation:
@@ -59,25 +108,29 @@ def _completed(run: Run) -> Federation:
     return config.load(run.config)
 
 
-def mean_over_runs(found: list[Evaluation], models: list[str]) -> ScoreTable:
+def mean_over_runs(found: list[Evaluation], models: list[str], sets: tuple[str, ...]) -> ScoreTable:
     """The mean mIoU, and its deviation, of the models that every run has scores of.
 
     Args:
         found: for each run what `result.scores` gives.
         models: rows, in order.
+        sets: columns.
     """
-    sets = tuple(next(iter(found[0].values())))
     rows: dict[str, tuple[float | None, ...]] = {}
     spreads: dict[str, tuple[float, ...]] = {}
     for name in models:
         if all(name in run for run in found):
-            cells = [_mean([run[name][chosen].miou for run in found]) for chosen in sets]
+            cells = [_mean([_miou(run[name], chosen) for run in found]) for chosen in sets]
             rows[name] = tuple(mean for mean, _ in cells)
             spreads[name] = tuple(spread for _, spread in cells)
     if len(found) == 1:
         return ScoreTable(sets, rows, "mIoU in %, one run")
     caption = f"mIoU in %, {len(found)} runs, mean \u00b1 standard deviation"
     return ScoreTable(sets, rows, caption, spreads)
+
+
+def _miou(row: dict[str, SetScore], chosen: str) -> float | None:
+    return row[chosen].miou if chosen in row else None
 
 
 def _mean(values: list[float | None]) -> tuple[float | None, float]:

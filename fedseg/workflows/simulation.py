@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -74,16 +75,27 @@ def simulate(
     return Result.read(run.result)
 
 
-def resources(clients: int) -> tuple[int, float]:
-    """CPU cores and GPUs for each client, so that the machine is used and not overcommitted.
+class Resources(NamedTuple):
+    """What Ray may use, and what it sets aside for each client."""
 
-    As many clients side by side as there are GPUs, or else cores: two trainings on a core each get
-    through half as much again as one after the other on both.
+    cpus: int
+    cpus_per_client: int
+    gpus_per_client: float
+
+
+def resources(clients: int) -> Resources:
+    """How to share the machine among the clients.
+
+    Without GPUs, as many clients train side by side as there are cores: two trainings on a core
+    each get through half as much again as one after the other on both. Fewer than twice as many
+    clients all train at once, and share the cores: in turns, the last of them would leave most
+    cores idle.
     """
     cores = cpus()
     gpus = torch.cuda.device_count()
-    at_once = min(clients, gpus or cores, max(memory() // PER_TRAINING, 1))
-    return max(cores // at_once, 1), 1.0 if gpus else 0.0
+    slots = gpus or (clients if clients < 2 * cores else cores)
+    at_once = min(clients, slots, max(memory() // PER_TRAINING, 1))
+    return Resources(max(cores, at_once), max(cores // at_once, 1), 1.0 if gpus else 0.0)
 
 
 def _is_complete(run: Run, federation: Federation) -> bool:
@@ -107,15 +119,13 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
     run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
     nodes = len(participants(federation))
-    cpus_each, gpus_each = resources(nodes)
+    shares = resources(nodes)
     simulation = Simulation(
         app_dir(),
         {"federation": str(run.config), "out": str(run.path)},
         nodes=nodes,
         log=run.log,
-        cpus=cpus(),
-        cpus_per_client=cpus_each,
-        gpus_per_client=gpus_each,
+        **shares._asdict(),
     )
     notices = follow_notices(run)
     with simulation:

@@ -520,7 +520,7 @@ LAYOUTS = {
         TRAIN_IDS,
         [
             (split, f"images/{split}/00000.png", f"labels/{split}/00000.png")
-            for split in ("boulevard", "suburb", "oldtown", "crosstown", "stormnight")
+            for split in ("boulevard", "suburb", "oldtown", "crosstown", "harbour", "stormnight")
         ],
     ),
     "synscapes": (grey, CITYSCAPES, [("all", "img/rgb/1.png", "img/class/1.png")]),

@@ -5,7 +5,7 @@ import pytest
 import timm
 import torch
 from huggingface_hub import constants
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.encoders import get_encoder
 from segmentation_models_pytorch.encoders.timm_vit import TimmViTEncoder
 
@@ -182,3 +182,27 @@ def test_encoders_without_published_weights(monkeypatch):
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda *_, **__: None)
     with pytest.raises(FedsegError, match="names no weights for it"):
         fetch_timm_weights("tu-lcnet_050")
+
+
+def test_the_default_model_needs_no_network(monkeypatch):
+    monkeypatch.setattr(encoder_weights, "_answers", lambda _: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(encoder_weights, "hf_hub_download", lambda *_, **__: pytest.fail("asked"))
+    torch.manual_seed(0)
+    trained = build(Model()).encoder.state_dict()
+    torch.manual_seed(0)
+    untrained = build(Model(encoder_weights="none")).encoder.state_dict()
+    same = [name for name in trained if torch.equal(trained[name], untrained[name])]
+    assert {name.rpartition(".")[2] for name in same} == {"num_batches_tracked"}
+    assert (encoder_weights.SHIPPED / "NOTICE").is_file()
+
+
+def test_the_weights_that_come_with_fedseg_are_the_published_ones():
+    published = (
+        Path(__file__).parents[3] / "shared" / "weights" / "tf_efficientnet_lite0.safetensors"
+    )
+    if not published.is_file():
+        pytest.skip("needs the published weights")
+    wanted = load_file(published)
+    shipped = load_file(encoder_weights.shipped_weights("tu-tf_efficientnet_lite0"))
+    for name, tensor in shipped.items():
+        assert torch.allclose(tensor.float(), wanted[name], rtol=1e-3, atol=1e-7), name

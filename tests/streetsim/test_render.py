@@ -15,7 +15,7 @@ def samples() -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
 
 
 def test_there_are_the_five_styles():
-    assert set(STYLES) == {"boulevard", "suburb", "oldtown", "crosstown", "stormnight"}
+    assert set(STYLES) == {"boulevard", "suburb", "oldtown", "crosstown", "harbour", "stormnight"}
 
 
 def test_arguments_alone_decide(samples):

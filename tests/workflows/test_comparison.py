@@ -43,9 +43,27 @@ def test_runs_that_cannot_be_compared(completed, federation, run, tmp_path):
         compare([tmp_path], lambda *_, **__: None)
     other = tmp_path / "other"
     shutil.copytree(completed.path, other)
-    write_text(other / "config.toml", config.dump(federation.model_copy(update={"min_clients": 1})))
-    with pytest.raises(FedsegError, match="is not of the same federation"):
+    flipped = federation.evaluation[0].model_copy(update={"protocol": config.Protocol(flip=True)})
+    changed = federation.model_copy(update={"evaluation": [flipped]})
+    write_text(other / "config.toml", config.dump(changed))
+    with pytest.raises(FedsegError, match="the runs share no evaluation set"):
         compare([completed.path, other], lambda *_, **__: None)
+
+
+def test_configurations_side_by_side_and_the_keys_in_which_they_differ(
+    completed, federation, tmp_path
+):
+    paths = [completed.path, *(tmp_path / name for name in ("other", "seed-9"))]
+    changed = federation.model_copy(update={"min_clients": 1, "stall_timeout": 9.0})
+    for path, content in zip(paths[1:], (changed, config.with_seed(federation, 9)), strict=True):
+        shutil.copytree(completed.path, path)
+        write_text(path / "config.toml", config.dump(content))
+    table = compare(paths, lambda *_, **__: None)
+    assert table.columns == ("held-out",)
+    assert list(table.rows)[-2:] == ["global (run)", "global (other)"]
+    assert table.rows["global (run)"] == table.rows["global (other)"]
+    assert table.spreads["global (run)"] == (0.0,)  # over two seeds
+    assert table.caption.endswith("differ in: min_clients, stall_timeout")
 
 
 def test_a_run_without_a_miou_leaves_the_mean_empty():
@@ -53,7 +71,8 @@ def test_a_run_without_a_miou_leaves_the_mean_empty():
         score = SetScore(dataset="d", split="s", images=1, miou=miou, miou_classes=[], iou={})
         return {"global": {"city": score}}
 
-    assert mean_over_runs([run(0.2), run(0.4)], ["global"]).rows["global"] == pytest.approx((0.3,))
-    table = mean_over_runs([run(0.2), run(None)], ["global"])
+    table = mean_over_runs([run(0.2), run(0.4)], ["global"], ("city",))
+    assert table.rows["global"] == pytest.approx((0.3,))
+    table = mean_over_runs([run(0.2), run(None)], ["global"], ("city",))
     assert table.rows["global"] == (None,)
     assert "| global | - |" in table.markdown()

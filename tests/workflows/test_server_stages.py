@@ -2,11 +2,14 @@ import shutil
 
 import pytest
 import torch
+from rich.console import Console
 
+from fedseg.cli.tables import remarks, result_table
 from fedseg.distillation import teachers
 from fedseg.errors import RunFailed
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
+from fedseg.report.write import conclude
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
 from fedseg.run.records import Result
@@ -257,3 +260,20 @@ def test_no_start_that_trains(run, federation, monkeypatch):
         finish(run, federation)
     assert not run.global_model.exists()
     assert not list(run.state.glob("student*"))
+
+
+def test_without_a_labelled_set_there_is_a_model_and_the_inconsistency(run, federation):
+    federation = federation.model_copy(update={"evaluation": []})
+    seconds = run_server(run, federation, FileProgress(run.progress, "server"))
+    result = gather_result(run, federation, "completed", {}, seconds)
+    conclude(run, federation, result, FileProgress(run.progress, "server"))
+    checkpoints.load(run.global_model)
+    assert result.evaluation == {}
+    assert result.inconsistency["road"] is not None
+    report = run.report.read_text()
+    assert "the federation has no labelled set" in report
+    console = Console(record=True, width=100)
+    console.print(result_table(result))
+    shown = console.export_text()
+    assert "global" in shown
+    assert remarks(result)[0] == "nothing was scored: no set has labels"

@@ -139,11 +139,14 @@ def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
 @pytest.mark.parametrize(
     ("cores", "memory_gib", "gpus", "clients", "expected"),
     [
-        (2, 24, 0, 3, (1, 0.0)),  # two at once, a core each
-        (16, 64, 0, 3, (5, 0.0)),  # all three at once
-        (64, 16, 0, 64, (16, 0.0)),  # memory for four
-        (2, 2, 0, 3, (2, 0.0)),  # little memory: one after another
-        (16, 128, 2, 3, (8, 1.0)),  # a GPU each, for two at once
+        (2, 24, 0, 2, (2, 1, 0.0)),  # a core each
+        (2, 24, 0, 3, (3, 1, 0.0)),  # all three at once: the third would train beside an idle core
+        (2, 24, 0, 4, (2, 1, 0.0)),  # two by two
+        (2, 9, 0, 3, (2, 1, 0.0)),  # memory for two
+        (16, 64, 0, 3, (16, 5, 0.0)),  # all three at once
+        (64, 16, 0, 64, (64, 16, 0.0)),  # memory for four
+        (2, 2, 0, 3, (2, 2, 0.0)),  # little memory: one after another
+        (16, 128, 2, 3, (16, 8, 1.0)),  # a GPU each, for two at once
     ],
 )
 def test_clients_side_by_side_as_the_machine_allows(
