@@ -120,6 +120,43 @@ def simulate(
 
 
 @app.command()
+def check(
+    config: Annotated[
+        Path | None, typer.Argument(help="Federation file; default: the embedded streetsim one.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where run folders will be.")] = Path("runs"),
+    settings: Settings = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Check a federation before it is simulated, and estimate what it takes on this machine.
+
+    Every key, file and model is checked, each model at each image size that it will see. Times come
+    from short trials. Exits with status 2 if anything is wrong.
+
+    Example: `fedseg check examples/embedded.toml`
+    """
+    from fedseg import config as configuration
+    from fedseg.cli import console
+    from fedseg.cli.tables import stage_table
+
+    path = config or configuration.EMBEDDED
+    federation = configuration.load(path, settings=settings or [])
+    with console.Bars() as bars:
+        from fedseg.workflows.check import check_federation
+
+        report = check_federation(federation, out, bars)
+    lines = [f"problem: {problem}" for problem in report.problems]
+    lines += [f"licence of {card}: {licence}" for card, licence in report.licences.items()]
+    if report.stages:
+        lines.append("nothing is wrong" if not report.problems else "")
+    tables = [stage_table(report.stages)] if report.stages else []
+    console.answer(json, report.content(), *tables, *filter(None, lines))
+    if report.problems:
+        raise typer.Exit(2)
+
+
+@app.command()
 def audit(
     path: Annotated[Path, typer.Argument(help="An audit.jsonl, or the folder that holds it.")],
     json: Json = False,

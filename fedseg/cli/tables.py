@@ -12,6 +12,7 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
 from fedseg.run.listing import Listed
 from fedseg.run.records import Result, Score
+from fedseg.workflows.estimate import Stage
 
 BOLD = "\0"
 """Marks the start and the end of bold text in a cell."""
@@ -75,6 +76,39 @@ def remarks(result: Result) -> list[str]:
     if result.unstable_classes:
         lines.append(f"clients disagree most on: {', '.join(result.unstable_classes)}")
     return lines
+
+
+def stage_table(stages: list[Stage]) -> Table:
+    """What each stage of a simulation takes."""
+    table = Table("stage", caption="estimated for this machine", show_footer=True)
+    table.columns[0].footer = "in all"
+    total = sum(stage.seconds for stage in stages)
+    kept = sum(stage.disk for stage in stages if not stage.is_temporary)
+    passing = sum(stage.disk for stage in stages if stage.is_temporary)
+    table.add_column("time", _duration(total), justify="right")
+    table.add_column("memory", _size(max(stage.memory for stage in stages)), justify="right")
+    table.add_column("disk", _size(kept), justify="right")
+    table.add_column("disk, for a time", _size(passing), justify="right")
+    for stage in stages:
+        disk = _size(stage.disk) if stage.disk else "-"
+        cells = ("-", disk) if stage.is_temporary else (disk, "-")
+        table.add_row(
+            stage.name,
+            _duration(stage.seconds) if stage.seconds else "-",
+            _size(stage.memory),
+            *cells,
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _warning(text: str) -> Text:

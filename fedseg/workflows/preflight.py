@@ -1,6 +1,6 @@
 """Everything that can be known to be wrong before a federation starts, found before it starts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,32 @@ SIZES_READ = 500
 """Images of a set, at most about, whose sizes are read."""
 
 
+def problems(federation: Federation, on_progress: OnProgress) -> Iterator[FedsegError]:
+    """Everything that is wrong with a simulation, and can be known before it starts.
+
+    Args:
+        federation: a checked configuration.
+        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
+
+    Yields:
+        An error for each thing wrong, with the remedy and whose it is.
+    """
+    checks: list[Callable[[], None]] = [check_memory, *_model_checks(federation)]
+    checks += [partial(check_generator, federation), *_data_checks(federation, on_progress)]
+    found = False
+    for check in checks:
+        try:
+            check()
+        except FedsegError as error:
+            found = True
+            yield error
+    if not found:  # sizes are those of the data and the models, which are right
+        try:
+            check_sizes(federation, on_progress)
+        except FedsegError as error:
+            yield error
+
+
 def check_data(federation: Federation, on_progress: OnProgress) -> None:
     """Open every file of every dataset.
 
@@ -31,13 +57,17 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
     Raises:
         FedsegError: the first thing wrong, with the remedy and whose it is.
     """
-    for client in federation.clients:
-        notify = partial(on_progress, name=client.name)
-        with_owner(f"client '{client.name}'", partial(_check_data, client, True, notify))
-    _check_server_data(federation, partial(on_progress, name="server"))
-    for evaluator in federation.evaluators:
-        notify = partial(on_progress, name=evaluator.name)
-        with_owner(f"evaluator '{evaluator.name}'", partial(_check_data, evaluator, True, notify))
+    for check in _data_checks(federation, on_progress):
+        check()
+
+
+def _data_checks(federation: Federation, on_progress: OnProgress) -> Iterator[Callable[[], None]]:
+    everyone: list[tuple[str, str, Source]] = [("client", c.name, c) for c in federation.clients]
+    everyone += [("evaluator", one.name, one) for one in federation.evaluators]
+    for role, name, source in everyone:
+        check = partial(_check_data, source, True, partial(on_progress, name=name))
+        yield partial(with_owner, f"{role} '{name}'", check)
+    yield from _server_data_checks(federation, partial(on_progress, name="server"))
 
 
 def check_memory() -> None:
@@ -66,7 +96,8 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     with_owner("the global model", partial(build, federation.model))
     with_owner("the global model", partial(check_size, federation.model, crop, batch))
     check_generator(federation)
-    _check_server_data(federation, on_progress)
+    for check in _server_data_checks(federation, on_progress):
+        check()
     check_sizes(federation, on_progress, has_all_data=False)
 
 
@@ -76,9 +107,18 @@ def check_models(federation: Federation) -> None:
     Raises:
         FedsegError: an unknown name, missing weights or an impossible size.
     """
+    for check in _model_checks(federation):
+        check()
+
+
+def _model_checks(federation: Federation) -> Iterator[Callable[[], None]]:
     for (model, training), owner in models_of(federation).items():
-        with_owner(owner, partial(build, model))
-        with_owner(owner, partial(check_size, model, training.crop, training.batch_size))
+        yield partial(with_owner, owner, partial(_check_model, model, training))
+
+
+def _check_model(model: Model, training: Training) -> None:
+    build(model)
+    check_size(model, training.crop, training.batch_size)
 
 
 def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: bool = True) -> None:
@@ -195,8 +235,10 @@ def check_has_labels(dataset: Dataset, counts: np.ndarray) -> None:
         raise PublicError("no labelled pixel in its data; check the card")
 
 
-def _check_server_data(federation: Federation, on_progress: OnProgress) -> None:
-    with_owner("server", partial(_check_data, federation.server, False, on_progress))
+def _server_data_checks(
+    federation: Federation, on_progress: OnProgress
+) -> Iterator[Callable[[], None]]:
+    yield partial(with_owner, "server", partial(_check_data, federation.server, False, on_progress))
     for chosen in federation.evaluation:
         check = partial(_check_data, chosen, True, on_progress)
-        with_owner(f"evaluation '{chosen.name}'", check)
+        yield partial(with_owner, f"evaluation '{chosen.name}'", check)

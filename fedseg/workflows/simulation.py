@@ -55,18 +55,10 @@ def simulate(
         ('completed', ['boulevard', 'oldtown', 'suburb'])
     """
     out = Path(out)
-    for participant in participants(federation):
-        if not participant.dataset:
-            raise FedsegError(
-                f"'{participant.name}' names no dataset: its data is on its own node; run this "
-                "with `fedseg run`, or name `dataset` and `root` to simulate it"
-            )
+    check_has_data(federation)
     check_folder(out, federation)
-    preflight.check_memory()
-    preflight.check_models(federation)
-    preflight.check_generator(federation)
-    preflight.check_data(federation, progress)
-    preflight.check_sizes(federation, progress)
+    for problem in preflight.problems(federation, progress):
+        raise problem
     run = open_run(out, federation)
     if update_sources(run, federation) or not _is_complete(run, federation):
         federate(run, federation, progress)
@@ -75,12 +67,33 @@ def simulate(
     return Result.read(run.result)
 
 
+def check_has_data(federation: Federation) -> None:
+    """See that everybody's data is on this machine.
+
+    Raises:
+        FedsegError: somebody names none.
+    """
+    for participant in participants(federation):
+        if not participant.dataset:
+            raise FedsegError(
+                f"'{participant.name}' names no dataset: its data is on its own node; run this "
+                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+            )
+
+
 class Resources(NamedTuple):
     """What Ray may use, and what it sets aside for each client."""
 
     cpus: int
     cpus_per_client: int
     gpus_per_client: float
+
+    @property
+    def at_once(self) -> int:
+        """Clients that train at once."""
+        if self.gpus_per_client:
+            return torch.cuda.device_count()
+        return self.cpus // self.cpus_per_client
 
 
 def resources(clients: int) -> Resources:

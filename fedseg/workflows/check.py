@@ -1,0 +1,68 @@
+"""`fedseg check`: what is wrong with a federation, and what a simulation of it will take."""
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedseg.config import Federation
+from fedseg.data.cards import load_card
+from fedseg.flower.context import participants
+from fedseg.machine import memory
+from fedseg.run.progress import Progress
+from fedseg.workflows import preflight
+from fedseg.workflows.estimate import Stage, estimate
+from fedseg.workflows.simulation import check_has_data, resources
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found."""
+
+    problems: list[str]
+    """What is wrong, and the remedy."""
+    stages: list[Stage] = field(default_factory=list)
+    """What each stage will take; none where something is wrong with the files."""
+    licences: dict[str, str] = field(default_factory=dict)
+    """Of the data, by dataset card."""
+
+    def content(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+def check_federation(federation: Federation, out: Path, progress: Progress) -> Report:
+    """Check all that a simulation needs, and estimate what it takes.
+
+    Args:
+        federation: a checked configuration.
+        out: folder on the disk that the run will be written to.
+        progress: receives the state of the work.
+
+    Raises:
+        FedsegError: the data of a participant is on another machine.
+    """
+    check_has_data(federation)
+    problems = [str(error) for error in preflight.problems(federation, progress)]
+    if problems:
+        return Report(problems)
+    at_once = min(resources(len(participants(federation))).at_once, len(federation.clients))
+    stages = estimate(federation, at_once, progress)
+    wanted = sum(stage.disk for stage in stages)
+    existing = next(
+        folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
+    )
+    if (free := shutil.disk_usage(existing).free) < wanted:
+        problems.append(
+            f"disk: {wanted / 1e9:.1f} GB will be written below {out}, but {free / 1e9:.1f} GB are "
+            "free; make room, or choose another --out"
+        )
+    largest = max(stages, key=lambda stage: stage.memory)
+    if largest.memory > memory():
+        problems.append(
+            f"memory: {largest.name} will take about {largest.memory / 1e9:.1f} GB, but "
+            f"{memory() / 1e9:.1f} GB are allowed here; lower batch_size or crop"
+        )
+    sources = [*participants(federation), federation.server, *federation.evaluation]
+    cards = [load_card(source.dataset) for source in sources]
+    return Report(problems, stages, {card.name: card.licence or "not known" for card in cards})

@@ -1,0 +1,231 @@
+"""What a simulation will take on this machine: time, memory and disk of each stage.
+
+Times come from short trials: a few training steps of each kind of client, and a few images for
+each model and protocol. Memory and disk are computed.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from heapq import heapreplace
+
+import torch
+from torch import Tensor
+
+from fedseg.classes import NUM_CLASSES
+from fedseg.config import Client, Federation, Model, Protocol, Source, Training
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.images import stored_size
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.distillation.teachers import TARGET_STRIDE
+from fedseg.evaluation.inference import infer, input_size
+from fedseg.machine import cpus
+from fedseg.models.build import best_device, build, outline
+from fedseg.models.checkpoints import describe
+from fedseg.run.progress import Progress
+from fedseg.training.callbacks import Callback
+from fedseg.training.loop import TrainingRun
+from fedseg.training.supervised import train_supervised
+
+WARM_UP, STEPS, IMAGES = 2, 4, 4
+"""Of a trial: steps or images that are not timed, steps that are, and images that are."""
+TRIAL_SECONDS = 30.0
+"""A trial ends after this time, if it has timed anything by then."""
+PROCESS = 1200 * 2**20
+"""Bytes of memory of a process that trains, without the model: most of it is torch."""
+START_SECONDS = 20.0
+"""Until Flower and Ray have started; measured on two cores."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage takes."""
+
+    name: str
+    seconds: float
+    memory: int = 0
+    """Bytes, of all processes of the stage at once."""
+    disk: int = 0
+    """Bytes that the stage writes."""
+    is_temporary: bool = False
+    """Whether what it writes is removed before the run ends."""
+
+
+def estimate(federation: Federation, at_once: int, progress: Progress) -> list[Stage]:
+    """What each stage of a simulation takes on this machine.
+
+    A differentially private training is estimated as a plain one, and takes longer.
+
+    Args:
+        federation: a checked configuration, whose data is on this machine.
+        at_once: clients that train at once.
+        progress: receives the state of the work.
+
+    Raises:
+        FedsegError: the data or a model can't be used.
+    """
+    server, model = federation.server, federation.model
+    student = server.distillation
+    share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
+    step = cache(partial(_step_seconds, threads=max(cpus() // at_once, 1)))
+    seen = cache(_image_seconds)
+
+    trainings = []
+    for done, client in enumerate(federation.clients):
+        progress("timing training", done, len(federation.clients))
+        seconds = step(_Trial(client, client.model, client.training)) * share
+        trainings.append(seconds * client.training.iterations)
+    weights = [_weight_bytes(client.model) for client in federation.clients]
+    memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)
+
+    images = open_dataset(server, labelled=False)
+    made = 0 if server.augmentation.generator == "none" else server.augmentation.images
+    count = len(images) + made
+    cell = _target_bytes(images, describe(model, student).inference_height)
+    labelling = 0.0
+    for done, client in enumerate(federation.clients):
+        progress("timing labels", done, len(federation.clients))
+        labelling += count * seen(client.model, client.training, server, server.labelling)
+    progress("timing distillation", 0, 1)
+    of_student = _step_seconds(_Trial(federation.clients[0], model, student), threads=cpus())
+
+    scoring = 0.0
+    models = [(client.model, client.training) for client in federation.clients]
+    for done, chosen in enumerate(federation.evaluation):
+        progress("timing evaluation", done, len(federation.evaluation))
+        each = [seen(*one, chosen, chosen.protocol) for one in [*models, (model, student)]]
+        scoring += len(open_dataset(chosen)) * sum(each)
+    for evaluator in federation.evaluators:
+        number = len(open_dataset(evaluator))
+        scoring += number * seen(model, student, evaluator, evaluator.protocol)
+    return [
+        Stage("start of Flower and Ray", START_SECONDS, PROCESS),
+        Stage("clients", makespan(trainings, at_once), sum(memory[:at_once]), sum(weights)),
+        Stage("labels", labelling, PROCESS + max(weights), count * cell * len(weights), True),
+        Stage("targets", 0.0, PROCESS, count * cell, True),
+        Stage(
+            "distillation",
+            of_student * student.iterations,
+            training_bytes(model, student),
+            _weight_bytes(model),
+        ),
+        Stage("evaluation", scoring, PROCESS + max(weights)),
+    ]
+
+
+def makespan(seconds: Sequence[float], at_once: int) -> float:
+    """Time until all jobs are done, of which some run at once, each started in turn."""
+    ends = [0.0] * at_once
+    for job in seconds:
+        heapreplace(ends, ends[0] + job)
+    return max(ends)
+
+
+def training_bytes(model: Model, training: Training) -> int:
+    """Memory that a training needs: the process, the weights four times, and the activations.
+
+    Weights, gradients and the two moments of AdamW have the same size; activations are those that
+    a forward pass of one batch keeps for the backward pass.
+    """
+    network = outline(model.model_copy(update={"encoder_weights": "none"}))
+    device = next(network.parameters()).device
+    known = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            kept[storage._cdata] = storage.nbytes()
+            alive.append(tensor)  # or the next tensor may get the same address
+        return tensor
+
+    alive: list[Tensor] = []
+    batch = torch.zeros(training.batch_size, 3, *training.crop, device=device)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network.train()(batch.to(memory_format=torch.channels_last))
+    return PROCESS + 4 * _weight_bytes(model) + sum(kept.values())
+
+
+@cache
+def _weight_bytes(model: Model) -> int:
+    network = outline(model.model_copy(update={"encoder_weights": "none"}))
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def _target_bytes(images: Dataset, inference_height: int) -> int:
+    """Bytes of a prediction or a target of the first image."""
+    rows, columns = input_size(*stored_size(images.images[0]), inference_height)
+    return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * NUM_CLASSES
+
+
+class _Trial:
+    """A training to be timed; equal to another whose steps take as long."""
+
+    def __init__(self, client: Client, model: Model, training: Training) -> None:
+        self.client, self.model, self.training = client, model, training
+        self._key = (client.dataset, model, training.model_copy(update={"iterations": 1}))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Trial) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+class _Enough(Exception):
+    pass
+
+
+class _Clock(Callback):
+    """Notes when each step ends, and ends a training that takes too long."""
+
+    def __init__(self) -> None:
+        self.ends = [time.monotonic()]
+
+    def on_step(self, step: int, total: int, loss: float) -> None:
+        """Note it."""
+        self.ends.append(time.monotonic())
+        if step > WARM_UP and self.ends[-1] - self.ends[0] > TRIAL_SECONDS:
+            raise _Enough
+
+    def seconds(self) -> float:
+        """Mean time of the steps after the warm-up."""
+        timed = self.ends[WARM_UP:]
+        return (timed[-1] - timed[0]) / max(len(timed) - 1, 1)
+
+
+def _step_seconds(trial: _Trial, threads: int) -> float:
+    """Time of a training step, data loading included."""
+    dataset = open_dataset(trial.client)
+    counts = train_id_counts(dataset, survey(dataset))
+    training = trial.training.model_copy(update={"iterations": WARM_UP + STEPS})
+    model = trial.model.model_copy(update={"encoder_weights": "none"})
+    clock = _Clock()
+    run = TrainingRun(settings=training, seed=0, device=best_device(), callbacks=(clock,))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        train_supervised([dataset], [counts], model, run)
+    except _Enough:
+        pass
+    finally:
+        torch.set_num_threads(before)
+    return clock.seconds()
+
+
+def _image_seconds(model: Model, training: Training, source: Source, protocol: Protocol) -> float:
+    """Time of the prediction on an image, reading it included."""
+    dataset = open_dataset(source, labelled=False)
+    network = build(model.model_copy(update={"encoder_weights": "none"})).eval().to(best_device())
+    indices = [index % len(dataset) for index in range(IMAGES)]
+    info = describe(model, training)
+    for _ in infer(network, info, dataset.image, indices[:1], protocol):
+        pass
+    started = time.monotonic()
+    done = 0
+    for _ in infer(network, info, dataset.image, indices, protocol):
+        done += 1
+        if time.monotonic() - started > TRIAL_SECONDS:
+            break
+    return (time.monotonic() - started) / done
