@@ -1,7 +1,7 @@
 """The command line for federations across machines."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,7 +59,7 @@ def sign(
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make.", metavar="DIR")],
     name: Annotated[str, typer.Option(help="The client or evaluator it speaks for.")],
-    role: Annotated[str, typer.Option(help="trainer or evaluator.")],
+    role: Annotated[Literal["trainer", "evaluator"], typer.Option(help="What it does.")],
     dataset: Annotated[str, typer.Option(help="Dataset card: a name, or a file.")],
     server: Annotated[str, typer.Option(help="HOST:PORT of the server.")],
     ca: Annotated[Path, typer.Option(help="Certificate of the server's authority, ca.crt.")],
@@ -212,11 +212,12 @@ def run(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
-    from fedseg.deployment.control import Server
-    from fedseg.deployment.submit import run_on
 
     out = out or Path("runs") / config.stem
     federation = configuration.load(config)
+    from fedseg.deployment.control import Server
+    from fedseg.deployment.submit import run_on
+
     with console.Bars() as bars:
         result, there = run_on(Server(address, ca, token), federation, out, bars)
     notify = f"run folder: {out}; the clients' models are in {there} on the server"

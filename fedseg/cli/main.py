@@ -1,6 +1,7 @@
 """The command line."""
 
-# Torch takes seconds to import and help should not, so each command imports what it needs itself.
+# Torch takes seconds to import. Help and a mistake in a file should not wait for it, so each
+# command imports what it needs itself, and what needs torch after its files are checked.
 
 import importlib.metadata
 import io
@@ -19,7 +20,7 @@ from fedseg.cli import deploy
 from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
 from fedseg.cli.models import models
-from fedseg.cli.options import Json, Quiet, Settings
+from fedseg.cli.options import Json, Quiet, Settings, complete_client
 from fedseg.errors import FedsegError, RunFailed, plain
 from fedseg.files import explain_os_error, is_disk_full
 from fedseg.flower.supervisor import direct_loopback
@@ -106,13 +107,14 @@ def simulate(
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
     from fedseg.run.folder import free_folder
-    from fedseg.workflows.simulation import simulate as run_simulation
 
     path = config or configuration.EMBEDDED
     federation = configuration.load(path, settings=settings or [])
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
+    from fedseg.workflows.simulation import simulate as run_simulation
+
     with console.Bars() as bars:
         result = run_simulation(federation, out, centralized, bars)
     lines = [*remarks(result), *console.run_locations(out)]
@@ -142,9 +144,9 @@ def check(
 
     path = config or configuration.EMBEDDED
     federation = configuration.load(path, settings=settings or [])
-    with console.Bars() as bars:
-        from fedseg.workflows.check import check_federation
+    from fedseg.workflows.check import check_federation
 
+    with console.Bars() as bars:
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
     lines += [f"licence of {card}: {licence}" for card, licence in report.licences.items()]
@@ -179,7 +181,10 @@ def audit(
 @app.command()
 def distill(
     run: Annotated[Path, typer.Argument(help="Run folder whose clients to use.")],
-    without: Annotated[list[str] | None, typer.Option(help="Leave this client out.")] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave this client out.", autocompletion=complete_client),
+    ] = None,
     late: Annotated[
         list[Path] | None, typer.Option("--with", help="Add this client's checkpoint folder.")
     ] = None,

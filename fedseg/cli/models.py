@@ -35,8 +35,6 @@ def evaluate(
     from fedseg import config
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table, score_table
-    from fedseg.evaluation.suite import as_json, score_suite, suite_table
-    from fedseg.models.build import best_device
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
@@ -48,6 +46,9 @@ def evaluate(
         raise FedsegError("--root and --split go with --dataset; a suite names its own")
     else:
         sets = config.load(suite, config.Suite, settings=settings or [])
+    from fedseg.evaluation.suite import as_json, score_suite, suite_table
+    from fedseg.models.build import best_device
+
     with console.Bars() as bars:
         scores = score_suite(checkpoint, sets, best_device(), bars, out)
     of_all = [score for row in scores.values() for score in row.values()]

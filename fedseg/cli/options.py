@@ -12,6 +12,33 @@ def _complete_card(incomplete: str) -> list[str]:
     return [name for name in card_names() if name.startswith(incomplete)]
 
 
+def _value(context: typer.Context, name: str) -> str:
+    """What a half-typed command gives for a parameter; empty if nothing yet.
+
+    Click leaves arguments unparsed as long as the last option lacks its value.
+    """
+    arguments = [one.name for one in context.command.params if one.param_type_name == "argument"]
+    unparsed = dict(zip(arguments, context.args, strict=False))
+    return str(context.params.get(name) or unparsed.get(name) or "")
+
+
+def _complete_split(context: typer.Context, incomplete: str) -> list[str]:
+    from fedseg.data.cards import load_card
+    from fedseg.errors import FedsegError
+
+    try:
+        splits = load_card(_value(context, "card") or _value(context, "dataset")).splits
+    except FedsegError:  # not chosen yet
+        return []
+    return [name for name in splits if name.startswith(incomplete)]
+
+
+def complete_client(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of the clients in the run folder that the command is given."""
+    clients = Path(_value(context, "run"), "clients").glob("[!.]*")
+    return sorted(path.name for path in clients if path.name.startswith(incomplete))
+
+
 def _be_quiet(value: bool) -> None:
     from fedseg.cli import console
 
@@ -38,7 +65,9 @@ CardOption = Annotated[
 ]
 Root = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
-Split = Annotated[str | None, typer.Option(help="Split of the card.")]
+Split = Annotated[
+    str | None, typer.Option(help="Split of the card.", autocompletion=_complete_split)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

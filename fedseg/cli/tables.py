@@ -1,7 +1,7 @@
 """Tables on the terminal."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +12,9 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
 from fedseg.run.listing import Listed
 from fedseg.run.records import Result, Score
-from fedseg.workflows.estimate import Stage
+
+if TYPE_CHECKING:  # it imports torch
+    from fedseg.workflows.estimate import Stage
 
 BOLD = "\0"
 """Marks the start and the end of bold text in a cell."""
@@ -78,7 +80,7 @@ def remarks(result: Result) -> list[str]:
     return lines
 
 
-def stage_table(stages: list[Stage]) -> Table:
+def stage_table(stages: "list[Stage]") -> Table:
     """What each stage of a simulation takes."""
     table = Table("stage", caption="estimated for this machine", show_footer=True)
     table.columns[0].footer = "in all"

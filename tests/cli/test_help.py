@@ -63,9 +63,14 @@ def test_a_completion_script_for_each_shell(shell):
         ("fedseg data check ca", {n for n in card_names() if n.startswith("ca")}),
         ("fedseg evaluate runs/a/global --dataset syn", {"synscapes", "synthia"}),
         ("fedseg simulate --ce", {"--centralized"}),
+        ("fedseg data show gta5 /data --split ", {"all", "train", "val", "test"}),
+        ("fedseg evaluate model --dataset gta5 --split te", {"test"}),
+        ("fedseg distill {run} --without su", {"suburb"}),
+        ("fedseg node init folder --role ", {"trainer", "evaluator"}),
     ],
 )
-def test_the_tabulator_key_completes_commands_and_cards(typed, offered):
+def test_the_tabulator_key_completes_commands_and_values(finished, typed, offered):
+    typed = typed.format(run=finished / "runs" / "embedded")
     words = typed.split(" ")
     printed = _fedseg(
         _FEDSEG_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words) - 1)
@@ -78,3 +83,31 @@ def _fedseg(*arguments, **environment):
         [FEDSEG, *arguments], env=os.environ | environment, capture_output=True, text=True
     )
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["simulate", "{}"],
+        ["check", "{}"],
+        ["evaluate", "model", "--suite", "{}"],
+        ["run", "{}", "--ca", "{}"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_mistake_in_a_file_is_found_before_torch_is_imported(command, tmp_path):
+    file = tmp_path / "federation.toml"
+    file.write_text("sed = 1")
+    arguments = ["fedseg", *(word.format(file) for word in command)]
+    code = f"""
+import sys
+from fedseg.cli.main import main
+sys.argv = {arguments}
+try:
+    main()
+except SystemExit as end:
+    print(end.code, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "unknown key 'sed'" in done.stderr
+    assert done.stdout == "2 False\n"
