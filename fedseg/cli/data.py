@@ -83,8 +83,10 @@ def check(
 @data.command()
 def show(
     card: CardName,
-    root: Root,
     out: Annotated[Path, typer.Option(help="Image file to write.")],
+    root: Annotated[
+        Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
+    ] = None,
     split: Split = None,
 ) -> None:
     """Write a contact sheet: a few images, their labels in Cityscapes' colours, and both at once.
@@ -100,7 +102,9 @@ def show(
     described = load_card(card)
     chosen = described.split(split)
     source = Source(dataset=card, root=root, split=chosen)
-    dataset = open_dataset(source, labelled=described.splits[chosen].labelled)
+    with console.Bars() as bars:
+        rendering = partial(bars, "rendering data")
+        dataset = open_dataset(source, described.splits[chosen].labelled, rendering)
     rows = write_sheet(dataset, out)
     console.show(f"{rows} of {len(dataset)} images shown in {out}")
 
@@ -110,7 +114,8 @@ def _overview(cards: "list[Card]") -> "Table":
 
     table = Table()
     for name in ("card", "kind", "classes", "size", "licence"):
-        table.add_column(name, no_wrap=name == "card")  # to be typed as it is shown
+        no_wrap = name == "card"  # to be typed as it is shown
+        table.add_column(name, no_wrap=no_wrap, overflow="fold")
     for card in cards:
         table.add_row(card.name, card.kind, _classes(card), card.size, card.licence)
     return table

@@ -99,7 +99,9 @@ def simulate(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Run a federation on this machine, with Flower's simulation engine on Ray.
+    """Run a federation on this machine.
+
+    Flower's simulation engine runs the clients on Ray.
 
     Example: `fedseg simulate examples/rendered-to-real.toml --out runs/first`
     """
@@ -131,7 +133,7 @@ def check(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Check a federation before it is simulated, and estimate what it takes on this machine.
+    """Check a federation, and estimate what a simulation of it takes.
 
     Every key, file and model is checked, each model at each image size that it will see. Times come
     from short trials. Exits with status 2 if anything is wrong.
@@ -159,11 +161,37 @@ def check(
 
 
 @app.command()
+def cache(
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all that is made again when it is needed.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what fedseg's cache holds, or clear it.
+
+    It holds rendered images, and surveys and hashes of datasets.
+
+    Example: `fedseg cache`
+    """
+    from fedseg.cli import console
+    from fedseg.cli.tables import cache_table
+    from fedseg.files import cache_dir
+    from fedseg.storage.cache import cache_parts, clear_cache
+
+    parts = clear_cache() if clear else cache_parts()
+    content = [{"folder": str(p.path), "files": p.files, "bytes": p.bytes} for p in parts]
+    notify = f"removed from {cache_dir()}" if clear else f"cache: {cache_dir()}"
+    console.answer(json, content, cache_table(parts), notify)
+
+
+@app.command()
 def audit(
     path: Annotated[Path, typer.Argument(help="An audit.jsonl, or the folder that holds it.")],
     json: Json = False,
 ) -> None:
-    """Print an audit log, of a run, a server or a node, and verify its hash chain.
+    """Print an audit log and verify its hash chain.
+
+    Runs, servers and nodes keep one each.
 
     Example: `fedseg audit runs/first`
     """
@@ -195,7 +223,9 @@ def distill(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Make a new global model from saved clients: without one, with a late one, other settings.
+    """Make a new global model from saved clients.
+
+    Without one, with a late one, or with other settings.
 
     Example: `fedseg distill runs/first --without suburb`
     """
@@ -238,7 +268,7 @@ def report(
         Path | None, typer.Option(help="File to write; default: report.html in the run folder.")
     ] = None,
 ) -> None:
-    """Write a run's report anew: one HTML file, with scores, samples and curves.
+    """Write a run's report anew: one HTML file.
 
     Every run ends with one; after `fedseg compare` there is more to tell.
 
@@ -258,7 +288,7 @@ def compare(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Compare the global model with FedAvg, FedDF, the ensemble and centralized training.
+    """Compare runs, with FedAvg, FedDF, the ensemble and centralized training.
 
     Runs that differ in the seed only are averaged; other configurations get rows of their own. What
     is missing is trained and scored, and kept in the run folders.

@@ -12,6 +12,7 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
 from fedseg.run.listing import Listed
 from fedseg.run.records import Result, Score
+from fedseg.storage.cache import Part
 
 if TYPE_CHECKING:  # it imports torch
     from fedseg.workflows.estimate import Stage
@@ -100,6 +101,16 @@ def stage_table(stages: "list[Stage]") -> Table:
             _size(stage.memory),
             *cells,
         )
+    return table
+
+
+def cache_table(parts: list[Part]) -> Table:
+    """A row for each folder of the cache."""
+    table = Table("folder", caption="runs are kept when the cache is cleared")
+    table.add_column("files", justify="right")
+    table.add_column("size", justify="right")
+    for part in parts:
+        table.add_row(part.path.name, str(part.files), _size(part.bytes))
     return table
 
 

@@ -1,5 +1,6 @@
 """A check of a dataset on disk: everything that is wrong with it, not only the first thing."""
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,15 +81,17 @@ def check(
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, SAMPLE).astype(int)]
     pixels = np.zeros(len(card.classes) + 1, np.int64)
     oriented: dict[tuple[int, bool], list[Path]] = {}
+    unreadable: list[Problem] = []
     threads = cpus()
     results = prefetch(partial(_open, card), chosen, threads, 4 * threads)
     for done, ((image, _), opened) in enumerate(zip(chosen, results, strict=True), 1):
         pixels += opened.pixels
-        problems += opened.problems
+        unreadable += opened.problems
         if opened.orientation != (1, False):
             oriented.setdefault(opened.orientation, []).append(image)
         if on_image:
             on_image(done, len(chosen))
+    problems += by_kind(unreadable)
     for (orientation, is_turned), images in sorted(oriented.items()):
         done_so = "turned upright" if is_turned else "kept as stored, as their labels fit only so"
         notes.append(f"EXIF orientation {orientation}, {done_so}: {_names(images)}")
@@ -134,8 +137,9 @@ def _compare_files(
             f"{len(missing)} images have no label: {_names([image for image, _ in missing])}; "
             f"expected {missing[0][1]} and so on"
         )
-    for one, other in twins(pairs):
-        problems.append(f"{one} and {other.name}: two images with one label")
+    problems += by_kind(
+        [Problem(one, f"shares a label with {other.name}") for one, other in twins(pairs)]
+    )
     used = {label for _, label in pairs}
     used |= {label for _, label in find_faults(card, split, root)}
     strays = sorted(find_labels(card, split, root) - used)
@@ -174,12 +178,35 @@ def _names(files: list[Path]) -> str:
     return shown + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
 
 
+class Problem(NamedTuple):
+    """What is wrong with a file."""
+
+    file: Path
+    reason: str
+
+
+def by_kind(problems: list[Problem]) -> list[str]:
+    """A line for each kind of problem: how many files have it, and the first of them.
+
+    Reasons that differ in numbers, or in the names of files, are of one kind.
+    """
+    kinds: dict[str, list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault(re.sub(r"\S*\d\S*", "#", problem.reason), []).append(problem)
+    return [
+        f"{found[0].file}: {found[0].reason}"
+        if len(found) == 1
+        else f"{len(found)} files: {_names([one.file for one in found])}: {found[0].reason}"
+        for found in kinds.values()
+    ]
+
+
 class _Opened(NamedTuple):
     """What was found in an image and its label."""
 
     pixels: np.ndarray
     """int64 [C + 1]: of each class, and those ignored."""
-    problems: list[str]
+    problems: list[Problem]
     orientation: tuple[int, bool]
     """The image's EXIF orientation, and whether it was turned upright."""
 
@@ -189,17 +216,23 @@ def _open(card: Card, files: tuple[Path, Path | None]) -> _Opened:
     image, label = files
     dataset = Dataset(card, "", (image,), (label,) if label else None)
     counts = np.zeros(len(card.classes) + 1, np.int64)
-    wrong, orientation = [], (1, False)
+    wrong: list[Problem] = []
+    orientation = (1, False)
     try:
         picture = dataset.picture(0)
         orientation = (picture.orientation, picture.is_turned)
     except FedsegError as error:
-        wrong.append(str(error))
+        wrong.append(_problem(image, error))
     try:
         if label:
             by_place = np.bincount(dataset.label(0).ravel(), minlength=256)
             counts[:-1] = by_place[: len(card.classes)]
             counts[-1] = by_place[IGNORE]
     except FedsegError as error:
-        wrong.append(str(error))
+        wrong.append(_problem(label or image, error))
     return _Opened(counts, wrong, orientation)
+
+
+def _problem(file: Path, error: FedsegError) -> Problem:
+    """A file's error, which names it first."""
+    return Problem(file, str(error).removeprefix(f"{file}: "))

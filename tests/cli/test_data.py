@@ -66,3 +66,19 @@ def test_mistakes_are_one_line(data, make_world, tmp_path):
         assert done.returncode == 2
         assert done.err.startswith("error: ")
         assert len(done.err.splitlines()) == 1
+
+
+def test_embedded_data_is_shown_without_a_folder(data, tmp_path, monkeypatch):
+    from fedseg.data.cards import load_card
+
+    card = load_card("streetsim")
+    few = {name: split.model_copy(update={"count": 2}) for name, split in card.splits.items()}
+    small = card.model_copy(update={"splits": few})
+    monkeypatch.setattr("fedseg.data.cards.load_card", lambda name: small)
+    monkeypatch.setattr("fedseg.data.dataset.load_card", lambda name: small)
+    out = tmp_path / "sheet.png"
+    done = data("show", "streetsim", "--split", "harbour", "--out", out)
+    assert done.returncode == 0, done.err
+    assert out.is_file()
+    done = data("show", "camvid", "--split", "val", "--out", out)
+    assert done.returncode == 2

@@ -37,12 +37,24 @@ def test_everything_wrong_is_listed_with_its_file(make_world):
         f"{root}/labels/lonely.png: is a label without an image",
         f"{root}/labels/0.png: label ids that the card 'folder' does not list: 33 (7 px)",
         f"{root}/labels/1.png: is 81x48 pixels, but its image 1.png is 80x48",
-        f"{root}/images/3.png: not a readable image",
-        f"{root}/labels/4.png: not a readable image",
+        f"2 files: {root}/images/3.png, {root}/labels/4.png: not a readable image",
     ]
     assert len(problems) == len(wanted)
     for problem, start in zip(problems, wanted, strict=True):
         assert problem.startswith(start)
+
+
+def test_a_line_for_each_kind_of_problem(make_world):
+    root = make_world("world", count=6)
+    for index in range(5):
+        label = np.zeros((48, 80), np.uint8)
+        label[0, : index + 1] = 40 + index  # each file has other ids, in other numbers
+        Image.fromarray(label).save(root / "labels" / f"{index}.png")
+    (root / "labels" / "5.png").write_bytes(b"no image")
+    ids, unreadable = check(FOLDER, root, "all").problems
+    names = ", ".join(f"{root}/labels/{index}.png" for index in range(3))
+    assert ids.startswith(f"5 files: {names} and 2 more: label ids that the card")
+    assert unreadable.startswith(f"{root}/labels/5.png: not a readable image")
 
 
 def test_a_sample_or_everything(make_world):
