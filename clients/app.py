@@ -14,7 +14,7 @@ from flwr.clientapp import ClientApp
 
 from fedseg.errors import FedsegError
 from fedseg.flower import messages
-from fedseg.flower.context import NODE_KEY, curve_of, nodes_of, progress_of
+from fedseg.flower.context import NODE_KEY, nodes_of, places_of, progress_of
 from fedseg.flower.supervisor import exit_with_parent
 from fedseg.participants.introduction import introduce
 from fedseg.participants.node import Node, ScoreTask, TrainTask, unnamed
@@ -64,9 +64,8 @@ def train(message: Message, context: Context) -> Message:
     task = messages.task_in(message, TrainTask)
 
     def work(node: Node, progress: Progress) -> Message:
-        weights, upload = train_answer(
-            node, task, context.run_id, progress, curve_of(context, node)
-        )
+        places = places_of(context, node)
+        weights, upload = train_answer(node, task, context.run_id, progress, places)
         content = messages.uploaded(upload.model_dump_json(), to_records(weights))
         return Message(content, reply_to=message)
 

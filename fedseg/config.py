@@ -19,7 +19,7 @@ from pydantic import (
 
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
-from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, Registry
+from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, TRACKERS, Registry
 from fedseg.settings import differences, with_settings
 
 T = TypeVar("T", bound=BaseModel)
@@ -272,6 +272,34 @@ class Evaluator(Evaluation):
     its own that knows."""
 
 
+class Tracking(Section):
+    """Where the curves of trainings go, besides the run folder."""
+
+    trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = []
+    """Any of "csv", "jsonl", "tensorboard", "mlflow" and "wandb"; the last three need the extra of
+    their name, as in `pip install 'fedseg[tensorboard]'`."""
+    project: Name = "fedseg"
+    """Experiment of MLflow, project of Weights & Biases."""
+    folder: Path | None = None
+    """Where they write; default: tracking/ in the run folder, or in a node's state folder."""
+
+    def load(self) -> dict[str, Any]:
+        """The classes of the trackers, by name.
+
+        Raises:
+            FedsegError: the extra of one is not installed.
+        """
+        found = {}
+        for name in self.trackers:
+            try:
+                found[name] = TRACKERS.load(name)
+            except ImportError:
+                raise FedsegError(
+                    f"tracking: {name} needs the extra: pip install 'fedseg[{name}]'"
+                ) from None
+        return found
+
+
 class Federation(Section):
     """A whole federation."""
 
@@ -303,6 +331,9 @@ class Federation(Section):
     global model and the inconsistency."""
     evaluators: list[Evaluator] = []
     """One table a node that keeps a labelled set to itself."""
+    tracking: Tracking = Tracking()
+    """Trackers of the server, and in a simulation of the clients too; a deployed node has its
+    own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -470,7 +501,7 @@ def differing_keys(one: Federation, other: Federation) -> list[str]:
 
 
 def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Paths under `root`, `state`, `dataset`, `encoder_weights` and `model` made absolute."""
+    """The paths in it made absolute: of `root`, `state`, `folder`, `dataset`, weights, `model`."""
 
     def resolve(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -478,7 +509,7 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
         if isinstance(value, list):
             return [resolve(key, item) for item in value]
         is_path = (
-            (key in ("root", "state") and value is not None)
+            (key in ("root", "state", "folder") and value is not None)
             or (key == "dataset" and str(value).endswith(".toml"))
             or (key == "encoder_weights" and str(value).endswith(".safetensors"))
             or (key == "model" and str(value).startswith((".", "/", "~")))

@@ -72,3 +72,15 @@ BASELINES = Registry(
     },
 )
 """Functions `make(run, federation, clients, progress)` that write and score one model."""
+_TRACKERS = "fedseg.training.trackers"
+TRACKERS = Registry(
+    "tracker",
+    {
+        "csv": f"{_TRACKERS}.tables:Csv",
+        "jsonl": f"{_TRACKERS}.tables:JsonLines",
+        "tensorboard": f"{_TRACKERS}.tensorboard:TensorBoard",
+        "mlflow": f"{_TRACKERS}.mlflow:MLflow",
+        "wandb": f"{_TRACKERS}.wandb:WandB",
+    },
+)
+"""Classes that satisfy `training.tracking.Tracker`; the last three need the extra of their name."""

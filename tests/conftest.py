@@ -24,6 +24,7 @@ from fedseg.run.folder import Run, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import read_upload
+from fedseg.training.callbacks import WriteCurve
 from fedseg.workflows.server_stages import run_server
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
@@ -125,7 +126,9 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
     run = open_run(out or folder / "run", federation)
     for client in federation.clients:
         notify = FileProgress(run.progress, client.name)
-        home = train_client(client, 0, folder / client.name, notify, run.curve(client.name))
+        home = train_client(
+            client, 0, folder / client.name, notify, [WriteCurve(run.curve(client.name))]
+        )
         store(run, read_upload(home), checkpoints.load(home)[0].state_dict())
     return run
 

@@ -17,6 +17,7 @@ from fedseg.workflows.server_stages import run_server
 from tests.conftest import train_and_upload
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+NAMES = ("night", "maximum", "largest", "printed")
 BLOCKS = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -31,32 +32,39 @@ def extended(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_text(block)
     monkeypatch.syspath_prepend(tmp_path / "extra")
-    registries = (registry.GENERATORS, registry.FUSION_RULES, registry.BASELINES)
-    for kind, name in zip(registries, ("night", "maximum", "largest"), strict=True):
+    registries = (
+        registry.GENERATORS,
+        registry.FUSION_RULES,
+        registry.BASELINES,
+        registry.TRACKERS,
+    )
+    for kind, name in zip(registries, NAMES, strict=True):
         line = next(block for block in BLOCKS if block.startswith(f'"{name}": '))
         target = line.split('"')[3]
         module, _, attribute = target.rpartition(":")
         monkeypatch.setattr(kind, "_entries", dict(kind._entries))
         kind.register(name, f"{module.rpartition('.')[2]}:{attribute}")
     yield
-    for name in ("night", "maximum", "largest"):
+    for name in NAMES:
         sys.modules.pop(name, None)
 
 
-def test_the_page_shows_three_files_and_three_lines():
-    assert len([block for block in BLOCKS if block.startswith("# fedseg/")]) == 3
-    assert len([block for block in BLOCKS if block.startswith('"')]) == 3
+def test_the_page_shows_a_file_and_a_line_of_each():
+    assert len([block for block in BLOCKS if block.startswith("# fedseg/")]) == len(NAMES)
+    assert len([block for block in BLOCKS if block.startswith('"')]) == len(NAMES)
 
 
-def test_a_generator_a_fusion_rule_and_a_baseline_are_chosen_by_name(
-    extended, federation_data, tmp_path
-):
+def test_one_of_each_is_chosen_by_name(extended, federation_data, tmp_path, capsys):
     federation_data["server"]["augmentation"] = {"generator": "night", "images": 4}
-    federation_data["server"]["distillation"] = {"fusion": "maximum"}
+    federation_data["server"]["distillation"] = {"fusion": "maximum", "iterations": 10}
+    federation_data["tracking"] = {"trackers": ["printed"]}
     federation = Federation.model_validate(federation_data)
     run = train_and_upload(federation, tmp_path)
     run_server(run, federation, silent)
     assert (run.global_model / "model.safetensors").is_file()
+    printed = capsys.readouterr().out
+    assert re.search(r"distillation 10 \{'loss': [\d.]+\}\ndistillation ended", printed)
+    assert re.search(r"scores 10 \{'mIoU/held-out/one'", printed)
     recipes = [read_json(path) for path in run.generated.glob("0*.json")]
     assert not recipes or "from" in str(recipes[0])
     make_baselines(open_run(run.path, federation), federation, silent)

@@ -43,6 +43,8 @@ OPTIONAL = """
 # precision = "float32"         # "float16" halves the upload
 # pixel_counts = false          # true: also send how many pixels of each class there are
 # cross_site_evaluation = false # true: score other clients' models here, if the federation asks
+# [tracking]                    # of its training's loss; the server does not see it
+# trackers = ["tensorboard"]    # or csv, jsonl, mlflow, wandb
 # [privacy]                     # a trainer's differential privacy; default: none
 # epsilon = 8.0                 # needs fedseg[privacy]
 # delta = 1e-5

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from fedseg import config
 from fedseg.config import Client, Evaluator, Federation
 from fedseg.files import cache_dir
-from fedseg.participants.node import Node, load_node, simulated_node
+from fedseg.participants.node import Node, Places, load_node, simulated_node
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress, Progress
 
@@ -54,7 +54,8 @@ def nodes_of(context: Context) -> list[Node]:
     first = int(context.node_config["partition-id"])
     step = int(context.node_config["num-partitions"])
     chosen = participants(federation)[first::step]
-    return [simulated_node(role, run.state / role.name) for role in chosen]
+    tracking = federation.tracking
+    return [simulated_node(role, run.state / role.name, tracking) for role in chosen]
 
 
 def progress_of(context: Context, node: Node) -> Progress:
@@ -64,11 +65,12 @@ def progress_of(context: Context, node: Node) -> Progress:
     return FileProgress(node.state / "progress", node.name)
 
 
-def curve_of(context: Context, node: Node) -> Path:
-    """Where the losses of a node's training are kept: in the simulated run's folder, or its own."""
+def places_of(context: Context, node: Node) -> Places:
+    """Where a node's losses are kept: in the simulated run's folder, or in its own."""
     if node.server is None:
-        return run_of(context).curve(node.name)
-    return node.state / "curve.json"
+        run = run_of(context)
+        return Places(run.curve(node.name), run.tracking, run.path.name)
+    return Places(node.state / "curve.json", node.state / "tracking", str(context.run_id))
 
 
 def participants(federation: Federation) -> list[Client | Evaluator]:

@@ -5,7 +5,6 @@ What is asked and what is sent stands in the audit log of the node's state folde
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -20,12 +19,14 @@ from fedseg.machine import memory
 from fedseg.models.build import check_names, outline
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.evaluator import parse_info, score_at_home
-from fedseg.participants.node import Limits, Node, ScoreTask, TrainTask
+from fedseg.participants.node import Limits, Node, Places, ScoreTask, TrainTask
 from fedseg.participants.watchdog import Guard, memory_limit, time_limit
 from fedseg.run.progress import Progress
 from fedseg.run.uploads import Upload
 from fedseg.storage.audit import AUDIT, AuditLog, read_audit
 from fedseg.storage.hashes import content_hash
+from fedseg.training.callbacks import WriteCurve
+from fedseg.training.tracking import trackers
 
 MEMORY_SHARE = 0.9
 """Of this machine's memory, where the owner sets no limit."""
@@ -36,7 +37,11 @@ MOST_IMAGES = 200
 
 
 def train_answer(
-    node: Node, task: TrainTask, run_id: int, progress: Progress, curve: Path
+    node: Node,
+    task: TrainTask,
+    run_id: int,
+    progress: Progress,
+    places: Places,
 ) -> tuple[Mapping[str, Tensor], Upload]:
     """Train this node's client and prepare its upload.
 
@@ -45,7 +50,7 @@ def train_answer(
         task: what the server asks.
         run_id: of Flower's run, for the log.
         progress: receives the state of the work.
-        curve: file for the losses; it stays on this machine.
+        places: for the losses; they stay on this machine.
 
     Raises:
         FedsegError: it is no trainer, the task exceeds its limits, or its data can't be used.
@@ -57,7 +62,11 @@ def train_answer(
     log = _log(node)
     asked = {"model": client.model.model_dump(mode="json"), "seed": task.seed}
     log.add("training asked for", run=str(run_id), **asked)
-    folder = train_client(client, task.seed, node.state, progress, curve)
+    callbacks = [
+        WriteCurve(places.curve),
+        *trackers(node.tracking, places.tracking, places.run, node.name),
+    ]
+    folder = train_client(client, task.seed, node.state, progress, callbacks)
     weights, upload = pack(folder, node.upload)
     log.add("model sent", run=str(run_id), **upload.model_dump(mode="json"))
     return weights, upload

@@ -3,7 +3,7 @@
 import shutil
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from fedseg.run.progress import Progress
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
-from fedseg.training.callbacks import ReportProgress, WriteCurve
+from fedseg.training.callbacks import Callback, ReportProgress
 from fedseg.training.loop import TrainingRun
 from fedseg.training.private import train_privately
 from fedseg.training.supervised import train_supervised
@@ -34,7 +34,11 @@ KEPT = 3
 
 
 def train_client(
-    client: Client, seed: int, home: Path, progress: Progress, curve: Path | None = None
+    client: Client,
+    seed: int,
+    home: Path,
+    progress: Progress,
+    callbacks: Sequence[Callback] = (),
 ) -> Path:
     """Train a client's model; if this was done before on the same data, in the same way, take that.
 
@@ -43,7 +47,7 @@ def train_client(
         seed: of the federation; a client's own seed follows from it and from its name.
         home: the client's private folder, for its training state and its checkpoint.
         progress: receives the state of the work.
-        curve: file that the losses are written to; it stays on this machine.
+        callbacks: called while it trains; what they get stays on this machine.
 
     Returns:
         A checkpoint folder with `upload.json`, an `Upload`.
@@ -77,10 +81,7 @@ def train_client(
         seed=client_seed(seed, client),
         device=best_device(),
         state=state,
-        callbacks=(
-            ReportProgress(partial(progress, "training")),
-            *([WriteCurve(curve)] if curve else []),
-        ),
+        callbacks=(ReportProgress(partial(progress, "training")), *callbacks),
     )
     spent = None
     if client.privacy:

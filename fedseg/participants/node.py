@@ -5,7 +5,7 @@ node reads `node.toml`, which its owner wrote; in a simulation it is made from t
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from fedseg.config import (
     Protocol,
     Section,
     Source,
+    Tracking,
     Training,
 )
 from fedseg.errors import FedsegError, PublicError, explained
@@ -123,6 +124,8 @@ class Node(Source):
     """What it sends."""
     privacy: Privacy | None = None
     """Trains with differential privacy; the server has no say in it. Default: without."""
+    tracking: Tracking = Tracking()
+    """Trackers of its training; the server neither chooses them nor sees what they get."""
 
     def client(self, task: TrainTask) -> Client:
         """How this node's client trains: as the server asks, within what the node allows.
@@ -196,6 +199,17 @@ def unnamed(error: Exception) -> str:
     return f"{type(error).__name__}; the node's log says more"
 
 
+class Places(NamedTuple):
+    """Where the losses of a node's training go."""
+
+    curve: Path
+    """File of the curve."""
+    tracking: Path
+    """Folder for trackers that have none of their own."""
+    run: str
+    """Name of the run, for trackers."""
+
+
 def load_node(folder: Path) -> Node:
     """Read a node's folder, as `fedseg node init` made it.
 
@@ -208,13 +222,19 @@ def load_node(folder: Path) -> Node:
     return config.resolved(Node, config.read_toml(path), path)
 
 
-def simulated_node(role: Client | Evaluator, state: Path) -> Node:
+def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | None = None) -> Node:
     """The node of somebody in a federation that is simulated on one machine."""
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
         own = OwnModel(**role.model.model_dump(exclude={"norm"}))
         upload = UploadOptions(cross_site_evaluation=True)
-        settings = {"model": own, "upload": upload, "privacy": role.privacy, **source}
+        settings = {
+            "model": own,
+            "upload": upload,
+            "privacy": role.privacy,
+            "tracking": tracking or Tracking(),
+            **source,
+        }
         return Node(name=role.name, role="trainer", state=state, **settings)
     return Node(name=role.name, role="evaluator", state=state, **source)
 

@@ -14,6 +14,7 @@ evaluation/<model>@<set>.json
 result.json            all of the above in one summary
 report.html            the same for people, one file
 curves/                losses of the trainings that ran in this folder
+tracking/              what trackers write, if configured
 progress/              how far each worker is
 state/                 half-done trainings
 notices.txt            what was made again because its inputs changed, and why
@@ -54,6 +55,7 @@ class Run:
         self.result = path / "result.json"
         self.report = path / "report.html"
         self.curves = path / "curves"
+        self.tracking = path / "tracking"
         self.progress = path / "progress"
         self.state = path / "state"
         self.log = path / "log.txt"

@@ -32,7 +32,11 @@ def problems(federation: Federation, on_progress: OnProgress) -> Iterator[Fedseg
         An error for each thing wrong, with the remedy and whose it is.
     """
     checks: list[Callable[[], None]] = [check_memory, *_model_checks(federation)]
-    checks += [partial(check_generator, federation), *_data_checks(federation, on_progress)]
+    checks += [
+        partial(check_trackers, federation),
+        partial(check_generator, federation),
+        *_data_checks(federation, on_progress),
+    ]
     found = False
     for check in checks:
         try:
@@ -96,6 +100,7 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     with_owner("the global model", partial(build, federation.model))
     with_owner("the global model", partial(check_size, federation.model, crop, batch))
     check_generator(federation)
+    check_trackers(federation)
     for check in _server_data_checks(federation, on_progress):
         check()
     check_sizes(federation, on_progress, has_all_data=False)
@@ -202,6 +207,15 @@ def check_generator(federation: Federation) -> None:
     augmentation = federation.server.augmentation
     if augmentation.generator == "diffusion":
         with_owner("server", partial(fetch, augmentation.model))
+
+
+def check_trackers(federation: Federation) -> None:
+    """See that the configured trackers are installed.
+
+    Raises:
+        FedsegError: the extra of one is missing.
+    """
+    federation.tracking.load()
 
 
 def with_owner(owner: str, action: Callable[[], object]) -> None:

@@ -32,10 +32,12 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
+from fedseg.run.result import scores
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import is_product, notices
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
+from fedseg.training.tracking import trackers
 from fedseg.workflows.cross_site import votes
 from fedseg.workflows.targets import Labelling, make_targets
 
@@ -64,7 +66,21 @@ def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str
         started = time.monotonic()
         stage()
         seconds[name] = round(time.monotonic() - started, 1)
+    _log_scores(run, federation)
     return seconds
+
+
+def _log_scores(run: Run, federation: Federation) -> None:
+    """Give the mIoU of every model on every set to the trackers."""
+    found = {
+        f"mIoU/{chosen}/{model}": score.miou
+        for model, row in scores(run, federation).items()
+        for chosen, score in row.items()
+        if score.miou is not None
+    }
+    for tracker in trackers(federation.tracking, run.tracking, run.path.name, "scores"):
+        tracker.log(federation.server.distillation.iterations, found)
+        tracker.on_end([])
 
 
 def distill(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
@@ -115,6 +131,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
                 callbacks=(
                     ReportProgress(partial(progress, "distillation")),
                     WriteCurve(run.curve(f"{GLOBAL}@{round_ + 1}")),
+                    *trackers(federation.tracking, run.tracking, run.path.name, "distillation"),
                 ),
             )
             train = partial(distill_student, images, folder, info=info)

@@ -50,7 +50,7 @@ def test_a_simulated_node_writes_into_the_run_folder(simulated, tmp_path):
     assert node.server is None
     context.progress_of(settings, node)("training", 1, 2)
     assert (context.run_of(settings).progress / "two.json").is_file()
-    assert tmp_path / "run" in context.curve_of(settings, node).parents
+    assert tmp_path / "run" in context.places_of(settings, node).curve.parents
 
 
 def test_a_deployed_node_reads_and_writes_its_own_folder_only(tmp_path):
@@ -69,7 +69,9 @@ def test_a_deployed_node_reads_and_writes_its_own_folder_only(tmp_path):
     assert (node.name, node.root) == ("ann", folder / "data")
     context.progress_of(settings, node)("training", 1, 2)
     assert (folder / "state" / "progress" / "ann.json").is_file()
-    assert context.curve_of(settings, node) == folder / "state" / "curve.json"
+    curve, tracking, run = context.places_of(settings, node)
+    assert (curve, tracking) == (folder / "state" / "curve.json", folder / "state" / "tracking")
+    assert run == "7"
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -15,6 +15,7 @@ from fedseg.storage.provenance import is_product
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
+from fedseg.training.tracking import trackers
 from fedseg.workflows.baselines import Clients
 
 NAME = "centralized"
@@ -48,6 +49,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
             callbacks=(
                 ReportProgress(partial(progress, "centralized training")),
                 WriteCurve(run.curve(NAME)),
+                *trackers(federation.tracking, run.tracking, run.path.name, NAME),
             ),
         ),
     )

@@ -17,6 +17,7 @@ from fedseg.run.records import Inconsistency
 from fedseg.storage.provenance import is_product
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun
+from fedseg.training.tracking import trackers
 from fedseg.workflows import server_stages, targets
 from fedseg.workflows.baselines import Clients
 
@@ -81,6 +82,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
             callbacks=(
                 ReportProgress(partial(progress, "FedDF")),
                 WriteCurve(run.curve(NAME)),
+                *trackers(federation.tracking, run.tracking, run.path.name, NAME),
             ),
         ),
     )
