@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fedseg.cli.options import CardOption, Json, Quiet, RootOption, Settings, Split
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, RunFailed
 
 models = typer.Typer()
 
@@ -71,12 +71,19 @@ def predict(
             "was given.",
         ),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option(help="Also write <stem>_probabilities.npz, float16 [19, H, W].")
+    ] = False,
     fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of images.")] = 10.0,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
 
     Writes <stem>_overlay.jpg and <stem>_trainId.png for an image, <stem>_overlay.mp4 for a video.
+    Pictures that can't be read are named at the end, with exit status 1.
 
     Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
     """
@@ -88,13 +95,17 @@ def predict(
     from fedseg.models.build import best_device
 
     check_writable(out)
-    sequences = find_sequences(pictures)
+    sequences = find_sequences(pictures, recursive)
     network, info = checkpoints.load(checkpoint, best_device())
+    problems: list[str] = []
     with console.Bars() as bars:
         for sequence in sequences:
             notify = partial(bars, f"predicting {sequence.name}")
             if isinstance(sequence.pictures, Video) if video is None else video:
-                predict_video(network, info, sequence, out, fps, notify)
+                problems += predict_video(network, info, sequence, out, fps, notify)
             else:
-                predict_frames(network, info, sequence, out, notify)
-    console.show(f"{sum(map(len, sequences))} pictures segmented into {out}")
+                problems += predict_frames(network, info, sequence, out, notify, probabilities)
+    count = sum(map(len, sequences)) - len(problems)
+    console.show(f"{count} pictures segmented into {out}")
+    if problems:
+        raise RunFailed(f"{len(problems)} can't be read: " + "; ".join(problems))

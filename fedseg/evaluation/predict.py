@@ -1,6 +1,6 @@
 """Predicting pictures: a trainId map and an overlay for each, or a video of the overlays."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,18 +8,22 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
-from fedseg.classes import colourise
+from fedseg.classes import PALETTE, colourise
 from fedseg.data.images import SUFFIXES, read_image
+from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import classify
 from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.pictures import Picture, as_rgb
 from fedseg.evaluation.video import SUFFIXES as VIDEO_SUFFIXES
 from fedseg.evaluation.video import Video, writing
 from fedseg.files import atomic_file, fitting_name
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 
-Item = Path | tuple[str, np.ndarray]
+Frame = tuple[str, np.ndarray]
+"""A name, and pixels."""
+Item = Path | Frame
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Sequence:
     """What a video of them is called."""
     pictures: tuple[Path, ...] | Video
     """Image files, or a video."""
+    folder: Path = Path()
+    """Where their results go, relative to the folder for all results."""
 
     def __len__(self) -> int:
         return self.pictures.frames if isinstance(self.pictures, Video) else len(self.pictures)
@@ -41,8 +47,12 @@ class Sequence:
         return ((f"{self.name}_{i:06d}", frame) for i, frame in enumerate(self.pictures))
 
 
-def find_sequences(inputs: list[Path]) -> list[Sequence]:
+def find_sequences(inputs: list[Path], recursive: bool = False) -> list[Sequence]:
     """The pictures meant by image files, videos and folders of frames, in order.
+
+    Args:
+        inputs: files and folders.
+        recursive: also look into the folders of folders, whose results go into folders alike.
 
     Raises:
         FedsegError: something is not there, can't be read or holds no image, or two results would
@@ -52,14 +62,16 @@ def find_sequences(inputs: list[Path]) -> list[Sequence]:
     sequences: list[Sequence] = []
     for path in inputs:
         if path.is_dir():
-            inside = sorted(
-                p
-                for p in path.iterdir()
-                if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-            )
-            if not inside:
-                raise FedsegError(f"{path}: no image in this folder")
-            sequences.append(Sequence(path.resolve().name, tuple(inside)))
+            below = sorted(p for p in path.rglob("*") if p.is_dir()) if recursive else []
+            found = [
+                Sequence(folder.resolve().name, inside, folder.relative_to(path))
+                for folder in [path, *below]
+                if (inside := _images_in(folder))
+            ]
+            if not found:
+                hint = "" if recursive else "; --recursive looks into its folders"
+                raise FedsegError(f"{path}: no image in this folder{hint}")
+            sequences += found
         elif not path.is_file():
             raise FedsegError(f"{path}: no such file or folder")
         elif path.suffix.lower() in VIDEO_SUFFIXES:
@@ -68,20 +80,44 @@ def find_sequences(inputs: list[Path]) -> list[Sequence]:
             images.append(path)
     if images:
         sequences.insert(0, Sequence("images", tuple(images)))
-    by_name: dict[str, Path | str] = {}
+    by_name: dict[Path, Path] = {}
     for sequence in sequences:
         pictures = sequence.pictures
         for path in [pictures.path] if isinstance(pictures, Video) else pictures:
-            other = by_name.setdefault(path.stem, path)
+            result = sequence.folder / path.stem
+            other = by_name.setdefault(result, path)
             if other is not path:
-                raise FedsegError(f"{path} and {other} would both be written as {path.stem}_*")
+                raise FedsegError(
+                    f"{path} and {other} have names that differ in folder or suffix only, so both "
+                    f"results would be {result}_*; rename one, or predict them one after the other "
+                    "with another --out"
+                )
     return sequences
 
 
+def _images_in(folder: Path) -> tuple[Path, ...]:
+    """The image files right in a folder."""
+    return tuple(
+        sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
+    )
+
+
 def predict_frames(
-    network: nn.Module, info: Info, sequence: Sequence, out: Path, on_image: OnProgress
-) -> None:
+    network: nn.Module,
+    info: Info,
+    sequence: Sequence,
+    out: Path,
+    on_image: OnProgress,
+    probabilities: bool = False,
+) -> list[str]:
     """Write `<stem>_trainId.png` and `<stem>_overlay.jpg` for each picture, at its size.
+
+    The first holds trainIds as palette indices, so that viewers show the classes' colours. With
+    `probabilities`, `<stem>_probabilities.npz` holds an array of that name, float16 [19, H, W].
 
     Args:
         network: in evaluation mode.
@@ -89,16 +125,25 @@ def predict_frames(
         sequence: the pictures.
         out: folder to write to; made where it is not there.
         on_image: called after each picture.
+        probabilities: whether to write them too.
 
-    Raises:
-        FedsegError: an image can't be read.
+    Returns:
+        What is wrong with the pictures that can't be read; the others have results.
     """
+    folder = out / sequence.folder
 
-    def write(name: str, image: np.ndarray, label: np.ndarray) -> None:
-        _save(out / fitting_name(name, "_trainId.png"), label)
-        _save(out / fitting_name(name, "_overlay.jpg"), overlay(image, label))
+    def write(name: str, image: np.ndarray, logits: Tensor) -> None:
+        scores = resize(logits, image.shape[:2])
+        label = _train_ids(scores, image)
+        _save(folder / fitting_name(name, "_trainId.png"), in_palette(label))
+        _save(folder / fitting_name(name, "_overlay.jpg"), Image.fromarray(overlay(image, label)))
+        if probabilities:
+            values = scores.softmax(dim=0).half().cpu().numpy()
+            path = folder / fitting_name(name, "_probabilities.npz")
+            with atomic_file(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, probabilities=values)
 
-    _predict(network, info, sequence, write, on_image)
+    return _predict(network, info, sequence, write, on_image)
 
 
 def predict_video(
@@ -108,8 +153,8 @@ def predict_video(
     out: Path,
     rate: float,
     on_image: OnProgress,
-) -> None:
-    """Write `<name>_overlay.mp4`, whole or not at all.
+) -> list[str]:
+    """Write `<name>_overlay.mp4` (H.264), whole or not at all.
 
     Args:
         network: in evaluation mode.
@@ -119,55 +164,91 @@ def predict_video(
         rate: frames a second, of a sequence that has no rate of its own.
         on_image: called after each picture.
 
+    Returns:
+        What is wrong with the pictures that can't be read; they are no frames of the video.
+
     Raises:
-        FedsegError: an image can't be read, or pictures differ in size.
+        FedsegError: pictures differ in size, or none can be read.
     """
     rate = sequence.pictures.rate if isinstance(sequence.pictures, Video) else rate
-    with writing(out / fitting_name(sequence.name, "_overlay.mp4"), rate) as video:
+    path = out / sequence.folder / fitting_name(sequence.name, "_overlay.mp4")
+    with writing(path, rate) as video:
 
-        def write(name: str, image: np.ndarray, label: np.ndarray) -> None:
-            video.write(overlay(image, label))
+        def write(name: str, image: np.ndarray, logits: Tensor) -> None:
+            video.write(overlay(image, _train_ids(logits, image)))
 
-        _predict(network, info, sequence, write, on_image)
+        problems = _predict(network, info, sequence, write, on_image)
+        if len(problems) == len(sequence):
+            raise FedsegError(problems[0])
+        return problems
 
 
 def _predict(
     network: nn.Module,
     info: Info,
     sequence: Sequence,
-    write: Callable[[str, np.ndarray, np.ndarray], None],
+    write: Callable[[str, np.ndarray, Tensor], None],
     on_image: OnProgress,
-) -> None:
-    """Hand the name, the pixels and the trainIds of each picture to `write`."""
-    pictures: Iterable[Item] = sequence
-    for done, (item, image, logits) in enumerate(infer(network, info, _pixels, pictures), 1):
-        write(item.stem if isinstance(item, Path) else item[0], image, _train_ids(logits, image))
-        on_image(done, len(sequence))
+) -> list[str]:
+    """Hand the name, the pixels and the logits of each picture to `write`.
+
+    Returns:
+        What is wrong with those that can't be read.
+    """
+    problems: list[str] = []
+
+    def read(item: Item) -> Frame | FedsegError:
+        if not isinstance(item, Path):
+            return item
+        try:
+            return item.stem, read_image(item)
+        except FedsegError as error:
+            return error
+
+    def good() -> Iterator[Frame]:
+        for found in prefetch(read, iter(sequence), threads=2, ahead=4):
+            if isinstance(found, FedsegError):
+                problems.append(str(found))
+            else:
+                yield found
+
+    frames = infer(network, info, lambda frame: frame[1], good())
+    for done, ((name, _), image, logits) in enumerate(frames, 1):
+        write(name, image, logits)
+        on_image(done + len(problems), len(sequence))
+    return problems
 
 
-def predict(network: nn.Module, info: Info, image: np.ndarray) -> np.ndarray:
+def predict(network: nn.Module, info: Info, image: Picture) -> np.ndarray:
     """Segment one image.
 
     Args:
         network: in evaluation mode.
         info: of the model.
-        image: uint8 [H, W, 3], RGB.
+        image: a path, a PIL image, an array or a tensor, see `pictures.as_rgb`.
 
     Returns:
         The trainId of each pixel, uint8 [H, W].
 
+    Raises:
+        FedsegError: it is no such picture, or can't be read.
+
     Example:
         >>> import fedseg
-        >>> import numpy as np
-        >>> from PIL import Image
         >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
-        >>> image = np.asarray(Image.open("photo.jpg").convert("RGB"))
-        >>> label = fedseg.predict(network, info, image)
-        >>> label.shape == image.shape[:2], label.dtype, label.max() < 19
-        (True, dtype('uint8'), np.True_)
+        >>> label = fedseg.predict(network, info, "photo.jpg")
+        >>> label.shape, label.dtype, label.max() < 19
+        ((48, 80), dtype('uint8'), np.True_)
     """
-    [(_, _, logits)] = infer(network, info, lambda picture: picture, [image])
-    return _train_ids(logits, image)
+    [(_, pixels, logits)] = infer(network, info, lambda picture: picture, [as_rgb(image)])
+    return _train_ids(logits, pixels)
+
+
+def in_palette(label: np.ndarray) -> Image.Image:
+    """A trainId map, uint8 [H, W], as an image whose palette holds the classes' colours."""
+    image = Image.fromarray(label, "P")
+    image.putpalette(PALETTE.ravel().tolist())
+    return image
 
 
 def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
@@ -188,10 +269,6 @@ def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
     return (image // 2) + (colourise(label) // 2)
 
 
-def _pixels(item: Item) -> np.ndarray:
-    return read_image(item) if isinstance(item, Path) else item[1]
-
-
-def _save(path: Path, array: np.ndarray) -> None:
+def _save(path: Path, image: Image.Image) -> None:
     with atomic_file(path) as temporary:
-        Image.fromarray(array).save(temporary)
+        image.save(temporary, format="PNG" if path.suffix == ".png" else "JPEG", quality=90)

@@ -1,14 +1,16 @@
-"""Videos as sequences of frames, by OpenCV."""
+"""Videos as sequences of frames: read by OpenCV, written by PyAV."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, first_line
 from fedseg.files import atomic_file
 
 SUFFIXES = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"}
@@ -82,15 +84,17 @@ def _usable_rate(rate: float) -> float:
 
 
 class Writer:
-    """Writes frames of one size to an MP4 file (MPEG-4 part 2).
+    """Writes frames of one size to an MP4 file (H.264, which browsers play).
 
     Its sides are even: an odd one gets a row or column more, a copy of the last.
     """
 
     def __init__(self, path: Path, rate: float) -> None:
-        self._path = path
-        self._rate = _usable_rate(rate)
-        self._writer: cv2.VideoWriter | None = None
+        # By its absolute path, a name with a colon is not taken for a protocol.
+        options = {"movflags": "faststart"}
+        self._container = av.open(str(path.absolute()), "w", format="mp4", options=options)
+        self._rate = Fraction(_usable_rate(rate)).limit_denominator(MOST_TICKS)
+        self._stream: av.VideoStream | None = None
         self._size: tuple[int, int] | None = None
 
     def write(self, frame: np.ndarray) -> None:
@@ -100,29 +104,36 @@ class Writer:
             FedsegError: it is of another size than the first, or can't be encoded.
         """
         size = (frame.shape[1], frame.shape[0])
-        if self._writer is None:
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
-            self._writer = cv2.VideoWriter(
-                str(self._path.absolute()), cv2.CAP_FFMPEG, codec, self._rate, even
-            )
-            self._size = size
-            if not self._writer.isOpened():
-                raise FedsegError(f"a video of {size[0]}x{size[1]} pixels can't be written")
         if self._size and size != self._size:
             raise FedsegError(
                 f"frames differ in size ({self._size[0]}x{self._size[1]} and {size[0]}x{size[1]}), "
                 "so they make no video; write frames"
             )
-        if size[0] % 2 or size[1] % 2:
-            bottom, right = size[1] % 2, size[0] % 2
+        bottom, right = size[1] % 2, size[0] % 2
+        if bottom or right:
             frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        try:
+            if self._stream is None:
+                self._stream = self._open(frame.shape[1], frame.shape[0])
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            self._container.mux(self._stream.encode(picture))
+        except av.FFmpegError as error:
+            raise FedsegError(
+                f"a video of {size[0]}x{size[1]} pixels can't be written: {first_line(error)}"
+            ) from None
+        self._size = size
+
+    def _open(self, width: int, height: int) -> av.VideoStream:
+        stream = self._container.add_stream("libx264", rate=self._rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        return stream
 
     def close(self) -> None:
         """End the file."""
-        if self._writer is not None:
-            self._writer.release()
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
 
 
 @contextmanager

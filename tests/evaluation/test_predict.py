@@ -2,13 +2,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedseg.classes import PALETTE
 from fedseg.config import Model, Training
+from fedseg.data.cards import load_card
+from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
 from fedseg.evaluation.predict import find_sequences, overlay, predict_frames, predict_video
 from fedseg.evaluation.video import Video, writing
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from tests.conftest import TINY_MODEL
+
+FOLDER = load_card("folder")
 
 
 @pytest.fixture
@@ -35,8 +40,11 @@ def test_files_are_of_the_inputs_size_and_agree(model, make_world, tmp_path):
         label = Image.open(tmp_path / "out" / f"{path.stem}_trainId.png")
         drawn = Image.open(tmp_path / "out" / f"{path.stem}_overlay.jpg")
         assert label.size == drawn.size == (80, 48)
-        assert label.mode == "L"
-        assert np.asarray(label).max() < 19
+        ids = np.asarray(label)
+        assert ids.max() < 19
+        # A person sees the classes' colours.
+        assert (np.asarray(label.convert("RGB")) == PALETTE[ids]).all()
+        assert (read_label(tmp_path / "out" / f"{path.stem}_trainId.png", FOLDER) == ids).all()
 
 
 def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_path):
@@ -81,8 +89,56 @@ def test_inputs_that_make_no_sense(make_world, tmp_path):
     with pytest.raises(FedsegError, match="no image in this folder"):
         find_sequences([tmp_path])
     one, two = make_world("one"), make_world("two")
-    with pytest.raises(FedsegError, match="would both be written as 0_"):
+    with pytest.raises(FedsegError, match=r"both results would be 0_\*; rename one"):
         find_sequences([one / "images", two / "images"])
     (tmp_path / "torn.mp4").write_bytes(b"not a video")
     with pytest.raises(FedsegError, match=r"torn\.mp4: not a readable video"):
         find_sequences([tmp_path / "torn.mp4"])
+
+
+def test_an_unreadable_image_does_not_end_the_rest(model, make_world, tmp_path):
+    folder = make_world("world") / "images"
+    (folder / "1.png").write_bytes(b"no image")
+    [sequence] = find_sequences([folder])
+    notify = []
+    problems = predict_frames(*model, sequence, tmp_path / "out", lambda *n: notify.append(n))
+    [problem] = problems
+    assert problem.startswith(f"{folder}/1.png: not a readable image")
+    assert notify[-1] == (4, 4)
+    written = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert written == {"0_trainId.png", "2_trainId.png", "3_trainId.png"}
+    assert len(predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)) == 1
+    assert Video(tmp_path / "out" / "images_overlay.mp4").frames == 3
+
+
+def test_a_video_of_nothing_readable_is_not_written(model, tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0.png").write_bytes(b"no image")
+    [sequence] = find_sequences([tmp_path / "frames"])
+    with pytest.raises(FedsegError, match="not a readable image"):
+        predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_folders_in_folders(model, make_world, tmp_path):
+    for city in ("bonn", "ulm"):
+        make_world(f"val/{city}", count=2)
+    with pytest.raises(FedsegError, match="--recursive"):
+        find_sequences([tmp_path / "val"])
+    sequences = find_sequences([tmp_path / "val"], recursive=True)
+    assert len(sequences) == 4  # images and labels of each
+    for sequence in sequences:
+        predict_frames(*model, sequence, tmp_path / "out", lambda *_: None)
+    assert (tmp_path / "out" / "ulm" / "images" / "1_trainId.png").is_file()
+    assert (tmp_path / "out" / "bonn" / "images" / "1_trainId.png").is_file()
+
+
+def test_probabilities_sum_to_one_and_agree_with_the_label(model, make_world, tmp_path):
+    [sequence] = find_sequences([make_world("world", count=1) / "images"])
+    predict_frames(*model, sequence, tmp_path, lambda *_: None, probabilities=True)
+    found = np.load(tmp_path / "0_probabilities.npz")["probabilities"]
+    assert (found.shape, found.dtype) == ((19, 48, 80), np.float16)
+    assert np.allclose(found.sum(axis=0, dtype=np.float32), 1, atol=0.01)
+    label = np.asarray(Image.open(tmp_path / "0_trainId.png"))
+    chosen = np.take_along_axis(found, label[None].astype(int), axis=0)
+    assert (chosen >= found.max(axis=0) - 1e-3).all()
