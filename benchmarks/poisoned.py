@@ -43,7 +43,7 @@ def main(
     with console.Bars() as bars:
         for kind, spoil in SPOILED.items():
             bad = save_spoiled(first, out / f"client-{kind}", spoil)
-            redistill(run, [], [bad], out / kind, partial(bars, name=kind))
+            redistill(run, out / kind, joiners=[bad], progress=partial(bars, name=kind))
             rows.append((kind, out / kind))
     for kind, folder in rows:
         done = Run(folder)

@@ -1,6 +1,12 @@
 """Federated learning for synthetic-to-real segmentation of driving scenes.
 
 What a notebook needs can be imported from here; each has a runnable example in its docstring.
+
+- A federation: `load_federation`, `simulate`, `distill`, `compare`, `write_report`,
+  `load_result`.
+- A model: `load_checkpoint`, `predict`, `overlay`, `evaluate`, with a `Protocol`; `PALETTE`.
+- Data: `card_names`, `load_card`, `Source`, `open_dataset`.
+- Errors: `FedsegError`, a mistake in a file or an argument; `RunFailed`, a run without an end.
 """
 
 from importlib import import_module
@@ -9,9 +15,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "PALETTE": "classes.PALETTE",
     "FedsegError": "errors.FedsegError",
+    "Protocol": "config.Protocol",
+    "RunFailed": "errors.RunFailed",
     "Source": "config.Source",
     "card_names": "data.cards.card_names",
+    "compare": "workflows.comparison.compare",
+    "distill": "workflows.redistillation.redistill",
     "evaluate": "evaluation.evaluate.evaluate",
     "load_card": "data.cards.load_card",
     "load_checkpoint": "models.checkpoints.load",
@@ -21,6 +32,7 @@ _EXPORTS = {
     "overlay": "evaluation.predict.overlay",
     "predict": "evaluation.predict.predict",
     "simulate": "workflows.simulation.simulate",
+    "write_report": "report.write.report_on",
 }
 """Public name -> where it stands. Imported when it is asked for: torch takes seconds."""
 

@@ -221,7 +221,13 @@ class Augmentation(Section):
 
 
 class Protocol(Section):
-    """How images are shown to a model that is scored: a part of the score."""
+    """How images are shown to a model that is scored: a part of the score.
+
+    Example:
+        >>> import fedseg
+        >>> fedseg.Protocol(flip=True, scales=(1.0, 1.25)).flip
+        True
+    """
 
     height: Literal["model", "original"] | Annotated[int, Field(ge=32, le=8192)] = "model"
     """Height in pixels to which images are resized, in their own proportions; "model": the height

@@ -30,7 +30,13 @@ class ModelError(FedsegError):
 
 
 class RunFailed(FedsegError):
-    """Everything was set up rightly, but the run did not reach its end. Exit status 1."""
+    """Everything was set up rightly, but the run did not reach its end. Exit status 1.
+
+    Example:
+        >>> import fedseg
+        >>> issubclass(fedseg.RunFailed, fedseg.FedsegError)
+        True
+    """
 
 
 def plain(text: object, most: int = MOST_CHARACTERS, keep: str = "") -> str:

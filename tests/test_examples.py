@@ -6,6 +6,7 @@ import pytest
 
 from fedseg import config
 from fedseg.data.cards import load_card
+from fedseg.files import app_dir
 from fedseg.models.build import check_size
 from fedseg.participants.node import Node, load_node, train_task
 from fedseg.workflows.preflight import models_of
@@ -59,3 +60,18 @@ def test_a_deployed_federation_knows_names_only_and_a_node_the_rest():
 
 def _path(stem: str) -> Path:
     return next(path for path in EXAMPLES if path.stem == stem)
+
+
+def test_the_notebook_runs(finished):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(app_dir() / "examples" / "quickstart.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    [place] = [cell for cell in notebook.cells if "FEDERATION = EMBEDDED" in cell.source]
+    place.source = place.source.replace("= EMBEDDED", '= "federation.toml"')
+    resources = {"metadata": {"path": str(finished)}}
+    nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    kinds = {kind for output in outputs for kind in output.get("data", {})}
+    assert {"text/html", "image/png"} <= kinds
+    assert (finished / "runs" / "embedded-without-one" / "result.json").is_file()

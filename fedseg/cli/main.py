@@ -239,7 +239,14 @@ def distill(
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
         notify = partial(bars, name="server")
-        result = redistill(run, without or [], late or [], out, notify, settings or [])
+        result = redistill(
+            run,
+            out,
+            without=without or [],
+            joiners=late or [],
+            settings=settings or [],
+            progress=notify,
+        )
     lines = [*remarks(result), *console.run_locations(out)]
     console.answer(json, result.content(), result_table(result), *lines)
 

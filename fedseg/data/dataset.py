@@ -20,7 +20,7 @@ from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import notices, read_product, write_product
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """The files of one split.
 
@@ -32,8 +32,27 @@ class Dataset:
     images: tuple[Path, ...]
     labels: tuple[Path, ...] | None
 
+    def __repr__(self) -> str:
+        labels = "labels" if self.labels else "no labels"
+        return f"<Dataset {self.card.name} {self.split}: {len(self)} images, {labels}>"
+
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """An image and its label.
+
+        Returns:
+            uint8 [H, W, 3], RGB; and uint8 [H, W], trainIds, or for a card of coarser classes
+            places in its class list, 255 ignored; None without labels.
+
+        Raises:
+            IndexError: there is no such image.
+            FedsegError: a file can't be decoded.
+        """
+        place = range(len(self))[index]
+        label = None if self.labels is None else self.scored_ids()[self.label(place)]
+        return self.image(place), label
 
     def every(self, step: int) -> "Dataset":
         """Every `step`-th pair of this one."""

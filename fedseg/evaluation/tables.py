@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fedseg.errors import plain
+from fedseg.storage.frames import Rows, to_frame, to_html
 
 Cell = float | None
 
@@ -15,7 +17,7 @@ LATEX = {character: f"\\{character}" for character in "&%_#${}"} | {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoreTable:
     """mIoU in 0..1 of models (rows) on datasets (columns); None where there is none.
 
@@ -27,6 +29,25 @@ class ScoreTable:
     caption: str
     spreads: dict[str, tuple[float, ...]] | None = None
     """Standard deviation of each cell, where there is one."""
+
+    def __repr__(self) -> str:
+        return f"<ScoreTable {len(self.rows)} models on {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        return to_html(self._by_column(), "model", self.caption)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: a row for each model, a column for each set, mIoU in 0..1.
+
+        Raises:
+            FedsegError: pandas is not installed.
+        """
+        return to_frame(self._by_column(), "model")
+
+    def _by_column(self) -> Rows:
+        return {
+            name: dict(zip(self.columns, cells, strict=True)) for name, cells in self.rows.items()
+        }
 
     def markdown(self) -> str:
         """For a README."""

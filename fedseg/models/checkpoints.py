@@ -57,6 +57,9 @@ class Info(Section):
     inference_height: int = Field(ge=STRIDE, le=8192)
     """Height in pixels to which a whole image is resized for inference."""
 
+    def __repr__(self) -> str:
+        return f"<Info {self.arch} with {self.encoder}, {len(self.coverage)} classes seen>"
+
     @property
     def normalisation(self) -> Normalisation:
         """Of the input."""

@@ -9,7 +9,7 @@ from fedseg.evaluation.scores import outdated_sets
 from fedseg.files import check_writable, write_text
 from fedseg.report.page import render
 from fedseg.run.folder import Run, find_run
-from fedseg.run.progress import Progress
+from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
 from fedseg.run.result import scores
 from fedseg.storage.provenance import notices
@@ -34,7 +34,9 @@ def conclude(run: Run, federation: Federation, result: Result, progress: Progres
     result.write(run.result)
 
 
-def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
+def report_on(
+    folder: Path | str, out: Path | str | None = None, progress: Progress = silent
+) -> Path:
     """Write the report of a run that has ended.
 
     Args:
@@ -47,11 +49,17 @@ def report_on(folder: Path, out: Path | None, progress: Progress) -> Path:
 
     Raises:
         FedsegError: no such run, one that has not ended, or a checkpoint that can't be used.
+
+    Example:
+        >>> import fedseg
+        >>> fedseg.write_report("runs/embedded", "embedded.html").name
+        'embedded.html'
     """
+    folder = Path(folder)
     run = find_run(folder)
     if not run.result.is_file():
         raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
-    out = out or folder / run.report.name
+    out = Path(out or folder / run.report.name)
     check_writable(out.parent)
     federation = load(run.config)
     for name in outdated_sets(run, federation):

@@ -1,11 +1,12 @@
 """What the JSON files of a run folder hold."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from fedseg.config import Protocol
+from fedseg.storage.frames import Rows, to_frame, to_html
 from fedseg.storage.records import Document, Product, Record
 
 ByClass = dict[str, float | None]
@@ -53,6 +54,23 @@ class Score(SetScore, Product):
     """Name of the model."""
     checkpoint: str | None = None
     """Its folder, where it is not one of a run."""
+
+    def __repr__(self) -> str:
+        shown = "no mIoU" if self.miou is None else f"mIoU {100 * self.miou:.1f} %"
+        whose = f"{self.model} on " if self.model else ""
+        return f"<Score {whose}{self.dataset} {self.split}: {shown}, {self.images} images>"
+
+    def _repr_html_(self) -> str:
+        rows = {name: {"IoU %": value} for name, value in self.iou.items()}
+        return to_html(rows | {"mean": {"IoU %": self.miou}}, "class", repr(self)[1:-1])
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: a row for each class, the column `iou`, 0..1.
+
+        Raises:
+            FedsegError: pandas is not installed.
+        """
+        return to_frame({name: {"iou": value} for name, value in self.iou.items()}, "class")
 
     def of_model(self, model: str, checkpoint: str | None = None) -> Self:
         """The same score, with the model's name and folder."""
@@ -188,6 +206,28 @@ class Result(Document):
     """Hash of the last line of the audit log."""
     versions: dict[str, str]
     """Of the packages that made it."""
+
+    def __repr__(self) -> str:
+        good = sum(client.is_good for client in self.clients.values())
+        clients = f"{good} of {len(self.clients)} clients"
+        return f"<Result {self.status}: seed {self.seed}, {clients}, {len(self.evaluation)} models>"
+
+    def _repr_html_(self) -> str:
+        return to_html(self._mious(), "model", f"{repr(self)[1:-1]}; mIoU in %")
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: a row for each model, a column for each set, mIoU in 0..1.
+
+        Raises:
+            FedsegError: pandas is not installed.
+        """
+        return to_frame(self._mious(), "model")
+
+    def _mious(self) -> Rows:
+        return {
+            model: {chosen: score.miou for chosen, score in row.items()}
+            for model, row in self.evaluation.items()
+        }
 
     @property
     def is_complete(self) -> bool:

@@ -1,5 +1,6 @@
 """The global model beside what it is compared with, over runs of one or several configurations."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
@@ -11,7 +12,7 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import OnProgress, silent
 from fedseg.run.records import Evaluation, Result, SetScore
 from fedseg.run.result import scores
 from fedseg.workflows.baselines import make_baselines
@@ -19,7 +20,7 @@ from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import check_sources
 
 
-def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
+def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> ScoreTable:
     """Make and score every baseline of every run, and put them in one table.
 
     Args:
@@ -34,8 +35,14 @@ def compare(folders: list[Path], on_progress: OnProgress) -> ScoreTable:
     Raises:
         FedsegError: a folder is no completed run, the runs share no evaluation set, or the data
             that a run's models were made from has changed.
+
+    Example:
+        >>> import fedseg
+        >>> table = fedseg.compare(["runs/embedded"])
+        >>> table.columns, "feddf" in table.rows
+        (('stormnight',), True)
     """
-    runs = [Run(folder) for folder in folders]
+    runs = [Run(Path(folder)) for folder in folders]
     federations = [_completed(run) for run in runs]
     sets = _shared_sets(federations)
     if not sets:

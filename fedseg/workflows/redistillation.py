@@ -13,7 +13,7 @@ from fedseg.participants.uploads import parse_upload, store
 from fedseg.report.write import conclude
 from fedseg.run.clients import discard_damaged, good_clients
 from fedseg.run.folder import find_run, open_run
-from fedseg.run.progress import Progress
+from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import ACCEPTED, UPLOAD, Upload, read_accepted
@@ -21,12 +21,13 @@ from fedseg.workflows.server_stages import run_server
 
 
 def redistill(
-    source: Path,
-    without: list[str],
-    joiners: list[Path],
-    out: Path,
-    progress: Progress,
+    source: Path | str,
+    out: Path | str,
+    *,
+    without: Sequence[str] = (),
+    joiners: Sequence[Path | str] = (),
     settings: Sequence[str] = (),
+    progress: Progress = silent,
 ) -> Result:
     """Make a new run folder with other clients or settings, and do the server's part in it.
 
@@ -35,17 +36,24 @@ def redistill(
 
     Args:
         source: a run folder; it stays as it is.
+        out: the new run folder.
         without: names of clients to leave out.
         joiners: checkpoint folders of clients to add, with the upload.json or client.json that
             their owners' training left there.
-        out: the new run folder.
-        progress: receives the state of the work.
         settings: `KEY=VALUE` each, in place of the run's; not of what the clients did.
+        progress: receives the state of the work.
 
     Raises:
         FedsegError: no run, no such client, a setting of a client's training, or a checkpoint that
             does not pass an upload's checks.
+
+    Example:
+        >>> import fedseg
+        >>> result = fedseg.distill("runs/embedded", "runs/two", without=["suburb"])
+        >>> sorted(result.clients)
+        ['boulevard', 'oldtown']
     """
+    source, out = Path(source), Path(out)
     run = find_run(source)
     for setting in settings:
         if setting.partition("=")[0].split(".")[0].strip() in ("clients", "training"):
@@ -56,7 +64,8 @@ def redistill(
         if name not in saved:
             raise FedsegError(f"{source}: holds no client '{name}'; {did_you_mean(name, saved)}")
     kept = {name: folder for name, folder in saved.items() if name not in without}
-    late = {upload.name: folder for folder in joiners for upload in [_read_upload(folder)]}
+    folders = [Path(folder) for folder in joiners]
+    late = {_read_upload(folder).name: folder for folder in folders}
     changed = config.load(run.config, settings=settings)
     new_run = open_run(out, _with_clients(changed, kept, late, run.config))
     federation = config.load(new_run.config)

@@ -20,7 +20,9 @@ def redone(run, tmp_path, monkeypatch):
     def redo(without=(), joiners=(), out=None, settings=()):
         out = out or tmp_path / "new"
         progress = FileProgress(tmp_path / "p", "server")
-        return out, redistill(run.path, list(without), list(joiners), out, progress, settings)
+        return out, redistill(
+            run.path, out, without=without, joiners=joiners, settings=settings, progress=progress
+        )
 
     return redo
 
