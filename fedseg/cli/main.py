@@ -298,7 +298,7 @@ def compare(
     """Compare runs, with FedAvg, FedDF, the ensemble and centralized training.
 
     Runs that differ in the seed only are averaged; other configurations get rows of their own. What
-    is missing is trained and scored, and kept in the run folders.
+    is missing is trained and scored, and kept in the run folders, whose reports are written anew.
 
     Example: `fedseg compare runs/seed0 runs/seed1 runs/seed2`
     """

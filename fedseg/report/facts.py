@@ -39,6 +39,20 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """How far the global model is above another, in points of mIoU as they are shown."""
+
+    points: float
+    over: str
+    """What it is compared with, and its mIoU."""
+
+    @property
+    def text(self) -> str:
+        """With its sign."""
+        return f"{self.points:+.1f}".replace("-", "\u2212")
+
+
+@dataclass(frozen=True)
 class Headline:
     """How the global model does on one set."""
 
@@ -46,8 +60,8 @@ class Headline:
     percent: float
     images: int
     classes: int
-    compared: list[str]
-    """In words: with the best client, with centralized training."""
+    gains: list["Gain"]
+    """Over the best client, and over centralized training."""
 
 
 def columns(result: Result) -> dict[str, int | None]:
@@ -97,22 +111,21 @@ def headlines(result: Result) -> list[Headline]:
             if chosen in row and (miou := row[chosen].miou) is not None
         }
         clients = {name: miou for name, miou in known.items() if name in result.clients}
-        compared = []
+        gains = []
         if clients:
             best = max(clients, key=lambda name: clients[name])
-            compared.append(_compared(score.miou, clients[best], f"the best client, {best}"))
+            gains.append(_gain(score.miou, clients[best], f"the best client, {best}"))
         if "centralized" in known:
-            compared.append(_compared(score.miou, known["centralized"], "centralized training"))
+            gains.append(_gain(score.miou, known["centralized"], "centralized training"))
         classes = len(score.miou_classes)
         percent = 100 * score.miou
-        found.append(Headline(chosen, percent, score.images, classes, compared))
+        found.append(Headline(chosen, percent, score.images, classes, gains))
     return found
 
 
-def _compared(value: float, other: float, name: str) -> str:
+def _gain(value: float, other: float, name: str) -> Gain:
     points = round(100 * value, 1) - round(100 * other, 1)  # of the figures shown
-    where = "above" if points > 0 else "below"
-    return f"{abs(points):.1f} points {where} {name} ({100 * other:.1f})"
+    return Gain(round(points, 1), f"{name} ({100 * other:.1f})")
 
 
 def missing_classes(client: ClientResult) -> str:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fedseg.classes import CLASSES
-from fedseg.config import Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import class_colours, css
-from fedseg.run.records import Inconsistency, Result, SetScore
+from fedseg.run.records import Inconsistency, Result, Score, SetScore
 
+LEAST = 0.005
+"""Shares of pixels below this are shown by their colour only."""
 UNSEEN = "never trained on this class"
 
 
@@ -59,7 +63,9 @@ def class_maps(result: Result, federation: Federation) -> list[HeatMap]:
 
 
 def _class_map(result: Result, chosen: str, card: str) -> HeatMap:
-    scores = {m: row[chosen] for m, row in result.evaluation.items() if chosen in row}
+    # First what one has come for: on a phone, the other columns are scrolled to.
+    models = sorted(result.evaluation, key=lambda model: model != GLOBAL)
+    scores = {m: row[chosen] for m in models if chosen in (row := result.evaluation[m])}
     colours = _colours(card, list(next(iter(scores.values())).iou))
     rows = [
         Row(label, colour, [_iou_cell(result, m, s, label) for m, s in scores.items()])
@@ -75,6 +81,31 @@ def _iou_cell(result: Result, model: str, score: SetScore, label: str) -> Cell:
     unseen = coverage is not None and label in CLASSES and CLASSES.index(label) not in coverage
     note = f"{label}, {title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
     return Cell(value, _percent(value, 0), note, unseen)
+
+
+def confusion_map(score: Score) -> HeatMap:
+    """Where the pixels of each class go: rows are true classes, columns predicted ones.
+
+    Args:
+        score: of the global model, on one set.
+    """
+    matrix = np.array(score.confusion, np.int64)
+    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
+    there = [index for index in range(len(matrix)) if matrix[index].any()]
+    seen = [index for index in range(len(matrix)) if matrix[:, index].any()]
+    rows = []
+    for index in there:
+        name = score.classes[index]
+        cells = [
+            Cell(
+                float(share := shares[index, other]),
+                f"{100 * share:.0f}" if share >= LEAST else "",
+                f"{100 * share:.1f} % of {name} is taken for {score.classes[other]}",
+            )
+            for other in seen
+        ]
+        rows.append(Row(name, None, cells))
+    return HeatMap(score.dataset, [score.classes[index] for index in seen], rows)
 
 
 def inconsistency_map(content: Inconsistency) -> HeatMap:

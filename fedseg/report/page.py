@@ -13,12 +13,12 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.report import facts
 from fedseg.report.charts import loss_charts
 from fedseg.report.generated import find_generated
-from fedseg.report.heat import class_maps, inconsistency_map
+from fedseg.report.heat import class_maps, confusion_map, inconsistency_map
 from fedseg.report.samples import find_samples
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
-from fedseg.run.records import Inconsistency, Result
+from fedseg.run.records import Inconsistency, Result, Score
 
 HERE = Path(__file__).parent
 
@@ -50,6 +50,11 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "headlines": facts.headlines(result),
         "sample_sets": find_samples(federation, models, trusted, progress) if models else [],
         "class_maps": class_maps(result, federation),
+        "confusions": {
+            name: confusion_map(Score.read(path))
+            for name in result.scored_sets()
+            if (path := run.score(GLOBAL, name)).is_file()
+        },
         "disagreement": disagreement,
         "inconsistency": inconsistency_map(disagreement) if disagreement else None,
         "generated": find_generated(run),

@@ -1,6 +1,6 @@
 """Images side by side with everybody's labels: where clients disagree, where the model is wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fedseg.run.progress import Progress
 MOST, MOST_OF_A_SET = 36, 12
 """Images looked at, over all sets and of one: what bounds the time that a report takes."""
 SHOWN = 3
-"""Images shown for each of the two reasons."""
+"""Images shown at most for each of the three reasons."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,22 @@ def _open(name: str, source: Evaluation | Server, count: int) -> Candidates | st
 def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
     groups: dict[str, list[Sample]] = {}
     left = list(range(len(of)))
+    shown = min(SHOWN, max(len(of) // 3, 1))
 
-    def take(title: str, score: Callable[[int], float]) -> None:
-        chosen = sorted(left, key=score, reverse=True)[:SHOWN]
+    def take(title: str, chosen: Sequence[int]) -> None:
         groups[title] = [_sample(of, trusted, place) for place in chosen]
         left[:] = [place for place in left if place not in chosen]
 
+    def highest(score: Callable[[int], float]) -> list[int]:
+        return sorted(left, key=score, reverse=True)[:shown]
+
+    take("Typical: at even distances through the set", even(len(of), shown))
     if len(trusted) > 1:
-        take("Where the clients disagree most", lambda place: of.disagreement(trusted, place))
+        most = highest(lambda place: of.disagreement(trusted, place))
+        take("Where the clients disagree most", most)
     if of.labels is not None and GLOBAL in of.predictions:
-        take("Where the global model is still wrong", lambda place: of.wrong(GLOBAL, place))
+        worst = highest(lambda place: of.wrong(GLOBAL, place))
+        take("Where the global model is most wrong", worst)
     legend = dict(zip(of.classes, map(pictures.css, of.colours), strict=False))
     return SampleSet(
         of.name,
@@ -125,6 +131,11 @@ def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
         legend,
         {title: samples for title, samples in groups.items() if samples},
     )
+
+
+def even(count: int, most: int) -> list[int]:
+    """At most `most` numbers below `count`, at even distances."""
+    return sorted({(2 * place + 1) * count // (2 * most) for place in range(most)} if count else ())
 
 
 def _sample(of: Candidates, trusted: list[str], place: int) -> Sample:

@@ -10,6 +10,7 @@ from fedseg.config import GLOBAL, Federation, differing_keys
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.registry import BASELINES
+from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress, silent
@@ -57,7 +58,9 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         make_baselines(run, federation, notify)
         evaluate_all(run, federation, good_clients(run, federation), notify)
         evaluation = scores(run, federation)
-        Result.read(run.result).with_scores(evaluation).write(run.result)
+        result = Result.read(run.result).with_scores(evaluation)
+        result.write(run.result)
+        write_report(run, federation, result, run.report, notify)
         kind = federation.model_copy(update={"seed": 0})
         if kind not in kinds:
             kinds.append(kind)

@@ -90,13 +90,13 @@ def test_clicked_through(visit):
     assert not zoom.is_visible()
 
     heat = page.locator("table.iou").first
-    column = heat.locator("tbody tr > :nth-child(4)")
+    column = heat.locator("tbody tr > :nth-child(2)")
     before = column.all_inner_texts()
     for expected in (sorted(before, key=percent)[::-1], sorted(before, key=percent), before):
         heat.get_by_role("button", name="global").click()
         assert list(map(percent, column.all_inner_texts())) == list(map(percent, expected))
 
-    page.locator("summary").click()
+    page.locator("#configuration summary").click()
     assert page.locator("pre").is_visible()
 
 
@@ -107,7 +107,7 @@ def percent(text: str) -> float:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_sticks_out(visit, width):
     page = visit(viewport={"width": width, "height": 844})
-    page.locator("summary").click()
+    page.locator("#configuration summary").click()
     for button in page.locator(".choice button").all():
         button.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width

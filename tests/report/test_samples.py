@@ -117,17 +117,26 @@ def test_the_images_shown_are_those_that_tell_most(make_world, monkeypatch):
         federation, models, ["one", "two"], lambda *state: notify.append(state)
     )
     assert notify[-1] == ("report", 3, 3)
-    disagreed, wrong = held_out.groups.values()
-    assert [sample.name for sample in disagreed] == ["0.png", "1.png", "2.png"]
-    assert [sample.name for sample in wrong] == ["7.png", "6.png", "5.png"]
+    typical, disagreed, wrong = held_out.groups.values()
+    assert [sample.name for sample in typical] == ["2.png", "6.png"]
+    assert [sample.name for sample in disagreed] == ["0.png", "1.png"]
+    assert [sample.name for sample in wrong] == ["7.png", "5.png"]
     assert [tile.title for tile in wrong[0].tiles] == [
         "one", "two", "global", "truth", "global's mistakes"
     ]  # fmt: skip
     assert (pixels(wrong[0].tiles[3].source) == PALETTE[2]).all()
     assert (pixels(wrong[0].tiles[4].source)[:40] == pictures.WRONG).all()
     assert "clients differ on 100% of the pixels" in disagreed[0].caption
-    assert list(servers.groups) == ["Where the clients disagree most"]  # nobody knows the truth
+    reasons = ["Typical: at even distances through the set", "Where the clients disagree most"]
+    assert list(servers.groups) == reasons  # nobody knows the truth
     assert isinstance(federation.evaluation[0], Evaluation)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, []), (1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (12, [2, 6, 10])]
+)
+def test_images_at_even_distances(count, expected):
+    assert samples.even(count, 3) == expected
 
 
 def test_a_picture_keeps_its_proportions_and_its_classes():
