@@ -1,6 +1,6 @@
 """Draws what the models of a run see, beside the truth. The README's picture was made so:
 
-    python docs/picture.py RUN docs/images/predictions.jpg --dataset streetsim --split boulevard
+    python docs/picture.py RUN docs/images/predictions.jpg --dataset streetsim --split harbour
 
 Images are taken at even distances, not chosen.
 """
