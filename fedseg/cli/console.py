@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from fedseg.errors import plain
@@ -74,10 +82,12 @@ class Bars:
     def __init__(self) -> None:
         self._plain = not progress.is_terminal
         self._progress = Progress(
+            SpinnerColumn(),
             TextColumn("{task.fields[name]:<14}", markup=False),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
+            TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[details]}", markup=False),
             console=progress,

@@ -290,6 +290,29 @@ def report(
 
 
 @app.command()
+def watch(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+) -> None:
+    """Show a run in the browser while it goes on.
+
+    The page shows everybody's progress, and becomes the report at the end. It can be reached from
+    this machine only. Ctrl-C ends it, and leaves the run alone.
+
+    Example: `fedseg watch runs/first`
+    """
+    from fedseg.cli import console
+    from fedseg.report.live import make_server
+
+    with make_server(run, port) as server:
+        console.show_line(f"http://localhost:{server.server_port}/ shows {run}; Ctrl-C ends it")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            raise typer.Exit from None
+
+
+@app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders that share evaluation sets.")],
     quiet: Quiet = False,

@@ -67,23 +67,22 @@ def predict(
         bool | None,
         typer.Option(
             "--video/--frames",
-            help="Write a video, or an overlay and a trainId map for each frame; default: what "
-            "was given.",
+            help="Write a video, or frames; default: what was given.",
         ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+        bool, typer.Option("--recursive", "-r", help="Look into subfolders too.")
     ] = False,
     probabilities: Annotated[
-        bool, typer.Option(help="Also write <stem>_probabilities.npz, float16 [19, H, W].")
+        bool, typer.Option("--probabilities", help="Also write probabilities, as .npz.")
     ] = False,
     fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of images.")] = 10.0,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
 
-    Writes <stem>_overlay.jpg and <stem>_trainId.png for an image, <stem>_overlay.mp4 for a video.
-    Pictures that can't be read are named at the end, with exit status 1.
+    Writes NAME_overlay.jpg and NAME_trainId.png for an image, NAME_overlay.mp4 for a video. Exit
+    status 1 if a picture can't be read.
 
     Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
     """

@@ -66,24 +66,33 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
     return _fill_in(content)
 
 
-def _fill_in(content: dict[str, Any]) -> str:
-    environment = Environment(
+def environment() -> Environment:
+    """Where templates are, and what they may use."""
+    made = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,  # names and reasons come from other people's machines
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "megabytes": facts.megabytes,
         "duration": facts.duration,
         "missing_classes": facts.missing_classes,
     }
+    return made
+
+
+def _fill_in(content: dict[str, Any]) -> str:
     script = (HERE / "report.js").read_text(encoding="utf-8")
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html").render(
-        content,
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=hashed,
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            content,
+            style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=hashed,
+        )
     )

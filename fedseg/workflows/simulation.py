@@ -141,6 +141,7 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
         **shares._asdict(),
     )
     notices = follow_notices(run)
+    progress("starting Flower and Ray", 0, 1, name="server")
     with simulation:
         while simulation.running() and not run.result.is_file():
             follow(progress, read_all(run.progress), workers(federation))
