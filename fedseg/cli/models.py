@@ -76,7 +76,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write probabilities, as .npz.")
     ] = False,
-    fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of images.")] = 10.0,
+    fps: Annotated[
+        float, typer.Option(min=0.1, metavar="RATE", help="Frames a second of images.")
+    ] = 10.0,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
