@@ -13,8 +13,9 @@ lint: ## style, types and imports
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-docs: ## pages that are written from the code
+docs: ## pages that are written from the code, and the site, in site/
 	.venv/bin/python docs/configuration.py
+	.venv/bin/mkdocs build -f docs/mkdocs.yml
 
-demo: ## the embedded federation, about five minutes
+demo: ## the embedded federation, about three minutes
 	.venv/bin/fedseg simulate

@@ -149,7 +149,7 @@ class Distillation(Training):
 class Source(Section):
     """Images on disk, read as a dataset card says.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> source = fedseg.Source(dataset="folder", root="data/stormnight")
         >>> len(fedseg.open_dataset(source))
@@ -223,7 +223,7 @@ class Augmentation(Section):
 class Protocol(Section):
     """How images are shown to a model that is scored: a part of the score.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> fedseg.Protocol(flip=True, scales=(1.0, 1.25)).flip
         True
@@ -445,7 +445,7 @@ def load(path: Path | str, kind: Any = Federation, *, settings: Iterable[str] = 
     Raises:
         FedsegError: naming the file, the key and the remedy.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> federation = fedseg.load_federation("federation.toml")
         >>> [client.name for client in federation.clients]

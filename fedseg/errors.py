@@ -11,7 +11,7 @@ MOST_CHARACTERS = 2000
 class FedsegError(Exception):
     """A mistake of the user's, or of the user's data. Commands print it and exit with status 2.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> try:
         ...     fedseg.load_card("camvdi")
@@ -32,7 +32,7 @@ class ModelError(FedsegError):
 class RunFailed(FedsegError):
     """Everything was set up rightly, but the run did not reach its end. Exit status 1.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> issubclass(fedseg.RunFailed, fedseg.FedsegError)
         True

@@ -9,10 +9,13 @@ import ast
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import fedseg
 from fedseg import config
 from fedseg.data.cards import load_card
 from tests.commands import parse
@@ -108,3 +111,18 @@ def test_the_reference_is_that_of_the_models():
     written = runpy.run_path(str(ROOT / "docs" / "configuration.py"))["page"]()
     page = (ROOT / "docs" / "configuration.md").read_text()
     assert page == written, "the models changed: run python docs/configuration.py"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path, monkeypatch):
+    """Every link between pages leads to a page and a heading, and every page is in the menu."""
+    pytest.importorskip("mkdocs")
+    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path / "site")]
+    done = subprocess.run(
+        [*command, "-f", str(ROOT / "docs" / "mkdocs.yml")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "docs" / "api.html").read_text()
+    shown = set(re.findall(r'<h3[^>]*class="doc doc-heading"[^>]*>\s*(?:<[^>]*>\s*)*(\w+)', page))
+    left_out = {"__version__", "PALETTE"}
+    assert {*fedseg.__all__} - left_out <= shown

@@ -293,7 +293,7 @@ def load_card(name: str) -> Card:
     Raises:
         FedsegError: there is none (with near matches), or it has a mistake.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> card = fedseg.load_card("camvid")
         >>> card.kind, list(card.splits), card.is_coarse
@@ -311,7 +311,7 @@ def load_card(name: str) -> Card:
 def card_names() -> list[str]:
     """Names of the cards that come with fedseg.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> fedseg.card_names()[:4]
         ['acdc', 'bdd100k', 'camvid', 'camvid-32']

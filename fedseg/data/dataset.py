@@ -141,7 +141,7 @@ def open_dataset(
     Raises:
         FedsegError: no such card, split or folder; no image; an image without its label.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> dataset = fedseg.open_dataset(fedseg.Source(dataset="folder", root="data/boulevard"))
         >>> dataset.split, len(dataset), dataset.image(0).shape, dataset.label(0).shape

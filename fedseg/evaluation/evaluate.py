@@ -42,7 +42,7 @@ def evaluate(
     Raises:
         FedsegError: an image or a label can't be read, or they differ in size.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
         >>> source = fedseg.Source(dataset="folder", root="data/stormnight")

@@ -233,7 +233,7 @@ def predict(network: nn.Module, info: Info, image: Picture) -> np.ndarray:
     Raises:
         FedsegError: it is no such picture, or can't be read.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
         >>> label = fedseg.predict(network, info, "photo.jpg")
@@ -259,7 +259,7 @@ def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
 def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
     """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W].
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> import numpy as np
         >>> image, label = np.full((2, 2, 3), 200, np.uint8), np.zeros((2, 2), np.uint8)

@@ -133,7 +133,7 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
         FedsegError: not a checkpoint folder, one whose weights are not those of its model, or one
             whose files changed since fedseg wrote them.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> network, info = fedseg.load_checkpoint("runs/embedded/global")
         >>> info.arch, len(info.classes), info.inference_height

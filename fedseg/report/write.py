@@ -50,7 +50,7 @@ def report_on(
     Raises:
         FedsegError: no such run, one that has not ended, or a checkpoint that can't be used.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> fedseg.write_report("runs/embedded", "embedded.html").name
         'embedded.html'

@@ -71,7 +71,7 @@ def load_result(folder: Path | str) -> Result:
     Raises:
         FedsegError: the folder holds no result.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> result = fedseg.load_result("runs/embedded")
         >>> score = result.evaluation["global"]["stormnight"]

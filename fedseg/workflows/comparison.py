@@ -37,7 +37,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         FedsegError: a folder is no completed run, the runs share no evaluation set, or the data
             that a run's models were made from has changed.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> table = fedseg.compare(["runs/embedded"])
         >>> table.columns, "feddf" in table.rows

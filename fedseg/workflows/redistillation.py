@@ -47,7 +47,7 @@ def redistill(
         FedsegError: no run, no such client, a setting of a client's training, or a checkpoint that
             does not pass an upload's checks.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> result = fedseg.distill("runs/embedded", "runs/two", without=["suburb"])
         >>> sorted(result.clients)

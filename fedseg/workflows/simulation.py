@@ -47,7 +47,7 @@ def simulate(
         FedsegError: something is wrong with the configuration or the data; nothing was trained.
         RunFailed: the federation did not reach its end.
 
-    Example:
+    Examples:
         >>> import fedseg
         >>> federation = fedseg.load_federation("federation.toml")
         >>> result = fedseg.simulate(federation, "runs/embedded")
