@@ -144,7 +144,11 @@ def start_server(
     """
     from fedseg.deployment.server import serve
 
-    serve(certs, state, host, port, admin_port, max_upload * 10**6)
+    def on_ready() -> None:
+        ports = f"nodes on port {port}, its owner on port {admin_port} of this machine"
+        typer.echo(f"ready: the server answers {ports}; Ctrl-C stops it")
+
+    serve(certs, state, host, port, admin_port, max_upload * 10**6, on_ready)
 
 
 @server.command("add")

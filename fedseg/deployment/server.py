@@ -12,7 +12,7 @@ import resource
 import socket
 import subprocess
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,13 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    certificates: Path, state: Path, host: str, port: int, admin_port: int, max_upload: int
+    certificates: Path,
+    state: Path,
+    host: str,
+    port: int,
+    admin_port: int,
+    max_upload: int,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the server until it is stopped.
 
@@ -80,6 +86,7 @@ def serve(
         port: port that nodes reach.
         admin_port: port for this machine alone: submitting runs, registering nodes.
         max_upload: bytes that one node may push in one run.
+        on_ready: called once both ports are open.
 
     Raises:
         FedsegError: a file is missing, a port can't be used, the disk is full, or the process that
@@ -131,9 +138,8 @@ def serve(
     with lean_memory():  # uploads pass through
         process = superexec.start(f"127.0.0.1:{admin_port}", secret, certificates / "ca.crt")
         try:
-            asyncio.run(
-                _serve(inner, outer, _end_of_disk(is_full, state), _end_of_superexec(process))
-            )
+            ends = _end_of_disk(is_full, state), _end_of_superexec(process)
+            asyncio.run(_announced(_serve(inner, outer, *ends), (inner, outer), on_ready))
         finally:
             process.terminate()
             process.wait()
@@ -181,6 +187,25 @@ def _note_full(is_full: threading.Event, context: sqlalchemy.ExceptionContext) -
 
 def _wait_for_locks(connection: Any, *_: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
+
+
+async def _announced(
+    serving: Coroutine[Any, Any, None],
+    servers: Sequence[uvicorn.Server],
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve, and call `on_ready` once all servers have started."""
+
+    async def announce() -> None:
+        while not all(server.started for server in servers):
+            await asyncio.sleep(POLL)
+        on_ready()
+
+    announcing = asyncio.create_task(announce())
+    try:
+        await serving
+    finally:
+        announcing.cancel()
 
 
 async def _serve(

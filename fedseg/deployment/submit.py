@@ -11,8 +11,8 @@ from typing import Any
 from fedseg import config
 from fedseg.config import Federation, Name, Section
 from fedseg.deployment.control import Server
-from fedseg.errors import FedsegError, RunFailed
-from fedseg.flower.context import workers
+from fedseg.errors import FedsegError, RunFailed, did_you_mean
+from fedseg.flower.context import participants, workers
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress, follow, silent
 from fedseg.run.records import Result
@@ -46,6 +46,7 @@ def run_on(
         RunFailed: the federation did not reach its end.
     """
     name = config.parse(_Named, {"name": out.absolute().name}, Path("--out")).name
+    check_registered(server, federation)
     settings = server.lay_down(name, config.dump(federation))
     run_id = _start(server, settings)
     try:
@@ -61,6 +62,22 @@ def run_on(
     if not result.is_complete:
         raise RunFailed(f"{result.failed_clients()}{result.error}")
     return result, settings["out"]
+
+
+def check_registered(server: Server, federation: Federation) -> None:
+    """See that the server knows a node for everybody in a federation.
+
+    Raises:
+        FedsegError: it knows none of that name, which may be a slip.
+    """
+    known = server.nodes()
+    for participant in participants(federation):
+        if participant.name not in known:
+            hint = did_you_mean(participant.name, known) if known else "no node is registered"
+            raise FedsegError(
+                f"the server knows no node '{participant.name}'; {hint}; "
+                "its owner lets one in with `fedseg server add`"
+            )
 
 
 def _start(server: Server, settings: dict[str, str]) -> int:
