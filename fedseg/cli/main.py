@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,8 +52,14 @@ def _options(
             "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(metavar="LEVEL", help="Of logs: debug, info, warning or error."),
+    ] = None,
 ) -> None:
-    pass
+    if log_level:
+        os.environ["FLWR_LOG_LEVEL"] = log_level.upper()
+        logging.basicConfig(level=log_level.upper(), stream=sys.stderr)
 
 
 def main() -> None:
@@ -318,7 +324,9 @@ def compare(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Compare runs, with FedAvg, FedDF, the ensemble and centralized training.
+    """Compare runs with each other and with baselines.
+
+    The baselines are FedAvg, FedDF, the ensemble and centralized training.
 
     Runs that differ in the seed only are averaged; other configurations get rows of their own. What
     is missing is trained and scored, and kept in the run folders, whose reports are written anew.
