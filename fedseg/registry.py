@@ -69,9 +69,10 @@ BASELINES = Registry(
         "ensemble": "fedseg.workflows.baselines.ensemble:make",
         "feddf": "fedseg.workflows.baselines.feddf:make",
         "centralized": "fedseg.workflows.baselines.centralized:make",
+        "alone": "fedseg.workflows.baselines.alone:make",
     },
 )
-"""Functions `make(run, federation, clients, progress)` that write and score one model."""
+"""Functions `make(run, federation, clients, progress)` that write a model, or one a client."""
 _TRACKERS = "fedseg.training.trackers"
 TRACKERS = Registry(
     "tracker",

@@ -9,7 +9,6 @@ from rich.text import Text
 from fedseg.config import GLOBAL
 from fedseg.errors import plain
 from fedseg.evaluation.tables import ScoreTable
-from fedseg.registry import BASELINES
 from fedseg.run.listing import Listed
 from fedseg.run.records import Result, Score
 from fedseg.storage.cache import Part
@@ -66,9 +65,10 @@ def result_table(result: Result) -> Table:
         else:
             table.add_row(name, *_cells(result, name, sets))
     table.add_section()
-    for name in (GLOBAL, *BASELINES):
-        if name in result.evaluation or (name == GLOBAL and result.is_complete):
-            title = Text(name.replace("_", " "), "bold" if name == GLOBAL else "")
+    others = [name for name in result.evaluation if name not in (*result.clients, GLOBAL)]
+    for name in (GLOBAL, *others):
+        if name in result.evaluation or result.is_complete:
+            title = Text(name, "bold" if name == GLOBAL else "")
             table.add_row(title, *_cells(result, name, sets))
     return table
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.config import GLOBAL
 from fedseg.report.heat import title
+from fedseg.run.folder import alone
 from fedseg.run.records import ClientResult, Result
 
 
@@ -61,7 +62,7 @@ class Headline:
     images: int
     classes: int
     gains: list["Gain"]
-    """Over the best client, and over centralized training."""
+    """Over the best client distilled alone, the best client, and centralized training."""
 
 
 def columns(result: Result) -> dict[str, int | None]:
@@ -112,6 +113,10 @@ def headlines(result: Result) -> list[Headline]:
         }
         clients = {name: miou for name, miou in known.items() if name in result.clients}
         gains = []
+        apart = {name: miou for name in result.clients if (miou := known.get(alone(name)))}
+        if apart:
+            best = max(apart, key=lambda name: apart[name])
+            gains.append(_gain(score.miou, apart[best], f"{best} distilled alone, the best of all"))
         if clients:
             best = max(clients, key=lambda name: clients[name])
             gains.append(_gain(score.miou, clients[best], f"the best client, {best}"))

@@ -145,7 +145,7 @@ def _distance(agreement: float | None) -> float | None:
 
 def title(model: str) -> str:
     """What a model is called in a table."""
-    return {"feddf": "FedDF", "fedavg": "FedAvg"}.get(model, model.replace("_", " "))
+    return {"feddf": "FedDF", "fedavg": "FedAvg"}.get(model, model.replace("+alone", " alone"))
 
 
 def _colours(card: str | None, names: list[str]) -> dict[str, str | None]:

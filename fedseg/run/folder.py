@@ -37,6 +37,11 @@ MOST_KEYS = 5
 """Keys that an error lists."""
 
 
+def alone(client: str) -> str:
+    """What the model is called that is distilled from one client alone."""
+    return f"{client}+alone"
+
+
 class Run:
     """Paths within a run folder."""
 

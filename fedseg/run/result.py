@@ -8,7 +8,7 @@ from typing import Literal
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.registry import BASELINES
-from fedseg.run.folder import Run
+from fedseg.run.folder import Run, alone
 from fedseg.run.records import (
     ClientResult,
     Evaluation,
@@ -84,10 +84,16 @@ def load_result(folder: Path | str) -> Result:
     return Result.read(run.result)
 
 
+def model_names(federation: Federation) -> list[str]:
+    """What may have a score: clients, baselines, clients distilled alone, and the global model."""
+    clients = [client.name for client in federation.clients]
+    return [*clients, *BASELINES, *map(alone, clients), GLOBAL]
+
+
 def scores(run: Run, federation: Federation) -> Evaluation:
     """The scores in a run folder, in short."""
     found: Evaluation = {}
-    for model in [*(client.name for client in federation.clients), *BASELINES, GLOBAL]:
+    for model in model_names(federation):
         for chosen in [*federation.evaluation, *federation.evaluators]:
             path = run.score(model, chosen.name)
             if path.is_file():

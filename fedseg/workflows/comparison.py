@@ -9,16 +9,19 @@ from fedseg import config
 from fedseg.config import GLOBAL, Federation, differing_keys
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
-from fedseg.registry import BASELINES
 from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
-from fedseg.run.folder import Run
+from fedseg.run.folder import Run, alone
 from fedseg.run.progress import OnProgress, silent
-from fedseg.run.records import Evaluation, Result, SetScore
-from fedseg.run.result import scores
+from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
+from fedseg.run.result import model_names, scores
 from fedseg.workflows.baselines import make_baselines
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import check_sources
+
+REFERENCES = ("best client alone", "picked client alone", "gain of the federation")
+"""Rows computed from others: the best of the clients distilled alone, on each set, which nobody
+knows without labels; the one that agrees most with the others; global minus the first of these."""
 
 
 def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> ScoreTable:
@@ -29,9 +32,10 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         on_progress: called with a stage, and else as any `OnProgress`.
 
     Returns:
-        Rows are the clients, the baselines and the global model of each configuration, columns the
-        evaluation sets that all runs share, cells the mean mIoU over the runs of a configuration,
-        with its standard deviation. The caption names the keys in which configurations differ.
+        Rows are the clients, the baselines, the global model and the `REFERENCES` of each
+        configuration, columns the evaluation sets that all runs share, cells the mean mIoU over the
+        runs of a configuration, with its standard deviation. The caption names the keys in which
+        configurations differ.
 
     Raises:
         FedsegError: a folder is no completed run, the runs share no evaluation set, or the data
@@ -58,6 +62,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         make_baselines(run, federation, notify)
         evaluate_all(run, federation, good_clients(run, federation), notify)
         evaluation = scores(run, federation)
+        references = _references(evaluation, run, federation)
         result = Result.read(run.result).with_scores(evaluation)
         result.write(run.result)
         write_report(run, federation, result, run.report, notify)
@@ -66,9 +71,9 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
             kinds.append(kind)
             labels.append(run.path.name)
             found.append([])
-        found[kinds.index(kind)].append(evaluation)
+        found[kinds.index(kind)].append(evaluation | references)
     tables = [
-        mean_over_runs(group, [*(client.name for client in kind.clients), *BASELINES, GLOBAL], sets)
+        mean_over_runs(group, [*model_names(kind), *REFERENCES], sets)
         for group, kind in zip(found, kinds, strict=True)
     ]
     if len(tables) == 1:
@@ -77,6 +82,24 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
     for kind in kinds[2:]:
         differing += differing_keys(kinds[0], kind)
     return side_by_side(dict(zip(_distinct(labels), tables, strict=True)), differing)
+
+
+def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Evaluation:
+    """What the global model is measured by, of the clients distilled alone."""
+    apart = [row for client in federation.clients if (row := evaluation.get(alone(client.name)))]
+    if not apart or GLOBAL not in evaluation:
+        return {}
+    agreement = Inconsistency.read(run.inconsistency).agreement
+    picked = max(agreement, key=lambda name: agreement[name] or 0.0)
+    best: dict[str, SetScore] = {}
+    gain: dict[str, SetScore] = {}
+    for chosen, score in evaluation[GLOBAL].items():
+        known = [row[chosen].miou or 0.0 for row in apart if chosen in row]
+        if known and score.miou is not None:
+            best[chosen] = score.model_copy(update={"miou": max(known)})
+            gain[chosen] = score.model_copy(update={"miou": score.miou - max(known)})
+    rows = (best, evaluation.get(alone(picked), {}), gain)
+    return {name: row for name, row in zip(REFERENCES, rows, strict=True) if row}
 
 
 def _shared_sets(federations: list[Federation]) -> tuple[str, ...]:

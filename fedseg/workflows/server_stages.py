@@ -29,7 +29,7 @@ from fedseg.models.build import best_device, model_inputs, seeded_build
 from fedseg.registry import BASELINES
 from fedseg.report import figures
 from fedseg.run.clients import good_clients
-from fedseg.run.folder import Run
+from fedseg.run.folder import Run, alone
 from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
 from fedseg.run.result import scores
@@ -92,7 +92,8 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     has_model = is_product(run.global_model, inputs)
     if has_model and Inconsistency.read_if_made_from(run.inconsistency, inputs):
         return
-    run.forget(set(BASELINES) - {"centralized"})  # made from the clients and images of before
+    # What was made from the clients and images of before.
+    run.forget({*BASELINES, *map(alone, clients)} - {"centralized"})
     settings = federation.server.distillation
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
     key = digest(inputs)
@@ -248,7 +249,8 @@ def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
     """Checkpoint folders of everything to be scored."""
-    folders = clients | {name: run.baseline(name) for name in BASELINES}
+    baselines = [*BASELINES, *map(alone, clients)]
+    folders = clients | {name: run.baseline(name) for name in baselines}
     folders |= {GLOBAL: run.global_model}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}
 

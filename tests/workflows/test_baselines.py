@@ -1,15 +1,20 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from fedseg import config
 from fedseg.distillation.fusion.mean import fuse
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.run.clients import good_clients
+from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
-from fedseg.workflows.baselines import fedavg
+from fedseg.workflows.baselines import alone, fedavg
 from fedseg.workflows.baselines.ensemble import load_ensemble
+from fedseg.workflows.server_stages import run_server
 
 
 @pytest.fixture
@@ -79,3 +84,22 @@ def test_members_see_their_own_normalisation(clients):
         together = both(normalised(infos[0])).exp()
     # road (0) is known to both: its chance is the mean of theirs
     assert torch.allclose(together[:, 0], (one[:, 0] + two[:, 0]) / 2, atol=1e-4)
+
+
+def test_a_client_distilled_alone_is_what_the_federation_of_it_alone_would_be(run, federation):
+    """Nothing of the others enters it, and it is made once."""
+    run_server(run, federation, silent)
+    clients = {name: run.clients / name for name in ("one", "two")}
+    alone.make(run, federation, clients, silent)
+    weights = run.baseline("one+alone") / "model.safetensors"
+    made = weights.read_bytes()
+    written = weights.stat().st_mtime_ns
+    alone.make(run, federation, clients, silent)
+    assert weights.stat().st_mtime_ns == written
+    assert checkpoints.load_info(weights.parent).coverage == (0, 2, 8, 10, 13)
+    assert made != (run.baseline("two+alone") / "model.safetensors").read_bytes()
+
+    other = open_run(run.path.with_name("other"), federation.model_copy(update={"min_clients": 1}))
+    shutil.copytree(run.clients / "one", other.clients / "one")
+    run_server(other, config.load(other.config), silent)
+    assert made == (other.global_model / "model.safetensors").read_bytes()

@@ -8,7 +8,7 @@ from fedseg.files import read_json, write_text
 from fedseg.run.progress import FileProgress
 from fedseg.run.records import SetScore
 from fedseg.run.result import gather_result
-from fedseg.workflows.comparison import compare, mean_over_runs
+from fedseg.workflows.comparison import REFERENCES, compare, mean_over_runs
 from fedseg.workflows.server_stages import run_server
 
 
@@ -19,10 +19,23 @@ def completed(run, federation):
     return run
 
 
+def picked(run):
+    """The client that agrees most with the others."""
+    agreement = read_json(run.inconsistency)["agreement"]
+    return max(agreement, key=agreement.get)
+
+
 def test_all_baselines_in_one_table_with_their_spread(completed, federation, tmp_path):
     table = compare([completed.path], lambda *_, **__: None)
-    expected = ["one", "two", "fedavg", "ensemble", "feddf", "centralized", "global"]
-    assert list(table.rows) == expected
+    baselines = ["fedavg", "ensemble", "feddf", "centralized"]
+    apart = ["one+alone", "two+alone"]
+    assert list(table.rows) == ["one", "two", *baselines, *apart, "global", *REFERENCES]
+    best = max(table.rows[name][0] for name in apart)
+    gain = table.rows["global"][0] - best
+    assert [table.rows[name][0] for name in REFERENCES] == pytest.approx(
+        [best, table.rows[f"{picked(completed)}+alone"][0], gain]
+    )
+    assert "best of all" in completed.report.read_text()
     score = read_json(completed.score("feddf", "held-out"))
     assert table.rows["feddf"] == (score["miou"],)
     assert table.spreads is None
@@ -60,7 +73,7 @@ def test_configurations_side_by_side_and_the_keys_in_which_they_differ(
         write_text(path / "config.toml", config.dump(content))
     table = compare(paths, lambda *_, **__: None)
     assert table.columns == ("held-out",)
-    assert list(table.rows)[-2:] == ["global (run)", "global (other)"]
+    assert list(table.rows)[-8:-6] == ["global (run)", "global (other)"]
     assert table.rows["global (run)"] == table.rows["global (other)"]
     assert table.spreads["global (run)"] == (0.0,)  # over two seeds
     assert table.caption.endswith("differ in: min_clients, stall_timeout")

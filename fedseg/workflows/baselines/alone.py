@@ -1,0 +1,93 @@
+"""Each client distilled alone: what its owner could make of the server's images without the others.
+
+The honest measure of a federation is its global model against the best of these.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from fedseg.config import Federation
+from fedseg.data.dataset import open_dataset
+from fedseg.distillation.fusion import mean
+from fedseg.distillation.fusion.task import FusionTask
+from fedseg.distillation.student import distill
+from fedseg.files import digest
+from fedseg.models import checkpoints
+from fedseg.models.build import best_device, seeded_build
+from fedseg.run.folder import Run, alone
+from fedseg.run.progress import Progress
+from fedseg.storage.provenance import is_product
+from fedseg.training.callbacks import ReportProgress, WriteCurve
+from fedseg.training.loop import TrainingRun
+from fedseg.workflows import server_stages, targets
+from fedseg.workflows.baselines import Clients
+
+
+def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+    """Distill every client alone: as many students as there are clients.
+
+    Labels, balance, sharpening and iterations are those of the global model; the student starts
+    from the client itself, if that has the global model's architecture. It sees the server's own
+    images only, and learns in one round.
+    """
+    for name, folder in clients.items():
+        _make_one(run, federation, name, folder, progress)
+    server_stages.remove_working_files(run)
+
+
+def _make_one(
+    run: Run, federation: Federation, name: str, client: Path, progress: Progress
+) -> None:
+    settings = federation.server.distillation
+    made = run.baseline(alone(name))
+    info = checkpoints.load_info(run.global_model)
+    info = info.model_copy(update={"coverage": checkpoints.load_info(client).coverage})
+    inputs = server_stages.distillation_inputs(run, federation, {name: client}) | {"alone": True}
+    if is_product(made, inputs):
+        return
+    labelling = targets.Labelling(
+        run=run,
+        federation=federation,
+        clients={name: client},
+        student=info,
+        device=best_device(),
+        progress=progress,
+    )
+    images = open_dataset(federation.server, labelled=False)
+    teachers = targets.teachers_of(labelling.clients)
+    if targets.predict_all(labelling, teachers, images):
+        return  # its model gives nothing usable, of which there is a notice
+    folder = run.baseline("targets") / digest(inputs)
+    mean.write_targets(
+        FusionTask(
+            folder=folder,
+            working=run.predictions,
+            settings=settings,
+            teachers=teachers,
+            images=images,
+            chosen=list(range(len(images))),
+            student=info,
+            seed=federation.seed,
+            device=labelling.device,
+            progress=progress,
+        )
+    )
+    network, of = checkpoints.load(client)
+    is_alike = of.model == info.model
+    network = distill(
+        images,
+        folder,
+        network if is_alike else seeded_build(federation.model, federation.seed),
+        info,
+        TrainingRun(
+            settings=settings,
+            seed=federation.seed,
+            device=labelling.device,
+            state=run.state / f"alone-{digest(inputs)}.safetensors",
+            callbacks=(
+                ReportProgress(partial(progress, f"{name} alone")),
+                WriteCurve(run.curve(alone(name))),
+            ),
+        ),
+    )
+    checkpoints.save(made, network, info, inputs)
