@@ -91,7 +91,7 @@ def check(
             oriented.setdefault(opened.orientation, []).append(image)
         if on_image:
             on_image(done, len(chosen))
-    problems += by_kind(unreadable)
+    problems += by_kind(list(dict.fromkeys(unreadable)))  # a label's check may name the image
     for (orientation, is_turned), images in sorted(oriented.items()):
         done_so = "turned upright" if is_turned else "kept as stored, as their labels fit only so"
         notes.append(f"EXIF orientation {orientation}, {done_so}: {_names(images)}")
@@ -138,7 +138,10 @@ def _compare_files(
             f"expected {missing[0][1]} and so on"
         )
     problems += by_kind(
-        [Problem(one, f"shares a label with {other.name}") for one, other in twins(pairs)]
+        [
+            Problem(one, f"two images with one label, with {other.name}")
+            for one, other in twins(pairs)
+        ]
     )
     used = {label for _, label in pairs}
     used |= {label for _, label in find_faults(card, split, root)}
@@ -222,17 +225,19 @@ def _open(card: Card, files: tuple[Path, Path | None]) -> _Opened:
         picture = dataset.picture(0)
         orientation = (picture.orientation, picture.is_turned)
     except FedsegError as error:
-        wrong.append(_problem(image, error))
+        wrong.append(_problem(files, error))
     try:
         if label:
             by_place = np.bincount(dataset.label(0).ravel(), minlength=256)
             counts[:-1] = by_place[: len(card.classes)]
             counts[-1] = by_place[IGNORE]
     except FedsegError as error:
-        wrong.append(_problem(label or image, error))
+        wrong.append(_problem(files, error))
     return _Opened(counts, wrong, orientation)
 
 
-def _problem(file: Path, error: FedsegError) -> Problem:
-    """A file's error, which names it first."""
+def _problem(files: tuple[Path, Path | None], error: FedsegError) -> Problem:
+    """An error of an image or its label, which names the file first."""
+    image, label = files
+    file = label if label and str(error).startswith(f"{label}: ") else image
     return Problem(file, str(error).removeprefix(f"{file}: "))

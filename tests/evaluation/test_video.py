@@ -103,7 +103,7 @@ def test_a_video_that_was_cut_off(tmp_path):
 def test_a_video_whose_frames_are_gone(tmp_path):
     path = make(tmp_path / "a.mp4", frames=3)
     content = path.read_bytes()
-    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
-    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    start = content.index(b"mdat") + 4  # the last part
+    path.write_bytes(content[:start] + bytes(len(content) - start))
     with pytest.raises(FedsegError, match=r"a\.mp4: holds no frame that can be decoded"):
         list(Video(path))
