@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 
 from fedseg.classes import CLASSES
-from fedseg.config import Federation
+from fedseg.config import Distillation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.distillation.fusion import mean
 from fedseg.distillation.fusion.task import FusionTask, Teachers
 from fedseg.distillation.generation.candidates import (
     Generator,
@@ -110,6 +111,38 @@ def make_targets(
         )
     )
     return kept, content
+
+
+def mean_targets(
+    labelling: Labelling,
+    teachers: Teachers,
+    images: Dataset,
+    settings: Distillation,
+    folder: Path,
+) -> None:
+    """Write the class-aware mean of what teachers predicted for the server's images.
+
+    Args:
+        labelling: how they were labelled.
+        teachers: that predicted all images.
+        images: the server's.
+        settings: how the mean is balanced and sharpened.
+        folder: for the targets.
+    """
+    mean.write_targets(
+        FusionTask(
+            folder=folder,
+            working=labelling.run.predictions,
+            settings=settings,
+            teachers=teachers,
+            images=images,
+            chosen=list(range(len(images))),
+            student=labelling.student,
+            seed=labelling.federation.seed,
+            device=labelling.device,
+            progress=labelling.progress,
+        )
+    )
 
 
 def teachers_of(clients: dict[str, Path]) -> Teachers:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
-from fedseg.distillation.fusion import mean
-from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.student import distill
 from fedseg.files import digest
 from fedseg.models import checkpoints
@@ -17,10 +15,8 @@ from fedseg.models.build import best_device, seeded_build
 from fedseg.run.folder import Run, alone
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
-from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import TrainingRun
 from fedseg.workflows import server_stages, targets
-from fedseg.workflows.baselines import Clients
+from fedseg.workflows.baselines import Clients, training_run
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
@@ -58,20 +54,7 @@ def _make_one(
     if targets.predict_all(labelling, teachers, images):
         return  # its model gives nothing usable, of which there is a notice
     folder = run.baseline("targets") / digest(inputs)
-    mean.write_targets(
-        FusionTask(
-            folder=folder,
-            working=run.predictions,
-            settings=settings,
-            teachers=teachers,
-            images=images,
-            chosen=list(range(len(images))),
-            student=info,
-            seed=federation.seed,
-            device=labelling.device,
-            progress=progress,
-        )
-    )
+    targets.mean_targets(labelling, teachers, images, settings, folder)
     network, of = checkpoints.load(client)
     is_alike = of.model == info.model
     network = distill(
@@ -79,15 +62,8 @@ def _make_one(
         folder,
         network if is_alike else seeded_build(federation.model, federation.seed),
         info,
-        TrainingRun(
-            settings=settings,
-            seed=federation.seed,
-            device=labelling.device,
-            state=run.state / f"alone-{digest(inputs)}.safetensors",
-            callbacks=(
-                ReportProgress(partial(progress, f"{name} alone")),
-                WriteCurve(run.curve(alone(name))),
-            ),
+        training_run(
+            run, federation, settings, alone(name), inputs, partial(progress, f"{name} alone")
         ),
     )
     checkpoints.save(made, network, info, inputs)

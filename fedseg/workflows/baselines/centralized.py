@@ -6,17 +6,13 @@ from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device, model_inputs
+from fedseg.models.build import model_inputs
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
-from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
-from fedseg.training.tracking import trackers
-from fedseg.workflows.baselines import Clients
+from fedseg.workflows.baselines import Clients, training_run
 
 NAME = "centralized"
 
@@ -41,16 +37,8 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         datasets,
         [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
         federation.model,
-        TrainingRun(
-            settings=training,
-            seed=federation.seed,
-            device=best_device(),
-            state=run.state / f"centralized-{digest(inputs)}.safetensors",
-            callbacks=(
-                ReportProgress(partial(progress, "centralized training")),
-                WriteCurve(run.curve(NAME)),
-                *trackers(federation.tracking, run.tracking, run.path.name, NAME),
-            ),
+        training_run(
+            run, federation, training, NAME, inputs, partial(progress, "centralized training")
         ),
     )
     checkpoints.save(run.baseline(NAME), network, info, inputs)

@@ -5,8 +5,6 @@ from functools import partial
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
-from fedseg.distillation.fusion import mean
-from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.student import distill
 from fedseg.files import digest
 from fedseg.models import checkpoints
@@ -15,11 +13,8 @@ from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
 from fedseg.storage.provenance import is_product
-from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import TrainingRun
-from fedseg.training.tracking import trackers
 from fedseg.workflows import server_stages, targets
-from fedseg.workflows.baselines import Clients
+from fedseg.workflows.baselines import Clients, training_run
 
 NAME = "feddf"
 
@@ -53,20 +48,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     for teacher in teachers.values():
         teacher.coverage = set(range(NUM_CLASSES))
     folder = run.baseline("targets") / digest(inputs)
-    mean.write_targets(
-        FusionTask(
-            folder=folder,
-            working=run.predictions,
-            settings=plain,
-            teachers=teachers,
-            images=images,
-            chosen=list(range(len(images))),
-            student=info,
-            seed=federation.seed,
-            device=labelling.device,
-            progress=progress,
-        )
-    )
+    targets.mean_targets(labelling, teachers, images, plain, folder)
     content = Inconsistency.read(run.inconsistency)
     starts = server_stages.starting_points(content, federation, clients)
     network = distill(
@@ -74,17 +56,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         folder,
         next(iter(starts.values()))(),
         info,
-        TrainingRun(
-            settings=plain,
-            seed=federation.seed,
-            device=labelling.device,
-            state=run.state / f"feddf-{digest(inputs)}.safetensors",
-            callbacks=(
-                ReportProgress(partial(progress, "FedDF")),
-                WriteCurve(run.curve(NAME)),
-                *trackers(federation.tracking, run.tracking, run.path.name, NAME),
-            ),
-        ),
+        training_run(run, federation, plain, NAME, inputs, partial(progress, "FedDF")),
     )
     checkpoints.save(run.baseline(NAME), network, info, inputs)
     server_stages.remove_working_files(run)
