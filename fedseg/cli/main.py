@@ -321,6 +321,9 @@ def watch(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders that share evaluation sets.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the table, as Markdown and LaTeX.")
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -339,6 +342,8 @@ def compare(
 
     with console.Bars() as bars:
         table = compare_runs(runs, bars)
+    if out:
+        table.write(out)
     console.answer(json, asdict(table), rich_table(table))
 
 

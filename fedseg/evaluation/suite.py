@@ -12,7 +12,7 @@ from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.evaluation.tables import ScoreTable
-from fedseg.files import check_writable, write_json, write_text
+from fedseg.files import check_writable, write_json
 from fedseg.models import checkpoints
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
@@ -57,10 +57,8 @@ def score_suite(
         for name, folder in zip(names, folders, strict=True)
     }
     if out:
-        table = suite_table(scores, suite.evaluation)
         write_json(out / "scores.json", as_json(scores))
-        write_text(out / "table.md", table.markdown())
-        write_text(out / "table.tex", table.latex())
+        suite_table(scores, suite.evaluation).write(out)
     return scores
 
 

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fedseg.errors import plain
+from fedseg.files import write_text
 from fedseg.storage.frames import Rows, to_frame, to_html
 
 Cell = float | None
@@ -77,6 +79,11 @@ class ScoreTable:
             r"\end{tabular}",
         ]
         return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write table.md and table.tex."""
+        write_text(folder / "table.md", self.markdown())
+        write_text(folder / "table.tex", self.latex())
 
     def headings(self) -> list[str]:
         """Names of the columns, with the mean."""

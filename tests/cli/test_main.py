@@ -83,7 +83,8 @@ def test_a_completed_run_as_json_and_in_silence(run_cli, finished):
 
 def test_compare_and_distil_as_json(run_cli, finished):
     run = finished / "runs" / "embedded"
-    done = run_cli("compare", run, "--json")
+    done = run_cli("compare", run, "--json", "--out", finished / "tables")
+    assert "| global |" in (finished / "tables" / "table.md").read_text()
     assert done.returncode == 0, done.err
     table = json.loads(done.out)
     assert table["columns"] == ["stormnight"]
