@@ -86,7 +86,8 @@ def build(model: Model) -> nn.Module:
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
         hint = (
             "; without a network, set encoder_weights to 'none' or to a .safetensors file of the "
-            "encoder's weights, under timm's or SMP's names"
+            "encoder's weights, under timm's or SMP's names; or take the encoder "
+            "tu-tf_efficientnet_lite0, whose weights come with fedseg"
         )
         hint = hint if asks_hub else ""
         raise FedsegError(
