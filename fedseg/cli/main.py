@@ -121,9 +121,10 @@ def simulate(
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
-    from fedseg.workflows.simulation import simulate as run_simulation
-
     with console.Bars() as bars:
+        bars("starting", 0, 1)
+        from fedseg.workflows.simulation import simulate as run_simulation
+
         result = run_simulation(federation, out, centralized, bars)
     lines = [*remarks(result), *console.run_locations(out)]
     console.answer(json, result.content(), result_table(result), *lines)
@@ -152,9 +153,10 @@ def check(
 
     path = config or configuration.EMBEDDED
     federation = configuration.load(path, settings=settings or [])
-    from fedseg.workflows.check import check_federation
-
     with console.Bars() as bars:
+        bars("starting", 0, 1)
+        from fedseg.workflows.check import check_federation
+
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
     lines += [f"licence of {card}: {licence}" for card, licence in report.licences.items()]

@@ -38,7 +38,8 @@ def problems(federation: Federation, on_progress: OnProgress) -> Iterator[Fedseg
         *_data_checks(federation, on_progress),
     ]
     found = False
-    for check in checks:
+    for done, check in enumerate(checks):
+        on_progress("checking", done, len(checks))
         try:
             check()
         except FedsegError as error:
