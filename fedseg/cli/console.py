@@ -104,6 +104,11 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def wait(self) -> None:
+        """Show on a terminal that something goes on, until there is progress to show."""
+        if not self._plain:
+            self("starting", 0, 1)
+
     def __call__(
         self, stage: str, done: int, total: int, /, name: str = "", **details: float
     ) -> None:

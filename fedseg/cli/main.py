@@ -122,7 +122,7 @@ def simulate(
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
     with console.Bars() as bars:
-        bars("starting", 0, 1)
+        bars.wait()
         from fedseg.workflows.simulation import simulate as run_simulation
 
         result = run_simulation(federation, out, centralized, bars)
@@ -154,7 +154,7 @@ def check(
     path = config or configuration.EMBEDDED
     federation = configuration.load(path, settings=settings or [])
     with console.Bars() as bars:
-        bars("starting", 0, 1)
+        bars.wait()
         from fedseg.workflows.check import check_federation
 
         report = check_federation(federation, out, bars)
