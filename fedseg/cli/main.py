@@ -160,10 +160,10 @@ def check(
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
     lines += [f"licence of {card}: {licence}" for card, licence in report.licences.items()]
-    if report.stages:
-        lines.append("nothing is wrong" if not report.problems else "")
+    if not report.problems:
+        lines.append("nothing is wrong")
     tables = [stage_table(report.stages)] if report.stages else []
-    console.answer(json, report.content(), *tables, *filter(None, lines))
+    console.answer(json, report.content(), *tables, *lines)
     if report.problems:
         raise typer.Exit(2)
 
@@ -331,7 +331,8 @@ def compare(
 ) -> None:
     """Compare runs with each other and with baselines.
 
-    The baselines are FedAvg, FedDF, the ensemble and centralized training.
+    The baselines are FedAvg, FedDF, the ensemble, centralized training, and each client distilled
+    alone.
 
     Runs that differ in the seed only are averaged; other configurations get rows of their own. What
     is missing is trained and scored, and kept in the run folders, whose reports are written anew.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.config import GLOBAL
 from fedseg.report.heat import title
-from fedseg.run.folder import alone
 from fedseg.run.records import ClientResult, Result
+from fedseg.run.result import best_alone
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,9 @@ def headlines(result: Result) -> list[Headline]:
         }
         clients = {name: miou for name, miou in known.items() if name in result.clients}
         gains = []
-        apart = {name: miou for name in result.clients if (miou := known.get(alone(name)))}
-        if apart:
-            best = max(apart, key=lambda name: apart[name])
-            gains.append(_gain(score.miou, apart[best], f"{best} distilled alone, the best of all"))
+        if apart := best_alone(result.evaluation, result.clients, chosen):
+            best, miou = apart
+            gains.append(_gain(score.miou, miou, f"{best} distilled alone, the best of all"))
         if clients:
             best = max(clients, key=lambda name: clients[name])
             gains.append(_gain(score.miou, clients[best], f"the best client, {best}"))

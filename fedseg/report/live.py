@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fedseg.config import load
 from fedseg.errors import FedsegError
 from fedseg.report.charts import loss_charts
-from fedseg.report.page import HERE, environment
+from fedseg.report.page import fill_in
 from fedseg.run.folder import Run, find_run
 from fedseg.run.progress import read_all
 
@@ -71,18 +71,14 @@ def page(run: Run) -> str:
         return run.report.read_text(encoding="utf-8")
     names = [client.name for client in load(run.config).clients]
     charts = loss_charts(run, names)
-    return (
-        environment()
-        .get_template("live.html")
-        .render(
-            name=run.path.name,
-            seconds=SECONDS,
-            workers={name: _state(content) for name, content in read_all(run.progress).items()},
-            charts={name: Markup(drawing) for name, drawing in charts.items()},
-            notices=run.notices.read_text(encoding="utf-8") if run.notices.is_file() else "",
-            style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        )
-    )
+    content = {
+        "name": run.path.name,
+        "seconds": SECONDS,
+        "workers": {name: _state(content) for name, content in read_all(run.progress).items()},
+        "charts": {name: Markup(drawing) for name, drawing in charts.items()},
+        "notices": run.notices.read_text(encoding="utf-8") if run.notices.is_file() else "",
+    }
+    return fill_in("live.html", content)
 
 
 def _state(content: dict[str, Any]) -> State:

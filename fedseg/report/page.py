@@ -41,7 +41,11 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
     has_record = run.inconsistency.is_file()
     disagreement = Inconsistency.read(run.inconsistency) if has_record else None
     charts = loss_charts(run, list(result.clients))
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {
+        "script": Markup(script),
+        "script_hash": hashed,
         "name": run.path.name,
         "result": result,
         "columns": facts.columns(result),
@@ -63,36 +67,22 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "configuration": run.config.read_text(encoding="utf-8"),
         "today": date.today().isoformat(),
     }
-    return _fill_in(content)
+    return fill_in("report.html", content)
 
 
-def environment() -> Environment:
-    """Where templates are, and what they may use."""
-    made = Environment(
+def fill_in(template: str, content: dict[str, Any]) -> str:
+    """A page of this folder's templates, with the style sheet that all share."""
+    environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,  # names and reasons come from other people's machines
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    environment.filters |= {
         "megabytes": facts.megabytes,
         "duration": facts.duration,
         "missing_classes": facts.missing_classes,
     }
-    return made
-
-
-def _fill_in(content: dict[str, Any]) -> str:
-    script = (HERE / "report.js").read_text(encoding="utf-8")
-    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        environment()
-        .get_template("report.html")
-        .render(
-            content,
-            style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-            script=Markup(script),
-            script_hash=hashed,
-        )
-    )
+    style = Markup((HERE / "report.css").read_text(encoding="utf-8"))
+    return environment.get_template(template).render(content, style=style)

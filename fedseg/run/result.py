@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -88,6 +89,21 @@ def model_names(federation: Federation) -> list[str]:
     """What may have a score: clients, baselines, clients distilled alone, and the global model."""
     clients = [client.name for client in federation.clients]
     return [*clients, *BASELINES, *map(alone, clients), GLOBAL]
+
+
+def best_alone(
+    evaluation: Evaluation, clients: Iterable[str], chosen: str
+) -> tuple[str, float] | None:
+    """The client that is best on a set after it is distilled alone, and its mIoU, 0..1.
+
+    None where none of them has a mIoU on that set.
+    """
+    known = {
+        name: score.miou
+        for name in clients
+        if (score := evaluation.get(alone(name), {}).get(chosen)) and score.miou is not None
+    }
+    return max(known.items(), key=lambda entry: entry[1]) if known else None
 
 
 def scores(run: Run, federation: Federation) -> Evaluation:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from fedseg.config import Name, Section
-from fedseg.files import damaged, read_json
+from fedseg.files import read_json
 from fedseg.models import checkpoints
+from fedseg.storage.records import checked
 
 UPLOAD = "upload.json"
 """File of the checkpoint folder that a client's training leaves: what it would send."""
@@ -52,7 +53,7 @@ def read_accepted(folder: Path) -> Upload | None:
         DamagedFile: the file is there, but holds no `Upload`.
     """
     path = folder / ACCEPTED
-    return _read(path) if path.is_file() else None
+    return checked(Upload, read_json(path), path) if path.is_file() else None
 
 
 def read_upload(folder: Path) -> Upload:
@@ -62,12 +63,5 @@ def read_upload(folder: Path) -> Upload:
         DamagedFile: the file holds no `Upload`.
         OSError: there is no such file.
     """
-    return _read(folder / UPLOAD)
-
-
-def _read(path: Path) -> Upload:
-    try:
-        return Upload.model_validate(read_json(path))
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise damaged(path, f"{where}: {error.errors()[0]['msg']}") from None
+    path = folder / UPLOAD
+    return checked(Upload, read_json(path), path)

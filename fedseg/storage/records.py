@@ -1,7 +1,7 @@
 """Typed contents of JSON files: what was written is checked again when it is read."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +13,21 @@ from fedseg.storage.provenance import (
     read_product,
     write_product,
 )
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(kind: type[Model], content: object, path: Path) -> Model:
+    """The content of a file that this machine wrote, as a model.
+
+    Raises:
+        DamagedFile: it is no such model.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise damaged(path, f"{where}: {error.errors()[0]['msg']}") from None
 
 
 class Record(BaseModel):
@@ -31,11 +46,7 @@ class Record(BaseModel):
         Raises:
             DamagedFile: it is not such a record.
         """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"]))
-            raise damaged(path, f"{where}: {error.errors()[0]['msg']}") from None
+        return checked(cls, content, path)
 
 
 class Document(Record):

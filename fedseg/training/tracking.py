@@ -52,6 +52,10 @@ class Track(Callback):
 
     def on_end(self, losses: list[float]) -> None:
         """Close the tracker."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the tracker, unless it failed."""
         if self._tracker is None:
             return
         try:

@@ -1,6 +1,7 @@
 """The global model beside what it is compared with, over runs of one or several configurations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
@@ -14,7 +15,7 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, alone
 from fedseg.run.progress import OnProgress, silent
 from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
-from fedseg.run.result import model_names, scores
+from fedseg.run.result import best_alone, model_names, scores
 from fedseg.workflows.baselines import make_baselines
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import check_sources
@@ -53,9 +54,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
     if not sets:
         shared = "the runs share no evaluation set" if len(runs) > 1 else f"{folders[0]}: no scores"
         raise FedsegError(f"{shared}; a set is shared if its table in the files is the same")
-    found: list[list[Evaluation]] = []
-    kinds: list[Federation] = []
-    labels: list[str] = []
+    configurations: list[_Configuration] = []
     for run, federation in zip(runs, federations, strict=True):
         notify = partial(on_progress, name=run.path.name)
         check_sources(run, federation)
@@ -67,37 +66,48 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         result.write(run.result)
         write_report(run, federation, result, run.report, notify)
         kind = federation.model_copy(update={"seed": 0})
-        if kind not in kinds:
-            kinds.append(kind)
-            labels.append(run.path.name)
-            found.append([])
-        found[kinds.index(kind)].append(evaluation | references)
-    tables = [
-        mean_over_runs(group, [*model_names(kind), *REFERENCES], sets)
-        for group, kind in zip(found, kinds, strict=True)
-    ]
-    if len(tables) == 1:
+        known = next((one for one in configurations if one.federation == kind), None)
+        if known is None:
+            known = _Configuration(kind, run.path.name)
+            configurations.append(known)
+        known.found.append(evaluation | references)
+    first, *others = configurations
+    tables = [one.table(sets) for one in configurations]
+    if not others:
         return tables[0]
-    differing = differing_keys(*kinds[:2])
-    for kind in kinds[2:]:
-        differing += differing_keys(kinds[0], kind)
-    return side_by_side(dict(zip(_distinct(labels), tables, strict=True)), differing)
+    labels = _distinct([one.label for one in configurations])
+    differing = [k for one in others for k in differing_keys(first.federation, one.federation)]
+    return side_by_side(dict(zip(labels, tables, strict=True)), differing)
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """Runs that differ in the seed only."""
+
+    federation: Federation
+    """With seed 0."""
+    label: str
+    found: list[Evaluation] = field(default_factory=list)
+
+    def table(self, sets: tuple[str, ...]) -> ScoreTable:
+        return mean_over_runs(self.found, [*model_names(self.federation), *REFERENCES], sets)
 
 
 def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Evaluation:
     """What the global model is measured by, of the clients distilled alone."""
-    apart = [row for client in federation.clients if (row := evaluation.get(alone(client.name)))]
-    if not apart or GLOBAL not in evaluation:
+    if GLOBAL not in evaluation:
         return {}
+    clients = [client.name for client in federation.clients]
     agreement = Inconsistency.read(run.inconsistency).agreement
     picked = max(agreement, key=lambda name: agreement[name] or 0.0)
     best: dict[str, SetScore] = {}
     gain: dict[str, SetScore] = {}
     for chosen, score in evaluation[GLOBAL].items():
-        known = [row[chosen].miou or 0.0 for row in apart if chosen in row]
-        if known and score.miou is not None:
-            best[chosen] = score.model_copy(update={"miou": max(known)})
-            gain[chosen] = score.model_copy(update={"miou": score.miou - max(known)})
+        found = best_alone(evaluation, clients, chosen)
+        if found and score.miou is not None:
+            _, miou = found
+            best[chosen] = score.model_copy(update={"miou": miou})
+            gain[chosen] = score.model_copy(update={"miou": score.miou - miou})
     rows = (best, evaluation.get(alone(picked), {}), gain)
     return {name: row for name, row in zip(REFERENCES, rows, strict=True) if row}
 

@@ -7,7 +7,7 @@ each model and protocol. Memory and disk are computed.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from heapq import heapreplace
 
 import torch
@@ -68,14 +68,18 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     server, model = federation.server, federation.model
     student = server.distillation
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
-    step = cache(partial(_step_seconds, threads=max(cpus() // at_once, 1)))
+    threads = max(cpus() // at_once, 1)
     seen = cache(_image_seconds)
 
     trainings = []
+    steps: dict[tuple[str, Model, Training], float] = {}  # of trainings whose steps are alike
     for done, client in enumerate(federation.clients):
         progress("timing training", done, len(federation.clients))
-        seconds = step(_Trial(client, client.model, client.training)) * share
-        trainings.append(seconds * client.training.iterations)
+        alike = client.training.model_copy(update={"iterations": 1})
+        key = (client.dataset, client.model, alike)
+        if key not in steps:
+            steps[key] = _step_seconds(client, client.model, client.training, threads)
+        trainings.append(steps[key] * share * client.training.iterations)
     weights = [_weight_bytes(client.model) for client in federation.clients]
     memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)
 
@@ -88,7 +92,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
         progress("timing labels", done, len(federation.clients))
         labelling += count * seen(client.model, client.training, server, server.labelling)
     progress("timing distillation", 0, 1)
-    of_student = _step_seconds(_Trial(federation.clients[0], model, student), threads=cpus())
+    of_student = _step_seconds(federation.clients[0], model, student, cpus())
 
     scoring = 0.0
     models = [(client.model, client.training) for client in federation.clients]
@@ -159,20 +163,6 @@ def _target_bytes(images: Dataset, inference_height: int) -> int:
     return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * NUM_CLASSES
 
 
-class _Trial:
-    """A training to be timed; equal to another whose steps take as long."""
-
-    def __init__(self, client: Client, model: Model, training: Training) -> None:
-        self.client, self.model, self.training = client, model, training
-        self._key = (client.dataset, model, training.model_copy(update={"iterations": 1}))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Trial) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-
 class _Enough(Exception):
     pass
 
@@ -195,12 +185,12 @@ class _Clock(Callback):
         return (timed[-1] - timed[0]) / max(len(timed) - 1, 1)
 
 
-def _step_seconds(trial: _Trial, threads: int) -> float:
+def _step_seconds(client: Client, model: Model, training: Training, threads: int) -> float:
     """Time of a training step, data loading included."""
-    dataset = open_dataset(trial.client)
+    dataset = open_dataset(client)
     counts = train_id_counts(dataset, survey(dataset))
-    training = trial.training.model_copy(update={"iterations": WARM_UP + STEPS})
-    model = trial.model.model_copy(update={"encoder_weights": "none"})
+    training = training.model_copy(update={"iterations": WARM_UP + STEPS})
+    model = model.model_copy(update={"encoder_weights": "none"})
     clock = _Clock()
     run = TrainingRun(settings=training, seed=0, device=best_device(), callbacks=(clock,))
     before = torch.get_num_threads()

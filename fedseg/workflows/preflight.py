@@ -97,9 +97,8 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     Raises:
         FedsegError: the first thing wrong, with the remedy.
     """
-    crop, batch = federation.server.distillation.crop, federation.server.distillation.batch_size
-    with_owner("the global model", partial(build, federation.model))
-    with_owner("the global model", partial(check_size, federation.model, crop, batch))
+    student = federation.server.distillation
+    with_owner("the global model", partial(_check_model, federation.model, student))
     check_generator(federation)
     check_trackers(federation)
     for check in _server_data_checks(federation, on_progress):

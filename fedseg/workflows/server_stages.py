@@ -80,7 +80,7 @@ def _log_scores(run: Run, federation: Federation) -> None:
     }
     for tracker in trackers(federation.tracking, run.tracking, run.path.name, "scores"):
         tracker.log(federation.server.distillation.iterations, found)
-        tracker.on_end([])
+        tracker.close()
 
 
 def distill(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:

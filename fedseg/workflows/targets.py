@@ -61,7 +61,7 @@ def make_targets(
     """Write every client's predictions, inconsistency.json, generated/ and the fused targets.
 
     Args:
-        labelling: by whom, and how.
+        labelling: the run, the clients' models, and how they label.
         folder: for the targets.
         inputs: what all of it is made from.
 

@@ -58,7 +58,7 @@ def test_disk_is_what_a_run_writes(labelling):  # noqa: F811
 
 def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation_data, monkeypatch):
     calls = []
-    monkeypatch.setattr(estimation, "_step_seconds", lambda trial, threads: calls.append(1) or 0.5)
+    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: calls.append(1) or 0.5)
     federation_data["clients"][0]["training"] = {"iterations": 40}
     federation = Federation.model_validate(federation_data)
     stages = estimate(federation, 1, lambda *_, **__: None)
