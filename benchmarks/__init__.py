@@ -1,0 +1,1 @@
+"""Scripts that measure fedseg, and the rendered worlds that they measure it on."""
