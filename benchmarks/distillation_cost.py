@@ -100,7 +100,7 @@ def supervised_step(path: Path, count: int, iterations: int, fusion: str) -> flo
     run = TrainingRun(
         settings=settings, seed=0, device=best_device(), callbacks=(ReportProgress(tick),)
     )
-    train_supervised([dataset], [counts], federation.model, run)
+    train_supervised([dataset], [counts], federation.model, run, run.seed)
     return step_seconds(ticks)
 
 

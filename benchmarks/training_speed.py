@@ -61,7 +61,7 @@ def supervised(
     run = TrainingRun(
         settings=client.training, seed=seed, device=build.best_device(), callbacks=(notify,)
     )
-    train_supervised([dataset], [counts], client.model, run)
+    train_supervised([dataset], [counts], client.model, run, run.seed)
 
 
 def clock(train, batch_size: int, warm_up: int = 5) -> float:

@@ -25,7 +25,7 @@ PAGES = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 TOOLS = {
-    "cd", "cp", "curl", "docker", "export", "flower-superexec", "flower-superlink",
+    "apt-get", "cd", "cp", "curl", "docker", "export", "flower-superexec", "flower-superlink",
     "flower-supernode", "flwr", "git", "make", "mkdir", "pip", "pytest", "ruff", "scp", "sh", "ssh",
 }  # fmt: skip
 """Programs of others; what they take is not ours to check."""

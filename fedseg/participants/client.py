@@ -44,7 +44,8 @@ def train_client(
 
     Args:
         client: its half of the configuration.
-        seed: of the federation; a client's own seed follows from it and from its name.
+        seed: of the federation, and of the untrained weights; a client's own seed, for all that it
+            draws, follows from it and from its name.
         home: the client's private folder, for its training state and its checkpoint.
         progress: receives the state of the work.
         callbacks: called while it trains; what they get stays on this machine.
@@ -86,9 +87,11 @@ def train_client(
     spent = None
     if client.privacy:
         coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
-        network, info, spent = train_privately(dataset, coverage, client.model, client.privacy, run)
+        network, info, spent = train_privately(
+            dataset, coverage, client.model, client.privacy, run, seed
+        )
     else:
-        network, info = train_supervised([dataset], [counts], client.model, run)
+        network, info = train_supervised([dataset], [counts], client.model, run, seed)
     upload = Upload(
         name=client.name,
         dataset=dataset.card.name,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fedseg.classes import CLASSES, NUM_CLASSES
 from fedseg.config import GLOBAL
 from fedseg.report.heat import title
+from fedseg.run.folder import CENTRALIZED, alone
 from fedseg.run.records import ClientResult, Result
 from fedseg.run.result import best_alone
 
@@ -119,8 +120,10 @@ def headlines(result: Result) -> list[Headline]:
         if clients:
             best = max(clients, key=lambda name: clients[name])
             gains.append(_gain(score.miou, clients[best], f"the best client, {best}"))
-        if "centralized" in known:
-            gains.append(_gain(score.miou, known["centralized"], "centralized training"))
+        for name in (CENTRALIZED, alone(CENTRALIZED)):
+            if name in known:
+                adapted = "" if name == CENTRALIZED else ", distilled the same way"
+                gains.append(_gain(score.miou, known[name], f"centralized training{adapted}"))
         classes = len(score.miou_classes)
         percent = 100 * score.miou
         found.append(Headline(chosen, percent, score.images, classes, gains))

@@ -37,9 +37,13 @@ MOST_KEYS = 5
 """Keys that an error lists."""
 
 
-def alone(client: str) -> str:
-    """What the model is called that is distilled from one client alone."""
-    return f"{client}+alone"
+CENTRALIZED = "centralized"
+"""The model trained on the data of all clients at once."""
+
+
+def alone(model: str) -> str:
+    """What the model is called that is distilled from a client or the centralized model alone."""
+    return f"{model}+alone"
 
 
 class Run:

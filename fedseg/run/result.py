@@ -9,7 +9,7 @@ from typing import Literal
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.registry import BASELINES
-from fedseg.run.folder import Run, alone
+from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.run.records import (
     ClientResult,
     Evaluation,
@@ -86,9 +86,9 @@ def load_result(folder: Path | str) -> Result:
 
 
 def model_names(federation: Federation) -> list[str]:
-    """What may have a score: clients, baselines, clients distilled alone, and the global model."""
+    """What may have a score: clients, baselines, what is distilled alone, and the global model."""
     clients = [client.name for client in federation.clients]
-    return [*clients, *BASELINES, *map(alone, clients), GLOBAL]
+    return [*clients, *BASELINES, *map(alone, [*clients, CENTRALIZED]), GLOBAL]
 
 
 def best_alone(

@@ -50,6 +50,7 @@ def train_privately(
     model: Model,
     privacy: Privacy,
     run: TrainingRun[Any],
+    initial_seed: int,
 ) -> tuple[nn.Module, Info, Spent]:
     """Train a model on one labelled dataset with differential privacy.
 
@@ -60,8 +61,9 @@ def train_privately(
             normalisation mixes images.
         privacy: what it may cost.
         run: how. Images are drawn without regard to rare classes, `batch_size` is the number of
-            images drawn on average, and the seed is that of the untrained weights only. The state
-            is not saved. Losses must not leave this machine.
+            images drawn on average, and the seed is not used. The state is not saved. Losses must
+            not leave this machine.
+        initial_seed: of the untrained weights.
 
     Returns:
         The model, in evaluation mode on the CPU, what to know of it, and what it cost.
@@ -82,7 +84,7 @@ def train_privately(
     noise, spent = budget(privacy, rate, training.iterations)
     info = describe(model.model_copy(update={"norm": "group"}), training, coverage)
     limit_threads()
-    plain = seeded_build(model.model_copy(update={"norm": "group"}), run.seed)
+    plain = seeded_build(model.model_copy(update={"norm": "group"}), initial_seed)
     for module in plain.modules():
         if hasattr(module, "inplace"):  # what a hook saw must not change
             setattr(module, "inplace", False)  # noqa: B010 - modules hold tensors, for mypy

@@ -22,6 +22,7 @@ def train_supervised(
     counts: list[np.ndarray],
     model: Model,
     run: TrainingRun[Any],
+    initial_seed: int,
 ) -> tuple[nn.Module, Info]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -30,6 +31,8 @@ def train_supervised(
         counts: for each dataset int64 [N, 19], pixels of each trainId in each image.
         model: what to train.
         run: how.
+        initial_seed: of the untrained weights. Clients of a federation share it, so that those of
+            one architecture begin with the same weights, as in FedAvg.
 
     Returns:
         The model, in evaluation mode on the CPU, and what to know of it; its coverage is the set
@@ -38,7 +41,7 @@ def train_supervised(
     coverage = np.flatnonzero(sum(count.sum(axis=0) for count in counts))
     info = describe(model, run.settings, tuple(int(c) for c in coverage))
     network = fit(
-        seeded_build(model, run.seed),
+        seeded_build(model, initial_seed),
         _examples(datasets, counts, run.settings),
         cross_entropy,
         info.normalisation,

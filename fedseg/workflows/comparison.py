@@ -20,9 +20,15 @@ from fedseg.workflows.baselines import make_baselines
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import check_sources
 
-REFERENCES = ("best client alone", "picked client alone", "gain of the federation")
-"""Rows computed from others: the best of the clients distilled alone, on each set, which nobody
-knows without labels; the one that agrees most with the others; global minus the first of these."""
+REFERENCES = (
+    "best client alone",
+    "picked client alone",
+    "mean client alone",
+    "gain of the federation",
+)
+"""Rows computed from others, of the clients distilled alone: the best on each set, which nobody
+knows without labels; the one that agrees most with the others; their mean; and global minus the
+best."""
 
 
 def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> ScoreTable:
@@ -101,14 +107,17 @@ def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Eva
     agreement = Inconsistency.read(run.inconsistency).agreement
     picked = max(agreement, key=lambda name: agreement[name] or 0.0)
     best: dict[str, SetScore] = {}
+    mean: dict[str, SetScore] = {}
     gain: dict[str, SetScore] = {}
     for chosen, score in evaluation[GLOBAL].items():
         found = best_alone(evaluation, clients, chosen)
         if found and score.miou is not None:
             _, miou = found
+            each = [_miou(evaluation.get(alone(name), {}), chosen) for name in clients]
             best[chosen] = score.model_copy(update={"miou": miou})
+            mean[chosen] = score.model_copy(update={"miou": _mean(each)[0]})
             gain[chosen] = score.model_copy(update={"miou": score.miou - miou})
-    rows = (best, evaluation.get(alone(picked), {}), gain)
+    rows = (best, evaluation.get(alone(picked), {}), mean, gain)
     return {name: row for name, row in zip(REFERENCES, rows, strict=True) if row}
 
 

@@ -196,7 +196,7 @@ def _step_seconds(client: Client, model: Model, training: Training, threads: int
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        train_supervised([dataset], [counts], model, run)
+        train_supervised([dataset], [counts], model, run, run.seed)
     except _Enough:
         pass
     finally:

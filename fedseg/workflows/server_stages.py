@@ -29,7 +29,7 @@ from fedseg.models.build import best_device, model_inputs, seeded_build
 from fedseg.registry import BASELINES
 from fedseg.report import figures
 from fedseg.run.clients import good_clients
-from fedseg.run.folder import Run, alone
+from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
 from fedseg.run.result import scores
@@ -93,7 +93,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     if has_model and Inconsistency.read_if_made_from(run.inconsistency, inputs):
         return
     # What was made from the clients and images of before.
-    run.forget({*BASELINES, *map(alone, clients)} - {"centralized"})
+    run.forget({*BASELINES, *map(alone, [*clients, CENTRALIZED])} - {CENTRALIZED})
     settings = federation.server.distillation
     info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
     key = digest(inputs)
@@ -249,7 +249,7 @@ def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
     """Checkpoint folders of everything to be scored."""
-    baselines = [*BASELINES, *map(alone, clients)]
+    baselines = [*BASELINES, *map(alone, [*clients, CENTRALIZED])]
     folders = clients | {name: run.baseline(name) for name in baselines}
     folders |= {GLOBAL: run.global_model}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}

@@ -13,7 +13,7 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
 from fedseg.files import digest
 from fedseg.models.build import model_inputs
-from fedseg.run.folder import Run
+from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.storage.provenance import (
     differences,
     notices,
@@ -69,7 +69,7 @@ def update_sources(run: Run, federation: Federation) -> list[str]:
             for other in federation.clients:
                 run.cross_site_evaluation(client.name, other.name).unlink(missing_ok=True)
                 run.cross_site_evaluation(other.name, client.name).unlink(missing_ok=True)
-            run.forget(["centralized"])
+            run.forget([CENTRALIZED, alone(CENTRALIZED)])
     for evaluator in federation.evaluators:
         if f"evaluator '{evaluator.name}'" in changed:
             run.score(GLOBAL, evaluator.name).unlink(missing_ok=True)

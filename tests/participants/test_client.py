@@ -2,9 +2,10 @@ import torch
 
 from fedseg.models import checkpoints
 from fedseg.participants.client import train_client
-from fedseg.run.progress import FileProgress, read_all
+from fedseg.run.progress import FileProgress, read_all, silent
 from fedseg.run.uploads import read_upload
 from fedseg.storage.hashes import content_hash
+from fedseg.training import supervised
 
 
 def test_a_client_trains_once_and_tells_only_what_it_should(federation, tmp_path):
@@ -44,3 +45,20 @@ def test_only_the_newest_checkpoints_are_kept(federation, tmp_path):
         for seed in range(5)
     ]
     assert [folder.exists() for folder in folders] == [False, False, True, True, True]
+
+
+def test_all_clients_begin_with_the_same_weights(federation, tmp_path, monkeypatch):
+    """As in FedAvg: only then does a mean of their weights mean anything."""
+    begun = []
+
+    def untrained(network, *_):
+        begun.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return network
+
+    monkeypatch.setattr(supervised, "fit", untrained)
+    for name, seed in (("one", 0), ("two", 0), ("one", 1)):
+        client = federation.clients[0].model_copy(update={"name": name})
+        train_client(client, seed, tmp_path / f"{name}-{seed}", silent)
+    one, two, other_seed = begun
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(one[name], other_seed[name]) for name in one)

@@ -138,9 +138,9 @@ def test_what_can_not_be_kept_is_said(federation, private, tmp_path, monkeypatch
     run = TrainingRun(settings=private.training, seed=0, device=torch.device("cpu"))
     given = (dataset, (0,), private.model)
     with pytest.raises(PublicError, match=r"delta = 0.5 allows to publish one image of 4"):
-        train_privately(*given, Privacy(epsilon=8.0, delta=0.5), run)
+        train_privately(*given, Privacy(epsilon=8.0, delta=0.5), run, 0)
     with pytest.raises(PublicError, match="can't be kept in 100000 steps"):
         budget(Privacy(epsilon=1e-9), 1.0, 100_000)
     monkeypatch.setitem(__import__("sys").modules, "opacus", None)
     with pytest.raises(PublicError, match=r"pip install 'fedseg\[privacy\]'"):
-        train_privately(*given, LOOSE, run)
+        train_privately(*given, LOOSE, run, 0)

@@ -6,14 +6,16 @@ import torch
 
 from fedseg import config
 from fedseg.distillation.fusion.mean import fuse
+from fedseg.distillation.teachers import read_target
+from fedseg.evaluation.inference import infer, resize
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
-from fedseg.workflows.baselines import alone, fedavg
-from fedseg.workflows.baselines.ensemble import load_ensemble
+from fedseg.workflows.baselines import alone, fedavg, feddf
+from fedseg.workflows.baselines.ensemble import MeanLogits, load_ensemble
 from fedseg.workflows.server_stages import run_server
 
 
@@ -32,10 +34,81 @@ def test_fedavg_is_the_mean_by_number_of_images(run, federation, clients):
         for folder in (clients["one"], clients["two"], run.baseline("fedavg"))
     )
     for name, tensor in mean.items():
-        if tensor.is_floating_point():
+        if tensor.is_floating_point() and "running_var" not in name:
             assert torch.allclose(tensor, 0.75 * one[name] + 0.25 * two[name], atol=1e-6)
     union = checkpoints.load_info(run.baseline("fedavg")).coverage
     assert union == (0, 2, 8, 9, 10, 13)
+
+
+def test_variances_are_those_of_all_features_together():
+    torch.manual_seed(0)
+    features = [torch.randn(300, 3) * 2 + 5, torch.randn(100, 3) - 1]  # of two clients
+    layers = []
+    for own in features:
+        layer = torch.nn.BatchNorm1d(3)
+        layer.running_mean = own.mean(dim=0)
+        layer.running_var = own.var(dim=0, correction=0)
+        layers.append(layer.state_dict())
+    pooled = fedavg.average(layers, [300, 100])
+    together = torch.cat(features)
+    assert torch.allclose(pooled["running_mean"], together.mean(dim=0))
+    assert torch.allclose(pooled["running_var"], together.var(dim=0, correction=0), rtol=1e-5)
+    assert pooled["running_mean"].dtype == torch.float32
+    assert pooled["num_batches_tracked"].dtype == torch.int64
+
+
+def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, monkeypatch):
+    """As in the paper; a client votes for classes that it was never shown too."""
+    run_server(run, federation, silent)
+    clients = good_clients(run, federation)
+    seen = {}
+
+    def distill(images, folder, start, info, training):
+        seen.update(
+            start={k: v.clone() for k, v in start.state_dict().items()},
+            target=read_target(folder, 0),
+            image=images.image(0),
+            settings=training.settings,
+        )
+        return start
+
+    monkeypatch.setattr(feddf, "distill", distill)
+    feddf.make(run, federation, clients, silent)
+    mean = checkpoints.load(run.baseline("fedavg"))[0].state_dict()
+    assert all(torch.equal(mean[name], tensor) for name, tensor in seen["start"].items())
+    assert seen["settings"].class_balance == 0
+    assert seen["settings"].temperature == 1
+
+    logits = []
+    for folder in clients.values():
+        network, info = checkpoints.load(folder)
+        [(_, _, found)] = infer(network, info, lambda _: seen["image"], [0])
+        logits.append(found)
+    size = seen["target"].shape[:2]
+    expected = resize(sum(logits) / len(logits), size).softmax(dim=0).permute(1, 2, 0) * 255
+    assert np.abs(seen["target"] - expected.numpy()).max() <= 1
+    unknown = [c for c in range(19) if c not in {0, 2, 8, 9, 10, 13}]
+    assert seen["target"][..., unknown].sum() > 0
+
+
+def test_mean_logits_are_the_mean_of_logits(clients):
+    images = torch.rand(1, 3, 32, 64)
+    with torch.inference_mode():
+        found = load_ensemble(clients, MeanLogits)(images)
+        each = [load_ensemble({k: v}, MeanLogits)(images) for k, v in clients.items()]
+    assert torch.allclose(found, sum(each) / len(each), atol=1e-5)
+
+
+def test_the_centralized_model_is_adapted_like_a_client(run, federation):
+    run_server(run, federation, silent)
+    clients = good_clients(run, federation)
+    network, info = checkpoints.load(clients["one"])
+    checkpoints.save(run.baseline("centralized"), network, info)
+    alone.make(run, federation, clients, silent)
+    found, adapted = checkpoints.load(run.baseline("centralized+alone"))
+    assert adapted.coverage == info.coverage
+    before = network.state_dict()
+    assert any(not torch.equal(before[n], t) for n, t in found.state_dict().items())
 
 
 def test_no_mean_of_different_architectures(run, federation, clients):

@@ -86,7 +86,7 @@ def test_one_table_has_scores_of_one_set_of_labels(completed, federation, caplog
     result = gather_result(completed, federation, "completed", {}, {})
     result.write(completed.result)
     compare([completed.path], lambda *_, **__: None)
-    assert len(scored(completed)) == 9  # two clients, as they are and alone, and five others
+    assert len(scored(completed)) == 10  # two clients, as they are and alone, and six others
     for path in completed.evaluation.iterdir():
         confusion = np.array(open_product(path)[0]["confusion"])
         assert np.flatnonzero(confusion.sum(axis=1)).tolist() == [4]

@@ -1,6 +1,7 @@
 """Each client distilled alone: what its owner could make of the server's images without the others.
 
-The honest measure of a federation is its global model against the best of these.
+The honest measure of a federation is its global model against the best of these, and against the
+centralized model with the same adaptation to the server's images.
 """
 
 from functools import partial
@@ -12,7 +13,7 @@ from fedseg.distillation.student import distill
 from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, seeded_build
-from fedseg.run.folder import Run, alone
+from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
 from fedseg.workflows import server_stages, targets
@@ -20,13 +21,16 @@ from fedseg.workflows.baselines import Clients, training_run
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
-    """Distill every client alone: as many students as there are clients.
+    """Distill every client alone, and the centralized model: as many students.
 
     Labels, balance, sharpening and iterations are those of the global model; the student starts
     from the client itself, if that has the global model's architecture. It sees the server's own
     images only, and learns in one round.
     """
-    for name, folder in clients.items():
+    models = dict(clients)
+    if run.baseline(CENTRALIZED).is_dir():
+        models[CENTRALIZED] = run.baseline(CENTRALIZED)
+    for name, folder in models.items():
         _make_one(run, federation, name, folder, progress)
     server_stages.remove_working_files(run)
 

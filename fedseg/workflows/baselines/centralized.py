@@ -8,13 +8,11 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.models import checkpoints
 from fedseg.models.build import model_inputs
-from fedseg.run.folder import Run
+from fedseg.run.folder import CENTRALIZED, Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
 from fedseg.training.supervised import train_supervised
 from fedseg.workflows.baselines import Clients, training_run
-
-NAME = "centralized"
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
@@ -31,14 +29,20 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         "training": training.model_dump(mode="json"),
         "seed": federation.seed,
     }
-    if is_product(run.baseline(NAME), inputs):
+    if is_product(run.baseline(CENTRALIZED), inputs):
         return
     network, info = train_supervised(
         datasets,
         [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
         federation.model,
         training_run(
-            run, federation, training, NAME, inputs, partial(progress, "centralized training")
+            run,
+            federation,
+            training,
+            CENTRALIZED,
+            inputs,
+            partial(progress, "centralized training"),
         ),
+        federation.seed,
     )
-    checkpoints.save(run.baseline(NAME), network, info, inputs)
+    checkpoints.save(run.baseline(CENTRALIZED), network, info, inputs)

@@ -1,5 +1,6 @@
 """The ensemble: all clients at once, which is as slow as all of them."""
 
+from collections.abc import Iterator
 from functools import cache
 
 import torch
@@ -45,24 +46,38 @@ class Ensemble(nn.Module):
             row[list(info.coverage)] = 1
         self.register_buffer("knows", knows)
 
+    def logits(self, images: Tensor) -> Iterator[Tensor]:
+        """Of one member after another, float32 [N, 19, H, W]."""
+        for network, info in zip(self.members.children(), self.infos, strict=True):
+            seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
+            yield network(seen).float()
+
     def forward(self, images: Tensor) -> Tensor:
         """float32 [N, 3, H, W] to logarithms of probabilities, [N, 19, H, W]."""
         total: Tensor = torch.zeros((), device=images.device)
-        for network, info, known in zip(
-            self.members.children(), self.infos, self.knows, strict=True
-        ):
-            seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
-            logits = network(seen).float().masked_fill(known[:, None, None] == 0, -torch.inf)
-            total = total + logits.softmax(dim=1)
+        for logits, known in zip(self.logits(images), self.knows, strict=True):
+            masked = logits.masked_fill(known[:, None, None] == 0, -torch.inf)
+            total = total + masked.softmax(dim=1)
         least = FEWEST_VOTERS * len(self.members)
         mean = total / self.knows.sum(dim=0).clamp(min=least)[:, None, None]
         return mean.clamp(min=1e-12).log()
 
 
-def load_ensemble(clients: Clients) -> Ensemble:
+class MeanLogits(Ensemble):
+    """All clients at once, whatever they were trained on: the mean of their logits."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 [N, 3, H, W] to logits, [N, 19, H, W]."""
+        total: Tensor = torch.zeros((), device=images.device)
+        for logits in self.logits(images):
+            total = total + logits
+        return total / len(self.members)
+
+
+def load_ensemble(clients: Clients, kind: type[Ensemble] = Ensemble) -> Ensemble:
     """The clients as one model, in evaluation mode."""
     members = [checkpoints.load(folder, best_device()) for folder in clients.values()]
-    return Ensemble(members).eval().to(best_device())
+    return kind(members).eval().to(best_device())
 
 
 def ensemble_info(clients: Clients, info: Info) -> Info:

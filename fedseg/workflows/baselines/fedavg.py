@@ -1,7 +1,6 @@
 """One-shot FedAvg: the mean of the clients' weights."""
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedseg.config import Federation
 from fedseg.models import checkpoints
@@ -17,8 +16,8 @@ NAME = "fedavg"
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
     """One-shot FedAvg: the mean of the clients' weights, each counting as its number of images.
 
-    McMahan et al., arXiv 1602.05629, algorithm 1, with one round. Nothing is made where the
-    clients' architectures differ.
+    McMahan et al., arXiv 1602.05629, algorithm 1, with one round; all clients begin with the same
+    weights. Nothing is made where the clients' architectures differ.
     """
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
     uploads = [read_accepted(folder) for folder in clients.values()]
@@ -27,17 +26,39 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     kinds = {(*info.model.model_dump().values(), info.mean, info.std) for info in infos}
     if len(kinds) > 1 or is_product(run.baseline(NAME), inputs):
         return
-    loaded = [checkpoints.load(folder) for folder in clients.values()]
-    states = [network.state_dict() for network, _ in loaded]
-    network, info = loaded[0]
-    network.load_state_dict(
-        {name: _weighted([state[name] for state in states], images) for name in states[0]}
-    )
-    union = sorted(set().union(*(info.coverage for _, info in loaded)))
-    info = info.model_copy(update={"coverage": tuple(union)})
-    checkpoints.save(run.baseline(NAME), network, info, inputs)
+    union = sorted(set().union(*(info.coverage for info in infos)))
+    info = infos[0].model_copy(update={"coverage": tuple(union)})
+    checkpoints.save(run.baseline(NAME), mean_model(clients, images), info, inputs)
 
 
-def _weighted(tensors: list[Tensor], weights: list[int]) -> Tensor:
-    stacked = torch.stack([t.double() * w for t, w in zip(tensors, weights, strict=True)])
-    return (stacked.sum(dim=0) / sum(weights)).to(tensors[0].dtype)
+def mean_model(clients: Clients, images: list[int]) -> nn.Module:
+    """The weighted mean of the clients' models, which have one architecture."""
+    networks = [checkpoints.load(folder)[0] for folder in clients.values()]
+    networks[0].load_state_dict(average([n.state_dict() for n in networks], images))
+    return networks[0]
+
+
+def average(states: list[dict[str, Tensor]], weights: list[int]) -> dict[str, Tensor]:
+    """The weighted mean of models.
+
+    The running variances of normalisation layers become those of all clients' features together,
+    the mean of the variances and the variance of the means: a client's mean differs from another's.
+
+    Args:
+        states: state dicts of one architecture.
+        weights: how much each counts.
+    """
+    share = [weight / sum(weights) for weight in weights]
+
+    def mean(tensors: list[Tensor]) -> Tensor:
+        return sum((s * t for s, t in zip(share, tensors, strict=True)), start=tensors[0] * 0)
+
+    averaged = {}
+    for name, first in states[0].items():
+        total = mean([state[name].double() for state in states])
+        if name.endswith("running_var"):
+            of_mean = name.removesuffix("running_var") + "running_mean"
+            means = [state[of_mean].double() for state in states]
+            total = total + mean([m**2 for m in means]) - mean(means) ** 2
+        averaged[name] = total.to(first.dtype)
+    return averaged
