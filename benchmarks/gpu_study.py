@@ -56,6 +56,8 @@ QUALITY = 80
 BALANCE, TEMPERATURE = 0.7, 0.5
 """fedseg's defaults."""
 RAREST = 1e-3
+VIEWS = 7
+"""Of an image, over which a client's probabilities are averaged."""
 EMA = 0.99
 """Decay of the moving average that teaches in self-training."""
 
@@ -73,6 +75,7 @@ def pack(
     client: Annotated[list[str], typer.Option(help="NAME=ROOT of labelled images.")],
     camvid: Annotated[Path, typer.Option(help="Train: the server's images; val: scored.")],
     idd_lite: Annotated[Path, typer.Option(help="Scored at the very end.")],
+    scored: Annotated[list[str], typer.Option(help="NAME=ROOT of more labelled sets.")] = [],  # noqa: B006
 ) -> None:
     """Write the pack: clients at 320x240 or as they are, scored images as models see them."""
     from fedseg.config import Source
@@ -104,8 +107,15 @@ def pack(
             add(tar, f"client-{name}", data, data.train_ids(), None)
         server = Source(dataset="camvid", root=camvid, split="train")
         add(tar, "server", open_dataset(server, labelled=False), None, SERVER_SIZE)
-        for name, root, split in (("camvid", camvid, "val"), ("idd-lite", idd_lite, "train")):
-            data = open_dataset(Source(dataset=name, root=root, split=split))
+        sources = {
+            "camvid": Source(dataset="camvid", root=camvid, split="val"),
+            "idd-lite": Source(dataset="idd-lite", root=idd_lite, split="train"),
+        }
+        for entry in scored:
+            name, _, root = entry.partition("=")
+            sources[name] = Source(dataset="folder", root=Path(root))
+        for name, source in sources.items():
+            data = open_dataset(source)
             add(tar, f"scored-{name}", data, data.scored_ids(), seen)
             members = json.dumps(data.card.membership().tolist()).encode()
             write(tar, f"membership/{name}.json", members)
@@ -669,6 +679,20 @@ class Judge:
                 logits = network(normalise(batch.float() / 255))
             yield logits.float()
 
+    def averaged_over_views(self, state: State, images: Tensor, known: Tensor) -> Tensor:
+        """Mean probabilities over changes of light and mirroring, float32 [N, 19, *GRID]."""
+        rng = np.random.default_rng(5)
+        total = self.probabilities(state, images, known)[0]
+        for number in range(VIEWS):
+            changed = []
+            for batch in images.split(64):
+                table = torch.from_numpy(photometry_table(rng, (len(batch),))).to(batch.device)
+                view = (photometry(batch.float() / 255, table) * 255).to(torch.uint8)
+                changed.append(view.flip(3) if number % 2 else view)
+            view = self.probabilities(state, torch.cat(changed), known)[0]
+            total += view.flip(3) if number % 2 else view
+        return total / (VIEWS + 1)
+
     def probabilities(
         self, state: State, images: Tensor, known: Tensor | None = None, heads: int = 1
     ) -> list[Tensor]:
@@ -953,6 +977,61 @@ class Study:
         rows += [from_state(name, *entry) for name, entry in chosen.items()]
         return rows
 
+    def judged(self, seed: int) -> list[Recipe]:
+        """Whom to trust, by a student: a whole first one, or the same one at half time; views."""
+        clients, known = self.clients(seed), self.world.known
+        pick = self.names[self.most_agreeing(clients)]
+        images = self.world.server_seen
+        views = [
+            self.judge.averaged_over_views(self.states[site.name, seed], images, site.known)
+            for site in self.world.sites
+        ]
+
+        def sharp(target: Tensor) -> Tensor:
+            return balanced(target, BALANCE, TEMPERATURE)
+
+        def weights_by(student: Tensor, own: list[Tensor]) -> Tensor:
+            agreed = torch.stack([agreement(one, student) for one in own]) ** 4
+            return agreed.clamp(min=1e-3) * known
+
+        def from_state(name: str, start: State, targets: Tensor) -> Recipe:
+            (state,) = yield [self.job(seed, start, targets)]
+            self.keep(name, seed, state)
+
+        def at_half_time(name: str, mean: Callable, own: list[Tensor], judge: bool) -> Recipe:
+            half = self.iterations // 2
+            start, targets = self.states[pick, seed], sharp(mean(own, known))
+            (state,) = yield [self.job(seed, start, targets, iterations=half)]
+            if judge:
+                student = self.judge.probabilities(state, images)[0]
+                targets = sharp(mean(own, weights_by(student, own)))
+            (state,) = yield [self.job(seed + 1000, state, targets, iterations=half)]
+            self.keep(name, seed, state)
+
+        student = self.labels("global, today", seed)
+        start = self.states[pick, seed]
+        geometric = geometric_mean_of
+        rows = [
+            from_state("geometric", start, sharp(geometric(clients, known))),
+            from_state(
+                "geometric, agreement^4",
+                start,
+                sharp(geometric(clients, weights_by(student, clients))),
+            ),
+            from_state("views: geometric", start, sharp(geometric(views, known))),
+            from_state(
+                "views: geometric, agreement^4",
+                start,
+                sharp(geometric(views, weights_by(student, views))),
+            ),
+            at_half_time("halves: today", mean_of, clients, False),
+            at_half_time("halves: geometric, judged", geometric, clients, True),
+            at_half_time("halves, views: geometric, judged", geometric, views, True),
+        ]
+        for name, own in zip(self.names, views, strict=True):
+            rows.append(from_state(f"views: {name} alone", self.states[name, seed], sharp(own)))
+        return rows
+
     def dump(self, seed: int, names: list[str]) -> None:
         """Write models' probabilities of CamVid's validation images, for studies of targets."""
         known = {site.name: site.known for site in self.world.sites}
@@ -996,7 +1075,7 @@ def run(
     iterations: Annotated[int, typer.Option(help="Of every training.")] = 1000,
     places: Annotated[int, typer.Option(help="Trainings side by side.")] = 12,
     stage: Annotated[list[str], typer.Option(help="Stages after the references.")] = [],  # noqa: B006
-    final: Annotated[bool, typer.Option(help="Score on IDD-Lite too.")] = False,
+    scored: Annotated[list[str], typer.Option(help="Sets of the pack to score on.")] = ["camvid"],  # noqa: B006
 ) -> None:
     """Make the rows."""
     deadline = time.monotonic() + seconds
@@ -1006,8 +1085,7 @@ def run(
     device = best_device()
     world = load(file, device)
     typer.echo(f"{file}: read in {seconds - deadline + time.monotonic():.0f} s")
-    sets = ["camvid", "idd-lite"] if final else ["camvid"]
-    options = {"iterations": iterations, "sets": sets, "places": places, "deadline": deadline}
+    options = {"iterations": iterations, "sets": scored, "places": places, "deadline": deadline}
     study = Study(world, str(encoder_weights), out, seed, **options)
     done = study.trainer.run(
         [r(s) for s in seed for r in (study.train_clients, study.train_longer)]
@@ -1019,6 +1097,9 @@ def run(
     if done and "candidates" in stage:
         done = study.trainer.run([r for s in seed for r in study.candidates(s)])
         typer.echo(f"candidates: {time.monotonic() - study.began:.0f} s")
+    if done and "judged" in stage:
+        done = study.trainer.run([r for s in seed for r in study.judged(s)])
+        typer.echo(f"judged: {time.monotonic() - study.began:.0f} s")
     if done and "dump" in stage:
         for s in seed:
             study.dump(s, [*study.names, *(f"{n} alone" for n in study.names), "global, today"])

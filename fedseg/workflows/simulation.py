@@ -25,6 +25,7 @@ from fedseg.workflows import preflight
 from fedseg.workflows.baselines import centralized as centralized_training
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import update_sources
+from fedseg.workflows.whole_run import WholeRun
 
 
 def simulate(
@@ -140,6 +141,7 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
         log=run.log,
         **shares._asdict(),
     )
+    progress = WholeRun(federation, progress)
     notices = follow_notices(run)
     progress("starting Flower and Ray", 0, 1, name="server")
     with simulation:
