@@ -76,6 +76,9 @@ def pack(
     camvid: Annotated[Path, typer.Option(help="Train: the server's images; val: scored.")],
     idd_lite: Annotated[Path, typer.Option(help="Scored at the very end.")],
     scored: Annotated[list[str], typer.Option(help="NAME=ROOT of more labelled sets.")] = [],  # noqa: B006
+    made: Annotated[
+        list[str], typer.Option(help="NAME=FOLDER of images that a server makes.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Write the pack: clients at 320x240 or as they are, scored images as models see them."""
     from fedseg.config import Source
@@ -107,6 +110,11 @@ def pack(
             add(tar, f"client-{name}", data, data.train_ids(), None)
         server = Source(dataset="camvid", root=camvid, split="train")
         add(tar, "server", open_dataset(server, labelled=False), None, SERVER_SIZE)
+        for entry in made:
+            name, _, root = entry.partition("=")
+            for i, path in enumerate(sorted(Path(root).iterdir())):
+                pixels = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+                write(tar, f"made-{name}/{i:05d}.webp", image(pixels, SERVER_SIZE))
         sources = {
             "camvid": Source(dataset="camvid", root=camvid, split="val"),
             "idd-lite": Source(dataset="idd-lite", root=idd_lite, split="train"),
@@ -159,6 +167,8 @@ class World:
     """uint8 [N, 3, 288, 384]."""
     server_seen: Tensor
     """uint8 [N, 3, *SEEN]: the same as models see them whole."""
+    parts: dict[str, np.ndarray]
+    """Numbers of the server's images by where they come from; "own" are its photographs."""
     scored: dict[str, Scored]
 
     @property
@@ -203,6 +213,11 @@ def load(file: Path, device: torch.device) -> World:
         images += stack(folder, ".webp")
         labels += own
     server = stack("server", ".webp")
+    parts = {"own": np.arange(len(server))}
+    for folder in [name for name in folders if name.startswith("made-")]:
+        found = stack(folder, ".webp")
+        parts[folder.removeprefix("made-")] = len(server) + np.arange(len(found))
+        server += found
     seen = [cv2.resize(x, SEEN[::-1], interpolation=cv2.INTER_AREA) for x in server]
     scored = {
         name: Scored(
@@ -219,6 +234,7 @@ def load(file: Path, device: torch.device) -> World:
         on_device(labels),
         on_device(server),
         on_device(seen),
+        parts,
         scored,
     )
 
@@ -387,6 +403,8 @@ class Job:
     """Supervised: which clients' data."""
     targets: Tensor | None = None
     """Otherwise: float16 [N, heads * 19, *GRID], the server's images' soft targets."""
+    images: np.ndarray | None = None
+    """Which of the server's images are seen; default: all."""
     own_share: float = 0.0
     """With a teacher: how much of the targets is its, at the end of a ramp over half the steps."""
 
@@ -450,7 +468,8 @@ class Slot:
             index = np.array([site.first + site.sampler.draw(rng) for site in drawn])
             boxes = crop_boxes(rng, shape, self.world.images.shape[3] / self.world.images.shape[2])
         else:
-            index = rng.integers(len(self.world.server), size=shape)
+            shown = np.arange(len(self.world.server)) if job.images is None else job.images
+            index = shown[rng.integers(len(shown), size=shape)]
             boxes = window_boxes(rng, shape)
             self.targets.copy_(job.targets)
         self.index.copy_(torch.from_numpy(index.reshape(shape)))
@@ -679,6 +698,26 @@ class Judge:
                 logits = network(normalise(batch.float() / 255))
             yield logits.float()
 
+    @torch.no_grad()
+    def normalised_to(self, state: State, images: Tensor, share: float) -> State:
+        """AdaBN (Li et al., arXiv 1603.04779): running statistics of other images, by `share`."""
+        network = with_heads(self.template, 1).to(self.world.device)
+        network.load_state_dict(state)
+        layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches
+            layer.train()
+        network.train()
+        for batch in images.split(64):
+            with autocast(self.world.device):
+                network(normalise(batch.float() / 255))
+        found = network.state_dict()
+        return {
+            name: value.lerp(found[name], share) if "running_" in name else value
+            for name, value in state.items()
+        }
+
     def averaged_over_views(self, state: State, images: Tensor, known: Tensor) -> Tensor:
         """Mean probabilities over changes of light and mirroring, float32 [N, 19, *GRID]."""
         rng = np.random.default_rng(5)
@@ -742,9 +781,14 @@ class Judge:
             yield total / known.sum(dim=0).clamp(min=1)[:, None, None]
 
 
-def balanced(target: Tensor, strength: float, temperature: float) -> Tensor:
-    """`fedseg.distillation.fusion.mean.balance`, of all images at once: [N, 19, h, w]."""
-    prior = target.mean(dim=(0, 2, 3), keepdim=True).clamp(min=RAREST)
+def balanced(
+    target: Tensor, strength: float, temperature: float, counted: int | None = None
+) -> Tensor:
+    """`fedseg.distillation.fusion.mean.balance`, of all images at once: [N, 19, h, w].
+
+    The priors are those of the first `counted` images.
+    """
+    prior = target[:counted].mean(dim=(0, 2, 3), keepdim=True).clamp(min=RAREST)
     return _normal((target / prior**strength) ** (1 / temperature))
 
 
@@ -861,10 +905,12 @@ class Study:
 
     def today(self, probabilities: list[Tensor]) -> Tensor:
         """Targets by fedseg's rule."""
-        return balanced(mean_of(probabilities, self.world.known), BALANCE, TEMPERATURE)
+        fused = mean_of(probabilities, self.world.known)
+        return balanced(fused, BALANCE, TEMPERATURE, len(self.world.parts["own"]))
 
     def job(self, seed: int, start: State, targets: Tensor, **options) -> Job:
-        """A distillation."""
+        """A distillation; without `images`, on the server's own."""
+        options.setdefault("images", self.world.parts["own"])
         kind = replace(self.distilled, **{k: v for k, v in options.items() if k in KIND_FIELDS})
         rest = {k: v for k, v in options.items() if k not in KIND_FIELDS}
         return Job(kind, start, seed, targets=targets.half(), **rest)
@@ -892,7 +938,8 @@ class Study:
 
     def distill_one(self, seed: int, name: str, known: Tensor | None) -> Recipe:
         """A model, distilled alone: adapted to the server's images by its own labels."""
-        targets = balanced(self.labels(name, seed, known), BALANCE, TEMPERATURE)
+        labels = self.labels(name, seed, known)
+        targets = balanced(labels, BALANCE, TEMPERATURE, len(self.world.parts["own"]))
         (state,) = yield [self.job(seed, self.states[name, seed], targets)]
         self.keep(f"{name} alone", seed, state)
 
@@ -906,7 +953,7 @@ class Study:
     def references(self, seed: int) -> list[Recipe]:
         """Rows that every federation is compared with, and today's global model."""
         known = {site.name: site.known for site in self.world.sites}
-        names = [*self.names, "centralized", "centralized, 3x"]
+        names = [n for n in (*self.names, *CENTRALIZED) if (n, seed) in self.states]
         rows = [self.distill_one(seed, name, known.get(name)) for name in names]
         clients = self.clients(seed)
         plain = torch.ones_like(self.world.known)
@@ -1011,6 +1058,15 @@ class Study:
         student = self.labels("global, today", seed)
         start = self.states[pick, seed]
         geometric = geometric_mean_of
+        normed: dict[float, list[Tensor]] = {}
+        states: dict[tuple[float, str], State] = {}
+        for share in (0.5, 1.0):
+            normed[share] = []
+            for site in self.world.sites:
+                state = self.judge.normalised_to(self.states[site.name, seed], images, share)
+                states[share, site.name] = state
+                self.keep(f"{site.name}, AdaBN {share}", seed, state)
+                normed[share] += self.judge.probabilities(state, images, site.known)
         rows = [
             from_state("geometric", start, sharp(geometric(clients, known))),
             from_state(
@@ -1028,8 +1084,47 @@ class Study:
             at_half_time("halves: geometric, judged", geometric, clients, True),
             at_half_time("halves, views: geometric, judged", geometric, views, True),
         ]
-        for name, own in zip(self.names, views, strict=True):
-            rows.append(from_state(f"views: {name} alone", self.states[name, seed], sharp(own)))
+        for share, own in normed.items():
+            begin = states[share, pick]
+            judged = sharp(geometric(own, weights_by(student, own)))
+            rows += [
+                from_state(f"AdaBN {share}: today", begin, sharp(mean_of(own, known))),
+                from_state(f"AdaBN {share}: geometric, agreement^4", begin, judged),
+            ]
+        for k, name in enumerate(self.names):
+            rows.append(
+                from_state(f"views: {name} alone", self.states[name, seed], sharp(views[k]))
+            )
+            begin, own = states[0.5, name], normed[0.5][k]
+            rows.append(from_state(f"AdaBN 0.5: {name} alone", begin, sharp(own)))
+        return rows
+
+    def with_made(self, seed: int) -> list[Recipe]:
+        """What images that the server makes are worth: to all clients, and to each alone."""
+        clients, known = self.clients(seed), self.world.known
+        pick = self.names[self.most_agreeing(clients)]
+        own = self.world.parts["own"]
+        sets = {
+            f"own + {name}": np.concatenate([own, part])
+            for name, part in self.world.parts.items()
+            if name != "own"
+        }
+        averaged = merged([self.states[n, seed] for n in self.names], [1.0] * len(self.names))
+
+        def distill(name: str, start: State, target: Tensor, shown: np.ndarray) -> Recipe:
+            targets = torch.zeros_like(target)
+            targets[shown] = balanced(target[shown], BALANCE, TEMPERATURE)
+            (state,) = yield [self.job(seed, start, targets, images=shown)]
+            self.keep(name, seed, state, start=pick)
+
+        fused = mean_of(clients, known)
+        rows = [distill("own: global from FedAvg", averaged, fused, own)]
+        for name, shown in sets.items():
+            rows.append(distill(f"{name}: global", self.states[pick, seed], fused, shown))
+            rows.append(distill(f"{name}: global from FedAvg", averaged, fused, shown))
+            for k, client in enumerate(self.names):
+                start = self.states[client, seed]
+                rows.append(distill(f"{name}: {client} alone", start, clients[k], shown))
         return rows
 
     def dump(self, seed: int, names: list[str]) -> None:
@@ -1045,6 +1140,7 @@ class Study:
 
 
 KIND_FIELDS = set(Kind.__dataclass_fields__)
+CENTRALIZED = ("centralized", "centralized, 3x")
 
 
 def merged(states: list[State], counts: list[float]) -> State:
@@ -1087,9 +1183,8 @@ def run(
     typer.echo(f"{file}: read in {seconds - deadline + time.monotonic():.0f} s")
     options = {"iterations": iterations, "sets": scored, "places": places, "deadline": deadline}
     study = Study(world, str(encoder_weights), out, seed, **options)
-    done = study.trainer.run(
-        [r(s) for s in seed for r in (study.train_clients, study.train_longer)]
-    )
+    trainings = [study.train_clients, *([study.train_longer] if "longer" in stage else [])]
+    done = study.trainer.run([train(s) for s in seed for train in trainings])
     typer.echo(f"clients: {time.monotonic() - study.began:.0f} s")
     if done:
         done = study.trainer.run([r for s in seed for r in study.references(s)])
@@ -1100,6 +1195,9 @@ def run(
     if done and "judged" in stage:
         done = study.trainer.run([r for s in seed for r in study.judged(s)])
         typer.echo(f"judged: {time.monotonic() - study.began:.0f} s")
+    if done and "made" in stage:
+        done = study.trainer.run([r for s in seed for r in study.with_made(s)])
+        typer.echo(f"made: {time.monotonic() - study.began:.0f} s")
     if done and "dump" in stage:
         for s in seed:
             study.dump(s, [*study.names, *(f"{n} alone" for n in study.names), "global, today"])

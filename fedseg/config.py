@@ -196,8 +196,9 @@ class Augmentation(Section):
     """More images of the classes that the clients disagree on."""
 
     generator: GeneratorName = "none"
-    """"mix" pastes regions that clients agree on into other images of the server's; "diffusion"
-    paints new images, and new regions into the server's, and needs fedseg[diffusion]."""
+    """"mix" pastes regions that clients agree on into other images of the server's; "streetsim"
+    renders new streets; "diffusion" paints new images, and new regions into the server's, and needs
+    fedseg[diffusion]."""
     images: int = Field(200, ge=1)
     """How many images to make."""
     unstable_classes: int = Field(5, ge=1, le=19)

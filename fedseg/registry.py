@@ -50,6 +50,7 @@ GENERATORS = Registry(
     "generator",
     {
         "mix": f"{_DISTILLATION}.generation.mix:Mix",
+        "streetsim": f"{_DISTILLATION}.generation.rendered:Streetsim",
         "diffusion": f"{_DISTILLATION}.generation.diffusion:Diffusion",
     },
 )

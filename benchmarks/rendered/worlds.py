@@ -2,8 +2,9 @@
 
 `metro`, `suburb` and `europe` are clients' worlds of the headline; `suburb` lacks terrain, truck
 and train, as SYNTHIA does. `dark` and `cab` are clients that know something else: `dark` has only
-night, dusk and rain, `cab` looks from the height of a truck. No client trains on `valley`, on which
-settings are chosen, nor on `coast`, which is for scores.
+night, dusk and rain, `cab` looks from the height of a truck. No client trains on `square`, which a
+server may have, full of what is rare elsewhere; on `valley`, on which settings are chosen; nor on
+`coast`, which is for scores.
 """
 
 from dataclasses import dataclass, replace
@@ -551,5 +552,21 @@ COAST = replace(
     saturation=(0.95, 1.25),
     white_balance=(1.0, 1.0, 1.0),
 )
-WORLDS = {world.name: world for world in (METRO, SUBURB, EUROPE, DARK, CAB, VALLEY, COAST)}
+SQUARE = replace(
+    EUROPE,
+    name="square",
+    number=8,
+    lanes=(0.4, 0.6),
+    trams=0.8,
+    tram_running=0.9,
+    verges=0.5,
+    cars=METRO.cars,
+    traffic=(("car", 40), ("bus", 14), ("truck", 16), ("motorcycle", 12), ("bicycle", 12)),
+    density=(0.8, 1.8),
+    weather=(("clear", 2), ("cloudy", 2), ("overcast", 2), ("low", 1), ("rain", 1)),
+    night=0.1,
+    tone="soft",
+    saturation=(0.9, 1.2),
+)
+WORLDS = {world.name: world for world in (METRO, SUBURB, EUROPE, DARK, CAB, VALLEY, COAST, SQUARE)}
 """By name."""

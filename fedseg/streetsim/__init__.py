@@ -5,10 +5,10 @@ measured on these pictures say how training behaves, nothing about any street.
 """
 
 from .render import render
-from .styles import STYLES, Style
+from .styles import SCORED_STYLES, STYLES, Style
 from .write import paths, write
 
-__all__ = ["STYLES", "VERSION", "Style", "paths", "render", "write"]
+__all__ = ["SCORED_STYLES", "STYLES", "VERSION", "Style", "paths", "render", "write"]
 
 VERSION = 1
 """Raised with every change of the pictures, so that no cache mixes old ones with new ones."""

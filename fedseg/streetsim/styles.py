@@ -190,3 +190,6 @@ STYLES: dict[str, Style] = {
         weather={"clear": 1, "rain": 3, "fog": 2, "snow": 2}, night=0.5,
     ),
 }  # fmt: skip
+
+SCORED_STYLES = ("harbour", "stormnight")
+"""Of the embedded evaluation sets: nothing is trained on them."""

@@ -14,8 +14,6 @@ TRAINING = 3
 """Work of a training step on a pixel, in forward passes: one forward, two backward."""
 PARTS = 100
 """Steps of the whole run, as it is reported."""
-FIRST = 5.0
-"""Seconds before which a speed says nothing."""
 SERVER = "server"
 WHOLE = "whole run"
 """What the whole run is called, as a stage."""
@@ -37,7 +35,7 @@ class WholeRun:
         self._before: dict[Key, float] = {}
         self._done: dict[Key, float] = {}
         self._shown = -1
-        self._started = time.monotonic()
+        self._started: float | None = None  # when the first work was reported
 
     def __call__(self, stage: str, done: int, total: int, /, **details: Any) -> None:
         """Report a stage, and the whole run if that has come further."""
@@ -45,10 +43,13 @@ class WholeRun:
         key = (str(details.get("name", "")), stage)
         if key not in self._work or not total:
             return
+        step = 1
+        if self._started is None:
+            self._started, step = time.monotonic(), 0  # when the first step began is not known
         for earlier in self._before_this(key):  # their ends need not be reported
             self._before.setdefault(earlier, self._work[earlier])
             self._done[earlier] = self._work[earlier]
-        self._before.setdefault(key, self._work[key] * max(done - 1, 0) / total)
+        self._before.setdefault(key, self._work[key] * max(done - step, 0) / total)
         self._done[key] = max(self._work[key] * done / total, self._done.get(key, 0.0))
         parts = int(PARTS * sum(self._done.values()) / sum(self._work.values()))
         if parts > self._shown:
@@ -61,12 +62,13 @@ class WholeRun:
         return order[: order.index(key)] if key[0] == SERVER else []
 
     def _left(self) -> dict[str, float]:
-        """Minutes left, once there is a speed to tell them from."""
+        """Minutes left, once there is enough done here to tell a speed from."""
         here = sum(self._done.values()) - sum(self._before.values())
-        seconds = time.monotonic() - self._started
-        if here <= 0 or seconds < FIRST:
+        whole = sum(self._work.values())
+        if self._started is None or here < whole / PARTS:
             return {}
-        left = sum(self._work.values()) - sum(self._done.values())
+        seconds = time.monotonic() - self._started
+        left = whole - sum(self._done.values())
         return {"minutes left:": left / here * seconds / 60}
 
 

@@ -50,8 +50,8 @@ def test_a_whole_run_from_start_to_end(federation, clock):
     assert seen.parts == sorted(set(seen.parts))
     # At an even speed of a hundredth a second, what is left is known from the start.
     assert seen.minutes[0] is None
-    for parts, minutes in zip(seen.parts[8:], seen.minutes[8:], strict=True):
-        assert minutes * 60 == pytest.approx(100 - parts, abs=1.5)
+    for parts, minutes in zip(seen.parts[3:], seen.minutes[3:], strict=True):
+        assert minutes * 60 == pytest.approx(100 - parts, rel=0.1, abs=1.5)
 
 
 def test_stages_that_are_not_known_pass(federation):
@@ -81,6 +81,6 @@ def test_a_resumed_run_is_not_faster_than_it_is(federation, clock):
     clock[0] += 60
     whole("training", 100, 100, name="one")
     cost = work(federation)
-    here = cost["one", "training"] * 50 / 100  # fifty steps in a minute
+    here = cost["one", "training"] * 49 / 100  # 49 steps in a minute
     left = sum(cost.values()) - cost["one", "training"]
     assert seen.minutes[-1] == pytest.approx(left / here)
