@@ -208,15 +208,15 @@ class Augmentation(Section):
     Face hub, or a folder; a folder's path begins with ".", "/" or "~"."""
     steps: int = Field(30, ge=1)
     """For "diffusion": denoising steps an image."""
-    size: tuple[int, int] = (512, 768)
-    """For "diffusion": height and width in pixels at which is painted; multiples of 64, best near
-    the checkpoint's own."""
+    size: tuple[int, int] | None = None
+    """For "diffusion": height and width in pixels at which is painted, multiples of 64. Default:
+    near what the checkpoint was trained at, [512, 768], and [832, 1216] for XL and 3."""
 
     @model_validator(mode="after")
     def _complete(self) -> "Augmentation":
         if self.generator == "diffusion" and not self.model:
             raise ValueError("model: generator = 'diffusion' needs one; name a checkpoint")
-        if any(side < 64 or side % 64 for side in self.size):
+        if any(side < 64 or side % 64 for side in self.size or ()):
             raise ValueError("size: height and width must be multiples of 64")
         return self
 

@@ -1,5 +1,6 @@
 """Models: any architecture and encoder of segmentation-models-pytorch, by name."""
 
+import gc
 import math
 from contextlib import nullcontext
 from pathlib import Path
@@ -41,6 +42,13 @@ IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 def best_device() -> torch.device:
     """The GPU when there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def free_memory() -> None:
+    """Give back the memory of models that are no longer referred to, the GPU's above all."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def check_names(arch: str, encoder: str) -> None:

@@ -26,6 +26,7 @@ from fedseg.distillation.inconsistency import Agreement, record, record_without_
 from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
 from fedseg.models import checkpoints
+from fedseg.models.build import free_memory
 from fedseg.registry import FUSION_RULES, GENERATORS
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
@@ -161,12 +162,17 @@ def _augment(
     run, federation = labelling.run, labelling.federation
     augmentation = federation.server.augmentation
     judges = list(teachers.values())
-    generator = GENERATORS.load(augmentation.generator)(augmentation, images, judges)
-    wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
-    notify = partial(labelling.progress, "generating images")
-    candidates = make_candidates(
-        generator, augmentation.images, wanted, federation.seed, run.generated, inputs, notify
-    )
+
+    def generate() -> list[Path]:  # its model is gone when the clients' are loaded
+        generator = GENERATORS.load(augmentation.generator)(augmentation, images, judges)
+        wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
+        notify = partial(labelling.progress, "generating images")
+        return make_candidates(
+            generator, augmentation.images, wanted, federation.seed, run.generated, inputs, notify
+        )
+
+    candidates = generate()
+    free_memory()
     together = dataset_with(images, candidates)
     predict_all(labelling, teachers, together)
     manifest = run.generated / "manifest.json"

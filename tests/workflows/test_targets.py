@@ -1,15 +1,21 @@
+import weakref
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from fedseg.classes import CLASSES
+from fedseg.config import Augmentation
 from fedseg.data.dataset import open_dataset
+from fedseg.distillation.generation.candidates import Made
 from fedseg.distillation.teachers import read_target
 from fedseg.errors import RunFailed
 from fedseg.models import checkpoints
 from fedseg.run.clients import good_clients
+from fedseg.workflows import targets
 from fedseg.workflows.targets import Labelling, make_targets, predict_all, teachers_of, weights_of
 
 
@@ -53,6 +59,37 @@ def test_a_client_without_finite_output_is_no_teacher(labelling):
     assert predict_all(labelling, teachers, images) == ["two"]
     assert list(teachers) == ["one"]
     assert teachers["one"].probabilities(0).shape[-1] == 19
+
+
+def test_a_generator_is_gone_before_its_images_are_labelled(labelling, tmp_path, monkeypatch):
+    """Its model and a client's may not fit on a GPU together."""
+    alive = []
+
+    class Painter:
+        def __init__(self, *_):
+            alive.append(weakref.ref(self))
+
+        def makes(self, train_id):
+            return True
+
+        def make(self, train_id, rng):
+            return Made(np.zeros((48, 80, 3), np.uint8), (0, 0, 1, 1), 1.0, {})
+
+    seen = []
+    predict = targets.predict_all
+
+    def watched(*given):
+        seen.append([ref() is not None for ref in alive])
+        return predict(*given)
+
+    monkeypatch.setattr(targets, "predict_all", watched)
+    registry = SimpleNamespace(load=lambda name: Painter)
+    monkeypatch.setattr(targets, "GENERATORS", registry)
+    augmentation = Augmentation(generator="mix", images=2)
+    server = labelling.federation.server.model_copy(update={"augmentation": augmentation})
+    federation = labelling.federation.model_copy(update={"server": server})
+    make_targets(replace(labelling, federation=federation), tmp_path / "targets", {})
+    assert seen == [[], [False]]
 
 
 def test_without_enough_teachers_nothing_is_written(labelling, tmp_path):

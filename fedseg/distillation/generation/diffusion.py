@@ -4,7 +4,8 @@ Needs the optional extra `fedseg[diffusion]`.
 """
 
 import re
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -65,6 +66,10 @@ TEXT_AREA = 0.01
 """Part of an image made from text alone that its class is expected to cover."""
 FAMILY = r"StableDiffusion(XL|3)?(Inpaint)?Pipeline"
 """What a checkpoint says of itself that this file can use."""
+SIZES = {"XL": (832, 1216), "3": (832, 1216), None: (512, 768)}
+"""Height and width near those that each family was trained at."""
+HALF = "fp16"
+"""What checkpoints call the variant of their weights in half precision."""
 
 
 class Diffusion:
@@ -88,18 +93,23 @@ class Diffusion:
         """Every class can be asked for in words."""
         return True
 
-    def make(self, train_id: int, rng: np.random.Generator) -> Made:
-        """An image with that class in it; where no region was agreed on, one from text alone."""
+    def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
+        """An image with that class in it; where no region was agreed on, one from text alone.
+
+        None where the checkpoint's safety checker blackened it.
+        """
         regions = self._regions[train_id]
         if regions and rng.random() < INPAINTED:
             return self._inpaint(train_id, draw(regions, rng), rng)
         text = prompt(train_id, rng)
-        height, width = self._settings.size
+        height, width = self._size
         picture, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
         image = self._paint(text, picture, mask, None, rng)
+        if image is None:
+            return None
         return Made(image, (0.0, 0.0, 1.0, 1.0), TEXT_AREA, {"prompt": text})
 
-    def _inpaint(self, train_id: int, region: Region, rng: np.random.Generator) -> Made:
+    def _inpaint(self, train_id: int, region: Region, rng: np.random.Generator) -> Made | None:
         """A picture of the server's with the class in a box of the region's size and height."""
         index = int(rng.integers(len(self._images)))
         picture = Image.fromarray(self._images.image(index))
@@ -115,6 +125,8 @@ class Diffusion:
         # large, yet in their surroundings.
         padding = max(last[0] - first[0], last[1] - first[1]) // 2
         image = self._paint(text, picture, mask, padding, rng)
+        if image is None:
+            return None
         made_of = {"prompt": text, "onto": self._images.images[index].name}
         return Made(image, box, region.area, made_of)
 
@@ -125,7 +137,7 @@ class Diffusion:
         mask: Image.Image,
         padding: int | None,
         rng: np.random.Generator,
-    ) -> np.ndarray:
+    ) -> np.ndarray | None:
         """Paint what is white in the mask.
 
         Args:
@@ -137,9 +149,9 @@ class Diffusion:
             rng: random numbers.
 
         Returns:
-            uint8 [H, W, 3]: of the picture's size.
+            uint8 [H, W, 3]: of the picture's size. None where the safety checker blackened it.
         """
-        height, width = self._settings.size
+        height, width = self._size
         painted = cast(Any, self._pipeline)(
             prompt=text,
             image=picture,
@@ -152,7 +164,13 @@ class Diffusion:
             # On the CPU, whatever the device: the same noise everywhere.
             generator=torch.Generator().manual_seed(int(rng.integers(2**31))),
         )
-        return np.array(painted.images[0])
+        flagged = getattr(painted, "nsfw_content_detected", None) or [False]
+        return None if any(flagged) else np.array(painted.images[0])
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        """Height and width at which is painted: the file's, or those of the checkpoint's family."""
+        return self._settings.size or SIZES[_family(fetch(self._settings.model))]
 
     @cached_property
     def _pipeline(self) -> "DiffusionPipeline":
@@ -164,6 +182,7 @@ class Diffusion:
                 folder,
                 dtype=torch.float16 if device.type == "cuda" else torch.float32,
                 use_safetensors=True,
+                variant=_variant(folder, device),
                 trust_remote_code=False,
             )
         except Exception as error:  # whatever diffusers and transformers raise
@@ -198,10 +217,30 @@ def fetch(model: str | None) -> Path:
         raise FedsegError(f"model: {model}: is a {kind}; choose a Stable Diffusion checkpoint")
     if folder.is_dir():
         return folder
+    download = partial(diffusers.DiffusionPipeline.download, model, use_safetensors=True)
     try:
-        return Path(diffusers.DiffusionPipeline.download(model, use_safetensors=True))
+        if best_device().type == "cuda":  # half the download, where there is such a variant
+            with suppress(ValueError, OSError):
+                return Path(download(variant=HALF))
+        return Path(download())
     except Exception as error:
         raise _unusable(model, error) from error
+
+
+def _variant(folder: Path, device: torch.device) -> str | None:
+    """The variant to load: half precision on a GPU, or where there is nothing else."""
+    halves = list(folder.glob(f"unet/*.{HALF}.safetensors"))
+    halves += folder.glob(f"transformer/*.{HALF}.safetensors")
+    both = [path for path in halves if path.with_name(path.name.replace(f".{HALF}", "")).exists()]
+    wanted = device.type == "cuda" or not both
+    return HALF if halves and wanted else None
+
+
+def _family(folder: Path) -> str | None:
+    """Of a checkpoint that `fetch` found: "XL", "3", or None for the first one."""
+    kind = _diffusers().DiffusionPipeline.load_config(folder)["_class_name"]
+    match = re.fullmatch(FAMILY, kind)
+    return match[1] if match else None
 
 
 def checkpoint_identity(model: str | None) -> str:

@@ -12,7 +12,7 @@ from fedseg.classes import CLASSES
 from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.distillation.generation.candidates import make_candidates
-from fedseg.distillation.generation.diffusion import Diffusion, fetch, prompt
+from fedseg.distillation.generation.diffusion import Diffusion, _variant, fetch, prompt
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
 from fedseg.workflows import preflight
@@ -125,6 +125,58 @@ def test_only_a_region_like_the_clients_is_painted_into_a_picture(generator):
     assert made.image.shape == (HEIGHT, WIDTH, 3)
     assert (made.image[~inside] == level).all()
     assert (made.image[inside] != level).any(axis=-1).mean() > 0.9
+
+
+@pytest.mark.parametrize("inpainted", [False, True])
+def test_what_the_safety_checker_blackens_is_dropped(generator, inpainted, monkeypatch):
+    """A black image shows no class, whatever it was made for."""
+    assert make(generator, CAR, inpainted)
+    pipeline = generator._pipeline
+
+    def checked(**wanted):
+        painted = pipeline(**wanted)
+        painted.nsfw_content_detected = [True]
+        return painted
+
+    monkeypatch.setitem(generator.__dict__, "_pipeline", checked)
+    for seed in range(8):
+        assert generator.make(CAR, np.random.default_rng(seed)) is None
+
+
+def test_without_a_size_the_checkpoint_family_decides(generator, checkpoint, tmp_path):
+    settings = generator._settings.model_copy(update={"size": None})
+    assert Diffusion(settings, generator._images, [])._size == (512, 768)
+    for kind in ("StableDiffusionXLPipeline", "StableDiffusion3Pipeline"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        write_json(folder / "model_index.json", {"_class_name": kind})
+        other = settings.model_copy(update={"model": str(folder)})
+        assert Diffusion(other, generator._images, [])._size == (832, 1216)
+
+
+def test_a_checkpoint_with_half_precision_weights_alone(generator, checkpoint, tmp_path):
+    from diffusers import StableDiffusionPipeline
+
+    folder = tmp_path / "half"
+    StableDiffusionPipeline.from_pretrained(checkpoint).save_pretrained(folder, variant="fp16")
+    assert not (folder / "unet" / "diffusion_pytorch_model.safetensors").exists()
+    cpu = torch.device("cpu")
+    assert _variant(folder, cpu) == "fp16"
+    assert _variant(checkpoint, cpu) is None
+    assert _variant(checkpoint, torch.device("cuda")) is None
+    shutil.copytree(checkpoint, folder, dirs_exist_ok=True)  # now both
+    assert _variant(folder, cpu) is None
+    assert _variant(folder, torch.device("cuda")) == "fp16"
+
+
+def test_half_precision_weights_are_loaded(generator, checkpoint, tmp_path):
+    from diffusers import StableDiffusionPipeline
+
+    folder = tmp_path / "half"
+    StableDiffusionPipeline.from_pretrained(checkpoint).save_pretrained(folder, variant="fp16")
+    settings = generator._settings.model_copy(update={"model": str(folder)})
+    half = Diffusion(settings, generator._images, [])
+    assert half.make(BUS, np.random.default_rng(0)).image.shape == (64, 128, 3)
 
 
 def test_the_random_numbers_decide_between_text_and_region(generator):
