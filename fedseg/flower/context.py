@@ -4,6 +4,7 @@ The server, and in a simulation every node too, reads the federation file that t
 name. A deployed node reads nothing but its own folder.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from fedseg.config import Client, Evaluator, Federation
 from fedseg.files import cache_dir
 from fedseg.participants.node import Node, Places, load_node, simulated_node
 from fedseg.run.folder import Run
-from fedseg.run.progress import FileProgress, Progress
+from fedseg.run.progress import FileProgress, LogProgress, Progress
 
 NODE_KEY = "fedseg"
 """What a deployed node's folder is called in its Flower configuration."""
@@ -59,10 +60,14 @@ def nodes_of(context: Context) -> list[Node]:
 
 
 def progress_of(context: Context, node: Node) -> Progress:
-    """Where a node's progress is written: in the run folder of a simulation, or in its own."""
+    """Where a node's progress is written: in the run folder of a simulation, or in its own.
+
+    A deployed node logs it too.
+    """
     if node.server is None:
         return FileProgress(run_of(context).progress, node.name)
-    return FileProgress(node.state / "progress", node.name)
+    log = logging.getLogger("flwr")
+    return LogProgress(FileProgress(node.state / "progress", node.name), log)
 
 
 def places_of(context: Context, node: Node) -> Places:

@@ -1,6 +1,7 @@
 """Progress of long work: who reports it, and files through which other processes follow it."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ OnProgress = Callable[..., None]
 STEPS = ("stage", "done", "total")
 INTERVAL = 0.5
 """Seconds between two writes."""
+LOG_INTERVAL = 60.0
+"""Seconds between two lines of a log."""
 
 
 class Progress(Protocol):
@@ -50,6 +53,24 @@ class FileProgress:
             self._key, self._written = (stage, total), now
             content = {"stage": stage, "done": done, "total": total} | details
             write_json(self.path, content, durable=False)
+
+
+class LogProgress:
+    """Passes progress on, and logs a line when a stage begins and one a minute while it lasts."""
+
+    def __init__(self, progress: Progress, log: logging.Logger) -> None:
+        self._progress, self._log = progress, log
+        self._stage: str | None = None
+        self._logged = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, /, **details: Any) -> None:
+        """Report progress."""
+        self._progress(stage, done, total, **details)
+        now = time.monotonic()
+        if stage != self._stage or now - self._logged >= LOG_INTERVAL:
+            self._stage, self._logged = stage, now
+            numbers = "".join(f" {key} {value:.3g}" for key, value in details.items())
+            self._log.info("%s %d/%d%s", stage, done, total, numbers)
 
 
 def read_all(folder: Path) -> dict[str, dict[str, Any]]:

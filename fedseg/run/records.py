@@ -261,6 +261,8 @@ class Recipe(Product):
     """Size of that region, in parts of the image."""
     made_of: dict[str, str | int | float] = Field(default_factory=dict)
     """Prompt, or images that it was made of."""
+    is_certain: bool = False
+    """Whether the class is there by construction."""
     sha256: str
     """Of the image file."""
 

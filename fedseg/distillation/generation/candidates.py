@@ -30,6 +30,8 @@ class Made(NamedTuple):
     """Size of that region, in parts of the image."""
     made_of: Mapping[str, str | int | float]
     """Prompt, or images that it was made of, for the manifest."""
+    is_certain: bool = False
+    """Whether the class is there by construction; else the clients have to find it."""
 
 
 class Generator(Protocol):
@@ -83,6 +85,7 @@ def make_candidates(
                 box=made.box,
                 area=made.area,
                 made_of=dict(made.made_of),
+                is_certain=made.is_certain,
                 sha256=file_sha256(path),
             )
             recipe.write(path.with_suffix(".json"), inputs)
@@ -102,7 +105,9 @@ def _is_made(path: Path, inputs: Inputs) -> bool:
 
 
 def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest: Path) -> list[int]:
-    """Keep the candidates in which the clients do find the wanted class; write the manifest.
+    """Keep the candidates that do show the wanted class; write the manifest.
+
+    They do by construction, or because the clients find it.
 
     Args:
         candidates: image files, each with its recipe beside it.
@@ -117,10 +122,11 @@ def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest:
     for index, path in enumerate(candidates, start=first):
         recipe = Recipe.read(path.with_suffix(".json"))
         found = _found(index, recipe, teachers)
-        if found >= FOUND:
+        is_good = recipe.is_certain or found >= FOUND
+        if is_good:
             kept.append(index)
         reason = f"the clients find {recipe.class_name} in {found:.0%} of the region meant for it"
-        judged.append(Judgement(file=path.name, recipe=recipe, kept=found >= FOUND, reason=reason))
+        judged.append(Judgement(file=path.name, recipe=recipe, kept=is_good, reason=reason))
     Manifest(made=len(candidates), kept=len(kept), images=judged).write(manifest)
     return kept
 

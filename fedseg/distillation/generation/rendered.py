@@ -48,5 +48,6 @@ class Streetsim:
                     (rows[-1] + 1) / height,
                     (columns[-1] + 1) / width,
                 )
-                return Made(image, box, area, {"style": style, "index": index})
+                made_of: dict[str, str | int | float] = {"style": style, "index": index}
+                return Made(image, box, area, made_of, is_certain=True)
         return None

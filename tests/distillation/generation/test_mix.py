@@ -7,6 +7,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.distillation.generation.candidates import judge, make_candidates
 from fedseg.distillation.generation.mix import Mix, paste
 from fedseg.files import read_json
+from fedseg.run.records import Recipe
 from fedseg.workflows.targets import weights_of
 
 CAR, SKY, ROAD = 13, 10, 0
@@ -108,6 +109,18 @@ def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
     assert "find car in 0%" in read_json(manifest)["images"][1]["reason"]
     ignorant = Fake(nowhere, coverage={ROAD})  # who does not know cars is not asked
     assert judge(candidates, 3, [Fake(everywhere), ignorant], manifest) == [3, 4]
+
+
+def test_an_image_that_shows_the_class_by_construction_needs_no_vote(street, tmp_path):
+    images, labels = street
+    mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
+    [path] = make_candidates(mix, 1, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
+    recipe = Recipe.read(path.with_suffix(".json"))
+    recipe.model_copy(update={"is_certain": True}).write(path.with_suffix(".json"), {})
+    nowhere = Fake(np.full((4, 12, 20), ROAD))
+    manifest = tmp_path / "g" / "manifest.json"
+    assert judge([path], 3, [nowhere], manifest) == [3]
+    assert "find car in 0%" in read_json(manifest)["images"][0]["reason"]
 
 
 def test_classes_that_nobody_agrees_on_give_way_to_the_next_most_unstable(street):

@@ -50,6 +50,7 @@ def test_candidates_follow_from_their_numbers(generator, tmp_path):
         names = {Recipe.read(path.with_suffix(".json")).class_name for path in paths}
         assert names == {"train", "truck"}
     assert len(written[0]) == 6
+    assert all(Recipe.read(path.with_suffix(".json")).is_certain for path in paths)
     for one, two in zip(*written, strict=True):
         np.testing.assert_array_equal(one, two)
     assert not np.array_equal(written[0][0], written[0][1])
