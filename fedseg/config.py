@@ -2,7 +2,7 @@
 
 import builtins
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
 
@@ -500,6 +500,12 @@ def parse(kind: type[T], data: dict[str, Any], origin: Path, settings: Iterable[
 def dump(federation: Federation) -> str:
     """The configuration as TOML that `load` reads back to an equal one."""
     return tomli_w.dumps(federation.model_dump(mode="json", exclude_none=True))
+
+
+def shared_sets(federations: Sequence[Federation]) -> tuple[str, ...]:
+    """Names of the evaluation sets, evaluators' too, that are the same in all federations."""
+    first, *others = ([*one.evaluation, *one.evaluators] for one in federations)
+    return tuple(chosen.name for chosen in first if all(chosen in other for other in others))
 
 
 def differing_keys(one: Federation, other: Federation) -> list[str]:

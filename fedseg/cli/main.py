@@ -278,22 +278,29 @@ def runs(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folder, or several.")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write; default: report.html in the run folder.")
+        Path | None,
+        typer.Option(
+            help="File to write; default: report.html in the run folder, or side-by-side.html here."
+        ),
     ] = None,
 ) -> None:
-    """Write a run's report anew: one HTML file.
+    """Write a run's report anew, or several runs side by side: one HTML file.
 
-    Every run ends with one; after `fedseg compare` there is more to tell.
+    Every run ends with a report; after `fedseg compare` there is more to tell.
 
     Example: `fedseg report runs/first`
     """
     from fedseg.cli import console
+    from fedseg.report.side_by_side import write_side_by_side
     from fedseg.report.write import report_on
 
     with console.Bars() as bars:
-        written = report_on(run, out, bars)
+        if len(runs) > 1:
+            written = write_side_by_side(runs, out or Path("side-by-side.html"), bars)
+        else:
+            written = report_on(runs[0], out, bars)
     console.show(f"report: {written}")
 
 

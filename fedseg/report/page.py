@@ -41,11 +41,7 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
     has_record = run.inconsistency.is_file()
     disagreement = Inconsistency.read(run.inconsistency) if has_record else None
     charts = loss_charts(run, list(result.clients))
-    script = (HERE / "report.js").read_text(encoding="utf-8")
-    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {
-        "script": Markup(script),
-        "script_hash": hashed,
         "name": run.path.name,
         "result": result,
         "columns": facts.columns(result),
@@ -65,13 +61,12 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "charts": {name: Markup(drawing) for name, drawing in charts.items()},
         "generator": federation.server.augmentation.generator,
         "configuration": run.config.read_text(encoding="utf-8"),
-        "today": date.today().isoformat(),
     }
     return fill_in("report.html", content)
 
 
 def fill_in(template: str, content: dict[str, Any]) -> str:
-    """A page of this folder's templates, with the style sheet that all share."""
+    """A page of this folder's templates, with the style sheet and script that all share."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,  # names and reasons come from other people's machines
@@ -85,4 +80,11 @@ def fill_in(template: str, content: dict[str, Any]) -> str:
         "missing_classes": facts.missing_classes,
     }
     style = Markup((HERE / "report.css").read_text(encoding="utf-8"))
-    return environment.get_template(template).render(content, style=style)
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    return environment.get_template(template).render(
+        content,
+        style=style,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        today=date.today().isoformat(),
+    )

@@ -124,10 +124,12 @@ def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
         worst = highest(lambda place: of.wrong(GLOBAL, place))
         take("Where the global model is most wrong", worst)
     legend = dict(zip(of.classes, map(pictures.css, of.colours), strict=False))
+    caption = f"Chosen out of {len(of)} images spread evenly over the set."
+    if len(trusted) > 1:
+        caption += " How far clients differ is the mean over pairs of them."
     return SampleSet(
         of.name,
-        f"Chosen out of {len(of)} images spread evenly over the set. How far clients differ is the "
-        "mean over pairs of them.",
+        caption,
         legend,
         {title: samples for title, samples in groups.items() if samples},
     )

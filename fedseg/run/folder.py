@@ -46,6 +46,14 @@ def alone(model: str) -> str:
     return f"{model}+alone"
 
 
+def distinct(labels: list[str]) -> list[str]:
+    """The labels, as of runs, numbered where one is given twice."""
+    return [
+        f"{label} #{labels[:place].count(label) + 1}" if labels.count(label) > 1 else label
+        for place, label in enumerate(labels)
+    ]
+
+
 class Run:
     """Paths within a run folder."""
 

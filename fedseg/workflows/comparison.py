@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from fedseg import config
-from fedseg.config import GLOBAL, Federation, differing_keys
+from fedseg.config import GLOBAL, Federation, differing_keys, shared_sets
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
-from fedseg.run.folder import Run, alone
+from fedseg.run.folder import Run, alone, distinct
 from fedseg.run.progress import OnProgress, silent
 from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
 from fedseg.run.result import best_alone, model_names, scores
@@ -56,7 +56,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
     """
     runs = [Run(Path(folder)) for folder in folders]
     federations = [_completed(run) for run in runs]
-    sets = _shared_sets(federations)
+    sets = shared_sets(federations)
     if not sets:
         shared = "the runs share no evaluation set" if len(runs) > 1 else f"{folders[0]}: no scores"
         raise FedsegError(f"{shared}; a set is shared if its table in the files is the same")
@@ -81,7 +81,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
     tables = [one.table(sets) for one in configurations]
     if not others:
         return tables[0]
-    labels = _distinct([one.label for one in configurations])
+    labels = distinct([one.label for one in configurations])
     differing = [k for one in others for k in differing_keys(first.federation, one.federation)]
     return side_by_side(dict(zip(labels, tables, strict=True)), differing)
 
@@ -119,20 +119,6 @@ def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Eva
             gain[chosen] = score.model_copy(update={"miou": score.miou - miou})
     rows = (best, evaluation.get(alone(picked), {}), mean, gain)
     return {name: row for name, row in zip(REFERENCES, rows, strict=True) if row}
-
-
-def _shared_sets(federations: list[Federation]) -> tuple[str, ...]:
-    """Names of the evaluation sets that are the same in all runs."""
-    first, *others = ([*one.evaluation, *one.evaluators] for one in federations)
-    return tuple(chosen.name for chosen in first if all(chosen in other for other in others))
-
-
-def _distinct(labels: list[str]) -> list[str]:
-    """The labels, numbered where one is given twice."""
-    return [
-        f"{label} #{labels[:place].count(label) + 1}" if labels.count(label) > 1 else label
-        for place, label in enumerate(labels)
-    ]
 
 
 def side_by_side(tables: dict[str, ScoreTable], differing: list[str]) -> ScoreTable:
