@@ -4,10 +4,15 @@ Every model of the study is small, so that one step leaves a large GPU idle. Her
 targets lie on the GPU, augmentation runs there, a step is one CUDA graph, and several trainings run
 side by side. The study needs no file but a pack (below 50 MB) and the encoder's weights:
 
-    python benchmarks/gpu_study.py pack PACK --client metro=ROOT --client suburb=ROOT \
-        --client europe=ROOT --camvid ROOT --idd-lite ROOT
-    python benchmarks/gpu_study.py run PACK --encoder-weights FILE --out DIR --seconds 540
+    python benchmarks/gpu_study.py pack PACK --client suburb=ROOT --client dark=ROOT \
+        --client cab=ROOT --camvid ROOT --idd-lite ROOT --scored valley=ROOT --made square=FOLDER
+    python benchmarks/gpu_study.py run PACK --encoder-weights imagenet --out DIR --seconds 540 \
+        --stage candidates --stage judged --stage made --scored camvid --scored valley
     python benchmarks/gpu_study.py table DIR
+
+Stages: "longer" trains the centralized model three times as long; "candidates" combines the clients
+in many ways; "judged" weights them by what a student says, averages over views and adapts their
+running statistics; "made" adds images that the server makes.
 
 `run` writes each row to DIR/rows.jsonl as it is made and stops in time. Without a GPU it works too,
 slowly: with --iterations 2 it is a test.
