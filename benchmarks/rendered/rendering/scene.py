@@ -4,51 +4,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedseg.classes import NUM_CLASSES
+
 from ..labels import (
-    BICYCLE,
     BUILDING,
     BUS,
     CAR,
-    FENCE,
     IGNORE,
-    MOTORCYCLE,
-    PERSON,
     POLE,
-    RIDER,
     ROAD,
     SIDEWALK,
+    SKY,
     TERRAIN,
     TRAFFIC_LIGHT,
-    TRAFFIC_SIGN,
-    TRAIN,
-    TRUCK,
-    VEGETATION,
     WALL,
 )
 from ..mesh import Part
 from ..street.bend import bend
 
-PLAIN = (
-    ROAD,
-    SIDEWALK,
-    BUILDING,
-    WALL,
-    FENCE,
-    POLE,
-    TRAFFIC_LIGHT,
-    TRAFFIC_SIGN,
-    VEGETATION,
-    TERRAIN,
-    PERSON,
-    RIDER,
-    CAR,
-    TRUCK,
-    BUS,
-    TRAIN,
-    MOTORCYCLE,
-    BICYCLE,
-    IGNORE,
-)
+PLAIN = (*(label for label in range(NUM_CLASSES) if label != SKY), IGNORE)
 BUCKETS = (
     *((label, "plain") for label in PLAIN),
     (ROAD, "road"),
