@@ -1161,7 +1161,8 @@ def merged(states: list[State], counts: list[float]) -> State:
         total = mean(tensors)
         if name.endswith("running_var"):
             means = [state[name.replace("running_var", "running_mean")] for state in states]
-            total = total + mean([m.double() ** 2 for m in means]) - mean(means) ** 2
+            middle = mean(means)
+            total = total + mean([(m.double() - middle) ** 2 for m in means])
         result[name] = total.to(value.dtype)
     return result
 

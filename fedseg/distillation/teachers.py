@@ -1,7 +1,7 @@
 """What models predict for the server's images, on disk.
 
 Probabilities are kept as uint8 (255 = certain) [h, w, 19] at a quarter of the student's input size,
-one file an image. One model is in memory at a time, and each sees each image once.
+compressed, one file an image. One model is in memory at a time, and each sees each image once.
 
 A folder is named after all that its arrays depend on but the image, and a file after the content
 of its image, so that predictions are used again only for the images that they were made of.
@@ -22,7 +22,7 @@ from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
-from fedseg.storage.arrays import SUFFIX, is_whole, read_array, write_array
+from fedseg.storage.arrays import SUFFIX, is_whole, read_array, write_array, write_planes
 from fedseg.storage.hashes import file_hashes
 
 TARGET_STRIDE = 4
@@ -83,7 +83,7 @@ def predict(
         *checkpoints.identity(checkpoint), student.inference_height, protocol.model_dump_json()
     )
     files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
-    write_missing(checkpoint, files, probabilities, device, on_image)
+    write_missing(checkpoint, files, probabilities, device, on_image, write_planes)
     return files
 
 
@@ -93,6 +93,7 @@ def write_missing(
     compute: Callable[[nn.Module, Info, list[int]], Arrays],
     device: torch.device,
     on_image: OnProgress,
+    write: Callable[[Path, np.ndarray], None] = write_array,
 ) -> None:
     """Write an array for each image; undamaged files that are there already are kept.
 
@@ -102,13 +103,14 @@ def write_missing(
         compute: gives the arrays, of the model and the numbers of the images that lack one.
         device: where the model runs.
         on_image: called after each image.
+        write: writes an array.
     """
     missing = [index for index, file in enumerate(files) if not is_whole(file)]
     if not missing:
         return
     arrays = compute(*checkpoints.load(checkpoint, device), missing)
     for done, (index, array) in enumerate(arrays, start=len(files) - len(missing) + 1):
-        write_array(files[index], array)
+        write(files[index], array)
         on_image(done, len(files))
 
 

@@ -34,6 +34,8 @@ TRIAL_SECONDS = 30.0
 """A trial ends after this time, if it has timed anything by then."""
 PROCESS = 1200 * 2**20
 """Bytes of memory of a process that trains, without the model: most of it is torch."""
+COMPRESSED = 0.3
+"""Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
 START_SECONDS = 20.0
 """Until Flower and Ray have started; measured on two cores."""
 
@@ -106,7 +108,13 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     return [
         Stage("start of Flower and Ray", START_SECONDS, PROCESS),
         Stage("clients", makespan(trainings, at_once), sum(memory[:at_once]), sum(weights)),
-        Stage("labels", labelling, PROCESS + max(weights), count * cell * len(weights), True),
+        Stage(
+            "labels",
+            labelling,
+            PROCESS + max(weights),
+            round(count * cell * len(weights) * COMPRESSED),
+            True,
+        ),
         Stage("targets", 0.0, PROCESS, count * cell, True),
         Stage(
             "distillation",

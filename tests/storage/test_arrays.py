@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from fedseg.files import DamagedFile
-from fedseg.storage.arrays import is_whole, read_array, write_array
+from fedseg.storage.arrays import is_whole, read_array, write_array, write_planes
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,24 @@ def test_what_is_written_is_read(tmp_path, array):
     (tmp_path / "moved").mkdir()
     moved = path.parent.rename(tmp_path / "moved" / "folder") / path.name
     assert is_whole(moved)
+
+
+def test_planes_are_read_as_they_were_and_take_less_space(tmp_path):
+    rng = np.random.default_rng(0)
+    smooth = cv2.resize(rng.random((6, 8, 19)).astype(np.float32), (64, 48)) * 255
+    array = np.where(smooth > 128, smooth, 0).astype(np.uint8)
+    folder = tmp_path / "folder"
+    write_array(folder / "1.npz", array)
+    write_planes(folder / "2.npz", array)
+    found = read_array(folder / "2.npz")
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype == array.dtype
+    assert found.flags.c_contiguous
+    assert is_whole(folder / "2.npz")
+    sizes = [(folder / name).stat().st_size for name in ("1.npz", "2.npz")]
+    assert sizes[1] < sizes[0] / 2
+    (folder / "2.npz").write_bytes((folder / "2.npz").read_bytes()[:-100])
+    assert not is_whole(folder / "2.npz")
 
 
 def test_every_flipped_bit_of_the_content_is_noticed(tmp_path):

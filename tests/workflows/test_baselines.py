@@ -57,6 +57,20 @@ def test_variances_are_those_of_all_features_together():
     assert pooled["num_batches_tracked"].dtype == torch.int64
 
 
+def test_pooled_variances_are_never_negative():
+    """Of features that never vary, rounding must not leave less than nothing."""
+    torch.manual_seed(0)
+    layers = []
+    for _ in range(3):
+        layer = torch.nn.BatchNorm1d(1000)
+        layer.running_mean = torch.full((1000,), 0.1) + torch.arange(1000) / 7
+        layer.running_var = torch.zeros(1000)
+        layers.append(layer.state_dict())
+    pooled = fedavg.average(layers, [300, 100, 7])
+    assert (pooled["running_var"] >= 0).all()
+    assert (pooled["running_var"] < 1e-12).all()
+
+
 def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, monkeypatch):
     """As in the paper; a client votes for classes that it was never shown too."""
     run_server(run, federation, silent)

@@ -59,6 +59,7 @@ def average(states: list[dict[str, Tensor]], weights: list[int]) -> dict[str, Te
         if name.endswith("running_var"):
             of_mean = name.removesuffix("running_var") + "running_mean"
             means = [state[of_mean].double() for state in states]
-            total = total + mean([m**2 for m in means]) - mean(means) ** 2
+            middle = mean(means)  # deviations from it: a difference of squares may be negative
+            total = total + mean([(m - middle) ** 2 for m in means])
         averaged[name] = total.to(first.dtype)
     return averaged
