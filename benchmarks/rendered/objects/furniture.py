@@ -16,7 +16,7 @@ def lamp(mesh, rng, world, night, side):
     mesh.cylinder(POLE, (0, 0, 0), (0, 0, height), 0.10, 0.065, color, 0.5, 8)
     mesh.cylinder(POLE, (0, 0, 0), (0, 0, 0.9), 0.15, 0.14, color, 0.6, 8)
     if world.spare_numbers:
-        rng.random()
+        rng.random()  # not used
     arm = rng.uniform(1.2, 2.6)
     mesh.cylinder(POLE, (0, 0, height), (-side * arm, 0, height + 0.35), 0.05, 0.045, color, 0.5, 6)
     head = -side * (arm + 0.3)
