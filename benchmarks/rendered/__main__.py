@@ -46,7 +46,7 @@ def render(
     An image depends on its world and number alone, so a set can be made in parts.
     """
     _check(worlds)
-    start()  # what is missing is said before anything is made
+    start()  # a missing library shows before anything is made
     workers = workers or len(os.sched_getaffinity(0))
     failed = 0
     columns = (

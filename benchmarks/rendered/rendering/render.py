@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..labels import IGNORE, SKY, TERRAIN, VEGETATION
+from ..street.assets import Assets
 from ..street.build import build
-from ..street.library import Library
 from .camera import photograph
 from .denoise import denoise
 from .scene import Lens, SceneBuilder
@@ -35,7 +35,7 @@ class Renderer:
     def __init__(self, world, mitsuba, drjit, size=SIZE, samples=SAMPLES):
         self.world, self.mi, self.dr = world, mitsuba, drjit
         self.size, self.samples = size, samples
-        self.library = Library(world)
+        self.assets = Assets(world)
         self.skies = Skies()
         self.builder = SceneBuilder(mitsuba)
 
@@ -43,7 +43,7 @@ class Renderer:
         """The image of a number: the same on every call and machine, to rounding."""
         world = self.world
         rng = np.random.default_rng([number, 101 * world.number])
-        street = build(world, rng, self.library)
+        street = build(world, rng, self.assets)
         curvature, hill = _course(rng, world)
         sky = self.skies.sky(rng, street.weather)
         lens = _lens(rng, street, curvature)

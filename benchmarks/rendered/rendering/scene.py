@@ -150,7 +150,7 @@ class SceneBuilder:
 
     def _materials(self, street, rng):
         def tile(kind, count):
-            return self._bitmap(street.library.tile(kind, int(rng.integers(count))))
+            return self._bitmap(street.assets.tile(kind, int(rng.integers(count))))
 
         atlas = street.atlas
         return {

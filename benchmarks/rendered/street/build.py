@@ -15,9 +15,9 @@ BASE = -5.5
 """Height of the plane far below everything."""
 
 
-def build(world, rng, library):
+def build(world, rng, assets):
     """A street of a world with all that stands in it."""
-    street = Street(world, rng, library)
+    street = Street(world, rng, assets)
     white = paint_road(street)
     ground.road(street)
     ground.side_streets(street, white)
@@ -68,7 +68,7 @@ def _block(street, i, start, end, first, last):
 def _backdrop(street):
     """What is seen at the end of the street and above the first row of houses."""
     rng, mesh, world = street.rng, street.mesh, street.world
-    trees = street.library.trees
+    trees = street.assets.trees
     x = -150.0
     while x < 150:
         width = rng.uniform(14, 30)
@@ -101,4 +101,4 @@ def _behind(street, side, x, y):
         for _ in range(3):
             x = side * (street.half_width + rng.uniform(20, 40))
             near = y + rng.uniform(-5, 5)
-            street.library.trees.plant(mesh, rng, x, near, 0, rng.uniform(1.0, 1.7), 2)
+            street.assets.trees.plant(mesh, rng, x, near, 0, rng.uniform(1.0, 1.7), 2)

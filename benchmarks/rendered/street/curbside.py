@@ -101,7 +101,7 @@ class Kerb:
     def _tree(self, step):
         x = self._planting_x()
         scale = self.rng.uniform(*self.world.tree_scale)
-        self.street.library.trees.plant(self.mesh, self.rng, x, self.y, KERB, scale)
+        self.street.assets.trees.plant(self.mesh, self.rng, x, self.y, KERB, scale)
         if not self.street.verge[self.i]:  # the pit it stands in
             label = TERRAIN if self.world.bare_tree_pits else IGNORE
             center = (x, self.y, KERB + 0.008)

@@ -20,7 +20,7 @@ class FacadeAtlas:
         self.roughness = np.full((size, size), 220, np.uint8)
         self.cells = []  # (kind, width, height in metres)
         for i, kind in enumerate(street.world.facades):
-            self._add(i, kind, street.library.facade(kind, int(self.rng.integers(64))))
+            self._add(i, kind, street.assets.facade(kind, int(self.rng.integers(64))))
 
     def _add(self, i, kind, facade):
         image, roughness, width, height = facade

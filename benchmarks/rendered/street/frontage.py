@@ -83,7 +83,7 @@ def _gardens(street, along, left, main):
 
 
 def _tree(street, x, y, detail_at, scale=None):
-    street.library.trees.plant(street.mesh, street.rng, x, y, KERB, scale, street.detail(detail_at))
+    street.assets.trees.plant(street.mesh, street.rng, x, y, KERB, scale, street.detail(detail_at))
 
 
 def _bush(street, x, y, radius, detail, flowers=False):
@@ -139,7 +139,7 @@ def park(street, along, width):
     for _ in range(int(width * 0.36) + 1):
         y, x = along + rng.uniform(1, width - 1), rng.uniform(1.5, 16)
         detail = min(2, street.detail(y) + (x > 8))
-        street.library.trees.plant(street.mesh, rng, x, y, KERB, None, detail)
+        street.assets.trees.plant(street.mesh, rng, x, y, KERB, None, detail)
     for _ in range(int(width * 0.15)):
         x, y = rng.uniform(2, 10), along + rng.uniform(1, width - 1)
         with street.mesh.at((x, y, KERB)):
@@ -201,7 +201,7 @@ def garden(street, along, width):
         x, y = rng.uniform(0.9, depth - 0.4), along + rng.uniform(0.5, width - 4.2)
         radius = rng.uniform(0.3, 0.95)
         _bush(street, x, y, radius, detail, rng.random() < 0.35)
-    trees = street.library.trees
+    trees = street.assets.trees
     for _ in range(rng.integers(0, 3)):
         x, y = rng.uniform(0.9, max(1.1, depth - 1.2)), along + rng.uniform(1, width - 4)
         trees.plant(mesh, rng, x, y, KERB, rng.uniform(0.6, 1.1), detail)

@@ -5,7 +5,7 @@ import numpy as np
 from ..labels import ROAD, SIDEWALK, TERRAIN
 from ..objects.barriers import fence
 from ..objects.vegetation import bush
-from .library import ROAD_LENGTH
+from .assets import ROAD_LENGTH
 from .markings import TEXTURE_START
 from .street import END, KERB, SIDES, START
 
@@ -135,7 +135,7 @@ def _median_piece(street, start, end):
     y = start + rng.uniform(2, 8)
     while y < end - 1:
         if rng.uniform() < 0.5 and planted:
-            street.library.trees.plant(mesh, rng, 0, y, 0.16, rng.uniform(0.55, 0.9))
+            street.assets.trees.plant(mesh, rng, 0, y, 0.16, rng.uniform(0.55, 0.9))
         elif rng.uniform() < 0.4:
             with mesh.at((0, y, 0.16)):
                 bush(mesh, rng, rng.uniform(0.4, 0.8), 0 if abs(y) < 25 else 1)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from ..textures.roads import Markings
-from .library import ROAD_LENGTH
+from .assets import ROAD_LENGTH
 from .street import SIDES
 
 TEXTURE_START = -6.0
@@ -17,7 +17,7 @@ RED_LANE = (0.45, 0.16, 0.13)
 def paint_road(street):
     """Sets `street.road_texture` (uint8); returns the white of its paint."""
     rng, world = street.rng, street.world
-    surface, cobbled = street.library.road(int(rng.integers(14)), street.half_width)
+    surface, cobbled = street.assets.road(int(rng.integers(14)), street.half_width)
     wet = street.weather == "rain"
     bright = rng.uniform(0.55, 0.75) if wet else rng.uniform(0.85, 1.12)
     surface = cv2.convertScaleAbs(surface, alpha=bright)

@@ -18,8 +18,8 @@ SIDES = (-1, 1)
 class Street:
     """A street of a world; `build` in build.py fills it."""
 
-    def __init__(self, world, rng, library):
-        self.world, self.rng, self.library = world, rng, library
+    def __init__(self, world, rng, assets):
+        self.world, self.rng, self.assets = world, rng, assets
         self.mesh = Mesh()
         self.occupied = []  # (x, y, half width, half length) of what is on the road
         self.atlas = FacadeAtlas(self)

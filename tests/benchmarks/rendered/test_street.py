@@ -7,19 +7,19 @@ import pytest
 
 from benchmarks.rendered.labels import IGNORE, SKY, TERRAIN, TRAIN, TRUCK
 from benchmarks.rendered.rendering.scene import BUCKETS
+from benchmarks.rendered.street.assets import Assets
 from benchmarks.rendered.street.build import build
-from benchmarks.rendered.street.library import Library
 from benchmarks.rendered.worlds import WORLDS
 from fedseg.classes import CLASSES
 
-library = cache(lambda name: Library(WORLDS[name]))
+assets = cache(lambda name: Assets(WORLDS[name]))
 
 
 @cache
 def street(name: str, number: int):
     world = WORLDS[name]
     rng = np.random.default_rng([number, 101 * world.number])
-    return build(world, rng, library(name))
+    return build(world, rng, assets(name))
 
 
 # Counts of the program that made the first sets, before it was rewritten.
@@ -41,7 +41,7 @@ def test_first_street_of_the_first_worlds_is_what_it_was(name, weather, camera, 
 
 
 def test_world_and_number_alone_decide():
-    again = build(WORLDS["suburb"], np.random.default_rng([0, 202]), library("suburb"))
+    again = build(WORLDS["suburb"], np.random.default_rng([0, 202]), assets("suburb"))
     other = street("suburb", 0).mesh.merged()
     for key, part in again.mesh.merged().items():
         np.testing.assert_array_equal(part.vertices, other[key].vertices)

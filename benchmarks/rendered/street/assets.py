@@ -25,7 +25,7 @@ ROOFS = (
 WALLS = ((0.45, 0.25, 0.19), (0.5, 0.34, 0.26), (0.55, 0.52, 0.46), (0.62, 0.6, 0.56))
 
 
-class Library:
+class Assets:
     """What streets of one world share."""
 
     def __init__(self, world):
