@@ -114,7 +114,7 @@ class Bars:
     ) -> None:
         """Show that `done` of `total` of a stage are done, by `name`, with numbers beside it."""
         stage, name = plain(stage), plain(name)
-        shown = " ".join(f"{key} {value:.3g}" for key, value in details.items())
+        shown = " ".join(f"{key} {value:#.3g}" for key, value in details.items())
         if self._plain:
             self._line(stage, done, total, name, shown)
             return

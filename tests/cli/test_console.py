@@ -49,7 +49,7 @@ def test_without_a_terminal_lines_not_bars(stderr):
     written = stderr(force_terminal=False)
     two_clients()
     assert written.getvalue().splitlines() == [
-        "metro: training 1/100 loss 1.000",
+        "metro: training 1/100 loss 1.00",
         "suburb: training 0/100",
         "server: distillation 1/7",
     ]
