@@ -712,7 +712,6 @@ class Judge:
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # the mean over all batches
-            layer.train()
         network.train()
         for batch in images.split(64):
             with autocast(self.world.device):
@@ -910,8 +909,11 @@ class Study:
 
     def today(self, probabilities: list[Tensor]) -> Tensor:
         """Targets by fedseg's rule."""
-        fused = mean_of(probabilities, self.world.known)
-        return balanced(fused, BALANCE, TEMPERATURE, len(self.world.parts["own"]))
+        return self.sharp(mean_of(probabilities, self.world.known))
+
+    def sharp(self, target: Tensor) -> Tensor:
+        """Balanced and sharpened as fedseg does it, by the priors of the server's own images."""
+        return balanced(target, BALANCE, TEMPERATURE, len(self.world.parts["own"]))
 
     def job(self, seed: int, start: State, targets: Tensor, **options) -> Job:
         """A distillation; without `images`, on the server's own."""
@@ -943,8 +945,7 @@ class Study:
 
     def distill_one(self, seed: int, name: str, known: Tensor | None) -> Recipe:
         """A model, distilled alone: adapted to the server's images by its own labels."""
-        labels = self.labels(name, seed, known)
-        targets = balanced(labels, BALANCE, TEMPERATURE, len(self.world.parts["own"]))
+        targets = self.sharp(self.labels(name, seed, known))
         (state,) = yield [self.job(seed, self.states[name, seed], targets)]
         self.keep(f"{name} alone", seed, state)
 
@@ -976,9 +977,6 @@ class Study:
             (state,) = yield [self.job(seed, self.states[start, seed], targets)]
             self.keep(name, seed, state, start=start)
 
-        def sharp(target: Tensor) -> Tensor:
-            return balanced(target, BALANCE, TEMPERATURE)
-
         def weights_by(student: Tensor, power: float) -> Tensor:
             agreed = torch.stack([agreement(own, student) for own in clients]) ** power
             return agreed.clamp(min=1e-3) * known
@@ -986,7 +984,7 @@ class Study:
         def iterated(name: str, power: float, start: str) -> Recipe:
             student = self.labels("global, today", seed)
             for number in (1, 2):
-                targets = sharp(mean_of(clients, weights_by(student, power)))
+                targets = self.sharp(mean_of(clients, weights_by(student, power)))
                 (state,) = yield [self.job(seed, self.states[start, seed], targets)]
                 self.keep(f"{name}, round {number}", seed, state, start=start)
                 student = self.labels(f"{name}, round {number}", seed)
@@ -1001,21 +999,21 @@ class Study:
         by_student = partial(weights_by, self.labels("global, today", seed))
         chosen: dict[str, tuple[str, Tensor]] = {
             "today, from adapted": (f"{pick} alone", self.today(clients)),
-            "global, twice": ("global, today", sharp(self.labels("global, today", seed))),
-            "adapted: mean": (pick, sharp(mean_of(adapted, known))),
-            "adapted: mean, from adapted": (f"{pick} alone", sharp(mean_of(adapted, known))),
-            "adapted: geometric": (f"{pick} alone", sharp(geometric_mean_of(adapted, known))),
-            "clients: geometric": (pick, sharp(geometric_mean_of(clients, known))),
-            "by agreement^2": (pick, sharp(mean_of(clients, by_student(2.0)))),
+            "global, twice": ("global, today", self.sharp(self.labels("global, today", seed))),
+            "adapted: mean": (pick, self.sharp(mean_of(adapted, known))),
+            "adapted: mean, from adapted": (f"{pick} alone", self.sharp(mean_of(adapted, known))),
+            "adapted: geometric": (f"{pick} alone", self.sharp(geometric_mean_of(adapted, known))),
+            "clients: geometric": (pick, self.sharp(geometric_mean_of(clients, known))),
+            "by agreement^2": (pick, self.sharp(mean_of(clients, by_student(2.0)))),
             "by agreement^4, from adapted": (
                 f"{pick} alone",
-                sharp(mean_of(clients, by_student(4.0))),
+                self.sharp(mean_of(clients, by_student(4.0))),
             ),
             "geometric, by agreement^4": (
                 pick,
-                sharp(geometric_mean_of(clients, by_student(4.0))),
+                self.sharp(geometric_mean_of(clients, by_student(4.0))),
             ),
-            "pairwise agreement^4": (pick, sharp(mean_of(clients, pairwise(4.0)))),
+            "pairwise agreement^4": (pick, self.sharp(mean_of(clients, pairwise(4.0)))),
             "today, balance 0.5": (pick, balanced(mean_of(clients, known), 0.5, TEMPERATURE)),
             "by agreement^4, balance 0.5": (
                 pick,
@@ -1023,7 +1021,7 @@ class Study:
             ),
         }
         for name in self.names:
-            targets = sharp(self.labels(f"{name} alone", seed))
+            targets = self.sharp(self.labels(f"{name} alone", seed))
             chosen[f"{name} alone, twice"] = (f"{name} alone", targets)
         rows = [iterated("by agreement^4", 4.0, pick), iterated("by agreement^8", 8.0, pick)]
         rows += [from_state(name, *entry) for name, entry in chosen.items()]
@@ -1039,9 +1037,6 @@ class Study:
             for site in self.world.sites
         ]
 
-        def sharp(target: Tensor) -> Tensor:
-            return balanced(target, BALANCE, TEMPERATURE)
-
         def weights_by(student: Tensor, own: list[Tensor]) -> Tensor:
             agreed = torch.stack([agreement(one, student) for one in own]) ** 4
             return agreed.clamp(min=1e-3) * known
@@ -1052,11 +1047,11 @@ class Study:
 
         def at_half_time(name: str, mean: Callable, own: list[Tensor], judge: bool) -> Recipe:
             half = self.iterations // 2
-            start, targets = self.states[pick, seed], sharp(mean(own, known))
+            start, targets = self.states[pick, seed], self.sharp(mean(own, known))
             (state,) = yield [self.job(seed, start, targets, iterations=half)]
             if judge:
                 student = self.judge.probabilities(state, images)[0]
-                targets = sharp(mean(own, weights_by(student, own)))
+                targets = self.sharp(mean(own, weights_by(student, own)))
             (state,) = yield [self.job(seed + 1000, state, targets, iterations=half)]
             self.keep(name, seed, state)
 
@@ -1073,17 +1068,17 @@ class Study:
                 self.keep(f"{site.name}, AdaBN {share}", seed, state)
                 normed[share] += self.judge.probabilities(state, images, site.known)
         rows = [
-            from_state("geometric", start, sharp(geometric(clients, known))),
+            from_state("geometric", start, self.sharp(geometric(clients, known))),
             from_state(
                 "geometric, agreement^4",
                 start,
-                sharp(geometric(clients, weights_by(student, clients))),
+                self.sharp(geometric(clients, weights_by(student, clients))),
             ),
-            from_state("views: geometric", start, sharp(geometric(views, known))),
+            from_state("views: geometric", start, self.sharp(geometric(views, known))),
             from_state(
                 "views: geometric, agreement^4",
                 start,
-                sharp(geometric(views, weights_by(student, views))),
+                self.sharp(geometric(views, weights_by(student, views))),
             ),
             at_half_time("halves: today", mean_of, clients, False),
             at_half_time("halves: geometric, judged", geometric, clients, True),
@@ -1091,17 +1086,17 @@ class Study:
         ]
         for share, own in normed.items():
             begin = states[share, pick]
-            judged = sharp(geometric(own, weights_by(student, own)))
+            judged = self.sharp(geometric(own, weights_by(student, own)))
             rows += [
-                from_state(f"AdaBN {share}: today", begin, sharp(mean_of(own, known))),
+                from_state(f"AdaBN {share}: today", begin, self.sharp(mean_of(own, known))),
                 from_state(f"AdaBN {share}: geometric, agreement^4", begin, judged),
             ]
         for k, name in enumerate(self.names):
             rows.append(
-                from_state(f"views: {name} alone", self.states[name, seed], sharp(views[k]))
+                from_state(f"views: {name} alone", self.states[name, seed], self.sharp(views[k]))
             )
             begin, own = states[0.5, name], normed[0.5][k]
-            rows.append(from_state(f"AdaBN 0.5: {name} alone", begin, sharp(own)))
+            rows.append(from_state(f"AdaBN 0.5: {name} alone", begin, self.sharp(own)))
         return rows
 
     def with_made(self, seed: int) -> list[Recipe]:

@@ -1,6 +1,5 @@
 """Commands: `python -m benchmarks.rendered --help`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from fedseg.classes import CLASSES
 from fedseg.errors import FedsegError
+from fedseg.machine import cpus
 
 from .rendering.mitsuba import start
 from .statistics import contact_sheet, frequencies
@@ -47,7 +47,7 @@ def render(
     """
     _check(worlds)
     start()  # a missing library shows before anything is made
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or cpus()
     failed = 0
     columns = (
         TextColumn("{task.description}"),

@@ -1,11 +1,12 @@
 """Writes a world's images and labels: resumable, on all cores."""
 
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import cv2
+
+from fedseg.files import atomic_file
 
 from .rendering.mitsuba import start
 from .rendering.render import Renderer
@@ -60,7 +61,6 @@ def _write_one(world, folder, number):
     _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     _, png = cv2.imencode(".png", rendered.labels)
     for path, data in ((labels_path, png), (image_path, jpeg)):
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(data.tobytes())
-        partial.replace(path)
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(data.tobytes())
     return None
