@@ -196,7 +196,7 @@ class Augmentation(Section):
     """More images of the classes that the clients disagree on."""
 
     generator: GeneratorName = "none"
-    """"mix" pastes regions that clients agree on into other images of the server's; "streetsim"
+    """"mix" pastes regions that clients see into other images of the server's; "streetsim"
     renders new streets; "diffusion" paints new images, and new regions into the server's, and needs
     fedseg[diffusion]."""
     images: int = Field(200, ge=1)

@@ -1,11 +1,11 @@
 """Where client models disagree: FedS2R's inconsistency, by class."""
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.evaluation.metrics import confusion_matrix, iou
 from fedseg.run.records import ByClass, Claim, Inconsistency, PairAgreement
 
 SUSPICION = 0.5
@@ -16,46 +16,70 @@ permute classes in the same way would have the honest one left out."""
 
 
 class Agreement:
-    """Counts, image by image, which classes each pair of clients gives to the same pixels.
+    """Counts, image by image, which classes the clients give to the same cells.
 
-    `pairs[k, l]` is an int64 [19, 19] matrix; rows are client k's classes, columns client l's.
+    Attributes:
+        coverage: the trainIds that each client was trained on, by its name.
+        clients: their names.
+        pairs: of places in `clients`, the smaller first.
+        given: int64 [K, 19], cells to which a client gives a class.
+        shared: int64 [K, K, 19], cells to which both of two clients give a class.
+        claimants: of each class that only one client knows, the place of that client.
+        elsewhere: int64 [19, 19], for the cells to which the claimant of a class (first axis) gives
+            it, how often the other clients give each class (second axis) to them.
     """
 
-    def __init__(self, clients: list[str]) -> None:
-        self.clients = clients
-        self.pairs = {
-            pair: np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
-            for pair in combinations(range(len(clients)), 2)
-        }
-
-    def among(self, clients: list[str]) -> "Agreement":
-        """The same counts for some of the clients."""
-        chosen = Agreement(clients)
-        places = [self.clients.index(name) for name in clients]
-        for first, second in chosen.pairs:
-            chosen.pairs[first, second] = self.pairs[places[first], places[second]]
-        return chosen
+    def __init__(self, coverage: dict[str, set[int]]) -> None:
+        count = len(coverage)
+        self.coverage = coverage
+        self.clients = list(coverage)
+        self.pairs = list(combinations(range(count), 2))
+        self.given = np.zeros((count, NUM_CLASSES), np.int64)
+        self.shared = np.zeros((count, count, NUM_CLASSES), np.int64)
+        self.claimants = {}
+        for c in range(NUM_CLASSES):
+            knowing = [k for k, known in enumerate(coverage.values()) if c in known]
+            if len(knowing) == 1:
+                self.claimants[c] = knowing[0]
+        self.elsewhere = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
 
     def update(self, predictions: list[np.ndarray]) -> None:
         """Add one image: each client's trainIds, uint8 [h, w], in the order of `clients`."""
-        for (first, second), counts in self.pairs.items():
-            counts += confusion_matrix(predictions[first], predictions[second], NUM_CLASSES)
+        maps = np.stack(predictions).reshape(len(predictions), -1)
+        cells = maps.shape[1]
+        places = maps * np.int64(cells) + np.arange(cells)
+        votes = np.bincount(places.ravel(), minlength=NUM_CLASSES * cells)
+        votes = votes.reshape(NUM_CLASSES, cells)
+        for c in map(int, np.flatnonzero(votes.any(axis=1))):
+            # A product of float32 matrices of 0 and 1 is exact up to 2^24 cells.
+            is_c = (maps[:, np.flatnonzero(votes[c])] == c).astype(np.float32)
+            self.shared[:, :, c] += (is_c @ is_c.T).astype(np.int64)
+            self.given[:, c] += is_c.sum(axis=1).astype(np.int64)
+        for c, claimant in self.claimants.items():
+            claimed = maps[claimant] == c
+            self.elsewhere[c] += votes[:, claimed].sum(axis=1)
+            self.elsewhere[c, c] -= claimed.sum()  # its own
+
+    def add(self, other: "Agreement") -> None:
+        """Add what was counted on other images, for the same clients."""
+        self.given += other.given
+        self.shared += other.shared
+        self.elsewhere += other.elsewhere
 
 
-def inconsistency(agreement: Agreement, coverage: dict[str, set[int]]) -> np.ndarray:
+def inconsistency(agreement: Agreement) -> np.ndarray:
     """Inconsistency of each class over a dataset.
 
     I_c = 1 - mean over pairs (k, l) with c in both S_k and S_l of IoU_c(argmax z_k, argmax z_l),
     the IoU being taken over all pixels of all images.
 
     Args:
-        agreement: the pairwise counts.
-        coverage: S_k, the trainIds that client k was trained on.
+        agreement: the counts; its coverage is S_k, the trainIds that client k was trained on.
 
     Returns:
         float64 [19], 0..1; NaN for a class that no two clients know, or none of them predicts.
     """
-    rows = [_pair_iou(agreement, pair, coverage) for pair in agreement.pairs]
+    rows = [_pair_iou(agreement, pair) for pair in agreement.pairs]
     if not rows:
         return np.full(NUM_CLASSES, np.nan)
     values = np.stack(rows)
@@ -72,9 +96,7 @@ def unstable_classes(scores: np.ndarray, most: int) -> list[int]:
     return [int(c) for c in ranked[:most] if scores[c] > 0]
 
 
-def typical_agreement(
-    agreement: Agreement, coverage: dict[str, set[int]]
-) -> dict[str, float | None]:
+def typical_agreement(agreement: Agreement) -> dict[str, float | None]:
     """How far each client agrees with the others, 0..1: the median over its pairs of their mIoU.
 
     The median, because one client that agrees with nobody must not count against those it is paired
@@ -82,7 +104,7 @@ def typical_agreement(
     """
     by_client: dict[str, list[float]] = {name: [] for name in agreement.clients}
     for pair in agreement.pairs:
-        values = _pair_iou(agreement, pair, coverage)
+        values = _pair_iou(agreement, pair)
         mean = np.nanmean(values) if not np.isnan(values).all() else 0.0
         for k in pair:
             by_client[agreement.clients[k]].append(float(mean))
@@ -104,18 +126,18 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
     return [name for name, value in known.items() if value < SUSPICION * usual]
 
 
-def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> Inconsistency:
+def record(agreement: Agreement, most: int) -> Inconsistency:
     """What some clients' disagreement comes to."""
-    scores = inconsistency(agreement, coverage)
+    scores = inconsistency(agreement)
     return Inconsistency(
         clients=agreement.clients,
-        agreement=typical_agreement(agreement, coverage),
+        agreement=typical_agreement(agreement),
         inconsistency=_by_class(scores),
         unstable=[CLASSES[c] for c in unstable_classes(scores, most)],
         pairs=[
             PairAgreement(
                 clients=(agreement.clients[pair[0]], agreement.clients[pair[1]]),
-                iou=_by_class(_pair_iou(agreement, pair, coverage)),
+                iou=_by_class(_pair_iou(agreement, pair)),
             )
             for pair in agreement.pairs
         ],
@@ -123,35 +145,42 @@ def record(agreement: Agreement, coverage: dict[str, set[int]], most: int) -> In
 
 
 def record_without_suspects(
-    agreement: Agreement, coverage: dict[str, set[int]], most: int
+    agreement: Agreement,
+    most: int,
+    among: Callable[[list[str]], Agreement],
 ) -> Inconsistency:
     """The content of inconsistency.json: `record` of the clients that agree with the others.
 
     Suspects are left out where at least `FEWEST_ACCUSERS` others remain; else they are `doubtful`:
     named, and kept.
 
+    Args:
+        agreement: of all clients.
+        most: how many classes count as unstable.
+        among: counts again for some of the clients; called only where others are left out.
+
     Returns:
         `record`; and `agreement`, how far each client agrees, `suspects`, `doubtful`, and `claims`,
         as `lone_claims` gives them.
     """
-    typical = typical_agreement(agreement, coverage)
+    typical = typical_agreement(agreement)
     named = suspects(typical)
     trusted = [name for name in agreement.clients if name not in named]
     doubtful = []
     if len(trusted) < FEWEST_ACCUSERS:
         trusted, named, doubtful = agreement.clients, [], named
-    rest = agreement.among(trusted)
-    return record(rest, coverage, most).model_copy(
+    rest = among(trusted) if named else agreement
+    return record(rest, most).model_copy(
         update={
             "agreement": typical,
             "suspects": tuple(named),
             "doubtful": tuple(doubtful),
-            "claims": tuple(lone_claims(rest, coverage)),
+            "claims": tuple(lone_claims(rest)),
         }
     )
 
 
-def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[Claim]:
+def lone_claims(agreement: Agreement) -> list[Claim]:
     """Classes that one client says it knows and no other does, and what the others see there.
 
     A client that claims a class alone decides alone where it is. So it can be looked up whether it
@@ -161,41 +190,34 @@ def lone_claims(agreement: Agreement, coverage: dict[str, set[int]]) -> list[Cla
         One for each, where there are three clients or more.
     """
     claims: list[Claim] = []
-    clients = agreement.clients
-    if len(clients) < 3:
+    if len(agreement.clients) < 3:
         return claims
-    for c in range(NUM_CLASSES):
-        knowing = [k for k, name in enumerate(clients) if c in coverage[name]]
-        if len(knowing) != 1:
+    for c, claimant in agreement.claimants.items():
+        seen = agreement.elsewhere[c]
+        if not seen.any():
             continue
-        (claimant,) = knowing
-        # Rows: what the claimant sees; columns: what the others see at the same pixels.
-        total = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
-        for (first, second), counts in agreement.pairs.items():
-            if claimant in (first, second):
-                total += counts if first == claimant else counts.T
-        if not total[c].any():
-            continue
-        other = int(total[c].argmax())
+        other = int(seen.argmax())
+        everywhere = agreement.given[:, other].sum() - agreement.given[claimant, other]
         claims.append(
             Claim(
-                client=clients[claimant],
+                client=agreement.clients[claimant],
                 class_name=CLASSES[c],
-                pixels=int(total[c].sum()) // (len(clients) - 1),
+                pixels=int(seen.sum()) // (len(agreement.clients) - 1),
                 seen_as=CLASSES[other],
-                share=round(float(total[c, other] / total[c].sum()), 4),
-                taken=round(float(total[c, other] / total[:, other].sum()), 4),
+                share=round(float(seen[other] / seen.sum()), 4),
+                taken=round(float(seen[other] / everywhere), 4),
             )
         )
     return claims
 
 
-def _pair_iou(
-    agreement: Agreement, pair: tuple[int, int], coverage: dict[str, set[int]]
-) -> np.ndarray:
+def _pair_iou(agreement: Agreement, pair: tuple[int, int]) -> np.ndarray:
     """IoU of each class between two clients; NaN where either does not know the class."""
-    known = set.intersection(*(coverage[agreement.clients[k]] for k in pair))
-    values = iou(agreement.pairs[pair])
+    known = set.intersection(*(agreement.coverage[agreement.clients[k]] for k in pair))
+    first, second = pair
+    shared = agreement.shared[first, second]
+    union = agreement.given[first] + agreement.given[second] - shared
+    values = np.divide(shared, union, out=np.full(NUM_CLASSES, np.nan), where=union > 0)
     values[[c for c in range(NUM_CLASSES) if c not in known]] = np.nan
     return values
 

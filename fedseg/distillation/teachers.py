@@ -22,7 +22,14 @@ from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
-from fedseg.storage.arrays import SUFFIX, is_whole, read_array, write_array, write_planes
+from fedseg.storage.arrays import (
+    SUFFIX,
+    is_whole,
+    read_array,
+    read_largest,
+    write_array,
+    write_planes,
+)
 from fedseg.storage.hashes import file_hashes
 
 TARGET_STRIDE = 4
@@ -43,6 +50,10 @@ class Teacher:
     def probabilities(self, index: int) -> np.ndarray:
         """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""
         return read_array(self.files[index])
+
+    def classes(self, index: int) -> np.ndarray:
+        """The most probable class of each cell of an image, uint8 [h, w], trainIds."""
+        return read_largest(self.files[index])
 
 
 def predict(

@@ -7,9 +7,11 @@ Beside the array stands the name it was written under, which says what it was ma
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from fedseg.files import DamagedFile, atomic_file, damaged
 
@@ -26,10 +28,12 @@ def write_planes(path: Path, array: np.ndarray) -> None:
     """Write an array [h, w, c] like `write_array`, compressed plane by plane.
 
     Probabilities of classes are smooth within a plane, so that this takes a fifth of the space.
+    Beside them is kept which plane is largest where, for `read_largest`.
     """
     planes = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+    largest = array.argmax(axis=-1).astype(np.uint8)
     with atomic_file(path, durable=False) as temporary:
-        np.savez_compressed(temporary, planes=planes, name=_name(path))
+        np.savez_compressed(temporary, planes=planes, largest=largest, name=_name(path))
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -40,13 +44,28 @@ def read_array(path: Path) -> np.ndarray:
             written under another name.
         FileNotFoundError: there is no such file.
     """
+    return _read(path, _array)
+
+
+def read_largest(path: Path) -> np.ndarray:
+    """Which of the planes that `write_planes` wrote is largest, the first of equals: uint8 [h, w].
+
+    Raises as `read_array` does.
+    """
+    return _read(path, lambda archive: archive["largest"])
+
+
+def _array(archive: NpzFile) -> np.ndarray:
+    if "planes" in archive:
+        return np.ascontiguousarray(np.moveaxis(archive["planes"], 0, -1))
+    return archive["array"]
+
+
+def _read(path: Path, part: Callable[[NpzFile], np.ndarray]) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as archive:
             name = str(archive["name"])
-            if "planes" in archive:
-                array = np.ascontiguousarray(np.moveaxis(archive["planes"], 0, -1))
-            else:
-                array = archive["array"]
+            array = part(archive)
     except FileNotFoundError:
         raise
     except (
@@ -69,6 +88,7 @@ def read_array(path: Path) -> np.ndarray:
 def is_whole(path: Path) -> bool:
     """Whether an array is there and undamaged."""
     try:
+        _read(path, lambda archive: archive["largest" if "planes" in archive else "name"])
         read_array(path)
     except (FileNotFoundError, DamagedFile):
         return False

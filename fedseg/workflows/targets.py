@@ -14,6 +14,7 @@ import torch
 from fedseg.classes import CLASSES
 from fedseg.config import Distillation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.loading import prefetch
 from fedseg.distillation.fusion import mean
 from fedseg.distillation.fusion.task import FusionTask, Teachers
 from fedseg.distillation.generation.candidates import (
@@ -25,6 +26,7 @@ from fedseg.distillation.generation.candidates import (
 from fedseg.distillation.inconsistency import Agreement, record, record_without_suspects
 from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
+from fedseg.machine import cpus
 from fedseg.models import checkpoints
 from fedseg.models.build import free_memory
 from fedseg.registry import FUSION_RULES, GENERATORS
@@ -81,17 +83,20 @@ def make_targets(
     unusable = predict_all(labelling, teachers, images)
     if len(teachers) < federation.min_clients:
         raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
-    coverage = {name: teacher.coverage for name, teacher in teachers.items()}
     most = augmentation.unstable_classes
     everyone = compare(teachers, chosen, progress)
-    content = record_without_suspects(everyone, coverage, most)
+    content = record_without_suspects(
+        everyone,
+        most,
+        lambda names: compare({name: teachers[name] for name in names}, chosen, progress),
+    )
     content = content.model_copy(update={"suspects": (*content.suspects, *unusable)})
     trusted = {name: teachers[name] for name in content.clients}
     if augmentation.generator != "none":
         scores = content.inconsistency
         images, found = _augment(labelling, trusted, images, scores, inputs)
         chosen += found
-        after = record(compare(trusted, chosen, progress), coverage, most)
+        after = record(compare(trusted, chosen, progress), most)
         content = content.model_copy(update={"after_augmentation": after.inconsistency})
     content.write(run.inconsistency, inputs)
     kept = replace(images, images=tuple(images.images[index] for index in chosen))
@@ -215,8 +220,16 @@ def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> li
 
 def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:
     """Count on which of the chosen images' cells the clients agree."""
-    agreement = Agreement(list(teachers))
-    for done, index in enumerate(chosen, 1):
-        agreement.update([t.probabilities(index).argmax(axis=-1) for t in teachers.values()])
+    coverage = {name: teacher.coverage for name, teacher in teachers.items()}
+    agreement = Agreement(coverage)
+
+    def on_image(index: int) -> Agreement:
+        counted = Agreement(coverage)
+        counted.update([teacher.classes(index) for teacher in teachers.values()])
+        return counted
+
+    threads = cpus()
+    for done, counted in enumerate(prefetch(on_image, chosen, threads, 2 * threads), 1):
+        agreement.add(counted)
         progress("comparing clients", done, len(chosen))
     return agreement

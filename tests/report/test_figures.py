@@ -9,10 +9,10 @@ from fedseg.report.figures import UNSTABLE, inconsistency_figure, save
 
 @pytest.fixture
 def content():
-    agreement = Agreement(["a", "b", "c"])
+    agreement = Agreement({name: {0, 1, 2} for name in "abc"})
     rng = np.random.default_rng(0)
     agreement.update([rng.integers(0, 3, 200) for _ in range(2)] + [np.zeros(200, int)])
-    return record(agreement, {name: {0, 1, 2} for name in "abc"}, 2)
+    return record(agreement, 2)
 
 
 def test_bars_and_cells_show_the_numbers(content):
@@ -38,5 +38,5 @@ def test_augmentation_is_marked_and_the_file_is_an_image(content, tmp_path):
 
 
 def test_one_client_alone_has_no_pairs():
-    content = record(Agreement(["a"]), {"a": {0}}, 2)
+    content = record(Agreement({"a": {0}}), 2)
     assert not inconsistency_figure(content).axes[1].images

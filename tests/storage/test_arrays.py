@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fedseg.files import DamagedFile
-from fedseg.storage.arrays import is_whole, read_array, write_array, write_planes
+from fedseg.storage.arrays import is_whole, read_array, read_largest, write_array, write_planes
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,13 @@ def test_planes_are_read_as_they_were_and_take_less_space(tmp_path):
     assert found.dtype == array.dtype
     assert found.flags.c_contiguous
     assert is_whole(folder / "2.npz")
+    np.testing.assert_array_equal(read_largest(folder / "2.npz"), array.argmax(axis=-1))
     sizes = [(folder / name).stat().st_size for name in ("1.npz", "2.npz")]
     assert sizes[1] < sizes[0] / 2
     (folder / "2.npz").write_bytes((folder / "2.npz").read_bytes()[:-100])
+    assert not is_whole(folder / "2.npz")
+    # As an earlier version wrote it, without which plane is largest.
+    np.savez(folder / "2.npz", planes=np.moveaxis(array, -1, 0), name="folder/2.npz")
     assert not is_whole(folder / "2.npz")
 
 

@@ -138,7 +138,7 @@ def _found(index: int, recipe: Recipe, teachers: list[Teacher]) -> float:
     shares = []
     for teacher in teachers:
         if train_id in teacher.coverage:
-            classes = teacher.probabilities(index).argmax(axis=-1)
+            classes = teacher.classes(index)
             rows, columns = classes.shape
             part = classes[
                 int(top * rows) : int(np.ceil(bottom * rows)),

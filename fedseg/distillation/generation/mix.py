@@ -1,4 +1,4 @@
-"""Cut and paste between the server's images: regions of unstable classes that clients agree on."""
+"""Cut and paste between the server's images: regions of unstable classes that clients see."""
 
 import albumentations as A
 import cv2
@@ -8,7 +8,7 @@ from fedseg import config
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.generation.candidates import Made
-from fedseg.distillation.generation.regions import Region, Regions, agreed, draw
+from fedseg.distillation.generation.regions import Region, Regions, draw
 from fedseg.distillation.teachers import Teacher
 
 
@@ -30,16 +30,15 @@ class Mix:
         self, settings: config.Augmentation, images: Dataset, teachers: list[Teacher]
     ) -> None:
         self._images = images
-        self._teachers = teachers
         self._augment = Augmentation(weather)
         self._regions = Regions(len(images), teachers)
 
     def makes(self, train_id: int) -> bool:
-        """Only of a class that the clients agree on somewhere there is anything to paste."""
+        """Only of a class that a client sees somewhere there is anything to paste."""
         return bool(self._regions[train_id]) and len(self._images) > 1
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
-        """An image with one region of that class more; None where no region was agreed on."""
+        """An image with one region of that class more; None where no client sees any."""
         if not self.makes(train_id):
             return None
         regions = self._regions[train_id]
@@ -70,7 +69,7 @@ class Mix:
     def _cut(self, region: Region, train_id: int) -> tuple[np.ndarray, np.ndarray]:
         """A region's pixels, uint8 [h, w, 3], and how opaque they are, float32 [h, w], 0..1."""
         image = self._images.image(region.image)
-        cells = agreed(region.image, self._teachers, train_id).astype(np.float32)
+        cells = self._regions.cells(region.image, train_id).astype(np.float32)
         alpha = cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         rows, columns = image.shape[:2]
         place = (

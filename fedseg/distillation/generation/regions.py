@@ -1,14 +1,17 @@
-"""Where in the server's images a class occurs, and how large: regions that the clients agree on.
+"""Where in the server's images a class occurs, and how large: regions that the clients see.
 
 A region is a connected set of cells that most of the clients who know the class, and two at least,
-give to it. So no label is needed to find it, and its place and size are plausible ones.
+give to it. Of a class that they agree on nowhere, it is what any one of them gives to it. So no
+label is needed to find it, and its place and size are plausible ones.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from fedseg.classes import NUM_CLASSES
 from fedseg.distillation.teachers import Teacher
 
 SMALLEST = 6
@@ -26,39 +29,49 @@ class Region(NamedTuple):
     area: float
 
 
-class Regions(dict[int, list[Region]]):
+class Regions:
     """By trainId, all regions of a class in the first images that the teachers have predicted.
 
-    They are looked for when they are first asked for.
+    They are looked for, of all classes in one pass, when the first are asked for.
     """
 
     def __init__(self, images: int, teachers: list[Teacher]) -> None:
-        super().__init__()
         self._images = images
         self._teachers = teachers
+        knowing = [[c in teacher.coverage for c in range(NUM_CLASSES)] for teacher in teachers]
+        self._knowing = np.array(knowing, bool).reshape(len(teachers), NUM_CLASSES)
+        self._majority = np.maximum(self._knowing.sum(axis=0) // 2 + 1, 2)
 
-    def __missing__(self, train_id: int) -> list[Region]:
-        self[train_id] = find_regions(self._images, self._teachers, train_id)
-        return self[train_id]
+    def __getitem__(self, train_id: int) -> list[Region]:
+        agreed, seen = self._found
+        return agreed[train_id] or seen[train_id]
 
+    def cells(self, index: int, train_id: int) -> np.ndarray:
+        """bool [h, w]: cells of an image that this class's regions consist of."""
+        agreed, _ = self._found
+        return self._votes(index)[train_id] >= (self._majority[train_id] if agreed[train_id] else 1)
 
-def find_regions(images: int, teachers: list[Teacher], train_id: int) -> list[Region]:
-    """All regions of a class in the first images that the teachers have predicted."""
-    return [
-        region
-        for index in range(images)
-        for region in _connected(index, agreed(index, teachers, train_id))
-    ]
+    @cached_property
+    def _found(self) -> tuple[list[list[Region]], list[list[Region]]]:
+        """For each class the regions that most clients see, and those that any sees."""
+        agreed: list[list[Region]] = [[] for _ in range(NUM_CLASSES)]
+        seen: list[list[Region]] = [[] for _ in range(NUM_CLASSES)]
+        for index in range(self._images if self._teachers else 0):
+            votes = self._votes(index)
+            for c in np.flatnonzero(votes.any(axis=(1, 2))):
+                agreed[c] += _connected(index, votes[c] >= self._majority[c])
+                if not agreed[c]:
+                    seen[c] += _connected(index, votes[c] > 0)
+        return agreed, seen
 
-
-def agreed(index: int, teachers: list[Teacher], train_id: int) -> np.ndarray:
-    """bool [h, w]: cells of an image that the teachers agree to be of that class."""
-    votes = [
-        teacher.probabilities(index).argmax(axis=-1) == train_id
-        for teacher in teachers
-        if train_id in teacher.coverage
-    ]
-    return np.sum(votes, axis=0) > max(1, len(votes) / 2)
+    def _votes(self, index: int) -> np.ndarray:
+        """int [19, h, w]: how many of the clients who know a class give a cell to it."""
+        maps = [teacher.classes(index) for teacher in self._teachers]
+        votes = np.zeros((NUM_CLASSES, *maps[0].shape), np.int16)
+        rows, columns = np.ogrid[tuple(map(slice, maps[0].shape))]
+        for known, classes in zip(self._knowing, maps, strict=True):
+            votes[classes, rows, columns] += known[classes]
+        return votes
 
 
 def draw(regions: list[Region], rng: np.random.Generator) -> Region:

@@ -21,8 +21,8 @@ class Fake:
         self.labels = labels
         self.coverage = set(coverage)
 
-    def probabilities(self, index):
-        return (np.eye(19, dtype=np.uint8) * 255)[self.labels[index]]
+    def classes(self, index):
+        return self.labels[index].astype(np.uint8)
 
 
 @pytest.fixture
@@ -58,13 +58,26 @@ def test_a_region_is_pasted_where_its_class_occurs(street):
 
 def test_only_what_most_clients_agree_on_is_pasted(street):
     images, labels = street
-    without = np.where(labels == CAR, ROAD, labels)
+    everywhere = np.full_like(labels, CAR)
     rng = np.random.default_rng(0)
-    assert Mix(SETTINGS, images, [Fake(labels), Fake(without)]).make(CAR, rng) is None
-    assert Mix(SETTINGS, images, [Fake(labels), Fake(without), Fake(labels)]).make(CAR, rng)
-    # Of the clients who know the class, one alone is not enough to agree.
-    ignorant = Fake(without, coverage=set(range(19)) - {CAR})
-    assert Mix(SETTINGS, images, [Fake(labels), ignorant]).make(CAR, rng) is None
+    clients = [Fake(labels), Fake(everywhere), Fake(labels)]
+    for made in (Mix(SETTINGS, images, clients).make(CAR, rng) for _ in range(5)):
+        assert made.made_of["from"] == "0.png"
+        assert made.area < 0.15
+
+
+def test_of_a_class_that_nobody_agrees_on_what_one_client_sees_is_pasted(street):
+    images, labels = street
+    without = np.where(labels == CAR, ROAD, labels)
+    ignorant = Fake(np.full_like(labels, CAR), coverage=set(range(19)) - {CAR})
+    for others in ([Fake(without)], [ignorant], [Fake(without), Fake(without)]):
+        made = Mix(SETTINGS, images, [Fake(labels), *others]).make(CAR, np.random.default_rng(0))
+        assert made.made_of["from"] == "0.png"
+        assert made.area == pytest.approx(18 / 240, rel=0.4)
+    # Nobody who knows the class sees any.
+    assert (
+        Mix(SETTINGS, images, [Fake(without), ignorant]).make(CAR, np.random.default_rng()) is None
+    )
 
 
 def test_paste_cuts_off_what_sticks_out():
@@ -123,10 +136,10 @@ def test_an_image_that_shows_the_class_by_construction_needs_no_vote(street, tmp
     assert "find car in 0%" in read_json(manifest)["images"][0]["reason"]
 
 
-def test_classes_that_nobody_agrees_on_give_way_to_the_next_most_unstable(street):
+def test_classes_that_nobody_sees_give_way_to_the_next_most_unstable(street):
     images, labels = street
-    without = np.where(labels == CAR, ROAD, labels)  # so that nothing is agreed to be a car
-    mix = Mix(SETTINGS, images, [Fake(labels), Fake(without)])
+    without = np.where(labels == CAR, ROAD, labels)
+    mix = Mix(SETTINGS, images, [Fake(without), Fake(without)])
     scores = {"car": 1.0, "sky": 0.1, "road": 0.2, "bus": 0.9, "train": None, "wall": 0.0}
     assert weights_of(mix, scores, most=5) == {ROAD: 0.2, SKY: 0.1}
     assert weights_of(mix, scores, most=1) == {ROAD: 0.2}
