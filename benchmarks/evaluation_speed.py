@@ -23,7 +23,8 @@ from fedseg.evaluation.evaluate import evaluate
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, build
 from fedseg.streetsim import render
-from fedseg.training.loop import autocast, normalise
+from fedseg.training.loop import normalise
+from fedseg.training.optimisation import autocast
 
 MODEL = Model(arch="fpn", encoder="tu-tf_efficientnet_lite0", encoder_weights="none")
 SIZE = (1024, 2048)

@@ -25,7 +25,8 @@ from fedseg.data.survey import survey, train_id_counts
 from fedseg.models import build
 from fedseg.models.checkpoints import describe
 from fedseg.training.callbacks import ReportProgress
-from fedseg.training.loop import TrainingRun, autocast, normalise
+from fedseg.training.loop import TrainingRun, normalise
+from fedseg.training.optimisation import autocast
 from fedseg.training.supervised import cross_entropy, train_supervised
 
 

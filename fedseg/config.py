@@ -98,9 +98,22 @@ class Training(Section):
     batch_size: int = Field(8, ge=2)
     """Images a step; at least 2, because batch normalisation needs more than one."""
     learning_rate: float = Field(1e-3, gt=0)
-    """AdamW's highest learning rate: reached by the warm-up, it falls to 0 along half a cosine."""
+    """AdamW's highest learning rate: reached by the warm-up, it falls to 0 by the schedule."""
+    encoder_learning_rate: float = Field(1.0, gt=0)
+    """Of the encoder, as a multiple of `learning_rate`."""
+    schedule: Literal["cosine", "poly"] = "cosine"
+    """How the learning rate falls: along half a cosine, or as (1 - part done)^0.9."""
     weight_decay: float = Field(0.01, ge=0)
     """AdamW's weight decay."""
+    decay_vectors: bool = True
+    """Whether it also applies to biases and the parameters of normalisations."""
+    max_grad_norm: float | None = Field(None, gt=0)
+    """L2 norm that the gradient of a step is clipped to; default: not clipped."""
+    accumulation: int = Field(1, ge=1)
+    """Parts that a batch is shown in, one after another, which takes as much less GPU memory. Each
+    needs two images at least, and counts alike."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of a moving average of the weights, as 0.999, which is then the trained model."""
     warmup: float = Field(0.1, ge=0, lt=1)
     """Part of the iterations over which the learning rate rises linearly from 0."""
     crop: tuple[int, int] = (192, 256)
@@ -109,8 +122,9 @@ class Training(Section):
     """Smallest and largest part of an image's area that a crop shows."""
     inference_height: int | None = Field(None, ge=32, le=8192)
     """Height in pixels that whole images are resized to for inference; default: 1.25 crops."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward pass; "auto" is bfloat16 on CUDA and float32 on the CPU."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic of the forward pass. "auto" is bfloat16 on a GPU that has it, float16 with a
+    scaled loss on another, and float32 on the CPU."""
     rare_class_temperature: float = Field(0.05, gt=0)
     """Rare-class sampling: the lower, the more often images with rare classes are drawn."""
     threads: int = Field(2, ge=1)
@@ -120,6 +134,10 @@ class Training(Section):
     def _ordered(self) -> "Training":
         if self.scale[0] > self.scale[1]:
             raise ValueError("scale: the first number must not exceed the second")
+        if self.batch_size % self.accumulation or self.batch_size < 2 * self.accumulation:
+            raise ValueError(
+                "accumulation: batch_size must be a multiple of it, and give each part two images"
+            )
         return self
 
 

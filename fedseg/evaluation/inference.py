@@ -17,7 +17,8 @@ from fedseg.errors import ModelError
 from fedseg.machine import limit_threads
 from fedseg.models.build import check_size
 from fedseg.models.checkpoints import STRIDE, Info
-from fedseg.training.loop import autocast, normalise
+from fedseg.training.loop import normalise
+from fedseg.training.optimisation import autocast
 
 Item = TypeVar("Item")
 Views = tuple[np.ndarray, ...]

@@ -145,6 +145,9 @@ class Node(Source):
         wanted = task.training.model_dump()
         limits = self.limits.model_dump(exclude_none=True, include=set(AT_MOST))
         training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
+        batch = training["batch_size"]
+        parts = range(1, wanted["accumulation"] + 1)  # of a smaller batch perhaps fewer
+        training["accumulation"] = max(n for n in parts if batch % n == 0 and batch >= 2 * n)
         return Client(
             name=self.name,
             model=model,

@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from fedseg.config import Training
 from fedseg.data.loading import prefetch
@@ -25,6 +24,7 @@ from fedseg.models.build import Normalisation
 from fedseg.storage.hashes import content_hash
 from fedseg.storage.provenance import notices
 from fedseg.training.callbacks import Callback
+from fedseg.training.optimisation import Stepper, autocast
 
 Example = tuple[np.ndarray, np.ndarray]
 
@@ -88,31 +88,57 @@ def fit(
     limit_threads()
     settings, device, state = run.settings, run.device, run.state
     network = network.to(device).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    losses = _resume(state, network, optimiser) if state else []
+    stepper = Stepper(network, settings, device)
+    losses = _resume(state, network, stepper) if state else []
     done = len(losses)
-    saved = time.monotonic()
-    scheduler = LambdaLR(optimiser, lambda step: learning_rate_factor(done + step, settings))
-    batches = _batches(example, settings, run.seed, done)
+    saves = Pace(run.save_seconds)
+    batches = _batches(example, settings, run.seed, done, device)
     for step, (images, targets) in enumerate(batches, start=done):
         # Seeded anew at every step, dropout needs no random state to be saved.
         torch.manual_seed(_mix(run.seed, step))
-        with autocast(device, settings.precision):
-            logits = network(normalise(images.to(device, non_blocking=True), normalisation))
-        value = loss(logits.float(), targets.to(device, non_blocking=True))
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        scheduler.step()
-        note_loss(value.item(), losses, run)
-        if state and time.monotonic() - saved > run.save_seconds:
-            _save(state, network, optimiser, losses)
-            saved = time.monotonic()
+        total = 0.0
+        parts = settings.accumulation
+        for shown, wanted in zip(images.chunk(parts), targets.chunk(parts), strict=True):
+            with autocast(device, settings.precision):
+                logits = network(normalise(shown.to(device, non_blocking=True), normalisation))
+            value = loss(logits.float(), wanted.to(device, non_blocking=True))
+            stepper.backward(value)
+            total += value.item() / parts
+        stepper.step(step)
+        note_loss(total, losses, run)
+        if state and saves.is_due():
+            with saves:
+                _save(state, network, stepper, losses)
     for callback in run.callbacks:
         callback.on_end(losses)
+    if stepper.average is not None:
+        network.load_state_dict(stepper.average.state_dict())
     return network.eval().cpu()
+
+
+class Pace:
+    """When to save again: not before some time, 0 for none, or before 20 times the last save's.
+
+    So saving takes a twentieth of the time at most, however large the model and slow the disk.
+    """
+
+    SHARE = 20
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ended, self._took = time.monotonic(), 0.0
+
+    def is_due(self) -> bool:
+        """Whether it is time."""
+        wait = max(self._seconds, self.SHARE * self._took) if self._seconds else 0.0
+        return time.monotonic() - self._ended > wait
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *error: object) -> None:
+        self._ended = time.monotonic()
+        self._took = self._ended - self._began
 
 
 def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
@@ -129,26 +155,6 @@ def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
         callback.on_step(step, run.settings.iterations, loss)
 
 
-def learning_rate_factor(step: int, settings: Training) -> float:
-    """Share of the learning rate at a step, 0..1: a linear warm-up, then half a cosine down to 0.
-
-    Args:
-        step: counted from 0.
-        settings: of the training.
-    """
-    warmup = math.ceil(settings.warmup * settings.iterations)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    part = (step - warmup) / max(settings.iterations - warmup, 1)
-    return 0.5 * (1 + math.cos(math.pi * part))
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision as configured: by default bfloat16 on CUDA, where it is always faster."""
-    enabled = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
 def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
     """uint8 [N, H, W, 3] to normalised float32 [N, 3, H, W] in channels-last memory."""
     mean, std = (torch.tensor(v, device=images.device) * 255 for v in normalisation)
@@ -156,14 +162,22 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def _batches(
-    example: Callable[[np.random.Generator], Example], settings: Training, seed: int, done: int
+    example: Callable[[np.random.Generator], Example],
+    settings: Training,
+    seed: int,
+    done: int,
+    device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches from step `done` on, made ahead by threads."""
+    """The batches from step `done` on, made ahead by threads, in memory that `device` can copy."""
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         rngs = (np.random.default_rng([seed, step, slot]) for slot in range(settings.batch_size))
-        images, targets = zip(*map(example, rngs), strict=True)
-        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
+        images, targets = (
+            torch.from_numpy(np.stack(part)) for part in zip(*map(example, rngs), strict=True)
+        )
+        if device.type == "cuda":  # else `non_blocking` copies block
+            return images.pin_memory(), targets.pin_memory()
+        return images, targets
 
     steps = range(done, settings.iterations)
     return prefetch(batch, steps, settings.threads, 2 * settings.threads)
@@ -174,12 +188,14 @@ def _mix(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def _save(
-    path: Path, network: nn.Module, optimiser: torch.optim.AdamW, losses: list[float]
-) -> None:
+def _save(path: Path, network: nn.Module, stepper: Stepper, losses: list[float]) -> None:
     """Save model, optimiser and the loss of each step as one safetensors file: no pickle."""
     tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
-    for index, slots in optimiser.state_dict()["state"].items():
+    if stepper.average is not None:
+        average = stepper.average.state_dict()
+        tensors |= {f"average.{name}": value for name, value in average.items()}
+    tensors |= {f"scaler.{name}": value for name, value in stepper.scaler_state().items()}
+    for index, slots in stepper.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
     tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     with atomic_file(path) as temporary:
@@ -187,7 +203,7 @@ def _save(
         save_file(contiguous, temporary, {CHECKSUM: content_hash(contiguous)})
 
 
-def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> list[float]:
+def _resume(path: Path, network: nn.Module, stepper: Stepper) -> list[float]:
     """Load what `_save` wrote, if it is there. Returns the losses of the steps already done."""
     if not path.is_file():
         return []
@@ -201,14 +217,20 @@ def _resume(path: Path, network: nn.Module, optimiser: torch.optim.AdamW) -> lis
     if checksum != content_hash(tensors):
         notices.warning("%s: its content is not what was written; training from the start", path)
         return []
-    network.load_state_dict(
-        {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
-    )
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        chosen = {name: v for name, v in tensors.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): value for name, value in chosen.items()}
+
+    network.load_state_dict(part("model."))
+    if stepper.average is not None:
+        stepper.average.load_state_dict(part("average."))
+    stepper.load_scaler_state(part("scaler."))
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):
             _, index, slot = name.split(".")
             slots.setdefault(int(index), {})[slot] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    groups = stepper.optimiser.state_dict()["param_groups"]
+    stepper.optimiser.load_state_dict({"state": slots, "param_groups": groups})
     return tensors["losses"].tolist()

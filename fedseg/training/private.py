@@ -31,7 +31,8 @@ from fedseg.errors import PublicError
 from fedseg.machine import limit_threads
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
-from fedseg.training.loop import TrainingRun, learning_rate_factor, normalise, note_loss
+from fedseg.training.loop import TrainingRun, normalise, note_loss
+from fedseg.training.optimisation import learning_rate_factor, parameter_groups
 
 ACCOUNTANT = "rdp"
 """Rényi differential privacy: Mironov et al., arXiv 1908.10530."""
@@ -80,6 +81,16 @@ def train_privately(
             f"privacy.delta = {privacy.delta:g} allows to publish one image of {images}; "
             f"set it below {1 / images:.1g}"
         )
+    for name, value, plain_value in (
+        ("ema", training.ema, None),
+        ("accumulation", training.accumulation, 1),
+        ("max_grad_norm", training.max_grad_norm, None),
+    ):
+        if value != plain_value:
+            raise PublicError(
+                f"training.{name} is not for private training, which clips each image's gradient "
+                "by privacy.max_grad_norm; leave it out"
+            )
     rate = min(training.batch_size / images, 1.0)
     noise, spent = budget(privacy, rate, training.iterations)
     info = describe(model.model_copy(update={"norm": "group"}), training, coverage)
@@ -91,9 +102,7 @@ def train_privately(
     network = opacus.GradSampleModule(plain.to(device).train())
     source = torch.Generator(device).manual_seed(secrets.randbits(63))
     optimiser = opacus.optimizers.DPOptimizer(
-        torch.optim.AdamW(
-            network.parameters(), training.learning_rate, weight_decay=training.weight_decay
-        ),
+        torch.optim.AdamW(parameter_groups(plain, training)),
         noise_multiplier=noise,
         max_grad_norm=privacy.max_grad_norm,
         expected_batch_size=rate * images,

@@ -6,7 +6,7 @@ from torch import nn
 from fedseg.config import Model, Training
 from fedseg.models.build import IMAGENET, build
 from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import TrainingRun, fit, learning_rate_factor, normalise
+from fedseg.training.loop import Pace, TrainingRun, fit, normalise
 from fedseg.training.supervised import cross_entropy
 from tests.conftest import TINY_MODEL, paint
 
@@ -77,16 +77,6 @@ def test_a_loss_that_is_not_finite_stops_training():
         fit(build(Model(**TINY_MODEL)), example, spoiled, IMAGENET, run)
 
 
-def test_learning_rate_rises_linearly_and_falls_as_half_a_cosine():
-    settings = Training(iterations=110, warmup=10 / 110)
-    rates = [learning_rate_factor(step, settings) for step in range(110)]
-    assert rates[0] == pytest.approx(1 / 11)
-    assert rates[10] == 1.0
-    assert rates[60] == pytest.approx(0.5)
-    assert rates[-1] < 0.001
-    assert np.argmax(rates) == 10
-
-
 def test_normalise_against_torchvision():
     from torchvision.transforms.functional import normalize
 
@@ -102,3 +92,51 @@ def test_cross_entropy_ignores_255_and_survives_a_batch_of_nothing_else():
     expected = nn.CrossEntropyLoss(ignore_index=255)(logits, labels.long())
     assert cross_entropy(logits, labels).item() == pytest.approx(expected.item(), rel=1e-5)
     assert cross_entropy(logits, torch.full_like(labels, 255)).item() == 0
+
+
+def test_saving_takes_a_twentieth_of_the_time_at_most(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    pace = Pace(30)
+    now[0] = 31
+    assert pace.is_due()
+    with pace:
+        now[0] = 35  # 4 s
+    now[0] = 35 + 79
+    assert not pace.is_due()
+    now[0] = 35 + 81
+    assert pace.is_due()
+
+
+def test_a_training_with_every_option_resumes_to_the_same_weights(tmp_path):
+    options = {"ema": 0.9, "accumulation": 2, "batch_size": 4, "max_grad_norm": 1.0}
+    settings = SETTINGS.model_copy(update=options | {"schedule": "poly", "decay_vectors": False})
+
+    def kill(done, total, loss):
+        if done == 4:
+            raise Killed
+
+    state = tmp_path / "state.safetensors"
+    with pytest.raises(Killed):
+        train(settings, state=state, save_seconds=0, callbacks=(ReportProgress(kill),))
+    resumed = []
+    callback = ReportProgress(lambda done, total, loss: resumed.append(done))
+    assert equal(train(settings, state=state, callbacks=(callback,)), train(settings))
+    assert resumed == [4, 5, 6]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_training_in_half_precision_learns_and_resumes(tmp_path, precision):
+    settings = SETTINGS.model_copy(update={"precision": precision, "iterations": 30})
+    losses = []
+
+    def note(done, total, loss):
+        losses.append(loss)
+        if done == 20 and len(losses) == 20:
+            raise Killed
+
+    state = tmp_path / "state.safetensors"
+    with pytest.raises(Killed):
+        train(settings, state=state, save_seconds=0, callbacks=(ReportProgress(note),))
+    train(settings, state=state, callbacks=(ReportProgress(note),))
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
