@@ -325,6 +325,20 @@ class Tracking(Section):
         return found
 
 
+class Resources(Section):
+    """What a simulation may use: a matter of the machine, in which runs do not differ."""
+
+    cpus_per_client: int | None = Field(None, ge=1)
+    """CPU cores that are set aside for each client; default: all, shared by those that train at
+    once."""
+    gpus_per_client: float | None = Field(None, ge=0, le=1)
+    """Part of a GPU that each client gets, so that with 0.25 four share one; default: a whole one
+    where there are any."""
+    ray_address: str | None = Field(None, min_length=1)
+    """Ray cluster to join, "auto" or HOST:PORT. All of its machines need fedseg, and see the data
+    and the run folder under the same paths. Default: this machine alone."""
+
+
 class Federation(Section):
     """A whole federation."""
 
@@ -359,6 +373,8 @@ class Federation(Section):
     tracking: Tracking = Tracking()
     """Trackers of the server, and in a simulation of the clients too; a deployed node has its
     own."""
+    resources: Resources = Resources()
+    """What a simulation may use."""
 
     @model_validator(mode="before")
     @classmethod

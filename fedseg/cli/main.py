@@ -102,10 +102,13 @@ def simulate(
     centralized: Annotated[
         bool, typer.Option(help="Also train one model on all clients' data, to compare.")
     ] = False,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Run a federation on this machine.
+    """Run a federation on this machine, or on a Ray cluster.
 
     Flower's simulation engine runs the clients on Ray.
 
@@ -117,7 +120,10 @@ def simulate(
     from fedseg.run.folder import free_folder
 
     path = config or configuration.EMBEDDED
-    federation = configuration.load(path, settings=settings or [])
+    settings = settings or []
+    if ray_address is not None:
+        settings = [*settings, f"resources.ray_address={ray_address}"]
+    federation = configuration.load(path, settings=settings)
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)

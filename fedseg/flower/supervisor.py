@@ -71,6 +71,8 @@ class Simulation:
         cpus_per_client: with ``gpus_per_client``, what Ray sets aside for one client, and so how
             many run at a time.
         gpus_per_client: may be a fraction; with 0 a client sees no GPU.
+        ray_address: of a Ray cluster to join; by default, a new one on this machine is used.
+        shared: folder that all machines of that cluster see, for the app and Flower's state.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Simulation:
         cpus: int | None = None,
         cpus_per_client: int = 1,
         gpus_per_client: float = 0,
+        ray_address: str | None = None,
+        shared: Path | None = None,
     ) -> None:
         self.log = log.absolute()
         self._spec = {
@@ -92,8 +96,10 @@ class Simulation:
                 "num-supernodes": nodes,
                 "client-resources-num-cpus": cpus_per_client,
                 "client-resources-num-gpus": gpus_per_client,
-                **({"init-args-num-cpus": cpus} if cpus else {}),
+                **({"init-args-num-cpus": cpus} if cpus and not ray_address else {}),
             },
+            "ray_address": ray_address,
+            "shared": str(shared.absolute()) if shared and ray_address else None,
         }
 
     def __enter__(self) -> "Simulation":
@@ -154,14 +160,22 @@ def what_happened(error: str) -> str:
 # The supervisor
 
 
-def _supervise(app_dir: str, run_config: dict[str, Any], federation: dict[str, Any]) -> None:
+def _supervise(
+    app_dir: str,
+    run_config: dict[str, Any],
+    federation: dict[str, Any],
+    ray_address: str | None,
+    shared: str | None,
+) -> None:
     """Runs the app until it ends or the caller closes our standard input, then cleans up."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # a descendant whose parent dies becomes our child
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` below gets its turn
     scratch = Path(tempfile.mkdtemp(prefix="fedseg-", dir=_short_temp_dir()))
     try:
-        os.environ.update(_environment(scratch))
+        os.environ.update(_environment(scratch, Path(shared or scratch)))
         os.environ.pop("RAY_ADDRESS", None)  # Ray would join that cluster
+        if ray_address:
+            os.environ["RAY_ADDRESS"] = ray_address
         for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
             scheme, separator, _ = os.environ[name].partition("://")
             if separator and scheme not in PROXIES:  # Flower's client ends where it sees one
@@ -227,9 +241,9 @@ def quiet_environment(home: Path) -> dict[str, str]:
     }
 
 
-def _environment(scratch: Path) -> dict[str, str]:
-    """The same for a simulation, with Ray, and all of it in the scratch folder."""
-    return quiet_environment(scratch) | {
+def _environment(scratch: Path, home: Path) -> dict[str, str]:
+    """The same for a simulation, with Ray, and all else in the scratch folder."""
+    return quiet_environment(home) | {
         "TMPDIR": str(scratch),
         "RAY_TMPDIR": str(scratch),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -250,7 +264,9 @@ def _run(
         cwd=scratch,
     )
     _wait_until_healthy(superlink, port)
-    (scratch / "config.toml").write_text(
+    home = Path(os.environ["FLWR_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(
         f'[superlink.fedseg]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
     )
     (scratch / "run.toml").write_text(  # a JSON scalar is a TOML value too

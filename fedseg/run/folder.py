@@ -150,9 +150,10 @@ def _taken(run: Run, federation: Federation) -> str | None:
     """Why a folder can't be the run folder of a federation; None if it can."""
     if run.config.is_file():
         saved = config.load(run.config)
-        if saved == federation:
+        here = saved.model_copy(update={"resources": federation.resources})
+        if here == federation:
             return None
-        changed = _listed(config.differing_keys(saved, federation))
+        changed = _listed(config.differing_keys(here, federation))
         return (
             f"already holds a run with another configuration ({changed}); "
             "choose another --out, or remove the folder"

@@ -7,12 +7,14 @@ from typing import Any
 
 from fedseg.config import Federation
 from fedseg.data.cards import load_card
+from fedseg.errors import FedsegError
 from fedseg.flower.context import participants
 from fedseg.machine import memory
 from fedseg.run.progress import Progress
 from fedseg.workflows import preflight
 from fedseg.workflows.estimate import Stage, estimate
-from fedseg.workflows.simulation import check_has_data, resources
+from fedseg.workflows.resources import share
+from fedseg.workflows.simulation import check_has_data
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
     problems = [str(error) for error in preflight.problems(federation, progress)]
     if problems:
         return Report(problems)
-    at_once = min(resources(len(participants(federation))).at_once, len(federation.clients))
+    try:
+        shares = share(len(participants(federation)), federation.resources)
+    except FedsegError as error:
+        return Report([str(error)])
+    at_once = min(shares.at_once, len(federation.clients))
     stages = estimate(federation, at_once, progress)
     wanted = sum(stage.disk for stage in stages)
     existing = next(

@@ -4,16 +4,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import torch
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, RunFailed, without_remedy
 from fedseg.files import app_dir
 from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
-from fedseg.machine import PER_TRAINING, cpus, memory
 from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, check_folder, open_run
@@ -23,6 +19,7 @@ from fedseg.run.result import scores
 from fedseg.storage import provenance
 from fedseg.workflows import preflight
 from fedseg.workflows.baselines import centralized as centralized_training
+from fedseg.workflows.resources import share
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import update_sources
 from fedseg.workflows.whole_run import WholeRun
@@ -60,6 +57,7 @@ def simulate(
     check_folder(out, federation)
     for problem in preflight.problems(federation, progress):
         raise problem
+    share(len(participants(federation)), federation.resources)  # raises before anything is written
     run = open_run(out, federation)
     if update_sources(run, federation) or not _is_complete(run, federation):
         federate(run, federation, progress)
@@ -80,36 +78,6 @@ def check_has_data(federation: Federation) -> None:
                 f"'{participant.name}' names no dataset: its data is on its own node; run this "
                 "with `fedseg run`, or name `dataset` and `root` to simulate it"
             )
-
-
-class Resources(NamedTuple):
-    """What Ray may use, and what it sets aside for each client."""
-
-    cpus: int
-    cpus_per_client: int
-    gpus_per_client: float
-
-    @property
-    def at_once(self) -> int:
-        """Clients that train at once."""
-        if self.gpus_per_client:
-            return torch.cuda.device_count()
-        return self.cpus // self.cpus_per_client
-
-
-def resources(clients: int) -> Resources:
-    """How to share the machine among the clients.
-
-    Without GPUs, as many clients train side by side as there are cores: two trainings on a core
-    each get through half as much again as one after the other on both. Fewer than twice as many
-    clients all train at once, and share the cores: in turns, the last of them would leave most
-    cores idle.
-    """
-    cores = cpus()
-    gpus = torch.cuda.device_count()
-    slots = gpus or (clients if clients < 2 * cores else cores)
-    at_once = min(clients, slots, max(memory() // PER_TRAINING, 1))
-    return Resources(max(cores, at_once), max(cores // at_once, 1), 1.0 if gpus else 0.0)
 
 
 def _is_complete(run: Run, federation: Federation) -> bool:
@@ -133,13 +101,17 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
     run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
     nodes = len(participants(federation))
-    shares = resources(nodes)
+    shares = share(nodes, federation.resources)
     simulation = Simulation(
         app_dir(),
         {"federation": str(run.config), "out": str(run.path)},
         nodes=nodes,
         log=run.log,
-        **shares._asdict(),
+        cpus=shares.cpus,
+        cpus_per_client=shares.cpus_per_client,
+        gpus_per_client=shares.gpus_per_client,
+        ray_address=federation.resources.ray_address,
+        shared=run.state / "flower",
     )
     progress = WholeRun(federation, progress)
     notices = follow_notices(run)

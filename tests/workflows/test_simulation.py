@@ -1,10 +1,13 @@
 """Whole federations through Flower and Ray."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import read_json
+from fedseg.flower.supervisor import free_port
 from fedseg.models import checkpoints
 from fedseg.run.folder import open_run
 from fedseg.run.records import EvaluatorResult, Result
@@ -136,23 +140,42 @@ def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
     assert "no such folder" in result["clients"]["two"]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("cores", "memory_gib", "gpus", "clients", "expected"),
-    [
-        (2, 24, 0, 2, (2, 1, 0.0)),  # a core each
-        (2, 24, 0, 3, (3, 1, 0.0)),  # all three at once: the third would train beside an idle core
-        (2, 24, 0, 4, (2, 1, 0.0)),  # two by two
-        (2, 9, 0, 3, (2, 1, 0.0)),  # memory for two
-        (16, 64, 0, 3, (16, 5, 0.0)),  # all three at once
-        (64, 16, 0, 64, (64, 16, 0.0)),  # memory for four
-        (2, 2, 0, 3, (2, 2, 0.0)),  # little memory: one after another
-        (16, 128, 2, 3, (16, 8, 1.0)),  # a GPU each, for two at once
-    ],
-)
-def test_clients_side_by_side_as_the_machine_allows(
-    monkeypatch, cores, memory_gib, gpus, clients, expected
-):
-    monkeypatch.setattr(simulation, "cpus", lambda: cores)
-    monkeypatch.setattr(simulation, "memory", lambda: memory_gib * 2**30)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
-    assert simulation.resources(clients) == expected
+@pytest.mark.slow
+def test_a_ray_cluster_is_joined_and_left_as_it_was(federation_data, tmp_path):
+    """Two Ray nodes on this machine, with a core each."""
+    config, out = tmp_path / "federation.toml", tmp_path / "run"
+    config.write_text(tomli_w.dumps(federation_data))
+    scripts = Path(sys.executable).parent
+    address = f"127.0.0.1:{free_port()}"
+    start = [scripts / "ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
+    listing = (
+        "import ray; from ray._private.state import actors;"
+        f"ray.init('{address}', log_to_driver=False);"
+        "print([(one['State'], one['Address']['NodeID']) for one in actors().values()])"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="r") as folder, ExitStack() as nodes:
+        port = address.rpartition(":")[2]
+        head = ["--head", f"--port={port}", f"--temp-dir={folder}"]
+        for options in (head, [f"--address={address}"]):
+            node = nodes.enter_context(subprocess.Popen([*start, *options], cwd=folder))
+            nodes.callback(node.terminate)
+            _wait_for_ray(address)
+        command = [scripts / "fedseg", "simulate", config, "--out", out, "--ray-address", address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+        assert done.returncode == 0, done.stderr
+        listed = subprocess.run(
+            [sys.executable, "-c", listing], capture_output=True, text=True, check=False
+        )
+        assert listed.returncode == 0, listed.stderr
+    assert read_json(out / "result.json")["status"] == "completed"
+    states, places = zip(*ast.literal_eval(listed.stdout), strict=True)
+    assert set(states) == {"DEAD"}
+    assert len(set(places)) == 2
+
+
+def _wait_for_ray(address):
+    status = [Path(sys.executable).parent / "ray", "status", "--address", address]
+    deadline = time.monotonic() + 60
+    while subprocess.run(status, capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)

@@ -1,0 +1,106 @@
+"""How clients share the machine, or a Ray cluster that is joined."""
+
+import logging
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from fedseg.config import Resources
+from fedseg.errors import FedsegError, first_line
+from fedseg.machine import PER_TRAINING, cpus, memory
+
+
+class Supply(NamedTuple):
+    """What there is for clients."""
+
+    machines: tuple[int, ...]
+    """CPU cores of each machine."""
+    gpus: int
+    memory: int
+    """Bytes."""
+
+    @property
+    def cpus(self) -> int:
+        """CPU cores of all machines."""
+        return sum(self.machines)
+
+
+class Shares(NamedTuple):
+    """What Ray may use, and what it sets aside for each client."""
+
+    cpus: int
+    cpus_per_client: int
+    gpus_per_client: float
+    at_once: int
+    """Clients that train at once."""
+
+
+def supply(address: str | None) -> Supply:
+    """What this machine has, or the Ray cluster at that address.
+
+    Raises:
+        FedsegError: there is no such cluster.
+    """
+    if address is None:
+        return Supply((cpus(),), torch.cuda.device_count(), memory())
+    import ray
+
+    try:
+        warnings.simplefilter("ignore", FutureWarning)  # of Ray, on every start
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # whatever Ray raises
+        raise FedsegError(
+            f"resources.ray_address: {address}: no Ray cluster can be joined there "
+            f"({first_line(error)}); start one with `ray start --head`, or leave it out"
+        ) from None
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
+    gpus, there = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("GPU", "memory"))
+    return Supply(tuple(int(node.get("CPU", 0)) for node in nodes), gpus, there)
+
+
+def share(clients: int, wanted: Resources) -> Shares:
+    """How to share what there is among the clients.
+
+    Without GPUs, as many clients train side by side as there are cores: two trainings on a core
+    each get through half as much again as one after the other on both. Fewer than twice as many
+    clients all train at once, and share the cores: in turns, the last of them would leave most
+    cores idle. Not so in a cluster, whose cores are not ours alone. A client stays on one machine.
+
+    Raises:
+        FedsegError: a client is to have more than there is, or there is no such cluster.
+    """
+    there = supply(wanted.ray_address)
+    gpus = wanted.gpus_per_client
+    if gpus is None:
+        gpus = 1.0 if there.gpus else 0.0
+    if gpus > there.gpus:
+        raise FedsegError(
+            f"resources.gpus_per_client: {gpus:g} is more than the {there.gpus} GPUs there are; "
+            "lower it, or leave it out"
+        )
+    if (wanted.cpus_per_client or 1) > max(there.machines):
+        raise FedsegError(
+            f"resources.cpus_per_client: {wanted.cpus_per_client} is more than the "
+            f"{max(there.machines)} CPU cores there are; lower it, or leave it out"
+        )
+    if wanted.cpus_per_client:
+        slots = _places(there, wanted.cpus_per_client)
+    elif wanted.ray_address:
+        slots = there.cpus
+    else:
+        slots = clients if gpus or clients < 2 * there.cpus else there.cpus
+    if gpus:
+        slots = min(slots, int(1 / gpus) * there.gpus)
+    at_once = max(min(clients, slots, there.memory // PER_TRAINING), 1)
+    fitting = (n for n in range(max(there.machines), 1, -1) if _places(there, n) >= at_once)
+    each = wanted.cpus_per_client or next(fitting, 1)
+    return Shares(max(there.cpus, at_once), each, gpus, at_once)
+
+
+def _places(there: Supply, cpus_per_client: int) -> int:
+    """How many clients have room."""
+    return sum(cores // cpus_per_client for cores in there.machines)
