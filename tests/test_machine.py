@@ -10,7 +10,7 @@ from fedseg import machine
 
 KEEPS = """
 import contextlib, ctypes, re, sys
-from fedseg.machine import lean_memory
+from fedseg.machine import lean_memory, trim_memory
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
@@ -30,6 +30,8 @@ with lean_memory() if sys.argv[1] == "lean" else contextlib.nullcontext():
     *others, last = [taken(2**20) for _ in range(100)]
     for block in others:  # the last is at the end of the heap
         libc.free(block)
+    if sys.argv[1] == "trimmed":
+        trim_memory()
     print(resident() - before)
 """
 
@@ -37,11 +39,12 @@ with lean_memory() if sys.argv[1] == "lean" else contextlib.nullcontext():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library is left as it is")
 def test_freed_memory_is_given_back():
     kept = {}
-    for how in ("lean", "plain"):
+    for how in ("lean", "trimmed", "plain"):
         command = [sys.executable, "-c", KEEPS, how]
         kept[how] = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     assert kept["plain"] > 90  # MB
     assert kept["lean"] < 10
+    assert kept["trimmed"] < 10
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import ByClass, ProtocolRecord, Score
 
+LARGE = 2**21
+"""Pixels of an image from which on its classes are found one by one."""
+
 
 def evaluate(
     network: nn.Module,
@@ -60,7 +63,7 @@ def evaluate(
         lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)), threads=2, ahead=8
     )
     for (index, image, logits), label in zip(images, labels, strict=True):
-        prediction = classify(resize(logits, label.shape), membership)
+        prediction = class_map(logits, label.shape, membership)
         confusion += confusion_matrix(label, prediction.cpu().numpy(), len(classes))
         sizes.update(view_sizes(image.shape[0], image.shape[1], info, protocol))
         if on_image:
@@ -76,6 +79,39 @@ def membership_of(dataset: Dataset) -> Tensor | None:
         float32 [C, 19] of 0 and 1; None where the 19 themselves are scored.
     """
     return torch.from_numpy(dataset.card.membership()) if dataset.card.is_coarse else None
+
+
+def class_map(logits: Tensor, size: tuple[int, int], membership: Tensor | None = None) -> Tensor:
+    """The most probable class of each pixel of an image.
+
+    Logits are resized bilinearly first. For a large image that is done class by class, or a picture
+    of 4000x3000 would take gigabytes.
+
+    Args:
+        logits: float32 [19, h, w].
+        size: height and width of the image.
+        membership: as `classify` takes it.
+
+    Returns:
+        int64 [*size], 0..18, or 0..C-1.
+    """
+    if size[0] * size[1] <= LARGE:
+        return classify(resize(logits, size), membership)
+    largest = resize(logits[:1], size)[0].clone()
+    place = torch.zeros(size, dtype=torch.int64, device=logits.device)
+    for c in range(1, len(logits)):
+        plane = resize(logits[c : c + 1], size)[0]
+        place[plane > largest] = c
+        torch.maximum(largest, plane, out=largest)
+    if membership is None:
+        return place
+    # Softmax without its denominator, which is the same for all classes of a pixel.
+    totals = logits.new_zeros(len(membership), *size)
+    for c in range(len(logits)):
+        share = (resize(logits[c : c + 1], size)[0] - largest).exp_()
+        for group in membership[:, c].nonzero().flatten():
+            totals[group] += share
+    return totals.max(dim=0).indices
 
 
 def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:

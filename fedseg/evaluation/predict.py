@@ -12,7 +12,7 @@ from fedseg.classes import PALETTE, colourise
 from fedseg.data.images import SUFFIXES, read_image
 from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
-from fedseg.evaluation.evaluate import classify
+from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer, resize
 from fedseg.evaluation.pictures import Picture, as_rgb
 from fedseg.evaluation.video import SUFFIXES as VIDEO_SUFFIXES
@@ -133,12 +133,11 @@ def predict_frames(
     folder = out / sequence.folder
 
     def write(name: str, image: np.ndarray, logits: Tensor) -> None:
-        scores = resize(logits, image.shape[:2])
-        label = _train_ids(scores, image)
+        label = _train_ids(logits, image)
         _save(folder / fitting_name(name, "_trainId.png"), in_palette(label))
         _save(folder / fitting_name(name, "_overlay.jpg"), Image.fromarray(overlay(image, label)))
         if probabilities:
-            values = scores.softmax(dim=0).half().cpu().numpy()
+            values = resize(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
             path = folder / fitting_name(name, "_probabilities.npz")
             with atomic_file(path) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, probabilities=values)
@@ -253,7 +252,7 @@ def in_palette(label: np.ndarray) -> Image.Image:
 
 def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
     """Logits at any size to trainIds at the image's, uint8 [H, W]."""
-    return classify(resize(logits, image.shape[:2])).cpu().numpy().astype(np.uint8)
+    return class_map(logits, image.shape[:2]).cpu().numpy().astype(np.uint8)
 
 
 def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from torch import nn
 from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
+from fedseg.machine import trim_memory
 from fedseg.models.encoder_weights import (
     fetch_timm_weights,
     load_encoder,
@@ -49,6 +50,7 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim_memory()
 
 
 def check_names(arch: str, encoder: str) -> None:

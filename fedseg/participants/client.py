@@ -18,7 +18,7 @@ from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device, check_size, model_inputs
+from fedseg.models.build import best_device, check_size, free_memory, model_inputs
 from fedseg.participants.node import UploadOptions
 from fedseg.run.progress import Progress
 from fedseg.run.uploads import Upload, read_upload
@@ -108,6 +108,8 @@ def train_client(
     checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
     state.unlink(missing_ok=True)
     _prune(home)
+    del network, run
+    free_memory()  # a simulation's process stays until the federation ends
     return folder
 
 

@@ -12,8 +12,8 @@ from torch import nn
 from fedseg.classes import CLASSES, IGNORE
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset, scored_classes
-from fedseg.evaluation.evaluate import classify, membership_of
-from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.evaluate import class_map, membership_of
+from fedseg.evaluation.inference import infer
 from fedseg.models.checkpoints import Info
 from fedseg.report import pictures
 
@@ -60,10 +60,7 @@ class Candidates:
         """Have a model label the images, uint8 [h, w] each, as it does when it is scored."""
         seen = infer(network, info, self._dataset.image, self.indices, self.protocol)
         self.predictions[model] = [
-            classify(resize(logits, image.shape[:2]), self._membership)
-            .cpu()
-            .numpy()
-            .astype(np.uint8)
+            class_map(logits, image.shape[:2], self._membership).cpu().numpy().astype(np.uint8)
             for (_, _, logits), image in zip(seen, self.images, strict=True)
         ]
 

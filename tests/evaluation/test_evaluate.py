@@ -7,7 +7,9 @@ from fedseg.classes import CLASSES
 from fedseg.config import Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
+from fedseg.evaluation import evaluate as evaluation
 from fedseg.evaluation.evaluate import evaluate, score_of
+from fedseg.evaluation.inference import resize
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET
 from fedseg.run.records import ProtocolRecord
@@ -104,3 +106,20 @@ def test_a_label_of_another_size_than_its_image_is_an_error(make_world):
     Image.fromarray(np.zeros((10, 10), np.uint8)).save(root / "labels" / "2.png")
     with pytest.raises(FedsegError, match=r"2\.png: is 10x10 pixels, but its image .* is 80x48"):
         evaluate(Painter(), INFO, open_dataset(Source(dataset="folder", root=root)))
+
+
+@pytest.mark.parametrize("groups", [None, 4])
+def test_a_large_image_is_classified_class_by_class_with_the_same_result(monkeypatch, groups):
+    torch.manual_seed(0)
+    logits = torch.randn(19, 24, 32) * 3
+    logits[7, :12] = logits[3, :12]  # of equals the first
+    membership = None
+    if groups:
+        membership = torch.zeros(groups, 19)
+        membership[torch.arange(17) % groups, torch.arange(17)] = 1  # two classes in none
+    expected = evaluation.classify(resize(logits, (75, 100)), membership)
+    monkeypatch.setattr(evaluation, "LARGE", 75 * 100 - 1)
+    monkeypatch.setattr(evaluation, "classify", None)
+    found = evaluation.class_map(logits, (75, 100), membership)
+    assert found.dtype == expected.dtype
+    assert (found == expected).all()
