@@ -27,8 +27,8 @@ from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import read_upload
 from fedseg.workflows import preflight
+from fedseg.workflows.resources import share
 from fedseg.workflows.server_stages import run_server
-from fedseg.workflows.simulation import resources
 
 ALLOWED_RATIO, ALLOWED_START = 1.15, 20.0
 
@@ -63,7 +63,7 @@ def run_plainly(path: Path, out: Path) -> None:
     run = open_run(out, federation)
     cores = torch.get_num_threads()
     # As many threads as a simulated client gets: another number gives other roundings.
-    torch.set_num_threads(resources(len(federation.clients))[0])
+    torch.set_num_threads(share(len(federation.clients), federation.resources).cpus)
     for client in federation.clients:
         progress = FileProgress(run.progress, client.name)
         folder = train_client(client, federation.seed, run.state / client.name, progress)

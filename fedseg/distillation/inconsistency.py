@@ -50,11 +50,13 @@ class Agreement:
         places = maps * np.int64(cells) + np.arange(cells)
         votes = np.bincount(places.ravel(), minlength=NUM_CLASSES * cells)
         votes = votes.reshape(NUM_CLASSES, cells)
+        by_cell = np.ascontiguousarray(maps.T)
         for c in map(int, np.flatnonzero(votes.any(axis=1))):
             # A product of float32 matrices of 0 and 1 is exact up to 2^24 cells.
-            is_c = (maps[:, np.flatnonzero(votes[c])] == c).astype(np.float32)
-            self.shared[:, :, c] += (is_c @ is_c.T).astype(np.int64)
-            self.given[:, c] += is_c.sum(axis=1).astype(np.int64)
+            is_c = (by_cell[np.flatnonzero(votes[c])] == c).astype(np.float32)
+            both = (is_c.T @ is_c).astype(np.int64)
+            self.shared[:, :, c] += both
+            self.given[:, c] += both.diagonal()
         for c, claimant in self.claimants.items():
             claimed = maps[claimant] == c
             self.elsewhere[c] += votes[:, claimed].sum(axis=1)

@@ -79,7 +79,7 @@ def make_candidates(
             if made is None:
                 continue
             with atomic_file(path) as temporary:
-                Image.fromarray(made.image).save(temporary)
+                Image.fromarray(made.image).save(temporary, "PNG", compress_level=1)
             recipe = Recipe(
                 class_name=CLASSES[train_id],
                 box=made.box,

@@ -1,0 +1,136 @@
+"""What the server's stages cost an image as clients and images grow, at true sizes.
+
+    python benchmarks/scaling.py
+
+Predictions are 160x320 cells, those of a student that sees 640x1280 pixels; images are noisy and of
+1914x1052 pixels, like GTA5's, and one of 4000x3000, like Mapillary's. Nothing is downloaded.
+"""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import torch
+from command import start
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from fedseg.config import Augmentation, Model, Source, Training
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.distillation.generation.candidates import make_candidates
+from fedseg.distillation.generation.mix import Mix
+from fedseg.distillation.teachers import Teacher
+from fedseg.evaluation.evaluate import class_map
+from fedseg.models import checkpoints
+from fedseg.models.build import build
+from fedseg.storage.arrays import write_planes
+from fedseg.workflows.targets import compare
+
+CELLS = (160, 320)
+IMAGE, LARGE = (1052, 1914), (3000, 4000)
+IMAGES = 8
+
+
+def main() -> None:
+    """Print a table."""
+    table = Table("what", "takes")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images = noisy_images(folder / "server")
+        teachers = predicted(folder, 64)
+        size = teachers[0].files[0].stat().st_size
+        table.add_row("predictions on disk, an image and client", f"{size / 1e6:.2f} MB")
+        for count in (4, 16, 64):
+            some = {str(k): teacher for k, teacher in enumerate(teachers[:count])}
+            seconds = timed(lambda some=some: compare(some, list(range(IMAGES)), silent)) / IMAGES
+            table.add_row(f"comparing {count} clients, an image", f"{1e3 * seconds:.0f} ms")
+        mix = Mix(Augmentation(generator="mix"), images, teachers[:4])
+        seconds = timed(lambda: mix.makes(0))
+        table.add_row(
+            "regions of all classes, 4 clients, an image", f"{1e3 * seconds / IMAGES:.0f} ms"
+        )
+        made = folder / "made"
+        seconds = timed(lambda: make_candidates(mix, IMAGES, {0: 1.0}, 0, made, {}, silent))
+        table.add_row("an image by mix", f"{seconds / IMAGES:.2f} s")
+    for kind, members in (
+        ("19 classes", None),
+        ("7 coarse classes", torch.eye(7).repeat(1, 3)[:, :19]),
+    ):
+        logits = torch.randn(19, 768, 1024)
+        seconds, peak = watched(lambda m=members, z=logits: class_map(z, LARGE, m))
+        table.add_row(
+            f"classes of a 4000x3000 image, {kind}", f"{seconds:.1f} s, {peak / 1e9:.2f} GB"
+        )
+    Console().print(table)
+
+
+def silent(*_: object, **__: object) -> None:
+    """Show no progress."""
+
+
+def noisy_images(root: Path) -> Dataset:
+    """Images that compress as badly as photographs."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    for index in range(IMAGES):
+        coarse = rng.integers(0, 256, (26, 48, 3), dtype=np.uint8)
+        smooth = cv2.resize(coarse, IMAGE[::-1], interpolation=cv2.INTER_CUBIC)
+        noisy = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(root / "images" / f"{index}.png", compress_level=1)
+    return open_dataset(Source(dataset="folder", root=root), labelled=False)
+
+
+def predicted(folder: Path, clients: int) -> list[Teacher]:
+    """Clients that agree on most of each image."""
+    rng = np.random.default_rng(0)
+    model = Model(encoder_weights="none")
+    checkpoint = folder / "client"
+    checkpoints.save(checkpoint, build(model), checkpoints.describe(model, Training()))
+    scenes = rng.random((IMAGES, 6, 8, 19)).astype(np.float32)
+    teachers = []
+    for k in range(clients):
+        teacher = Teacher(checkpoint)
+        for index, scene in enumerate(scenes):
+            own = rng.random((12, 16, 19)).astype(np.float32)
+            scores = cv2.resize(scene, CELLS[::-1]) + 0.3 * cv2.resize(own, CELLS[::-1])
+            scores = scores**16 / (scores**16).sum(axis=-1, keepdims=True)
+            teacher.files.append(folder / str(k) / f"{index}.npz")
+            write_planes(teacher.files[-1], (255 * scores).round().astype(np.uint8))
+        teachers.append(teacher)
+    return teachers
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def watched(work: Callable[[], object]) -> tuple[float, int]:
+    """Seconds that it takes, and bytes of memory at its peak above what was there before."""
+    process, over = psutil.Process(), threading.Event()
+    before = process.memory_info().rss
+    peak = before
+
+    def watch() -> None:
+        nonlocal peak
+        while not over.wait(0.005):
+            peak = max(peak, process.memory_info().rss)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    seconds = timed(work)
+    over.set()
+    thread.join()
+    return seconds, peak - before
+
+
+if __name__ == "__main__":
+    start(main)
