@@ -26,7 +26,8 @@ PAGES += sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 TOOLS = {
     "apt-get", "cd", "cp", "curl", "docker", "export", "flower-superexec", "flower-superlink",
-    "flower-supernode", "flwr", "git", "make", "mkdir", "pip", "pytest", "ruff", "scp", "sh", "ssh",
+    "flower-supernode", "flwr", "git", "make", "mkdir", "pip", "pytest", "ray", "ruff", "scp", "sh",
+    "ssh",
 }  # fmt: skip
 """Programs of others; what they take is not ours to check."""
 
