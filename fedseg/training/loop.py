@@ -91,6 +91,8 @@ def fit(
     stepper = Stepper(network, settings, device)
     losses = _resume(state, network, stepper) if state else []
     done = len(losses)
+    for callback in run.callbacks:
+        callback.on_start(losses)
     saves = Pace(run.save_seconds)
     batches = _batches(example, settings, run.seed, done, device)
     for step, (images, targets) in enumerate(batches, start=done):

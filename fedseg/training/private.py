@@ -16,6 +16,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,8 @@ def train_privately(
     )
     scheduler = LambdaLR(optimiser, partial(learning_rate_factor, settings=training))
     losses: list[float] = []
+    for callback in run.callbacks:
+        callback.on_start(losses)
     for pictures, labels in _batches(dataset, training, rate):
         logits = network(normalise(pictures.to(device), info.normalisation))
         value = cross_entropy_by_image(logits.float(), labels.to(device)).mean()
@@ -187,7 +190,7 @@ def _batches(dataset: Dataset, training: Training, rate: float) -> Iterator[tupl
 
     def batch(drawn: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
         examples = [
-            augment(dataset.image(index), table[dataset.label(index)], seed)
+            augment(dataset.image(index), cv2.LUT(dataset.label(index), table), seed)
             for index, seed in zip(*drawn, strict=True)
         ]
         if not examples:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,7 +74,7 @@ def _examples(
     def example(rng: np.random.Generator) -> Example:
         chosen = int(rng.integers(len(datasets)))
         index = samplers[chosen].draw(rng)
-        label = tables[chosen][datasets[chosen].label(index)]
+        label = cv2.LUT(datasets[chosen].label(index), tables[chosen])
         image = datasets[chosen].image(index)
         return augment.both(image, label, int(rng.integers(2**31)))
 

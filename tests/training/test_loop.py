@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from fedseg.config import Model, Training
+from fedseg.files import read_json
 from fedseg.models.build import IMAGENET, build
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import Pace, TrainingRun, fit, normalise
@@ -57,6 +58,25 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
     assert steps == [1, 2, 3, 4, 4, 5, 6]  # step 4 was done, but not saved
     assert equal(resumed, train(callbacks=(WriteCurve(tmp_path / "whole.json"),)))
     assert (tmp_path / "resumed.json").read_text() == (tmp_path / "whole.json").read_text()
+
+
+def test_a_curve_grows_with_the_training(tmp_path):
+    found = []
+
+    def note(done, total, loss):
+        found.append(len(read_json(tmp_path / "curve.json")["loss"]))
+
+    curve = WriteCurve(tmp_path / "curve.json", seconds=0)
+    state = tmp_path / "state.safetensors"
+
+    def kill(done, total, loss):
+        if done == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(state=state, save_seconds=0, callbacks=(ReportProgress(kill),))
+    train(state=state, callbacks=(curve, ReportProgress(note)))
+    assert found == [4, 5, 6]
 
 
 def test_training_learns():
