@@ -11,18 +11,31 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from fedseg.machine import cpus
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int | None = None,
+    ahead: int | None = None,
 ) -> Iterator[Result]:
     """`map(function, items)`, in order, computed by threads at most `ahead` items ahead.
 
     An error in `function` is raised where its result would have come.
+
+    Args:
+        function: called in threads.
+        items: what it is called with.
+        threads: how many; default: one a CPU core, but 2 to 8, beyond which a model is no faster.
+        ahead: results that may wait; default: twice as many as threads.
     """
     items = iter(items)
+    threads = threads or min(max(cpus(), 2), 8)
+    ahead = ahead or 2 * threads
     with ThreadPoolExecutor(threads, thread_name_prefix="prefetch") as pool:
         pending = deque(pool.submit(function, item) for item in islice(items, ahead))
         try:

@@ -59,9 +59,7 @@ def evaluate(
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     sizes = set()
     images = infer(network, info, dataset.image, range(len(dataset)), protocol)
-    labels = prefetch(
-        lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)), threads=2, ahead=8
-    )
+    labels = prefetch(lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)))
     for (index, image, logits), label in zip(images, labels, strict=True):
         prediction = class_map(logits, label.shape, membership)
         confusion += confusion_matrix(label, prediction.cpu().numpy(), len(classes))

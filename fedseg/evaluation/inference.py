@@ -84,7 +84,7 @@ def infer(
         return item, image, tuple(_resized(image, *size) for size in sizes)
 
     limit_threads()
-    loaded = prefetch(load, items, threads=2, ahead=8)
+    loaded = prefetch(load, items)
     for shapes, alike in groupby(loaded, key=lambda entry: [view.shape for view in entry[2]]):
         largest = max(rows * columns for rows, columns, _ in shapes)
         for batch in _chunks(alike, max(BATCH_PIXELS // largest, 1)):

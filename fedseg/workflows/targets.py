@@ -26,7 +26,6 @@ from fedseg.distillation.generation.candidates import (
 from fedseg.distillation.inconsistency import Agreement, record, record_without_suspects
 from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
-from fedseg.machine import cpus
 from fedseg.models import checkpoints
 from fedseg.models.build import free_memory
 from fedseg.registry import FUSION_RULES, GENERATORS
@@ -228,8 +227,7 @@ def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreem
         counted.update([teacher.classes(index) for teacher in teachers.values()])
         return counted
 
-    threads = cpus()
-    for done, counted in enumerate(prefetch(on_image, chosen, threads, 2 * threads), 1):
+    for done, counted in enumerate(prefetch(on_image, chosen), 1):
         agreement.add(counted)
         progress("comparing clients", done, len(chosen))
     return agreement

@@ -34,3 +34,15 @@ def test_an_error_is_raised_in_its_place_and_threads_end():
         next(results)
     time.sleep(0.05)
     assert not [t for t in threading.enumerate() if t.name.startswith("prefetch")]
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 2), (4, 4), (64, 8)])
+def test_as_many_threads_as_cores_within_reason(monkeypatch, cores, threads):
+    monkeypatch.setattr("fedseg.data.loading.cpus", lambda: cores)
+    together = threading.Barrier(threads, timeout=10)  # passes only if so many are in it at once
+    assert list(prefetch(lambda n: together.wait() >= 0, range(threads))) == [True] * threads
+    started = []
+    results = prefetch(lambda n: started.append(n), range(100))
+    next(results)
+    results.close()
+    assert max(started) <= 2 * threads
