@@ -32,13 +32,13 @@ def learning_rate_factor(step: int, settings: Training) -> float:
 def parameter_groups(network: nn.Module, settings: Training) -> list[dict[str, Any]]:
     """The parameters by learning rate and weight decay, for a torch optimiser.
 
-    The encoder has its own learning rate. Vectors, that is the biases and all parameters of
-    normalisations, may be spared from weight decay.
+    The encoder, the network's own or that of a network within it, has its own learning rate.
+    Vectors, that is the biases and all parameters of normalisations, may be spared from weight
+    decay.
     """
-    encoder = {id(p) for p in getattr(network, "encoder", nn.Module()).parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        factor = settings.encoder_learning_rate if id(parameter) in encoder else 1.0
+    for name, parameter in network.named_parameters():
+        factor = settings.encoder_learning_rate if "encoder" in name.split(".")[:2] else 1.0
         is_spared = parameter.ndim <= 1 and not settings.decay_vectors
         decay = 0.0 if is_spared else settings.weight_decay
         groups.setdefault((factor * settings.learning_rate, decay), []).append(parameter)

@@ -222,12 +222,12 @@ def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreem
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
     agreement = Agreement(coverage)
 
-    def on_image(index: int) -> Agreement:
+    def count(index: int) -> Agreement:
         counted = Agreement(coverage)
         counted.update([teacher.classes(index) for teacher in teachers.values()])
         return counted
 
-    for done, counted in enumerate(prefetch(on_image, chosen), 1):
+    for done, counted in enumerate(prefetch(count, chosen), 1):
         agreement.add(counted)
         progress("comparing clients", done, len(chosen))
     return agreement

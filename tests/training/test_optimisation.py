@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fedseg.config import Model, Training
+from fedseg.distillation.features import Featured
 from fedseg.models.build import IMAGENET, build
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit
@@ -53,6 +54,14 @@ def test_parameters_are_grouped_by_encoder_and_dimensions():
         rate, decay = found[id(parameter)]
         assert rate == pytest.approx(0.001 if name.startswith("encoder.") else 0.01)
         assert decay == (0 if parameter.ndim == 1 else 0.02)
+    wrapped = Featured(network, nn.Conv2d(4, 2, 1))
+    rates = {
+        id(parameter): group["lr"]
+        for group in parameter_groups(wrapped, settings)
+        for parameter in group["params"]
+    }
+    assert all(rates[id(p)] == pytest.approx(0.001) for p in network.encoder.parameters())
+    assert rates[id(wrapped.projection.weight)] == 0.01
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.GroupNorm)]
     assert all(found[id(norm.weight)][1] == 0 for norm in norms)
 
