@@ -226,6 +226,8 @@ class Augmentation(Section):
     Face hub, or a folder; a folder's path begins with ".", "/" or "~"."""
     steps: int = Field(30, ge=1)
     """For "diffusion": denoising steps an image."""
+    batch_size: int = Field(4, ge=1)
+    """For "diffusion": whole images that are painted at once."""
     size: tuple[int, int] | None = None
     """For "diffusion": height and width in pixels at which is painted, multiples of 64. Default:
     near what the checkpoint was trained at, [512, 768], and [832, 1216] for XL and 3."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -44,6 +44,19 @@ class Generator(Protocol):
         """An image in which that class appears; None where it can't make one."""
 
 
+@runtime_checkable
+class BatchGenerator(Generator, Protocol):
+    """A generator that makes several images at once in less time."""
+
+    batch_size: int
+    """How many."""
+
+    def make_batch(
+        self, train_ids: list[int], rngs: list[np.random.Generator]
+    ) -> list[Made | None]:
+        """What `make` gives for each class and its random numbers, up to rounding."""
+
+
 def make_candidates(
     generator: Generator,
     wanted: int,
@@ -69,33 +82,50 @@ def make_candidates(
     """
     ids = sorted(weights)
     probabilities = np.array([weights[c] for c in ids])
-    paths = []
-    for index in range(wanted if probabilities.sum() > 0 else 0):
-        path = folder / f"{index:06d}.png"
-        if not _is_made(path, inputs):
-            rng = np.random.default_rng([seed, index])
-            train_id = int(rng.choice(ids, p=probabilities / probabilities.sum()))
-            made = generator.make(train_id, rng)
+    total = wanted if probabilities.sum() > 0 else 0
+    paths = {index: folder / f"{index:06d}.png" for index in range(total)}
+    missing = [index for index, path in paths.items() if not _is_made(path, inputs)]
+    size = generator.batch_size if isinstance(generator, BatchGenerator) else 1
+    done = total - len(missing)
+    for start in range(0, len(missing), size):
+        batch = missing[start : start + size]
+        rngs = [np.random.default_rng([seed, index]) for index in batch]
+        drawn = [int(rng.choice(ids, p=probabilities / probabilities.sum())) for rng in rngs]
+        for index, train_id, made in zip(batch, drawn, _make(generator, drawn, rngs), strict=True):
             if made is None:
-                continue
-            with atomic_file(path) as temporary:
-                Image.fromarray(made.image).save(temporary, "PNG", compress_level=1)
-            recipe = Recipe(
-                class_name=CLASSES[train_id],
-                box=made.box,
-                area=made.area,
-                made_of=dict(made.made_of),
-                is_certain=made.is_certain,
-                sha256=file_sha256(path),
-            )
-            recipe.write(path.with_suffix(".json"), inputs)
-        paths.append(path)
-        on_image(index + 1, wanted)
-    kept = {path.stem for path in paths}
+                del paths[index]
+            else:
+                _write(paths[index], made, train_id, inputs)
+            done += 1
+            on_image(done, total)
+    kept = {path.stem for path in paths.values()}
     for path in folder.glob("[0-9]*.*"):  # of other settings
         if path.stem not in kept:
             path.unlink()
-    return paths
+    return list(paths.values())
+
+
+def _make(
+    generator: Generator, train_ids: list[int], rngs: list[np.random.Generator]
+) -> list[Made | None]:
+    if isinstance(generator, BatchGenerator):
+        return generator.make_batch(train_ids, rngs)
+    return [generator.make(*one) for one in zip(train_ids, rngs, strict=True)]
+
+
+def _write(path: Path, made: Made, train_id: int, inputs: Inputs) -> None:
+    """Write an image, and beside it what it should show."""
+    with atomic_file(path) as temporary:
+        Image.fromarray(made.image).save(temporary, "PNG", compress_level=1)
+    recipe = Recipe(
+        class_name=CLASSES[train_id],
+        box=made.box,
+        area=made.area,
+        made_of=dict(made.made_of),
+        is_certain=made.is_certain,
+        sha256=file_sha256(path),
+    )
+    recipe.write(path.with_suffix(".json"), inputs)
 
 
 def _is_made(path: Path, inputs: Inputs) -> bool:

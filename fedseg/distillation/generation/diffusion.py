@@ -88,26 +88,40 @@ class Diffusion:
         self._settings = settings
         self._images = images
         self._regions = Regions(len(images), teachers)
+        self.batch_size = settings.batch_size
 
     def makes(self, train_id: int) -> bool:
         """Every class can be asked for in words."""
         return True
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
-        """An image with that class in it; where no region was agreed on, one from text alone.
+        """An image with that class in it; where no client sees a region, one from text alone.
 
         None where the checkpoint's safety checker blackened it.
         """
-        regions = self._regions[train_id]
-        if regions and rng.random() < INPAINTED:
-            return self._inpaint(train_id, draw(regions, rng), rng)
-        text = prompt(train_id, rng)
-        height, width = self._size
-        picture, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
-        image = self._paint(text, picture, mask, None, rng)
-        if image is None:
-            return None
-        return Made(image, (0.0, 0.0, 1.0, 1.0), TEXT_AREA, {"prompt": text})
+        return self.make_batch([train_id], [rng])[0]
+
+    def make_batch(
+        self, train_ids: list[int], rngs: list[np.random.Generator]
+    ) -> list[Made | None]:
+        """The same for several; those from text alone are painted together."""
+        made: list[Made | None] = [None] * len(rngs)
+        texts: dict[int, str] = {}
+        for place, (train_id, rng) in enumerate(zip(train_ids, rngs, strict=True)):
+            regions = self._regions[train_id]
+            if regions and rng.random() < INPAINTED:
+                made[place] = self._inpaint(train_id, draw(regions, rng), rng)
+            else:
+                texts[place] = prompt(train_id, rng)
+        if texts:
+            height, width = self._size
+            picture, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
+            chosen = [rngs[place] for place in texts]
+            images = self._paint(list(texts.values()), picture, mask, None, chosen)
+            for (place, text), image in zip(texts.items(), images, strict=True):
+                if image is not None:
+                    made[place] = Made(image, (0.0, 0.0, 1.0, 1.0), TEXT_AREA, {"prompt": text})
+        return made
 
     def _inpaint(self, train_id: int, region: Region, rng: np.random.Generator) -> Made | None:
         """A picture of the server's with the class in a box of the region's size and height."""
@@ -124,7 +138,7 @@ class Diffusion:
         # The pipeline sees the box and half as much around it, so that small things are painted
         # large, yet in their surroundings.
         padding = max(last[0] - first[0], last[1] - first[1]) // 2
-        image = self._paint(text, picture, mask, padding, rng)
+        [image] = self._paint([text], picture, mask, padding, [rng])
         if image is None:
             return None
         made_of = {"prompt": text, "onto": self._images.images[index].name}
@@ -132,40 +146,45 @@ class Diffusion:
 
     def _paint(
         self,
-        text: str,
+        texts: list[str],
         picture: Image.Image,
         mask: Image.Image,
         padding: int | None,
-        rng: np.random.Generator,
-    ) -> np.ndarray | None:
-        """Paint what is white in the mask.
+        rngs: list[np.random.Generator],
+    ) -> list[np.ndarray | None]:
+        """Paint what is white in the mask, once for each text.
 
         Args:
-            text: the prompt.
+            texts: the prompts.
             picture: RGB.
             mask: of the same size, 255 where to paint.
             padding: pixels around the mask that the pipeline sees, the rest of the picture staying
                 as it is; None: it sees all of it.
-            rng: random numbers.
+            rngs: random numbers of each.
 
         Returns:
             uint8 [H, W, 3]: of the picture's size. None where the safety checker blackened it.
         """
         height, width = self._size
+        count = len(texts)
         painted = cast(Any, self._pipeline)(
-            prompt=text,
-            image=picture,
-            mask_image=mask,
+            prompt=texts,
+            # A mask with padding is taken of one picture only.
+            image=picture if count == 1 else [picture] * count,
+            mask_image=mask if count == 1 else [mask] * count,
             height=height,
             width=width,
             padding_mask_crop=padding,
             strength=1.0,  # nothing of what was there before remains
             num_inference_steps=self._settings.steps,
             # On the CPU, whatever the device: the same noise everywhere.
-            generator=torch.Generator().manual_seed(int(rng.integers(2**31))),
+            generator=[torch.Generator().manual_seed(int(rng.integers(2**31))) for rng in rngs],
         )
-        flagged = getattr(painted, "nsfw_content_detected", None) or [False]
-        return None if any(flagged) else np.array(painted.images[0])
+        flagged = getattr(painted, "nsfw_content_detected", None) or [False] * count
+        return [
+            None if is_black else np.array(image)
+            for is_black, image in zip(flagged, painted.images, strict=True)
+        ]
 
     @cached_property
     def _size(self) -> tuple[int, int]:
@@ -188,6 +207,7 @@ class Diffusion:
         except Exception as error:  # whatever diffusers and transformers raise
             raise _unusable(self._settings.model, error) from error
         pipeline.set_progress_bar_config(disable=True)
+        pipeline.vae.enable_slicing()  # a batch is decoded image by image
         return pipeline.to(device)
 
 
