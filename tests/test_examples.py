@@ -41,6 +41,11 @@ def test_the_settings_they_are_named_for():
         "IDD",
         "ACDC",
     }
+    # Labels, student and scores are of one size, but for BDD100K, whose images are lower.
+    heights = [paper.server.labelling.height, *(e.protocol.height for e in paper.evaluation)]
+    assert heights == ["model", "model", 720, "model", "model", "model"]
+    trainings = [paper.server.distillation, *(client.training for client in paper.clients)]
+    assert {training.inference_height for training in trainings} == {1024}
     assert paper.server.dataset not in {e.dataset for e in paper.evaluation}
     apart = config.load(_path("heterogeneous"))
     assert len({(c.model.arch, c.model.encoder) for c in apart.clients}) == len(apart.clients)
