@@ -36,6 +36,8 @@ PROCESS = 1200 * 2**20
 """Bytes of memory of a process that trains, without the model: most of it is torch."""
 COMPRESSED = 0.3
 """Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
+FILE_HEADERS = 600
+"""Bytes of a prediction's file besides what is compressed (604 were measured for a single cell)."""
 START_SECONDS = 20.0
 """Until Flower and Ray have started; measured on two cores."""
 
@@ -112,7 +114,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
             "labels",
             labelling,
             PROCESS + max(weights),
-            round(count * cell * len(weights) * COMPRESSED),
+            round(count * len(weights) * (cell * COMPRESSED + FILE_HEADERS)),
             True,
         ),
         Stage("targets", 0.0, PROCESS, count * cell, True),
