@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -333,12 +334,19 @@ class Resources(Section):
     cpus_per_client: int | None = Field(None, ge=1)
     """CPU cores that are set aside for each client; default: all, shared by those that train at
     once."""
-    gpus_per_client: float | None = Field(None, ge=0, le=1)
-    """Part of a GPU that each client gets, so that with 0.25 four share one; default: a whole one
-    where there are any."""
+    gpus_per_client: float | None = Field(None, ge=0)
+    """GPUs that each client gets: a part of one, so that with 0.25 four clients share it, or
+    several, which train its model together; default: all there are, shared among the clients."""
     ray_address: str | None = Field(None, min_length=1)
     """Ray cluster to join, "auto" or HOST:PORT. All of its machines need fedseg, and see the data
     and the run folder under the same paths. Default: this machine alone."""
+
+    @field_validator("gpus_per_client")
+    @classmethod
+    def _whole(cls, gpus: float | None) -> float | None:
+        if gpus and gpus > 1 and not gpus.is_integer():
+            raise ValueError("a client gets a part of one GPU, or whole ones")
+        return gpus
 
 
 class Federation(Section):

@@ -53,12 +53,17 @@ def memory() -> int:
     return min(found)
 
 
-def limit_threads() -> None:
-    """Let torch use no more threads than CPUs: it counts the machine's, not a container's."""
+def limit_threads(processes: int = 1) -> None:
+    """Let torch use no more threads than CPUs: it counts the machine's, not a container's.
+
+    Args:
+        processes: that share the CPUs.
+    """
     import torch
 
-    if torch.get_num_threads() > cpus():
-        torch.set_num_threads(cpus())
+    share = max(cpus() // processes, 1)
+    if torch.get_num_threads() > share:
+        torch.set_num_threads(share)
 
 
 def _control_groups(controller: str) -> Iterator[Path]:

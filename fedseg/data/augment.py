@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
 # Albumentations would otherwise ask the network for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -60,6 +61,10 @@ class Augmentation:
     def __init__(self, transforms: Callable[[], list[A.BasicTransform]]) -> None:
         self._transforms = transforms
         self._local = threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without the chains of this process's threads."""
+        return type(self), (self._transforms,)
 
     def __call__(
         self, image: np.ndarray, label: np.ndarray | None, seed: int

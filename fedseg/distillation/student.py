@@ -42,23 +42,34 @@ def distill(
     Returns:
         The global model, in evaluation mode on the CPU.
     """
-    augment = Augmentation(photometry)
     settings = run.settings
     network, loss = start, soft_cross_entropy
     if settings.feature_weight:
         torch.manual_seed(run.seed)
         projection = nn.Conv2d(feature_width(start), WIDTH, 1)
         network, loss = Featured(start, projection), partial(feature_loss, settings.feature_weight)
-
-    def example(rng: np.random.Generator) -> Example:
-        index = int(rng.integers(len(dataset)))
-        image, target = random_view(
-            dataset.image(index), read_target(targets, index), settings.crop, settings.scale, rng
-        )
-        return augment(image, None, int(rng.integers(2**31)))[0], target
-
-    fit(network, example, loss, info.normalisation, run)
+    fit(network, Views(dataset, targets, settings), loss, info.normalisation, run)
     return start
+
+
+class Views:
+    """Draws an image, a view of it and an augmentation, with the view's target."""
+
+    def __init__(self, dataset: Dataset, targets: Path, settings: Distillation) -> None:
+        self._dataset, self._targets, self._settings = dataset, targets, settings
+        self._augment = Augmentation(photometry)
+
+    def __call__(self, rng: np.random.Generator) -> Example:
+        """A view, uint8 [*crop, 3] RGB, and its target, uint8 [crop / 4, C]."""
+        index = int(rng.integers(len(self._dataset)))
+        image, target = random_view(
+            self._dataset.image(index),
+            read_target(self._targets, index),
+            self._settings.crop,
+            self._settings.scale,
+            rng,
+        )
+        return self._augment(image, None, int(rng.integers(2**31)))[0], target
 
 
 def random_view(

@@ -4,32 +4,30 @@ What differs between them is a function that makes one training example and a lo
 """
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from fedseg.config import Training
 from fedseg.data.loading import prefetch
-from fedseg.files import atomic_file
 from fedseg.machine import limit_threads
 from fedseg.models.build import Normalisation
-from fedseg.storage.hashes import content_hash
-from fedseg.storage.provenance import notices
 from fedseg.training.callbacks import Callback
 from fedseg.training.optimisation import Stepper, autocast
+from fedseg.training.parallel import Place, run_apart
+from fedseg.training.state import Pace, load_state, save_state
+from fedseg.training.synchronised import synchronise_norms
 
 Example = tuple[np.ndarray, np.ndarray]
-
-CHECKSUM = "checksum"
-"""Key of a saved state's metadata: a hash of its tensors."""
+MakeExample = Callable[[np.random.Generator], Example]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 SAVE_SECONDS = 30.0
 """How often the state of a training is saved: what a kill costs at most."""
@@ -49,6 +47,8 @@ class TrainingRun(Generic[Settings]):
         state: file that the training is saved to now and then, and resumed from.
         callbacks: called after each step and at the end, in this order.
         save_seconds: time between two saves.
+        processes: that share the work, beside this one; 0: it is done in this one. Default: one for
+            each visible GPU, as long as each has an image.
     """
 
     settings: Settings
@@ -57,27 +57,40 @@ class TrainingRun(Generic[Settings]):
     state: Path | None = None
     callbacks: tuple[Callback, ...] = ()
     save_seconds: float = SAVE_SECONDS
+    processes: int | None = None
+
+    def workers(self) -> int:
+        """How many processes beside this one do the work."""
+        if self.processes is not None:
+            return self.processes
+        if self.device.type != "cuda":
+            return 0
+        images = self.settings.batch_size // self.settings.accumulation
+        return min(torch.cuda.device_count(), images)
 
 
 def fit(
     network: nn.Module,
-    example: Callable[[np.random.Generator], Example],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    example: MakeExample,
+    loss: Loss,
     normalisation: Normalisation,
     run: TrainingRun[Any],
+    count: Callable[[Tensor], int | Tensor] = len,
 ) -> nn.Module:
-    """Train a model with AdamW.
+    """Train a model with AdamW: on a CPU in this process, on GPUs in one for each.
 
     Every example and every step depends on (seed, place in the sequence) only, so on a CPU two runs
-    are equal to the bit, whether or not one of them was interrupted and resumed.
+    are equal to the bit, whether or not one of them was interrupted and resumed; and a run is the
+    same up to rounding whatever the number of processes.
 
     Args:
         network: the model; trained in place.
         example: makes a training example from random numbers: image uint8 [H, W, 3] RGB, and a
-            target array. Called in threads.
-        loss: from logits float32 [N, 19, H, W] and targets [N, ...] to a scalar.
+            target array. Called in threads. To be used by other processes it must be picklable.
+        loss: from logits float32 [N, 19, H, W] and targets [N, ...] to a scalar, a mean.
         normalisation: of the input.
         run: how.
+        count: how many things, in targets [N, ...], the loss is a mean of: images, by default.
 
     Returns:
         `network`, in evaluation mode, on the CPU.
@@ -85,65 +98,76 @@ def fit(
     Raises:
         FloatingPointError: the loss became NaN or infinite.
     """
-    limit_threads()
-    settings, device, state = run.settings, run.device, run.state
-    network = network.to(device).to(memory_format=torch.channels_last).train()
-    stepper = Stepper(network, settings, device)
-    losses = _resume(state, network, stepper) if state else []
-    done = len(losses)
-    for callback in run.callbacks:
-        callback.on_start(losses)
-    saves = Pace(run.save_seconds)
-    batches = _batches(example, settings, run.seed, done, device)
-    for step, (images, targets) in enumerate(batches, start=done):
-        # Seeded anew at every step, dropout needs no random state to be saved.
-        torch.manual_seed(_mix(run.seed, step))
-        total = 0.0
-        parts = settings.accumulation
-        for shown, wanted in zip(images.chunk(parts), targets.chunk(parts), strict=True):
-            with autocast(device, settings.precision):
-                logits = network(normalise(shown.to(device, non_blocking=True), normalisation))
-            value = loss(logits.float(), wanted.to(device, non_blocking=True))
-            stepper.backward(value)
-            total += value.item() / parts
-        stepper.step(step)
-        note_loss(total, losses, run)
-        if state and saves.is_due():
-            with saves:
-                _save(state, network, stepper, losses)
-    for callback in run.callbacks:
-        callback.on_end(losses)
-    if stepper.average is not None:
-        network.load_state_dict(stepper.average.state_dict())
+    processes = run.workers()
+    work = network, example, loss, normalisation, replace(run, callbacks=()), count
+    if processes:
+        network.load_state_dict(run_apart(_train, work, run.callbacks, processes, run.device))
+    else:
+        _train(Place(), run.device, run.callbacks, *work)
     return network.eval().cpu()
 
 
-class Pace:
-    """When to save again: not before some time, 0 for none, or before 20 times the last save's.
+def _train(
+    place: Place,
+    device: torch.device,
+    callbacks: Sequence[Callback],
+    network: nn.Module,
+    example: MakeExample,
+    loss: Loss,
+    normalisation: Normalisation,
+    run: TrainingRun[Any],
+    count: Callable[[Tensor], int | Tensor],
+) -> dict[str, Tensor]:
+    """What each process does. Returns the trained weights."""
+    limit_threads(place.world)
+    settings, state = run.settings, run.state
+    if place.world > 1:
+        network = synchronise_norms(network, device)
+    network = network.to(device).to(memory_format=torch.channels_last).train()
+    stepper = Stepper(network, settings, device)
+    losses = load_state(state, network, stepper) if state else []
+    forward = place.spread(network)
+    for callback in callbacks:
+        callback.on_start(losses)
+    saves = Pace(run.save_seconds)
+    parts = settings.accumulation
+    batches = _batches(example, settings, run.seed, len(losses), device, place)
+    for step, (images, targets) in enumerate(batches, start=len(losses)):
+        # Seeded anew at every step, dropout needs no random state to be saved.
+        torch.manual_seed(_mix(run.seed, step) + place.rank)
+        total = torch.zeros((), device=device)
+        for part, (shown, wanted) in enumerate(
+            zip(images.chunk(parts), targets.chunk(parts), strict=True), start=1
+        ):
+            with _gradients_meet(forward, part == parts):
+                wanted = wanted.to(device, non_blocking=True)
+                with autocast(device, settings.precision):
+                    logits = forward(normalise(shown.to(device, non_blocking=True), normalisation))
+                value = loss(logits.float(), wanted) * place.weight(count(wanted), device)
+                stepper.backward(value)
+                total += value.detach() / (parts * place.world)
+        stepper.step(step)
+        note_loss(place.total(total).item(), losses, settings, callbacks)
+        if state and place.rank == 0 and saves.is_due():
+            with saves:
+                save_state(state, network, stepper, losses)
+    for callback in callbacks:
+        callback.on_end(losses)
+    if stepper.average is not None:
+        network.load_state_dict(stepper.average.state_dict())
+    return network.state_dict()
 
-    So saving takes a twentieth of the time at most, however large the model and slow the disk.
-    """
 
-    SHARE = 20
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._ended, self._took = time.monotonic(), 0.0
-
-    def is_due(self) -> bool:
-        """Whether it is time."""
-        wait = max(self._seconds, self.SHARE * self._took) if self._seconds else 0.0
-        return time.monotonic() - self._ended > wait
-
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
-
-    def __exit__(self, *error: object) -> None:
-        self._ended = time.monotonic()
-        self._took = self._ended - self._began
+def _gradients_meet(forward: nn.Module, now: bool) -> AbstractContextManager[None]:
+    """Within it, a backward pass sums the gradients of all processes, or not yet."""
+    if now or not isinstance(forward, DistributedDataParallel):
+        return nullcontext()
+    return forward.no_sync()
 
 
-def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
+def note_loss(
+    loss: float, losses: list[float], settings: Training, callbacks: Sequence[Callback]
+) -> None:
     """Append a step's loss to those of the steps before, and call the callbacks.
 
     Raises:
@@ -153,8 +177,8 @@ def note_loss(loss: float, losses: list[float], run: TrainingRun[Any]) -> None:
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss became {loss} at step {step}; lower the learning rate")
     losses.append(loss)
-    for callback in run.callbacks:
-        callback.on_step(step, run.settings.iterations, loss)
+    for callback in callbacks:
+        callback.on_step(step, settings.iterations, loss)
 
 
 def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
@@ -169,11 +193,22 @@ def _batches(
     seed: int,
     done: int,
     device: torch.device,
+    place: Place,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches from step `done` on, made ahead by threads, in memory that `device` can copy."""
+    """This process's part of the batches from step `done` on, in memory that `device` can copy.
+
+    They are made ahead by threads. Whatever the number of processes, a batch is the same, and so
+    is each of the parts that it is shown in.
+    """
+    shown = settings.batch_size // settings.accumulation
+    slots = [
+        slot
+        for first in range(0, settings.batch_size, shown)
+        for slot in place.part(range(first, first + shown))
+    ]
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        rngs = (np.random.default_rng([seed, step, slot]) for slot in range(settings.batch_size))
+        rngs = (np.random.default_rng([seed, step, slot]) for slot in slots)
         images, targets = (
             torch.from_numpy(np.stack(part)) for part in zip(*map(example, rngs), strict=True)
         )
@@ -182,57 +217,10 @@ def _batches(
         return images, targets
 
     steps = range(done, settings.iterations)
-    return prefetch(batch, steps, settings.threads, 2 * settings.threads)
+    threads = max(settings.threads // place.world, 1)
+    return prefetch(batch, steps, threads, 2 * threads)
 
 
 def _mix(seed: int, step: int) -> int:
     """One seed out of two numbers."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
-
-
-def _save(path: Path, network: nn.Module, stepper: Stepper, losses: list[float]) -> None:
-    """Save model, optimiser and the loss of each step as one safetensors file: no pickle."""
-    tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
-    if stepper.average is not None:
-        average = stepper.average.state_dict()
-        tensors |= {f"average.{name}": value for name, value in average.items()}
-    tensors |= {f"scaler.{name}": value for name, value in stepper.scaler_state().items()}
-    for index, slots in stepper.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
-    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
-    with atomic_file(path) as temporary:
-        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        save_file(contiguous, temporary, {CHECKSUM: content_hash(contiguous)})
-
-
-def _resume(path: Path, network: nn.Module, stepper: Stepper) -> list[float]:
-    """Load what `_save` wrote, if it is there. Returns the losses of the steps already done."""
-    if not path.is_file():
-        return []
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            checksum = (file.metadata() or {}).get(CHECKSUM)
-    except (SafetensorError, OSError) as error:
-        notices.warning("%s: damaged (%s); training from the start", path, error)
-        return []
-    if checksum != content_hash(tensors):
-        notices.warning("%s: its content is not what was written; training from the start", path)
-        return []
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        chosen = {name: v for name, v in tensors.items() if name.startswith(prefix)}
-        return {name.removeprefix(prefix): value for name, value in chosen.items()}
-
-    network.load_state_dict(part("model."))
-    if stepper.average is not None:
-        stepper.average.load_state_dict(part("average."))
-    stepper.load_scaler_state(part("scaler."))
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, slot = name.split(".")
-            slots.setdefault(int(index), {})[slot] = value
-    groups = stepper.optimiser.state_dict()["param_groups"]
-    stepper.optimiser.load_state_dict({"state": slots, "param_groups": groups})
-    return tensors["losses"].tolist()

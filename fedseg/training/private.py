@@ -120,7 +120,7 @@ def train_privately(
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         scheduler.step()
-        note_loss(value.item(), losses, run)
+        note_loss(value.item(), losses, training, run.callbacks)
     for callback in run.callbacks:
         callback.on_end(losses)
     return plain.eval().cpu(), info, spent

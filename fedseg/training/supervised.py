@@ -1,8 +1,9 @@
 """Supervised training on labelled datasets: what a client does, and centralized training."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import albumentations as A
 import cv2
 import numpy as np
 from torch import Tensor, nn
@@ -43,10 +44,11 @@ def train_supervised(
     info = describe(model, run.settings, tuple(int(c) for c in coverage))
     network = fit(
         seeded_build(model, initial_seed),
-        _examples(datasets, counts, run.settings),
+        Examples(datasets, counts, run.settings),
         cross_entropy,
         info.normalisation,
         run,
+        labelled,
     )
     return network, info
 
@@ -63,19 +65,32 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != IGNORE).sum().clamp(min=1)
 
 
-def _examples(
-    datasets: list[Dataset], counts: list[np.ndarray], training: Training
-) -> Callable[[np.random.Generator], Example]:
-    """A function that draws a dataset, an image of it and an augmentation."""
-    tables = [dataset.train_ids() for dataset in datasets]
-    samplers = [RareClassSampler(count, training.rare_class_temperature) for count in counts]
-    augment = Augmentation(lambda: geometry(training.crop, training.scale) + photometry())
+def labelled(labels: Tensor) -> Tensor:
+    """How many pixels of uint8 [N, H, W] have a label."""
+    return (labels != IGNORE).sum()
 
-    def example(rng: np.random.Generator) -> Example:
-        chosen = int(rng.integers(len(datasets)))
-        index = samplers[chosen].draw(rng)
-        label = cv2.LUT(datasets[chosen].label(index), tables[chosen])
-        image = datasets[chosen].image(index)
-        return augment.both(image, label, int(rng.integers(2**31)))
 
-    return example
+class Examples:
+    """Draws a dataset, an image of it and an augmentation."""
+
+    def __init__(
+        self, datasets: list[Dataset], counts: list[np.ndarray], training: Training
+    ) -> None:
+        self._datasets = datasets
+        self._tables = [dataset.train_ids() for dataset in datasets]
+        self._samplers = [
+            RareClassSampler(count, training.rare_class_temperature) for count in counts
+        ]
+        self._augment = Augmentation(partial(_transforms, training.crop, training.scale))
+
+    def __call__(self, rng: np.random.Generator) -> Example:
+        """An image, uint8 [*crop, 3] RGB, and its labels, uint8 [*crop], 255 ignored."""
+        chosen = int(rng.integers(len(self._datasets)))
+        index = self._samplers[chosen].draw(rng)
+        label = cv2.LUT(self._datasets[chosen].label(index), self._tables[chosen])
+        image = self._datasets[chosen].image(index)
+        return self._augment.both(image, label, int(rng.integers(2**31)))
+
+
+def _transforms(crop: tuple[int, int], scale: tuple[float, float]) -> list[A.BasicTransform]:
+    return geometry(crop, scale) + photometry()

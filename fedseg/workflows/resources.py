@@ -16,7 +16,8 @@ class Supply(NamedTuple):
 
     machines: tuple[int, ...]
     """CPU cores of each machine."""
-    gpus: int
+    gpus: tuple[int, ...]
+    """GPUs of each machine."""
     memory: int
     """Bytes."""
 
@@ -43,7 +44,7 @@ def supply(address: str | None) -> Supply:
         FedsegError: there is no such cluster.
     """
     if address is None:
-        return Supply((cpus(),), torch.cuda.device_count(), memory())
+        return Supply((cpus(),), (torch.cuda.device_count(),), memory())
     import ray
 
     try:
@@ -58,8 +59,8 @@ def supply(address: str | None) -> Supply:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
-    gpus, there = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("GPU", "memory"))
-    return Supply(tuple(int(node.get("CPU", 0)) for node in nodes), gpus, there)
+    cores, gpus = (tuple(int(node.get(kind, 0)) for node in nodes) for kind in ("CPU", "GPU"))
+    return Supply(cores, gpus, int(sum(node.get("memory", 0) for node in nodes)))
 
 
 def share(clients: int, wanted: Resources) -> Shares:
@@ -68,7 +69,8 @@ def share(clients: int, wanted: Resources) -> Shares:
     Without GPUs, as many clients train side by side as there are cores: two trainings on a core
     each get through half as much again as one after the other on both. Fewer than twice as many
     clients all train at once, and share the cores: in turns, the last of them would leave most
-    cores idle. Not so in a cluster, whose cores are not ours alone. A client stays on one machine.
+    cores idle. Not so in a cluster, whose cores are not ours alone. With more GPUs than clients on
+    this machine each client has several. A client stays on one machine.
 
     Raises:
         FedsegError: a client is to have more than there is, or there is no such cluster.
@@ -76,11 +78,12 @@ def share(clients: int, wanted: Resources) -> Shares:
     there = supply(wanted.ray_address)
     gpus = wanted.gpus_per_client
     if gpus is None:
-        gpus = 1.0 if there.gpus else 0.0
-    if gpus > there.gpus:
+        shared = 1 if wanted.ray_address else max(there.gpus) // clients
+        gpus = float(min(max(shared, 1), max(there.gpus)))
+    if gpus > max(there.gpus):
         raise FedsegError(
-            f"resources.gpus_per_client: {gpus:g} is more than the {there.gpus} GPUs there are; "
-            "lower it, or leave it out"
+            f"resources.gpus_per_client: {gpus:g} is more than the {max(there.gpus)} GPUs there "
+            "are in a machine; lower it, or leave it out"
         )
     if (wanted.cpus_per_client or 1) > max(there.machines):
         raise FedsegError(
@@ -94,7 +97,8 @@ def share(clients: int, wanted: Resources) -> Shares:
     else:
         slots = clients if gpus or clients < 2 * there.cpus else there.cpus
     if gpus:
-        slots = min(slots, int(1 / gpus) * there.gpus)
+        places = [n // int(gpus) if gpus > 1 else n * int(1 / gpus) for n in there.gpus]
+        slots = min(slots, sum(places))
     at_once = max(min(clients, slots, there.memory // PER_TRAINING), 1)
     fitting = (n for n in range(max(there.machines), 1, -1) if _places(there, n) >= at_once)
     each = wanted.cpus_per_client or next(fitting, 1)

@@ -7,7 +7,8 @@ from fedseg.config import Model, Training
 from fedseg.files import read_json
 from fedseg.models.build import IMAGENET, build
 from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import Pace, TrainingRun, fit, normalise
+from fedseg.training.loop import TrainingRun, fit, normalise
+from fedseg.training.state import Pace
 from fedseg.training.supervised import cross_entropy
 from tests.conftest import TINY_MODEL, paint
 

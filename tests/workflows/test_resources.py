@@ -23,6 +23,7 @@ from fedseg.workflows.resources import Supply
         (64, 16, 0, 64, (64, 16, 0.0, 4)),  # memory for four
         (2, 2, 0, 3, (2, 2, 0.0, 1)),  # little memory: one after another
         (16, 128, 2, 3, (16, 8, 1.0, 2)),  # a GPU each, for two at once
+        (16, 128, 8, 3, (16, 5, 2.0, 3)),  # two GPUs each
     ],
 )
 def test_clients_side_by_side_as_the_machine_allows(
@@ -37,15 +38,61 @@ def test_clients_side_by_side_as_the_machine_allows(
 @pytest.mark.parametrize(
     ("there", "wanted", "each", "at_once"),
     [
-        (Supply((8,), 0, 2**40), {"cpus_per_client": 3}, (3, 0.0), 2),
-        (Supply((8,), 2, 2**40), {"gpus_per_client": 0.5}, (2, 0.5), 4),
-        (Supply((64,), 2, 2**40), {"gpus_per_client": 0.3}, (10, 0.3), 6),
-        (Supply((8,), 2, 2**40), {"gpus_per_client": 0.25, "cpus_per_client": 4}, (4, 0.25), 2),
-        (Supply((8,), 2, 2**40), {"gpus_per_client": 0}, (1, 0.0), 6),
+        (Supply((8,), (0,), 2**40), {"cpus_per_client": 3}, (3, 0.0), 2),
+        (Supply((8,), (2,), 2**40), {"gpus_per_client": 0.5}, (2, 0.5), 4),
+        (Supply((64,), (2,), 2**40), {"gpus_per_client": 0.3}, (10, 0.3), 6),
+        (Supply((8,), (2,), 2**40), {"gpus_per_client": 0.25, "cpus_per_client": 4}, (4, 0.25), 2),
+        (Supply((8,), (2,), 2**40), {"gpus_per_client": 0}, (1, 0.0), 6),
+        (Supply((64,), (2,), 2**40), {"gpus_per_client": 0.4}, (16, 0.4), 4),
+        (Supply((64,), (8,), 2**40), {"gpus_per_client": 4}, (32, 4.0), 2),
         # On a cluster: 6 clients of 5 cores on machines of 16, 10 and 8 (3 + 2 + 1).
-        (Supply((16, 10, 8), 0, 2**40), {"ray_address": "auto"}, (5, 0.0), 6),
-        (Supply((2, 2), 0, 2**40), {"ray_address": "auto"}, (1, 0.0), 4),
-        (Supply((8, 4), 0, 2**40), {"ray_address": "auto", "cpus_per_client": 3}, (3, 0.0), 3),
+        (
+            Supply(
+                (16, 10, 8),
+                (
+                    0,
+                    0,
+                    0,
+                ),
+                2**40,
+            ),
+            {"ray_address": "auto"},
+            (5, 0.0),
+            6,
+        ),
+        (
+            Supply(
+                (2, 2),
+                (
+                    0,
+                    0,
+                ),
+                2**40,
+            ),
+            {"ray_address": "auto"},
+            (1, 0.0),
+            4,
+        ),
+        (
+            Supply(
+                (8, 4),
+                (
+                    0,
+                    0,
+                ),
+                2**40,
+            ),
+            {"ray_address": "auto", "cpus_per_client": 3},
+            (3, 0.0),
+            3,
+        ),
+        (Supply((8, 8), (4, 3), 2**40), {"ray_address": "auto"}, (2, 1.0), 6),
+        (
+            Supply((8, 8), (4, 3), 2**40),
+            {"ray_address": "auto", "gpus_per_client": 2},
+            (4, 2.0),
+            3,
+        ),
     ],
 )
 def test_each_client_gets_what_the_file_says(monkeypatch, there, wanted, each, at_once):
@@ -56,10 +103,10 @@ def test_each_client_gets_what_the_file_says(monkeypatch, there, wanted, each, a
     assert shares.at_once * shares.cpus_per_client <= there.cpus
 
 
-@pytest.mark.parametrize("wanted", [{"cpus_per_client": 3}, {"gpus_per_client": 0.5}])
+@pytest.mark.parametrize("wanted", [{"cpus_per_client": 3}, {"gpus_per_client": 5}])
 def test_more_than_there_is_is_refused(monkeypatch, wanted):
-    monkeypatch.setattr(resources, "supply", lambda address: Supply((2,), 0, 2**40))
-    with pytest.raises(FedsegError, match="there are; lower it") as caught:
+    monkeypatch.setattr(resources, "supply", lambda address: Supply((2, 2), (3, 4), 2**40))
+    with pytest.raises(FedsegError, match=r"there are.*; lower it") as caught:
         resources.share(2, Resources(**wanted))
     assert next(iter(wanted)) in str(caught.value)
 
@@ -69,3 +116,9 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "")
     with pytest.raises(FedsegError, match=r"resources\.ray_address: localhost:nothing"):
         resources.supply("localhost:nothing")
+
+
+def test_a_part_of_more_than_one_gpu_is_refused():
+    assert Resources(gpus_per_client=2).gpus_per_client == 2
+    with pytest.raises(ValueError, match="whole ones"):
+        Resources(gpus_per_client=1.5)

@@ -1,0 +1,136 @@
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fedseg.config import Training
+from fedseg.errors import FedsegError
+from fedseg.files import read_json
+from fedseg.models.build import IMAGENET
+from fedseg.training.callbacks import Callback, WriteCurve
+from fedseg.training.loop import TrainingRun, fit
+from fedseg.training.parallel import Place
+from fedseg.training.supervised import cross_entropy, labelled
+from tests.conftest import paint
+
+CPU = torch.device("cpu")
+SETTINGS = Training(
+    iterations=4, batch_size=4, accumulation=2, crop=(32, 64), learning_rate=1e-3, ema=0.5
+)
+
+
+class Small(nn.Module):
+    """Normalisations of torch and of timm, a part that is never used, and dropout of nothing."""
+
+    def __init__(self):
+        from timm.layers import BatchNormAct2d
+
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), BatchNormAct2d(8))
+        self.decoder = nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8))
+        self.unused = nn.Linear(3, 3)
+        self.head = nn.Conv2d(8, 19, 1)
+
+    def forward(self, images):
+        return F.interpolate(self.head(self.decoder(self.encoder(images))), scale_factor=2)
+
+
+def example(rng):
+    """Images with very different amounts of labelled pixels."""
+    image, label = paint(rng, [0, 8, 13], (32, 64))
+    label[: int(rng.integers(0, 31))] = 255
+    return image, label
+
+
+def damaged(rng):
+    if rng.random() < 0.5:
+        raise FedsegError("seven.png: can't be decoded")
+    return example(rng)
+
+
+def dies(rng):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def explodes(logits, labels):
+    return cross_entropy(logits, labels) * float("nan")
+
+
+def train(processes, make=example, loss=cross_entropy, settings=SETTINGS, **options):
+    torch.manual_seed(0)
+    run = TrainingRun(settings=settings, seed=5, device=CPU, processes=processes, **options)
+    return fit(Small(), make, loss, IMAGENET, run, labelled).state_dict()
+
+
+def farthest(one, two):
+    return max((one[name].double() - two[name].double()).abs().max().item() for name in one)
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interrupt(Callback):
+    def on_step(self, step, total, loss):
+        if step == 3:
+            raise Interrupted
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    """Also where one process goes on with what two began."""
+    alone = train(0, callbacks=(WriteCurve(tmp_path / "alone.json"),))
+    both = train(2, callbacks=(WriteCurve(tmp_path / "both.json"),))
+    untrained = Small().state_dict()
+    assert farthest(alone, both) < 2e-5
+    assert farthest(alone, untrained) > 1e-2
+    losses = [read_json(tmp_path / name)["loss"] for name in ("alone.json", "both.json")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+    state = tmp_path / "state.safetensors"
+    with pytest.raises(Interrupted):
+        train(2, state=state, save_seconds=0, callbacks=(Interrupt(),))
+    resumed = train(0, state=state, callbacks=(WriteCurve(tmp_path / "resumed.json"),))
+    assert farthest(alone, resumed) < 2e-5
+    assert read_json(tmp_path / "resumed.json")["loss"] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_one_process_of_its_own_trains_to_the_same_bits():
+    alone, apart = train(0), train(1)
+    assert all(torch.equal(alone[name], apart[name]) for name in alone)
+
+
+@pytest.mark.parametrize(
+    ("make", "loss", "error", "words"),
+    [
+        (damaged, cross_entropy, FedsegError, "seven.png"),
+        (example, explodes, FloatingPointError, "learning rate"),
+        (dies, cross_entropy, FedsegError, "SIGKILL"),
+    ],
+)
+def test_what_fails_in_another_process_is_raised_here(make, loss, error, words):
+    with pytest.raises(error, match=words):
+        train(1, make, loss)
+
+
+def test_a_damaged_state_is_noticed_from_another_process(tmp_path, caplog):
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(b"nothing")
+    train(1, state=state)
+    assert f"{state}: damaged" in caplog.text
+
+
+def test_every_process_has_its_part_of_a_batch():
+    parts = [list(Place(rank, 3).part(range(8))) for rank in range(3)]
+    assert parts == [[0, 3, 6], [1, 4, 7], [2, 5]]
+
+
+def test_as_many_processes_as_gpus_that_have_an_image(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    for accumulation, expected in ((1, 4), (2, 2)):
+        settings = SETTINGS.model_copy(update={"accumulation": accumulation})
+        run = TrainingRun(settings=settings, seed=0, device=torch.device("cuda"))
+        assert run.workers() == expected
+    assert TrainingRun(settings=SETTINGS, seed=0, device=CPU).workers() == 0
