@@ -16,6 +16,7 @@ from fedseg.classes import NUM_CLASSES
 from fedseg.config import Model
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
 from fedseg.machine import trim_memory
+from fedseg.models.any_size import any_size
 from fedseg.models.encoder_weights import (
     fetch_timm_weights,
     load_encoder,
@@ -26,6 +27,8 @@ from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
 """Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
+STEPS = (32, 64, 128, 224, 256, 384)
+"""Multiples of which sizes are tried where a model does not take one."""
 ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
 """The allow-list: no other code is ever run for a model that came from somebody else."""
 
@@ -91,6 +94,7 @@ def build(model: Model) -> nn.Module:
                 # timm's own loading falls back to pickled files, so its weights are loaded below.
                 encoder_weights="imagenet" if imagenet and not is_timm else None,
                 classes=NUM_CLASSES,
+                **any_size(model.encoder),
             )
             published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
@@ -177,7 +181,7 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
         batch: images a step if it shall be trained at that size; 0: for inference.
 
     Raises:
-        FedsegError: it does not take them; with the words of SMP or timm, which name what it wants.
+        FedsegError: it does not take them; with the words of SMP or timm, and sizes that it takes.
     """
     untrained = model.model_copy(update={"encoder_weights": "none"})
     try:
@@ -189,10 +193,31 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
             _forward(build(untrained), size, batch)
         except Exception as error:
             how = "be trained on" if batch else "take"
+            others = " and ".join(f"{rows}x{columns}" for rows, columns in _near(untrained, size))
+            nearest = f"; it takes {others}" if others else ""
             raise ModelError(
                 f"{model.arch} with encoder {model.encoder} can't {how} images of "
-                f"{size[0]}x{size[1]} (height x width): {first_line(error)}"
+                f"{size[0]}x{size[1]} (height x width): {first_line(error)}{nearest}"
             ) from None
+
+
+def _near(model: Model, size: tuple[int, int]) -> list[tuple[int, int]]:
+    """The nearest sizes that a model takes, one not above and one not below; for inference."""
+    found: dict[str, tuple[int, int]] = {}
+    for step in STEPS:
+        for kind, up in (("below", 0), ("above", step - 1)):
+            rows, columns = ((side + up) // step * step or step for side in size)
+            if kind not in found and (rows, columns) != size and _takes(model, (rows, columns)):
+                found[kind] = rows, columns
+    return list(dict.fromkeys(found.values()))
+
+
+def _takes(model: Model, size: tuple[int, int]) -> bool:
+    try:
+        _forward(outline(model), size, 0)
+    except Exception:  # a model may raise anything for its size
+        return False
+    return True
 
 
 def _forward(network: nn.Module, size: tuple[int, int], batch: int) -> None:

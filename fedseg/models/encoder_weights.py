@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fedseg.errors import FedsegError, first_line
+from fedseg.models.any_size import any_size
 
 Weights = dict[str, Tensor]
 
@@ -108,11 +109,13 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     weights = _read(path)
     wanted = encoder.state_dict()
     chosen = _choose(wanted, weights)
-    if _missing(encoder, wanted, chosen) and hasattr(encoder, "name"):
-        # Released weights may be of an older layout, which the family's own module converts.
+    fits = not _missing(encoder, wanted, chosen) and not _misshapen(wanted, chosen)
+    if not fits and hasattr(encoder, "name"):
+        # Released weights may be of an older layout, or of patches or positions of another size,
+        # which the family's own module converts.
         chosen = _choose(wanted, _converted(str(encoder.name), weights)) or chosen
     missing = _missing(encoder, wanted, chosen)
-    misshapen = sorted(name for name in chosen if chosen[name].shape != wanted[name].shape)
+    misshapen = _misshapen(wanted, chosen)
     if missing or misshapen:
         name = (missing or misshapen)[0]
         example = f"'{name}'"
@@ -167,6 +170,10 @@ def _missing(encoder: nn.Module, wanted: Weights, chosen: Weights) -> list[str]:
     )
 
 
+def _misshapen(wanted: Weights, chosen: Weights) -> list[str]:
+    return sorted(name for name in chosen if chosen[name].shape != wanted[name].shape)
+
+
 def _converted(name: str, weights: Weights) -> Weights:
     """A file's tensors, as the module of a timm family converts them to its present layout."""
     name = name.removeprefix("tu-").split(".")[0]
@@ -178,7 +185,7 @@ def _converted(name: str, weights: Weights) -> Weights:
         return weights
     try:
         with torch.device("meta"):
-            whole = timm.create_model(name)
+            whole = timm.create_model(name, **any_size(f"tu-{name}"))
         return dict(convert(dict(weights), whole))
     except Exception:  # of files that are something else
         return weights

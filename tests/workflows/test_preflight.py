@@ -20,9 +20,9 @@ def with_model(data, **changes):
 
 
 FIXED = [  # architecture, encoder, the crop that it wants
-    ("upernet", "tu-swin_tiny_patch4_window7_224", 224),
-    ("fpn", "tu-swinv2_tiny_window8_256", 256),
-    ("dpt", "tu-vit_tiny_patch16_224", 224),
+    ("upernet", "tu-hiera_tiny_224", 224),
+    ("fpn", "tu-maxvit_tiny_tf_224", 224),
+    ("dpt", "tu-beit_base_patch16_224", 224),
 ]
 
 
@@ -46,7 +46,7 @@ def test_an_encoder_of_one_size_is_refused_before_anything_is_trained(
 
 
 def test_a_window_of_its_size_lets_such_an_encoder_be_scored():
-    model = Model(arch="dpt", encoder="tu-vit_tiny_patch16_224", encoder_weights="none")
+    model = Model(arch="upernet", encoder="tu-hiera_tiny_224", encoder_weights="none")
     check_size(model, (224, 224))
     check_size(model, (224, 224), batch=2)
     with pytest.raises(FedsegError, match="can't take images of 224x256"):
