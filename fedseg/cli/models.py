@@ -1,8 +1,8 @@
-"""The commands about trained models: `fedseg evaluate` and `fedseg predict`."""
+"""The commands about trained models: `fedseg evaluate`, `fedseg predict` and `fedseg export`."""
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -58,7 +58,9 @@ def evaluate(
 
 @models.command()
 def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint folder, or a file of `fedseg export`.")
+    ],
     pictures: Annotated[
         list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
     ],
@@ -92,12 +94,12 @@ def predict(
     from fedseg.evaluation.predict import find_sequences, predict_frames, predict_video
     from fedseg.evaluation.video import Video
     from fedseg.files import check_writable
-    from fedseg.models import checkpoints
     from fedseg.models.build import best_device
+    from fedseg.models.exported import open_model
 
     check_writable(out)
     sequences = find_sequences(pictures, recursive)
-    network, info = checkpoints.load(checkpoint, best_device())
+    network, info = open_model(checkpoint, best_device())
     problems: list[str] = []
     with console.Bars() as bars:
         for sequence in sequences:
@@ -110,3 +112,40 @@ def predict(
     console.show(f"{count} pictures segmented into {out}")
     if problems:
         raise RunFailed(f"{len(problems)} can't be read: " + "; ".join(problems))
+
+
+@models.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    out: Annotated[Path, typer.Option(help="File to write: .onnx, .pt or .safetensors.")],
+    format: Annotated[
+        Literal["onnx", "torchscript", "safetensors-fp16"], typer.Option(help="Kind of file.")
+    ] = "onnx",
+    normalise: Annotated[
+        bool,
+        typer.Option("--normalise", help="The file takes uint8 RGB and normalises it."),
+    ] = False,
+    argmax: Annotated[
+        bool, typer.Option("--argmax", help="The file gives trainIds in place of logits.")
+    ] = False,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            metavar="HEIGHT WIDTH", help="Only size it shall take; default: multiples of 32."
+        ),
+    ] = None,
+) -> None:
+    """Write a model as one file for other programs, and compare the two.
+
+    Images are [N, 3, H, W], normalised float32 as in fedseg.json; logits are [N, 19, H, W].
+
+    Example: `fedseg export runs/first/global --out model.onnx --normalise --argmax`
+    """
+    from fedseg.cli import console
+    from fedseg.files import check_writable
+    from fedseg.models.export import OPSET, Format, export
+
+    check_writable(out.parent)
+    parity = export(checkpoint, out, Format(format), normalise, argmax, size)
+    kind = f"ONNX, opset {OPSET}" if format == "onnx" else format
+    console.show(f"{out}: {kind}, {out.stat().st_size / 1e6:.1f} MB; {parity}")

@@ -1,0 +1,252 @@
+"""Writing a checkpoint's model into one file for other programs: ONNX, TorchScript, half precision.
+
+Each file is opened again and compared with the checkpoint's model before it is kept.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from safetensors.torch import save_file
+from timm.layers.conv2d_same import Conv2dSame
+from torch import Tensor, nn
+from torch.export import Dim
+
+from fedseg.errors import FedsegError, first_line
+from fedseg.files import atomic_file
+from fedseg.models import checkpoints
+from fedseg.models.build import check_size
+from fedseg.models.exported import KEY, Contract, OnnxNetwork, onnx_library, open_model
+
+OPSET = 18
+"""Of ONNX: the oldest that torch's exporter writes itself, so that most programs read it."""
+SIZES = ((128, 192), (192, 128), (256, 320))
+"""Height and width of the example that a model of any size is exported with, and of the images that
+the file is tried with."""
+Run = Callable[[Tensor], Tensor]
+EQUAL, DIFFERENCE = 0.999, 1e-3
+"""Pixels of the same class and the largest difference of a probability, for a file to be kept."""
+
+
+class Format(StrEnum):
+    """What a model is exported as."""
+
+    ONNX = "onnx"
+    TORCHSCRIPT = "torchscript"
+    HALF = "safetensors-fp16"
+
+
+SUFFIXES = {Format.ONNX: ".onnx", Format.TORCHSCRIPT: ".pt", Format.HALF: ".safetensors"}
+
+
+class Parity(NamedTuple):
+    """How a file's output compares with its checkpoint's, on random images.
+
+    Attributes:
+        equal: the part of the pixels with the same class, 0 to 1.
+        difference: the largest of a probability, 0 to 1; None where the file gives classes.
+    """
+
+    equal: float
+    difference: float | None
+
+    def __str__(self) -> str:
+        most = "" if self.difference is None else f", probabilities within {self.difference:.1g}"
+        return f"{self.equal:.2%} of the pixels of random images have the same class{most}"
+
+
+class Inside(nn.Module):
+    """A model with what a `Contract` wants inside."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, contract: Contract) -> None:
+        super().__init__()
+        self.network = network
+        self.normalise, self.argmax = contract.normalise, contract.argmax
+        for name, values in contract.info.normalisation._asdict().items():
+            self.register_buffer(name, torch.tensor(values)[:, None, None] * 255, False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What the `Contract` says."""
+        if self.normalise:
+            images = (images.float() - self.mean) / self.std
+        logits = self.network(images)
+        return logits.argmax(dim=1) if self.argmax else logits
+
+
+def export(
+    checkpoint: Path,
+    path: Path,
+    format: Format = Format.ONNX,
+    normalise: bool = False,
+    argmax: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Parity:
+    """Write a checkpoint's model as one file.
+
+    Args:
+        checkpoint: its folder.
+        path: the file, replaced if it is there.
+        format: ONNX (opset 18), TorchScript, or weights in half precision, which fedseg itself
+            opens.
+        normalise: the file takes uint8 RGB [N, 3, H, W] and normalises it.
+        argmax: the file gives trainIds, int64 [N, H, W].
+        size: height and width of the only images that it shall take, one at a time; None: batches
+            of any size of multiples of 32.
+
+    Returns:
+        How it compares with the checkpoint.
+
+    Raises:
+        FedsegError: the model can't be exported so.
+    """
+    if path.suffix != SUFFIXES[format]:
+        raise FedsegError(f"--out {path}: a file of {format} ends with {SUFFIXES[format]}")
+    if format == Format.HALF and (normalise or argmax or size):
+        raise FedsegError(f"{format} holds weights alone: nothing can be put inside, nor a size")
+    if format == Format.ONNX:
+        for library in ("onnxscript", "onnxruntime"):
+            onnx_library(library)
+    network, info = checkpoints.load(checkpoint)
+    if size:
+        check_size(info.model, size)
+        info = info.model_copy(update={"inference_height": size[0]})
+    contract = Contract(info=info, normalise=normalise, argmax=argmax, size=size)
+    whole = Inside(network.to(memory_format=torch.contiguous_format), contract).eval()
+    with atomic_file(path) as temporary, torch.no_grad(), _silent():
+        try:
+            run = WRITERS[format](whole, contract, temporary)
+            parity = _compare(whole, contract, run)
+        except FedsegError:
+            raise
+        except Exception as error:  # exporters and what runs their files raise anything
+            raise _impossible(contract, format, first_line(error)) from error
+        far = parity.difference is not None and parity.difference > DIFFERENCE
+        if format != Format.HALF and (far or parity.equal < EQUAL):
+            raise _impossible(contract, format, f"only {parity}")
+    return parity
+
+
+def fix_padding(module: nn.Module) -> None:
+    """Replace TensorFlow's padding, as of timm's tf_* encoders, by what it is for whole strides.
+
+    It depends on the size otherwise, by formulas over which torch's exporter takes hours.
+    """
+    for name, child in module.named_children():
+        if type(child) is not Conv2dSame:
+            fix_padding(child)
+            continue
+        old = cast(Any, child)
+        shape = zip(old.kernel_size, old.dilation, old.stride, strict=True)
+        rows, columns = (max((kernel - 1) * apart + 1 - step, 0) for kernel, apart, step in shape)
+        padding = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        new = nn.Conv2d(
+            old.in_channels,
+            old.out_channels,
+            old.kernel_size,
+            old.stride,
+            dilation=old.dilation,
+            groups=old.groups,
+            bias=old.bias is not None,
+        )
+        new.load_state_dict(old.state_dict())
+        setattr(module, name, nn.Sequential(nn.ZeroPad2d(padding), new))
+
+
+def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
+    sizes = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}
+    traceable = deepcopy(network)
+    fix_padding(traceable)
+    program = torch.onnx.export(
+        traceable,
+        (_images(contract, contract.size or SIZES[0], 1 if contract.size else 2),),
+        dynamo=True,
+        opset_version=OPSET,
+        dynamic_shapes=None if contract.size else (sizes,),
+        input_names=["images"],
+        output_names=["trainIds" if contract.argmax else "logits"],
+        verbose=False,
+    )
+    assert program is not None
+    program.model.metadata_props[KEY] = contract.model_dump_json()
+    program.save(path, external_data=False)
+    network_again = OnnxNetwork(path)
+    return lambda images: torch.from_numpy(network_again.run(images.numpy()))
+
+
+def _write_torchscript(network: Inside, contract: Contract, path: Path) -> Run:
+    example = _images(contract, contract.size or SIZES[0], 1)
+    jit = cast(Any, torch.jit)
+    traced = jit.trace(network, example, check_trace=False)
+    jit.save(traced, path, {f"{KEY}.json": contract.model_dump_json()})
+    return cast(Run, jit.load(path))
+
+
+def _write_half(network: Inside, contract: Contract, path: Path) -> Run:
+    weights = {}
+    for name, tensor in network.network.state_dict().items():
+        weights[name] = tensor.half() if tensor.dtype == torch.float32 else tensor
+        if not torch.isfinite(weights[name]).all():
+            raise FedsegError(f"tensor '{name}' holds values beyond half precision's 65504")
+    save_file(weights, path, {KEY: contract.model_dump_json()})
+    return open_model(path, "cpu")[0]
+
+
+WRITERS: dict[Format, Callable[[Inside, Contract, Path], Run]] = {
+    Format.ONNX: _write_onnx,
+    Format.TORCHSCRIPT: _write_torchscript,
+    Format.HALF: _write_half,
+}
+"""Write a file, and open it again as what its outputs are compared by."""
+
+
+def _images(contract: Contract, size: tuple[int, int], count: int) -> Tensor:
+    """Random images as a model with that contract takes them."""
+    generator = torch.Generator().manual_seed(size[0])
+    images = torch.randint(0, 256, (count, 3, *size), generator=generator, dtype=torch.uint8)
+    if contract.normalise:
+        return images
+    mean, std = (torch.tensor(v)[:, None, None] for v in contract.info.normalisation)
+    return (images / 255 - mean) / std
+
+
+def _compare(network: Inside, contract: Contract, run: Run) -> Parity:
+    equal, difference = [], []
+    for count, size in enumerate([contract.size] if contract.size else SIZES, 1):
+        images = _images(contract, size, count)
+        wanted, given = network(images), run(images)
+        if given.shape != wanted.shape:
+            raise ValueError(f"its output is {list(given.shape)}, not {list(wanted.shape)}")
+        if not contract.argmax:
+            difference.append((wanted.softmax(1) - given.softmax(1)).abs().max().item())
+            wanted, given = wanted.argmax(1), given.argmax(1)
+        equal.append((wanted == given).float().mean().item())
+    return Parity(min(equal), max(difference, default=None))
+
+
+def _impossible(contract: Contract, format: Format, why: str) -> FedsegError:
+    info = contract.info
+    hint = "" if contract.size else "; it may work for one size: --size HEIGHT WIDTH"
+    return FedsegError(
+        f"{info.arch} with encoder {info.encoder} can't be exported as {format}: {why}{hint}"
+    )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the warnings of exporters, which are about their own code."""
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,157 @@
+"""Models in one file, as `export` writes them, and opening them again."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedseg.config import Section, parse
+from fedseg.errors import FedsegError, ModelError, first_line
+from fedseg.machine import cpus
+from fedseg.models import checkpoints
+from fedseg.models.build import Normalisation
+from fedseg.models.checkpoints import Info
+
+KEY = "fedseg"
+"""Under which a file's metadata hold its `Contract`, as JSON."""
+CERTAIN = 20.0
+"""Logit of the class that a model with argmax inside names; the others have 0."""
+
+
+class Contract(Section):
+    """What a file's model takes and gives."""
+
+    info: Info
+    """Of the checkpoint it was made from."""
+    normalise: bool = False
+    """It takes uint8 RGB, and not normalised float32; [N, 3, H, W] either way."""
+    argmax: bool = False
+    """It gives trainIds, int64 [N, H, W], and not logits, float32 [N, 19, H, W]."""
+    size: tuple[int, int] | None = None
+    """The only height and width that it takes; None: multiples of 32."""
+
+
+def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
+    """Open a checkpoint folder, or an ONNX or safetensors file of `fedseg export`.
+
+    Args:
+        path: which.
+        device: where the model shall be; ONNX runs on the CPU.
+
+    Returns:
+        The model in evaluation mode, from normalised float32 [N, 3, H, W] to logits, float32
+        [N, 19, H, W]; and what to know of it.
+
+    Raises:
+        FedsegError: no such file, or it can't be opened.
+    """
+    if path.is_dir() or not path.suffix:
+        return checkpoints.load(path, device)
+    if not path.is_file():
+        raise FedsegError(f"{path}: no such file")
+    match path.suffix:
+        case ".onnx":
+            network = OnnxNetwork(path)
+            return network.eval(), network.contract.info
+        case ".safetensors":
+            return _open_weights(path, device)
+        case ".pt":
+            raise FedsegError(
+                f"{path}: TorchScript holds code, which fedseg does not run; predict with the "
+                "checkpoint that it was exported from"
+            )
+    raise FedsegError(f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file")
+
+
+def _open_weights(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
+    try:
+        with safe_open(path, "pt") as file:
+            contract = _contract((file.metadata() or {}).get(KEY), path)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise FedsegError(f"{path} can't be read: {error}") from None
+    return checkpoints.restored(contract.info, weights, str(path), device), contract.info
+
+
+def _contract(text: str | None, path: Path) -> Contract:
+    try:
+        content = json.loads(text or "")
+    except ValueError:
+        raise FedsegError(f"{path}: not a file of `fedseg export`") from None
+    return parse(Contract, content, path)
+
+
+def onnx_library(name: str) -> Any:
+    """The module onnxruntime, or onnxscript, which torch exports with.
+
+    Raises:
+        FedsegError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        raise FedsegError("ONNX needs the extra: pip install 'fedseg[export]'") from None
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file, run by onnxruntime on the CPU, as if it were a PyTorch model.
+
+    Whatever is inside the file, this takes normalised images and gives logits.
+
+    Raises:
+        FedsegError: it can't be read, or `fedseg export` did not write it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        runtime = onnx_library("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = cpus()
+        options.log_severity_level = 4  # what goes wrong is raised, too
+        try:
+            self.session = runtime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise FedsegError(f"{path}: no ONNX model: {first_line(error)}") from None
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.contract = _contract(metadata.get(KEY), path)
+        [self.input] = [given.name for given in self.session.get_inputs()]
+        self.where = nn.Parameter(torch.empty(0), requires_grad=False)
+        """Tells callers, who ask a model's parameters, that it is on the CPU."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 [N, 3, H, W], normalised, to logits, float32 [N, 19, H, W]."""
+        size, wanted = tuple(images.shape[2:]), self.contract.size
+        if wanted and size != wanted:
+            raise ModelError(
+                f"this model was exported for images of {wanted[0]}x{wanted[1]} only (height x "
+                f"width); one was resized to {size[0]}x{size[1]}"
+            )
+        if self.contract.normalise:
+            images = denormalise(images, self.contract.info.normalisation)
+        # A file of one size takes one image at a time.
+        parts = torch.split(images, 1 if wanted else len(images))
+        found = [self.run(part.contiguous().numpy()) for part in parts]
+        output = torch.from_numpy(np.concatenate(found))
+        if self.contract.argmax:
+            hot = F.one_hot(output, len(self.contract.info.classes))
+            return hot.permute(0, 3, 1, 2).float() * CERTAIN
+        return output
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """What the file itself takes to what it gives."""
+        [output] = self.session.run(None, {self.input: images})
+        return output
+
+
+def denormalise(images: Tensor, normalisation: Normalisation) -> Tensor:
+    """Normalised float32 [N, 3, H, W] to the uint8 that it was made from."""
+    mean, std = (torch.tensor(v)[:, None, None] for v in normalisation)
+    return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)

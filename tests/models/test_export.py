@@ -1,0 +1,242 @@
+"""Models as files of other programs, beside the checkpoints that they come from."""
+
+import json
+from copy import deepcopy
+
+import numpy as np
+import onnxruntime
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from timm.layers.conv2d_same import Conv2dSame
+
+from fedseg.config import Model, Training
+from fedseg.errors import FedsegError
+from fedseg.evaluation.predict import predict
+from fedseg.models import checkpoints, exported
+from fedseg.models import export as exporter
+from fedseg.models.build import seeded_build
+from fedseg.models.export import Format, export
+from fedseg.models.exported import KEY, open_model
+from tests.conftest import TINY_MODEL
+
+SIZE = (96, 160)
+LITE = "tu-tf_efficientnet_lite0"
+
+
+def save(folder, **model):
+    kind = Model(**{**TINY_MODEL, **model})
+    info = checkpoints.describe(kind, Training(crop=(64, 96)))
+    checkpoints.save(folder, seeded_build(kind, 0), info)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("export") / "model")
+
+
+@pytest.fixture(scope="module")
+def plain(checkpoint, tmp_path_factory):
+    """An ONNX file of images of any size, with nothing inside."""
+    path = tmp_path_factory.mktemp("export") / "model.onnx"
+    export(checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def inside(checkpoint, tmp_path_factory):
+    """The same with normalisation and argmax inside."""
+    path = tmp_path_factory.mktemp("export") / "model.onnx"
+    export(checkpoint, path, normalise=True, argmax=True)
+    return path
+
+
+def run(path, images):
+    session = onnxruntime.InferenceSession(path)
+    [output] = session.run(None, {"images": images})
+    return output
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(0).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_onnx_gives_the_logits_of_smp_at_any_size(checkpoint, plain, count):
+    images = torch.randn(count, 3, *SIZE)
+    with torch.inference_mode():
+        wanted = smp.from_pretrained(checkpoint).eval()(images).softmax(1)
+    given = torch.from_numpy(run(plain, images.numpy())).softmax(1)
+    assert (given - wanted).abs().max() < 1e-3
+    assert (given.argmax(1) == wanted.argmax(1)).float().mean() > 0.999
+
+
+def test_normalisation_and_argmax_inside(checkpoint, inside):
+    """uint8 in, trainIds out: ImageNet's mean and deviation, as of the model, by hand."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, *SIZE), dtype=np.uint8)
+    given = run(inside, images)
+    info = checkpoints.load_info(checkpoint)
+    mean, std = (np.float32(v)[:, None, None] for v in info.normalisation)
+    with torch.inference_mode():
+        logits = smp.from_pretrained(checkpoint).eval()(
+            torch.from_numpy((images / 255 - mean) / std).float()
+        )
+    assert given.dtype == np.int64
+    assert (given == logits.argmax(1).numpy()).mean() > 0.999
+
+
+def test_torchscript_runs_without_fedseg(checkpoint, tmp_path):
+    export(checkpoint, tmp_path / "model.pt", Format.TORCHSCRIPT)
+    extra = {f"{KEY}.json": ""}
+    script = torch.jit.load(tmp_path / "model.pt", _extra_files=extra)
+    images = torch.randn(2, 3, *SIZE)
+    with torch.inference_mode():
+        wanted = smp.from_pretrained(checkpoint).eval()(images)
+        assert torch.allclose(script(images), wanted, atol=1e-5)
+    assert json.loads(extra[f"{KEY}.json"])["info"]["arch"] == TINY_MODEL["arch"]
+    with pytest.raises(FedsegError, match="holds code"):
+        open_model(tmp_path / "model.pt", "cpu")
+
+
+def test_half_precision_is_half_the_size_and_holds_rounded_weights(checkpoint, tmp_path):
+    path = tmp_path / "model.safetensors"
+    export(checkpoint, path, Format.HALF)
+    whole = (checkpoint / "model.safetensors").stat().st_size
+    assert path.stat().st_size < 0.6 * whole
+    with (
+        safe_open(checkpoint / "model.safetensors", "pt") as wanted,
+        safe_open(path, "pt") as given,
+    ):
+        assert set(given.keys()) == set(wanted.keys())
+        for name in given.keys():  # noqa: SIM118
+            assert torch.equal(
+                given.get_tensor(name), wanted.get_tensor(name).to(given.get_tensor(name).dtype)
+            )
+
+
+def test_predicting_with_a_file_gives_what_the_checkpoint_gives(
+    checkpoint, plain, inside, picture, tmp_path
+):
+    half = tmp_path / "half.safetensors"
+    export(checkpoint, half, Format.HALF)
+    wanted = predict(*checkpoints.load(checkpoint), picture)
+    # Where argmax is inside, classes are enlarged to the picture's size, and not logits.
+    for path, least in ((plain, 0.999), (half, 0.99), (inside, 0.9)):
+        assert (predict(*open_model(path, "cpu"), picture) == wanted).mean() > least
+
+
+def test_a_file_of_one_size(checkpoint, picture, tmp_path):
+    path = tmp_path / "model.onnx"
+    export(checkpoint, path, size=SIZE)
+    network, info = open_model(path, "cpu")
+    assert info.inference_height == SIZE[0]
+    wanted = predict(checkpoints.load(checkpoint)[0], info, picture[:66])
+    assert (predict(network, info, picture[:66]) == wanted).mean() > 0.999
+    with pytest.raises(FedsegError, match=r"for images of 96x160 only .* resized to 96x96"):
+        predict(network, info, picture[:, :70])
+
+
+def test_a_model_that_its_exporter_fixes_to_one_size(checkpoint, tmp_path, monkeypatch):
+    """As PSPNet's pooling is: another size fails when the file is tried."""
+
+    def write(network, contract, path):
+        def run(images):
+            assert images.shape[2:] == exporter.SIZES[0], "other than\nthe example"
+            return network(images)
+
+        return run
+
+    monkeypatch.setitem(exporter.WRITERS, Format.ONNX, write)
+    with pytest.raises(FedsegError, match=r"exported as onnx: other than; .*--size HEIGHT WIDTH$"):
+        export(checkpoint, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [(64, 96), (32, 224)])
+def test_padding_as_in_tensorflow_is_fixed_for_multiples_of_32(size):
+    network = seeded_build(Model(arch="fpn", encoder=LITE, encoder_weights="none"), 0).eval()
+    other = deepcopy(network)
+    exporter.fix_padding(other)
+    assert not [m for m in other.modules() if isinstance(m, Conv2dSame)]
+    images = torch.randn(1, 3, *size)
+    with torch.inference_mode():
+        assert torch.allclose(other(images), network(images), atol=1e-4)
+
+
+def test_a_file_that_differs_is_not_kept(checkpoint, tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    path.write_text("older")
+
+    def write(network, contract, path):
+        path.write_text("newer")
+        return lambda images: network(images).flip(1)
+
+    monkeypatch.setitem(exporter.WRITERS, Format.TORCHSCRIPT, write)
+    with pytest.raises(FedsegError, match="of the pixels of random images have the same class"):
+        export(checkpoint, path, Format.TORCHSCRIPT)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["older"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("model.pt", {}, "a file of onnx ends with .onnx"),
+        ("model.safetensors", {"format": Format.HALF, "argmax": True}, "weights alone"),
+        ("model.onnx", {"size": (100, 160)}, "can't take images of 100x160"),
+    ],
+)
+def test_what_can_not_be_exported(checkpoint, tmp_path, name, options, expected):
+    with pytest.raises(FedsegError, match=expected):
+        export(checkpoint, tmp_path / name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_beyond_half_precision(tmp_path):
+    network = seeded_build(Model(**TINY_MODEL), 0)
+    next(network.parameters()).data.fill_(1e5)
+    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
+    checkpoints.save(tmp_path / "model", network, info)
+    with pytest.raises(FedsegError, match="beyond half precision's 65504"):
+        export(tmp_path / "model", tmp_path / "out.safetensors", Format.HALF)
+
+
+def test_files_of_others(tmp_path):
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(FedsegError, match=r"text\.onnx: no ONNX model"):
+        open_model(tmp_path / "text.onnx", "cpu")
+    save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(FedsegError, match="not a file of `fedseg export`"):
+        open_model(tmp_path / "other.safetensors", "cpu")
+    with pytest.raises(FedsegError, match="no such file"):
+        open_model(tmp_path / "nothing.onnx", "cpu")
+    (tmp_path / "model.txt").write_text("")
+    with pytest.raises(FedsegError, match="neither a checkpoint folder nor"):
+        open_model(tmp_path / "model.txt", "cpu")
+
+
+def test_without_the_extra(checkpoint, tmp_path, monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(exported, "import_module", missing)
+    with pytest.raises(FedsegError, match=r"pip install 'fedseg\[export\]'"):
+        export(checkpoint, tmp_path / "model.onnx")
+
+
+def test_the_commands(checkpoint, picture, tmp_path, run_cli):
+    out = tmp_path / "model.safetensors"
+    done = run_cli("export", checkpoint, "--out", out, "--format", "safetensors-fp16")
+    assert done.returncode == 0, done.err
+    assert "% of the pixels of random images have the same class" in done.out
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    for number, model in enumerate((out, checkpoint)):
+        done = run_cli("predict", model, tmp_path / "photo.png", "--out", tmp_path / str(number))
+        assert done.returncode == 0, done.err
+    first, second = (np.asarray(Image.open(tmp_path / n / "photo_trainId.png")) for n in "01")
+    assert (first == second).mean() > 0.99
+    assert run_cli("export", checkpoint, "--out", tmp_path / "model.bin").returncode == 2
