@@ -74,6 +74,18 @@ class Section(BaseModel):
     )
 
 
+DecoderKey = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]
+DecoderNumber = Annotated[int, Field(ge=0, le=4096)]
+DecoderValue = (
+    bool
+    | DecoderNumber
+    | Annotated[float, Field(ge=0, le=1)]
+    | Annotated[str, Field(max_length=20)]
+    | Annotated[tuple[DecoderNumber, ...], Field(max_length=8)]
+)
+LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=80)]
+
+
 class Model(Section):
     """What is trained."""
 
@@ -86,9 +98,35 @@ class Model(Section):
     "imagenet" (downloaded; for tu-tf_efficientnet_lite0 part of fedseg), "none", or the path of a
     local .safetensors file.
     """
+    decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
+    """The decoder's settings: segmentation-models-pytorch's arguments `decoder_*` without that
+    prefix, as `{ channels = 128 }`."""
     norm: Literal["batch", "group"] = "batch"
     """"group" replaces each batch normalisation by group normalisation; private training needs it,
     and chooses it by itself."""
+    train: Literal["all", "decoder", "lora"] = "all"
+    """What is trained, and so what a client sends: all; the decoder, with the encoder frozen; or
+    the decoder, the encoder's normalisations and low-rank adapters of its attention (LoRA, arXiv
+    2106.09685), which need fedseg[lora]."""
+    lora_rank: int = Field(8, ge=1, le=256)
+    """Rank of the adapters."""
+    lora_targets: tuple[LayerName, ...] = Field((), max_length=16)
+    """Layers of the encoder that get adapters, by the end of their names, as ["qkv", "fc1"];
+    default: the linear layers of its attention."""
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @property
+    def plain(self) -> "Model":
+        """The same network, whatever its weights are and whatever of it is trained."""
+        return Model(
+            arch=self.arch,
+            encoder=self.encoder,
+            encoder_weights="none",
+            decoder=self.decoder,
+            norm=self.norm,
+        )
 
 
 class Training(Section):
@@ -417,6 +455,11 @@ class Federation(Section):
                 f"{len(self.clients)} client(s); lower it or add [[clients]]"
             )
         for client in self.clients:
+            if client.privacy and client.model.train != "all":
+                raise ValueError(
+                    f"client '{client.name}': privacy: private training trains all of a model; "
+                    "set model.train to 'all'"
+                )
             if client.name in (GLOBAL, *BASELINES):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self

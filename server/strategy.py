@@ -245,7 +245,7 @@ class OneShot(Strategy):
         upload = parse_upload(text, expected=name)
         client = next(c for c in self.federation.clients if c.name == name)
         check_sizes(upload, client.training)
-        store(self.run, upload, _weights_in(reply))
+        store(self.run, upload, _weights_in(reply), client.model, self.federation.seed)
         self._audit(
             "upload accepted",
             name=name,

@@ -17,13 +17,12 @@ from PIL import Image
 from fedseg.cli import main
 from fedseg.config import EMBEDDED, Federation, load, read_toml
 from fedseg.data.cards import load_card
-from fedseg.models import checkpoints
-from fedseg.participants.client import train_client
+from fedseg.participants.client import pack, train_client
+from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import store
 from fedseg.run.folder import Run, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
-from fedseg.run.uploads import read_upload
 from fedseg.training.callbacks import WriteCurve
 from fedseg.workflows.server_stages import run_server
 
@@ -129,7 +128,8 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
         home = train_client(
             client, 0, folder / client.name, notify, [WriteCurve(run.curve(client.name))]
         )
-        store(run, read_upload(home), checkpoints.load(home)[0].state_dict())
+        weights, upload = pack(home, UploadOptions())
+        store(run, upload, weights, client.model, seed=0)
     return run
 
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.classes import NUM_CLASSES
-from fedseg.config import Distillation
+from fedseg.config import Distillation, Model
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.features import WIDTH, Featured, feature_width, from_bytes
 from fedseg.distillation.teachers import TARGET_STRIDE, read_target
+from fedseg.models.adapters import adapted
 from fedseg.models.checkpoints import Info
 from fedseg.training.loop import Example, TrainingRun, fit
 
@@ -29,6 +30,7 @@ def distill(
     start: nn.Module,
     info: Info,
     run: TrainingRun[Distillation],
+    model: Model | None = None,
 ) -> nn.Module:
     """Train the global model on the server's images and their soft targets.
 
@@ -38,6 +40,7 @@ def distill(
         start: the model to train, in place.
         info: of that model.
         run: how.
+        model: says what of it is trained; default: all.
 
     Returns:
         The global model, in evaluation mode on the CPU.
@@ -48,7 +51,8 @@ def distill(
         torch.manual_seed(run.seed)
         projection = nn.Conv2d(feature_width(start), WIDTH, 1)
         network, loss = Featured(start, projection), partial(feature_loss, settings.feature_weight)
-    fit(network, Views(dataset, targets, settings), loss, info.normalisation, run)
+    with adapted(start, model or info.model):
+        fit(network, Views(dataset, targets, settings), loss, info.normalisation, run)
     return start
 
 

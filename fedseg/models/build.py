@@ -1,10 +1,11 @@
 """Models: any architecture and encoder of segmentation-models-pytorch, by name."""
 
 import gc
+import inspect
 import math
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import segmentation_models_pytorch as smp
 import timm
@@ -27,6 +28,8 @@ from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
 """Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
+PREFIX = "decoder_"
+"""Of SMP's arguments for a decoder."""
 STEPS = (32, 64, 128, 224, 256, 384)
 """Multiples of which sizes are tried where a model does not take one."""
 ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
@@ -94,6 +97,7 @@ def build(model: Model) -> nn.Module:
                 # timm's own loading falls back to pickled files, so its weights are loaded below.
                 encoder_weights="imagenet" if imagenet and not is_timm else None,
                 classes=NUM_CLASSES,
+                **decoder_settings(model),
                 **any_size(model.encoder),
             )
             published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
@@ -114,6 +118,22 @@ def build(model: Model) -> nn.Module:
     if model.norm == "group":
         replace_batch_norms(network)
     return network.to(memory_format=torch.channels_last)
+
+
+def decoder_settings(model: Model) -> dict[str, Any]:
+    """The decoder's settings as SMP's arguments.
+
+    Raises:
+        FedsegError: the architecture has no such setting.
+    """
+    arguments = inspect.signature(ARCHITECTURES[model.arch].__init__).parameters
+    known = [name.removeprefix(PREFIX) for name in arguments if name.startswith(PREFIX)]
+    for name in model.decoder:
+        if name not in known:
+            raise FedsegError(
+                f"decoder: {model.arch} has no setting '{name}'; {did_you_mean(name, known)}"
+            )
+    return {f"{PREFIX}{name}": value for name, value in model.decoder.items()}
 
 
 def replace_batch_norms(module: nn.Module) -> None:
@@ -183,7 +203,7 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
     Raises:
         FedsegError: it does not take them; with the words of SMP or timm, and sizes that it takes.
     """
-    untrained = model.model_copy(update={"encoder_weights": "none"})
+    untrained = model.plain
     try:
         _forward(outline(untrained), size, batch)
     except FedsegError:

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, cast
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from fedseg.classes import CLASSES
-from fedseg.config import Model, Section, Training, parse
+from fedseg.config import DecoderKey, DecoderValue, Model, Section, Training, parse
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
 from fedseg.machine import lean_memory
@@ -26,6 +27,8 @@ from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
 
 WEIGHTS = "model.safetensors"
+PART = "part.safetensors"
+"""What was trained of a client's model, if not all of it; see `adapters`."""
 STRIDE = 32
 """Inference sizes are multiples of this: the output stride of nearly every encoder."""
 
@@ -42,6 +45,8 @@ class Info(Section):
     """Architecture, a name of segmentation-models-pytorch."""
     encoder: str
     """Encoder, a name of segmentation-models-pytorch."""
+    decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
+    """Settings of its decoder; see `config.Model`."""
     norm: Literal["batch", "group"] = "batch"
     """Its normalisation; see `config.Model`."""
     classes: tuple[str, ...] = CLASSES
@@ -68,7 +73,13 @@ class Info(Section):
     @property
     def model(self) -> Model:
         """The untrained model of this kind."""
-        return Model(arch=self.arch, encoder=self.encoder, encoder_weights="none", norm=self.norm)
+        return Model(
+            arch=self.arch,
+            encoder=self.encoder,
+            encoder_weights="none",
+            decoder=self.decoder,
+            norm=self.norm,
+        )
 
 
 def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
@@ -78,6 +89,7 @@ def describe(model: Model, training: Training, coverage: tuple[int, ...] | None 
     return Info(
         arch=model.arch,
         encoder=model.encoder,
+        decoder=model.decoder,
         norm=model.norm,
         coverage=tuple(range(len(CLASSES))) if coverage is None else coverage,
         mean=mean,
@@ -92,6 +104,7 @@ def save(
     network: nn.Module,
     info: Info,
     made_from: Inputs | None = None,
+    part: Mapping[str, torch.Tensor] | None = None,
     **extra: object,
 ) -> None:
     """Write a checkpoint folder atomically.
@@ -101,6 +114,7 @@ def save(
         network: the model.
         info: of the model.
         made_from: the inputs it was made from, for `provenance.is_product`.
+        part: weights of which alone others need to know, where those are not all.
         extra: contents of further JSON files, by name without suffix.
     """
     with atomic_folder(folder) as temporary:
@@ -108,6 +122,8 @@ def save(
         network.to(memory_format=torch.channels_last)
         (temporary / "README.md").unlink(missing_ok=True)  # the hub's model card, for uploads to it
         write_json(temporary / "fedseg.json", info.model_dump(mode="json"))
+        if part is not None:
+            save_file({k: t.contiguous() for k, t in part.items()}, temporary / PART)
         for name, content in extra.items():
             write_json(temporary / f"{name}.json", content)
         provenance.seal(temporary, made_from or {})
@@ -155,24 +171,24 @@ def restored(
     with lean_memory():  # one model after another may be loaded
         network = build(info.model)
         own = network.state_dict()
-        for name, tensor in checked(network, weights, whose):
+        for name, tensor in checked(own, weights, whose):
             own[name].copy_(tensor)
     return network.eval().to(device)
 
 
 class StoredWeights(Mapping[str, torch.Tensor]):
-    """A checkpoint folder's weights, each read when it is looked at: together they are large.
+    """A file of a checkpoint folder, each tensor read when it is looked at: all are large.
 
     Raises:
         FedsegError: there are none, or they can't be read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = WEIGHTS) -> None:
         try:
             # Of a file that is mapped, all that was read would count as memory of ours.
-            self._file: Any = safe_open(folder / WEIGHTS, "pt", backend="pread")
+            self._file: Any = safe_open(folder / name, "pt", backend="pread")
         except (OSError, SafetensorError) as error:
-            raise FedsegError(f"{folder}: {WEIGHTS} can't be read: {error}") from None
+            raise FedsegError(f"{folder}: {name} can't be read: {error}") from None
 
     def __getitem__(self, name: str) -> torch.Tensor:
         return self._file.get_tensor(name)
@@ -200,12 +216,12 @@ def load_info(folder: Path) -> Info:
 
 
 def checked(
-    network: nn.Module, weights: Mapping[str, torch.Tensor], whose: str
+    wanted: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], whose: str
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """See that weights are exactly those of a model: names, shapes, dtypes, all finite.
+    """See that weights are exactly what is wanted: names, shapes, dtypes, all finite.
 
     Args:
-        network: of the architecture that the weights claim.
+        wanted: the tensors of a model, for their names, shapes and dtypes.
         weights: tensors by name; float16 is widened where the model has float32.
         whose: they are, for errors.
 
@@ -215,7 +231,6 @@ def checked(
     Raises:
         FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
     """
-    wanted = network.state_dict()
     for kind, names in (
         ("lacks", wanted.keys() - weights.keys()),
         ("has an unknown", weights.keys() - wanted.keys()),

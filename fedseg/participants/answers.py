@@ -16,6 +16,7 @@ from fedseg.errors import PublicError
 from fedseg.evaluation.inference import view_sizes
 from fedseg.files import digest
 from fedseg.machine import memory
+from fedseg.models.adapters import check_base
 from fedseg.models.build import check_names, outline
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.evaluator import parse_info, score_at_home
@@ -59,6 +60,8 @@ def train_answer(
     check_model(client.model, node.limits)
     height, width = client.training.crop
     _check_pixels(height * width, node.limits)
+    if task.base and client.model.plain == task.model.plain:
+        check_base(client.model, task.seed, task.base)
     log = _log(node)
     asked = {"model": client.model.model_dump(mode="json"), "seed": task.seed}
     log.add("training asked for", run=str(run_id), **asked)
@@ -138,7 +141,7 @@ def check_model(model: Model, limits: Limits) -> None:
     Raises:
         PublicError: it has.
     """
-    outlined = outline(model.model_copy(update={"encoder_weights": "none"}))
+    outlined = outline(model.plain)
     count = sum(parameter.numel() for parameter in outlined.parameters())
     if count > limits.parameters:
         raise PublicError(

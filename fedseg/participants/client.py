@@ -84,14 +84,17 @@ def train_client(
         state=state,
         callbacks=(ReportProgress(partial(progress, "training")), *callbacks),
     )
-    spent = None
+    spent, part = None, None
     if client.privacy:
+        if client.model.train != "all":  # a node's own choice, which the server does not know
+            raise PublicError(f"trains privately, so not with train = '{client.model.train}'")
         coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
         network, info, spent = train_privately(
             dataset, coverage, client.model, client.privacy, run, seed
         )
     else:
-        network, info = train_supervised([dataset], [counts], client.model, run, seed)
+        network, info, part = train_supervised([dataset], [counts], client.model, run, seed)
+    sent = part.weights if part else network.state_dict()
     upload = Upload(
         name=client.name,
         dataset=dataset.card.name,
@@ -100,12 +103,15 @@ def train_client(
         pixel_counts=tuple(int(n) for n in counts.sum(axis=0)),
         iterations=client.training.iterations,
         seconds=round(time.monotonic() - started, 1),
-        bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
-        sha256=content_hash(network.state_dict()),
+        bytes=sum(tensor.nbytes for tensor in sent.values()),
+        sha256=content_hash(sent),
+        base=part and part.base,
         epsilon=spent and spent.epsilon,
         delta=spent and spent.delta,
     )
-    checkpoints.save(folder, network, info, upload=upload.model_dump(mode="json"))
+    checkpoints.save(
+        folder, network, info, part=part and part.weights, upload=upload.model_dump(mode="json")
+    )
     state.unlink(missing_ok=True)
     _prune(home)
     del network, run
@@ -139,8 +145,8 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
     Raises:
         PublicError: the weights do not fit the chosen precision.
     """
-    weights: Mapping[str, Tensor] = checkpoints.StoredWeights(folder)
     upload = read_upload(folder)
+    weights = sent_weights(folder, upload)
     if options.precision == "float16":
         weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
         if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
@@ -153,11 +159,18 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
     return weights, upload
 
 
+def sent_weights(folder: Path, upload: Upload) -> Mapping[str, Tensor]:
+    """What of a client's checkpoint leaves it: all weights, or those that were trained."""
+    return checkpoints.StoredWeights(
+        folder, checkpoints.PART if upload.base else checkpoints.WEIGHTS
+    )
+
+
 def _is_whole(folder: Path) -> bool:
     """Whether a checkpoint is there, with the very weights that were written."""
     try:
         provenance.verify(folder)
-        weights = checkpoints.StoredWeights(folder)
-        return content_hash(weights) == read_upload(folder).sha256
+        upload = read_upload(folder)
+        return content_hash(sent_weights(folder, upload)) == upload.sha256
     except (OSError, ValueError, FedsegError):
         return False

@@ -25,6 +25,7 @@ from fedseg.config import (
 )
 from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
+from fedseg.models.adapters import base_of
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
@@ -42,6 +43,8 @@ class TrainTask(Section):
     """The client's training in the federation file."""
     seed: int
     """The federation's seed."""
+    base: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Hash of the server's copy of what the client does not train, where that is not all."""
     stall_timeout: float = Field(gt=0)
     """Seconds without progress after which the node gives up."""
     timeout: float = Field(gt=0)
@@ -136,7 +139,10 @@ class Node(Source):
         """
         if self.role != "trainer":
             raise PublicError(f"is an {self.role}: it trains nothing (node.toml, role)")
-        model = task.model.model_copy(update=self.model.model_dump(exclude_none=True))
+        own = self.model.model_dump(exclude_none=True)
+        if own.get("arch", task.model.arch) != task.model.arch:
+            own["decoder"] = {}  # the federation's settings are those of its own architecture
+        model = task.model.model_copy(update=own)
         if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
             raise PublicError(
                 "the federation starts from a file of encoder weights; the node must name its copy "
@@ -229,7 +235,7 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
     """The node of somebody in a federation that is simulated on one machine."""
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
-        own = OwnModel(**role.model.model_dump(exclude={"norm"}))
+        own = OwnModel(**role.model.model_dump(include=set(OwnModel.model_fields)))
         upload = UploadOptions(cross_site_evaluation=True)
         settings = {
             "model": own,
@@ -251,6 +257,7 @@ def train_task(federation: Federation, client: Client) -> TrainTask:
         model=model,
         training=client.training,
         seed=federation.seed,
+        base=base_of(client.model, federation.seed),
         stall_timeout=federation.stall_timeout,
         timeout=federation.client_timeout,
     )

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import Training
+from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line
-from fedseg.models import checkpoints
+from fedseg.models import adapters, checkpoints
 from fedseg.models.build import check_names, outline
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
@@ -59,26 +59,55 @@ def check_sizes(upload: Upload, training: Training) -> None:
         )
 
 
-def store(run: Run, upload: Upload, weights: Mapping[str, Tensor]) -> Path:
+def _complete(model: Model, seed: int, upload: Upload, weights: Mapping[str, Tensor]) -> nn.Module:
+    """A client's model from the part that it trained."""
+    own = upload.info.model.model_dump(include={"arch", "encoder", "decoder", "norm"})
+    return adapters.whole(model.model_copy(update=own), seed, weights, str(upload.base))
+
+
+def store(
+    run: Run,
+    upload: Upload,
+    weights: Mapping[str, Tensor],
+    model: Model | None = None,
+    seed: int = 0,
+) -> Path:
     """Check a client's weights and write them to the run folder, whole or not at all.
+
+    Where the client sends only what it trained, that is added to the server's own copy of the rest.
 
     Weights that came as float16 are kept as float32, and hashed again as they are kept. The
     caller should hold no other reference to them: they are freed before the file is written.
 
+    Args:
+        run: whose folder.
+        upload: the client's metadata.
+        weights: the client's, of its whole model or of the part that it trained.
+        model: as the client was asked to train it, with the server's own encoder weights. None:
+            the weights are those of a whole model.
+        seed: of the untrained weights.
+
     Raises:
         FedsegError: architecture not on the allow-list, or a tensor that is missing, unknown, of
-            another shape or dtype, not finite, or not what the metadata's hash says; or the server
-            can't write them.
+            another shape or dtype, not finite, or not what the metadata's hash says; the rest of
+            the model differs from the server's; or the server can't write them.
     """
     check_names(upload.info.arch, upload.info.encoder)
-    network = outline(upload.info.model)
-    kept = dict(checkpoints.checked(network, weights, "upload"))
+    is_part = model is not None and model.train != "all"
+    if (upload.base is not None) != is_part:
+        wanted, sent = ("a part", "a whole") if is_part else ("a whole", "a part of a")
+        raise FedsegError(f"sent {sent} model, but was asked for {wanted}")
+    if model is not None and upload.base is not None:
+        network = _complete(model, seed, upload, weights)
+    else:
+        network = outline(upload.info.model)
+        kept = dict(checkpoints.checked(network.state_dict(), weights, "upload"))
+        network.load_state_dict(kept, assign=True)
+        del kept
     if content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
     del weights
-    upload = upload.model_copy(update={"sha256": content_hash(kept)})
-    network.load_state_dict(kept, assign=True)
-    del kept
+    upload = upload.model_copy(update={"sha256": content_hash(network.state_dict())})
     folder = run.clients / upload.name
     try:
         checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))

@@ -40,6 +40,8 @@ class Upload(Section):
     """Size of the weights."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hash of the weights, as of `hashes.content_hash`."""
+    base: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Hash of the rest of the model, where only the weights that were trained are sent."""
     epsilon: float | None = Field(None, ge=0, le=10**6)
     """What the training cost, where it was differentially private."""
     delta: float | None = Field(None, gt=0, lt=1)

@@ -124,6 +124,7 @@ def _train(
     if place.world > 1:
         network = synchronise_norms(network, device)
     network = network.to(device).to(memory_format=torch.channels_last).train()
+    keep_frozen(network)
     stepper = Stepper(network, settings, device)
     losses = load_state(state, network, stepper) if state else []
     forward = place.spread(network)
@@ -156,6 +157,14 @@ def _train(
     if stepper.average is not None:
         network.load_state_dict(stepper.average.state_dict())
     return network.state_dict()
+
+
+def keep_frozen(network: nn.Module) -> None:
+    """Put frozen modules into evaluation mode: their statistics stay, and they drop nothing out."""
+    for module in network.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
 
 
 def _gradients_meet(forward: nn.Module, now: bool) -> AbstractContextManager[None]:

@@ -38,6 +38,8 @@ def parameter_groups(network: nn.Module, settings: Training) -> list[dict[str, A
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         factor = settings.encoder_learning_rate if "encoder" in name.split(".")[:2] else 1.0
         is_spared = parameter.ndim <= 1 and not settings.decay_vectors
         decay = 0.0 if is_spared else settings.weight_decay

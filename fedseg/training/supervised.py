@@ -14,6 +14,7 @@ from fedseg.config import Model, Training
 from fedseg.data.augment import Augmentation, geometry, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.sampling import RareClassSampler
+from fedseg.models.adapters import Part, adapted, part
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
 from fedseg.training.loop import Example, TrainingRun, fit
@@ -25,7 +26,7 @@ def train_supervised(
     model: Model,
     run: TrainingRun[Any],
     initial_seed: int,
-) -> tuple[nn.Module, Info]:
+) -> tuple[nn.Module, Info, Part | None]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
     Args:
@@ -37,20 +38,23 @@ def train_supervised(
             one architecture begin with the same weights, as in FedAvg.
 
     Returns:
-        The model, in evaluation mode on the CPU, and what to know of it; its coverage is the set
-        of classes with at least one labelled pixel.
+        The model, in evaluation mode on the CPU; what to know of it, where its coverage is the set
+        of classes with at least one labelled pixel; and what was trained of it, if not all.
     """
     coverage = np.flatnonzero(sum(count.sum(axis=0) for count in counts))
     info = describe(model, run.settings, tuple(int(c) for c in coverage))
-    network = fit(
-        seeded_build(model, initial_seed),
-        Examples(datasets, counts, run.settings),
-        cross_entropy,
-        info.normalisation,
-        run,
-        labelled,
-    )
-    return network, info
+    network = seeded_build(model, initial_seed)
+    with adapted(network, model):
+        fit(
+            network,
+            Examples(datasets, counts, run.settings),
+            cross_entropy,
+            info.normalisation,
+            run,
+            labelled,
+        )
+        trained = part(network) if model.train != "all" else None
+    return network, info, trained
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

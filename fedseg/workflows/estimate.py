@@ -142,7 +142,7 @@ def training_bytes(model: Model, training: Training) -> int:
     Weights, gradients and the two moments of AdamW have the same size; activations are those that
     a forward pass of one batch keeps for the backward pass.
     """
-    network = outline(model.model_copy(update={"encoder_weights": "none"}))
+    network = outline(model.plain)
     device = next(network.parameters()).device
     known = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
     kept: dict[int, int] = {}
@@ -163,7 +163,7 @@ def training_bytes(model: Model, training: Training) -> int:
 
 @cache
 def _weight_bytes(model: Model) -> int:
-    network = outline(model.model_copy(update={"encoder_weights": "none"}))
+    network = outline(model.plain)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
@@ -200,7 +200,7 @@ def _step_seconds(client: Client, model: Model, training: Training, threads: int
     dataset = open_dataset(client)
     counts = train_id_counts(dataset, survey(dataset))
     training = training.model_copy(update={"iterations": WARM_UP + STEPS})
-    model = model.model_copy(update={"encoder_weights": "none"})
+    model = model.plain
     clock = _Clock()
     run = TrainingRun(settings=training, seed=0, device=best_device(), callbacks=(clock,))
     before = torch.get_num_threads()
@@ -217,7 +217,7 @@ def _step_seconds(client: Client, model: Model, training: Training, threads: int
 def _image_seconds(model: Model, training: Training, source: Source, protocol: Protocol) -> float:
     """Time of the prediction on an image, reading it included."""
     dataset = open_dataset(source, labelled=False)
-    network = build(model.model_copy(update={"encoder_weights": "none"})).eval().to(best_device())
+    network = build(model.plain).eval().to(best_device())
     indices = [index % len(dataset) for index in range(IMAGES)]
     info = describe(model, training)
     for _ in infer(network, info, dataset.image, indices[:1], protocol):

@@ -13,6 +13,7 @@ from fedseg.distillation.generation.diffusion import fetch
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.inference import PLAIN, view_sizes
 from fedseg.machine import PER_SIMULATION, memory
+from fedseg.models.adapters import adapt
 from fedseg.models.build import build, check_size
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import OnProgress
@@ -122,7 +123,7 @@ def _model_checks(federation: Federation) -> Iterator[Callable[[], None]]:
 
 
 def _check_model(model: Model, training: Training) -> None:
-    build(model)
+    adapt(build(model), model)
     check_size(model, training.crop, training.batch_size)
 
 

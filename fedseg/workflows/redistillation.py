@@ -17,6 +17,7 @@ from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import ACCEPTED, UPLOAD, Upload, read_accepted
+from fedseg.storage.hashes import content_hash
 from fedseg.workflows.server_stages import run_server
 
 
@@ -72,7 +73,11 @@ def redistill(
     discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():
         if read_accepted(new_run.clients / name) is None:
-            store(new_run, _read_upload(folder), StoredWeights(folder))
+            upload, weights = _read_upload(folder), StoredWeights(folder)
+            if upload.base:  # it sends a part, but in its folder the model is whole
+                changes = {"base": None, "sha256": content_hash(weights)}
+                upload = upload.model_copy(update=changes)
+            store(new_run, upload, weights)
     for model, site in permutations(kept, 2):
         if (known := run.cross_site_evaluation(model, site)).is_file():
             write_json(new_run.cross_site_evaluation(model, site), read_json(known))

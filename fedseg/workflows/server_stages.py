@@ -135,7 +135,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
                     *trackers(federation.tracking, run.tracking, run.path.name, "distillation"),
                 ),
             )
-            train = partial(distill_student, images, folder, info=info)
+            train = partial(distill_student, images, folder, info=info, model=federation.model)
             network = _first_that_trains(starts, train, training)
             checkpoints.save(student, network, info, inputs)
     network = checkpoints.load(student)[0]
@@ -174,7 +174,7 @@ def _first_that_trains(
         try:
             network = train(start=start(), run=replace(training, state=file))
             # All of them: running statistics can overflow where the loss does not.
-            list(checkpoints.checked(network, network.state_dict(), "the student"))
+            list(checkpoints.checked(network.state_dict(), network.state_dict(), "the student"))
         except (FloatingPointError, FedsegError) as error:
             notices.warning("distillation from %s failed: %s; trying another start", name, error)
             file.unlink(missing_ok=True)
@@ -202,7 +202,7 @@ def distillation_inputs(
         "labelling": server.labelling.model_dump(mode="json"),
         "augmentation": augmentation,
         "distillation": server.distillation.model_dump(mode="json"),
-        "model": [model.arch, model.encoder, model.norm]
+        "model": model.model_dump(mode="json", exclude={"encoder_weights"})
         if starts_from_client
         else model_inputs(model),
         "seed": federation.seed,
@@ -242,9 +242,8 @@ def _load_network(folder: Path) -> nn.Module:
 
 def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:
     """Names of the clients that have the global model's architecture."""
-    wanted = federation.model.model_copy(update={"encoder_weights": "none"})
     infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
-    return [name for name, info in infos.items() if info.model == wanted]
+    return [name for name, info in infos.items() if info.model == federation.model.plain]
 
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from fedseg.deployment.identity import make_node
 from fedseg.files import read_json
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
+from fedseg.models.adapters import base_of
 from fedseg.models.build import seeded_build
 from fedseg.participants.node import ScoreTask, train_task
 from fedseg.participants.uploads import parse_upload, store
@@ -25,7 +26,7 @@ from fedseg.storage.hashes import content_hash
 from tests.disks import no_space, small_disk
 
 TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
-         "sha256", "epsilon", "delta"}  # fmt: skip
+         "sha256", "base", "epsilon", "delta"}  # fmt: skip
 """What the README says that a client tells, beside its weights."""
 HOST = "annas-own-machine"
 
@@ -72,6 +73,20 @@ def train(folder, federation: Federation):
 def assert_names_nothing(sent: bytes, root):
     for private in (str(root), "images/0.png", "labels", "node.toml", HOST):
         assert private.encode() not in sent, private
+
+
+def test_a_base_that_differs_is_refused_before_anything_is_trained(make_folder, federation):
+    client = federation.clients[0]
+    model = client.model.model_copy(update={"train": "decoder"})
+    folder = make_folder("trainer", client.root)
+    for seed, is_same in ((federation.seed + 1, False), (federation.seed, True)):
+        task = train_task(federation, client.model_copy(update={"model": model}))
+        task = task.model_copy(update={"base": base_of(model, seed)})
+        reply, _ = ask(folder, "train", {"name": "one", "how": task.model_dump_json()})
+        text = str(reply.content["answer"])
+        assert ("is not the server's: both need the same encoder_weights" in text) != is_same
+    upload = parse_upload(reply.content["answer"]["upload"], expected="one")
+    assert upload.base == task.base
 
 
 def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federation, tmp_path):

@@ -32,6 +32,26 @@ def test_a_good_upload_is_stored(uploaded, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("train", "base", "expected"),
+    [
+        ("all", "0" * 64, "sent a part of a model, but was asked for a whole"),
+        ("decoder", None, "sent a whole model, but was asked for a part"),
+        ("decoder", "0" * 64, "upload: has an unknown tensor 'encoder"),
+    ],
+)
+def test_more_or_less_of_a_model_than_was_asked_for(
+    uploaded, federation, tmp_path, train, base, expected
+):
+    upload, weights = uploaded
+    model = federation.clients[0].model.model_copy(update={"train": train})
+    with pytest.raises(FedsegError, match=expected):
+        store(
+            Run(tmp_path / "run"), upload.model_copy(update={"base": base}), weights, model, seed=0
+        )
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"name": "two"}, "in the name of 'two'"),

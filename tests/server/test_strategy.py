@@ -234,10 +234,10 @@ def test_whatever_an_answer_leads_to_is_its_senders_failure(
     one, two = federation.clients
     real = server.strategy.store
 
-    def store(run, upload, weights):
+    def store(run, upload, *weights_and_model):
         if upload.name == "two":
             raise ZeroDivisionError("a fault that nobody thought of")
-        return real(run, upload, weights)
+        return real(run, upload, *weights_and_model)
 
     monkeypatch.setattr(server.strategy, "store", store)
     behaviour = {"one": upload_of(one), "two": upload_of(two)}

@@ -1,15 +1,20 @@
 import shutil
 
 import pytest
+import torch
 
 from fedseg import config
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
-from fedseg.run.progress import FileProgress
+from fedseg.run.progress import FileProgress, silent
+from fedseg.run.result import gather_result
+from fedseg.run.uploads import read_upload
 from fedseg.storage.hashes import content_hash
+from fedseg.workflows.comparison import compare
 from fedseg.workflows.redistillation import redistill
 from fedseg.workflows.server_stages import run_server
+from tests.conftest import train_and_upload
 
 
 @pytest.fixture
@@ -88,3 +93,37 @@ def test_what_cannot_be(run, redone, tmp_path):
         redone(joiners=[forged])
     with pytest.raises(FedsegError, match="given twice"):
         redone(joiners=[run.clients / "two"])
+
+
+@pytest.mark.parametrize("train", ["decoder", "lora"])
+def test_clients_that_send_a_part_of_their_models(train, federation_data, tmp_path, monkeypatch):
+    """From training to comparison, and once more with one of them as a late client."""
+    model = {"arch": "segformer", "encoder": "mit_b0", "encoder_weights": "none", "train": train}
+    monkeypatch.setattr("fedseg.report.write.write_report", lambda *_: None)
+    federation = config.parse(config.Federation, federation_data | {"model": model}, tmp_path)
+    run = train_and_upload(federation, tmp_path, tmp_path / "run-of-parts")
+    run_server(run, federation, FileProgress(run.progress, "server"))
+    gather_result(run, federation, "completed", {}, {}).write(run.result)
+    states = {
+        name: checkpoints.load(folder)[0].state_dict()
+        for name, folder in {
+            "one": run.clients / "one",
+            "two": run.clients / "two",
+            "global": run.global_model,
+        }.items()
+    }
+    # What nobody trains is the same in all.
+    frozen = "encoder.block1.0.mlp.fc1.weight"
+    assert torch.equal(states["one"][frozen], states["two"][frozen])
+    assert torch.equal(states["one"][frozen], states["global"][frozen])
+    head = "segmentation_head.0.weight"
+    assert not torch.equal(states["one"][head], states["two"][head])
+    [home] = (tmp_path / "one").glob("checkpoint-*")
+    upload = read_upload(home)
+    assert upload.bytes < (home / "model.safetensors").stat().st_size / 5
+    table = compare([run.path], lambda *_, **__: None)
+    assert {"fedavg", "centralized"} <= set(table.rows)
+    new = tmp_path / "late"
+    redistill(run.path, new, without=["one"], joiners=[home], progress=silent)
+    joined = checkpoints.load(new / "clients" / "one")[0].state_dict()
+    assert all(torch.equal(joined[name], states["one"][name]) for name in joined)

@@ -69,5 +69,6 @@ def _make_one(
         training_run(
             run, federation, settings, alone(name), inputs, partial(progress, f"{name} alone")
         ),
+        federation.model,
     )
     checkpoints.save(made, network, info, inputs)

@@ -31,7 +31,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     }
     if is_product(run.baseline(CENTRALIZED), inputs):
         return
-    network, info = train_supervised(
+    network, info, _ = train_supervised(
         datasets,
         [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
         federation.model,

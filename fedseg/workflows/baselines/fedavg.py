@@ -23,7 +23,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     uploads = [read_accepted(folder) for folder in clients.values()]
     images = [upload.images for upload in uploads if upload]
     inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
-    kinds = {(*info.model.model_dump().values(), info.mean, info.std) for info in infos}
+    kinds = {(info.model, info.mean, info.std) for info in infos}
     if len(kinds) > 1 or is_product(run.baseline(NAME), inputs):
         return
     union = sorted(set().union(*(info.coverage for info in infos)))

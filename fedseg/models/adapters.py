@@ -1,0 +1,191 @@
+"""Training a part of a model: its decoder alone, or low-rank adapters of its encoder too.
+
+What is trained is all that a client sends. The server adds it to its own copy of the untrained
+model, the base.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from fedseg.config import Model
+from fedseg.errors import FedsegError, PublicError
+from fedseg.models.build import seeded_build
+from fedseg.models.checkpoints import checked
+from fedseg.storage.hashes import content_hash
+
+ATTENTION = re.compile(r"(^|\.)(attn|attention|self_attn)\.(.+\.)?\w+$")
+"""Names of layers within the attention of timm's and SMP's transformers."""
+SCALE = 2.0
+"""Of the adapters' output, whatever their rank: alpha / r, arXiv 2106.09685, section 4.1."""
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+
+
+class Part(NamedTuple):
+    """What was trained of a model, where that is not all of it.
+
+    Attributes:
+        weights: by name, in the state dict of the model with its adapters.
+        base: hash of all other tensors, as of `hashes.content_hash`.
+    """
+
+    weights: dict[str, Tensor]
+    base: str
+
+
+def adapt(network: nn.Module, model: Model) -> None:
+    """Freeze what `model.train` says, and add adapters where it says so; in place.
+
+    Raises:
+        PublicError: the encoder has no layers for adapters, or peft is not installed.
+    """
+    if model.train == "all":
+        return
+    encoder = cast(nn.Module, network.encoder)
+    encoder.requires_grad_(False)
+    if model.train == "decoder":
+        return
+    peft = _peft()
+    targets = _targets(encoder, model)
+    settings = peft.LoraConfig(
+        r=model.lora_rank, lora_alpha=SCALE * model.lora_rank, target_modules=targets
+    )
+    peft.inject_adapter_in_model(settings, encoder)
+    for module in encoder.modules():
+        if isinstance(module, NORMS):
+            module.requires_grad_(True)
+
+
+def merge(network: nn.Module) -> None:
+    """Add adapters to the weights that they adapt, and make all of a model trainable; in place."""
+    for name, module in list(network.named_modules()):
+        if _is_adapter(module):
+            adapter = cast(Any, module)
+            adapter.merge(safe_merge=True)
+            network.set_submodule(name, adapter.get_base_layer())
+    network.requires_grad_(True)
+
+
+@contextmanager
+def adapted(network: nn.Module, model: Model) -> Iterator[None]:
+    """Within it, a model is as `adapt` makes it; afterwards as it was, with what it learnt."""
+    adapt(network, model)
+    try:
+        yield
+    finally:
+        merge(network)
+
+
+def part(network: nn.Module) -> Part:
+    """What is, or was, trained of a model that was `adapt`ed."""
+    state, names = network.state_dict(), trained_names(network)
+    rest = {name: tensor for name, tensor in state.items() if name not in names}
+    return Part({name: state[name] for name in state if name in names}, content_hash(rest))
+
+
+def base_of(model: Model, seed: int) -> str | None:
+    """Hash of what of a model is not trained; None where all of it is.
+
+    Args:
+        model: which, with the encoder's weights as they are here.
+        seed: of the untrained weights.
+    """
+    if model.train == "all":
+        return None
+    network = seeded_build(model, seed)
+    adapt(network, model)
+    return part(network).base
+
+
+def check_base(model: Model, seed: int, wanted: str) -> None:
+    """See that what of a model is not trained is the same here as on the server.
+
+    Raises:
+        PublicError: it is not.
+    """
+    if base_of(model, seed) != wanted:
+        raise PublicError(
+            f"its copy of {model.encoder}, whose weights are not trained, is not the server's: "
+            "both need the same encoder_weights, and the same versions of torch and timm"
+        )
+
+
+def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: str) -> nn.Module:
+    """A model from what was trained of it by somebody else.
+
+    Args:
+        model: which, with the encoder's weights as they are here.
+        seed: of the untrained weights.
+        weights: what was trained, `Part.weights`.
+        base: hash of the rest, `Part.base`.
+
+    Returns:
+        The model without adapters, in evaluation mode.
+
+    Raises:
+        FedsegError: the weights are not those of that part, or the base is another here.
+    """
+    network = seeded_build(model, seed)
+    adapt(network, model)
+    ours = part(network)
+    kept = dict(checked(ours.weights, weights, "upload"))
+    if ours.base != base:
+        raise FedsegError(
+            f"its weights were trained on another base: {model.arch} with {model.encoder}, "
+            f"sha256 {base[:12]}; that of the server, from encoder_weights = "
+            f"'{model.encoder_weights}', is {ours.base[:12]}. Both need the same encoder weights"
+        )
+    network.load_state_dict(kept, strict=False)
+    merge(network)
+    return network.eval()
+
+
+def trained_names(network: nn.Module) -> set[str]:
+    """Names, in its state dict, of the tensors that training changes, of an `adapt`ed model."""
+    frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
+    for name, module in cast(nn.Module, network.encoder).named_modules(prefix="encoder"):
+        trained = [value.requires_grad for value in module.parameters(recurse=False)]
+        if not any(trained):
+            frozen |= {f"{name}.{key}" for key, _ in module.named_buffers(recurse=False)}
+    return set(network.state_dict()) - frozen
+
+
+def _targets(encoder: nn.Module, model: Model) -> list[str]:
+    """Names of the layers that get an adapter: those named, by default all of the attention."""
+    linear = [
+        name
+        for name, module in encoder.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    if model.lora_targets:
+        ends = tuple(f".{target}" for target in model.lora_targets)
+        found = [name for name in linear if f".{name}".endswith(ends)]
+        wanted = f"named {', '.join(model.lora_targets)}"
+    else:
+        found = [
+            name
+            for name in linear
+            if ATTENTION.search(name) and isinstance(encoder.get_submodule(name), nn.Linear)
+        ]
+        wanted = "of an attention"
+    if not found:
+        raise PublicError(
+            f"train = 'lora': encoder {model.encoder} has no layer {wanted}; lora_targets names "
+            "its linear or convolutional layers by the end of their names"
+        )
+    return found
+
+
+def _is_adapter(module: nn.Module) -> bool:
+    return hasattr(module, "lora_A") and hasattr(module, "get_base_layer")
+
+
+def _peft() -> Any:
+    try:
+        return import_module("peft")
+    except ImportError:
+        raise PublicError("train = 'lora' needs the extra: pip install 'fedseg[lora]'") from None
