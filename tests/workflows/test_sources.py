@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.report.write import report_on
@@ -14,19 +15,38 @@ from fedseg.storage.provenance import open_product
 from fedseg.workflows.comparison import compare
 from fedseg.workflows.server_stages import run_server
 from fedseg.workflows.sources import check_sources, update_sources
-from tests.conftest import train_and_upload
+from tests.conftest import train_and_upload, two_clients
 
 
-@pytest.fixture
-def completed(federation, tmp_path):
-    """A run like one of `fedseg simulate`, with what it was compared with."""
-    run = open_run(tmp_path / "run", federation)
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A federation with a run like one of `fedseg simulate`, with what it was compared with."""
+    folder = tmp_path_factory.mktemp("sources") / "world"
+    federation = Federation.model_validate(two_clients(folder))
+    run = open_run(folder / "run", federation)
     assert update_sources(run, federation) == []
-    train_and_upload(federation, tmp_path)
+    train_and_upload(federation, folder)
     run_server(run, federation, FileProgress(run.progress, "server"))
     gather_result(run, federation, "completed", {}, {}).write(run.result)
     compare([run.path], lambda *_, **__: None)
-    return run
+    shutil.copytree(folder, folder.with_name("saved"))
+    return federation, run
+
+
+@pytest.fixture
+def federation(original):
+    """The same federation, whose data is as it was at first."""
+    federation, run = original
+    world = run.path.parent
+    shutil.rmtree(world)
+    shutil.copytree(world.with_name("saved"), world)
+    return federation
+
+
+@pytest.fixture
+def completed(original, federation):
+    """The same run, as it was at first."""
+    return original[1]
 
 
 def relabel(root):
