@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationError,
     WithJsonSchema,
     field_validator,
@@ -74,15 +75,24 @@ class Section(BaseModel):
     )
 
 
+MOST_CHANNELS = 4096
+
+
+def _modest(value: Any) -> Any:
+    """See that a decoder's setting asks for no more memory than any decoder needs."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    if len(numbers) > 8 or any(isinstance(n, int) and n > MOST_CHANNELS for n in numbers):
+        raise ValueError(f"at most 8 numbers, none above {MOST_CHANNELS}")
+    if any(isinstance(n, int | float) and n < 0 for n in numbers):
+        raise ValueError("no number is negative")
+    return value
+
+
 DecoderKey = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]
-DecoderNumber = Annotated[int, Field(ge=0, le=4096)]
-DecoderValue = (
-    bool
-    | DecoderNumber
-    | Annotated[float, Field(ge=0, le=1)]
-    | Annotated[str, Field(max_length=20)]
-    | Annotated[tuple[DecoderNumber, ...], Field(max_length=8)]
-)
+DecoderValue = Annotated[
+    StrictBool | int | float | Annotated[str, Field(max_length=20)] | tuple[int, ...],
+    AfterValidator(_modest),
+]
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=80)]
 
 

@@ -165,7 +165,7 @@ def check(
 
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
-    lines += [f"licence of {card}: {licence}" for card, licence in report.licences.items()]
+    lines += [f"licence of the {what}: {licence}" for what, licence in report.licences.items()]
     if not report.problems:
         lines.append("nothing is wrong")
     tables = [stage_table(report.stages)] if report.stages else []

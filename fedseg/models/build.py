@@ -30,6 +30,8 @@ MOST_GROUPS = 32
 """Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
 PREFIX = "decoder_"
 """Of SMP's arguments for a decoder."""
+SEVERAL_KINDS = ("use_norm", "attention_type")
+"""Settings that may be of another kind than their default."""
 STEPS = (32, 64, 128, 224, 256, 384)
 """Multiples of which sizes are tried where a model does not take one."""
 ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
@@ -128,12 +130,26 @@ def decoder_settings(model: Model) -> dict[str, Any]:
     """
     arguments = inspect.signature(ARCHITECTURES[model.arch].__init__).parameters
     known = [name.removeprefix(PREFIX) for name in arguments if name.startswith(PREFIX)]
-    for name in model.decoder:
+    for name, value in model.decoder.items():
         if name not in known:
             raise FedsegError(
                 f"decoder: {model.arch} has no setting '{name}'; {did_you_mean(name, known)}"
             )
+        default = arguments[f"{PREFIX}{name}"].default
+        if name not in SEVERAL_KINDS and _kind(value) != _kind(default):
+            raise FedsegError(f"decoder: {name} must be {_kind(default)}, as {default!r}")
     return {f"{PREFIX}{name}": value for name, value in model.decoder.items()}
+
+
+def _kind(value: object) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+    return "a list of numbers"
 
 
 def replace_batch_norms(module: nn.Module) -> None:

@@ -60,6 +60,20 @@ def shipped_weights(encoder: str) -> Path | None:
     return path if encoder.startswith("tu-") and path.is_file() else None
 
 
+def weights_licence(encoder: str) -> str | None:
+    """Licence of an encoder's published weights; None where it is not known.
+
+    Args:
+        encoder: a name of segmentation-models-pytorch, or `tu-NAME` of timm's, which names it.
+    """
+    if encoder.startswith("mit_b"):  # https://github.com/NVlabs/SegFormer, LICENSE
+        return "NVIDIA Source Code License, non-commercial"
+    if not encoder.startswith("tu-"):
+        return None
+    published = timm.get_pretrained_cfg(encoder.removeprefix("tu-"))
+    return published.license if published else None
+
+
 def fetch_timm_weights(encoder: str) -> Path:
     """The safetensors file of an encoder's published weights, downloaded or from the hub's cache.
 

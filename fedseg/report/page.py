@@ -14,6 +14,7 @@ from fedseg.report import facts
 from fedseg.report.charts import loss_charts
 from fedseg.report.generated import find_generated
 from fedseg.report.heat import class_maps, confusion_map, inconsistency_map
+from fedseg.report.licences import licences
 from fedseg.report.samples import find_samples
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -60,6 +61,7 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "generated": find_generated(run),
         "charts": {name: Markup(drawing) for name, drawing in charts.items()},
         "generator": federation.server.augmentation.generator,
+        "licences": licences(federation),
         "configuration": run.config.read_text(encoding="utf-8"),
     }
     return fill_in("report.html", content)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fedseg.config import Federation
-from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
 from fedseg.flower.context import participants
 from fedseg.machine import memory
+from fedseg.report.licences import licences
 from fedseg.run.progress import Progress
 from fedseg.workflows import preflight
 from fedseg.workflows.estimate import Stage, estimate
@@ -26,7 +26,7 @@ class Report:
     stages: list[Stage] = field(default_factory=list)
     """What each stage will take; none where something is wrong with the files."""
     licences: dict[str, str] = field(default_factory=dict)
-    """Of the data, by dataset card."""
+    """Of the data and of pretrained weights."""
 
     def content(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -69,6 +69,4 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
             f"memory: {largest.name} will take about {largest.memory / 1e9:.1f} GB, but "
             f"{memory() / 1e9:.1f} GB are allowed here; lower batch_size or crop"
         )
-    sources = [*participants(federation), federation.server, *federation.evaluation]
-    cards = [load_card(source.dataset) for source in sources]
-    return Report(problems, stages, {card.name: card.licence or "not known" for card in cards})
+    return Report(problems, stages, licences(federation))

@@ -1,9 +1,12 @@
 import pytest
+import segmentation_models_pytorch as smp
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from fedseg.config import Model
+from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
+from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build, check_size, normalisation, outline
 from tests.conftest import TINY_MODEL
 
@@ -68,3 +71,42 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
 def test_normalisation_follows_the_encoder():
     assert normalisation(Model()).mean == (0.5, 0.5, 0.5)  # timm's tf_ weights
     assert normalisation(Model(encoder="resnet18", encoder_weights="none")) == IMAGENET
+
+
+@pytest.mark.parametrize(
+    ("decoder", "expected"),
+    [
+        ({"channels": 64}, "fpn has no setting 'channels'; did you mean 'pyramid_channels'"),
+        ({"pyramid_channels": "wide"}, "pyramid_channels must be a number, as 256"),
+        ({"pyramid_channels": (64, 64)}, "pyramid_channels must be a number, as 256"),
+        ({"merge_policy": True}, "merge_policy must be text, as 'add'"),
+    ],
+)
+def test_settings_that_a_decoder_does_not_have(decoder, expected):
+    with pytest.raises(FedsegError, match=expected):
+        build(Model(**TINY_MODEL, decoder=decoder))
+
+
+@pytest.mark.parametrize("value", [5000, -1, (1,) * 9, (1, 5000), "x" * 21])
+def test_settings_that_ask_for_too_much(value):
+    with pytest.raises(ValidationError, match=r"at most|negative"):
+        Model(**TINY_MODEL, decoder={"pyramid_channels": value})
+
+
+def test_settings_of_a_decoder_are_smps_and_part_of_the_checkpoint(tmp_path):
+    decoder = {"pyramid_channels": 64, "segmentation_channels": 32, "dropout": 0.0}
+    model = Model(**TINY_MODEL, decoder=decoder)
+    network = build(model)
+    theirs = smp.FPN(
+        TINY_MODEL["encoder"],
+        encoder_weights=None,
+        classes=19,
+        decoder_pyramid_channels=64,
+        decoder_segmentation_channels=32,
+    )
+    ours = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    assert ours == {name: tensor.shape for name, tensor in theirs.state_dict().items()}
+    assert network.decoder.dropout.p == 0
+    checkpoints.save(tmp_path / "model", network, checkpoints.describe(model, Training()))
+    assert checkpoints.load(tmp_path / "model")[1].model == model
+    assert smp.from_pretrained(tmp_path / "model").decoder.dropout.p == 0

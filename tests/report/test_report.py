@@ -97,7 +97,7 @@ def test_inconsistency_before_and_after_and_the_unstable_marked(finished):
 
 def test_who_took_part_who_failed_what_it_cost(finished):
     page = Page(finished.report)
-    _, people, uploads, stages = map(by_name, page.tables["plain"])
+    _, people, uploads, stages, licences = map(by_name, page.tables["plain"])
     client = read_json(finished.clients / "two" / "client.json")
     assert "2 of 3 clients" in page.text
     assert people["two"][1:4] == ["4", "5", "3"]  # images, classes, iterations
@@ -106,6 +106,7 @@ def test_who_took_part_who_failed_what_it_cost(finished):
     assert REASON not in finished.report.read_text()  # escaped: it is somebody else's text
     assert uploads["two"] == [f"{client['bytes'] / 1e6:.1f} MB", f"{client['seconds']:.0f} s"]
     assert stages["clients"] == ["75 s"]
+    assert licences == {"what": ["licence"], "data of folder": ["not known"]}
     assert finished.config.read_text() in page.text
 
 

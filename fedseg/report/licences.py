@@ -1,0 +1,32 @@
+"""Under which licences a federation's data and weights are."""
+
+from fedseg.config import Federation
+from fedseg.data.cards import load_card
+from fedseg.errors import FedsegError
+from fedseg.models.encoder_weights import weights_licence
+
+UNKNOWN = "not known"
+
+
+def licences(federation: Federation) -> dict[str, str]:
+    """The licence of each dataset and of each encoder's pretrained weights, by what they are.
+
+    Those of data that only a client's own node names are not known.
+    """
+    found = {}
+    owners = [*federation.clients, *federation.evaluators]
+    for source in [*owners, federation.server, *federation.evaluation]:
+        if source.dataset:
+            try:
+                card = load_card(source.dataset)
+            except FedsegError:  # a card of its owner's machine
+                found[f"data of {source.dataset}"] = UNKNOWN
+            else:
+                found[f"data of {card.name}"] = card.licence or UNKNOWN
+    for model in [client.model for client in federation.clients] + [federation.model]:
+        if model.encoder_weights == "imagenet":
+            licence = weights_licence(model.encoder)
+            found[f"weights of {model.encoder}"] = licence or UNKNOWN
+        elif model.encoder_weights != "none":
+            found[f"weights in {model.encoder_weights}"] = UNKNOWN
+    return found
