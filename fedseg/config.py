@@ -96,6 +96,10 @@ DecoderValue = Annotated[
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=80)]
 
 
+NETWORK = {"arch", "encoder", "decoder", "norm"}
+"""What of a `Model` says which network it is."""
+
+
 class Model(Section):
     """What is trained."""
 
@@ -130,13 +134,7 @@ class Model(Section):
     @property
     def plain(self) -> "Model":
         """The same network, whatever its weights are and whatever of it is trained."""
-        return Model(
-            arch=self.arch,
-            encoder=self.encoder,
-            encoder_weights="none",
-            decoder=self.decoder,
-            norm=self.norm,
-        )
+        return Model(**self.model_dump(include=NETWORK), encoder_weights="none")
 
 
 class Training(Section):

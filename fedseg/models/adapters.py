@@ -6,10 +6,11 @@ model, the base.
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
 from fedseg.config import Model
@@ -18,8 +19,8 @@ from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import checked
 from fedseg.storage.hashes import content_hash
 
-ATTENTION = re.compile(r"(^|\.)(attn|attention|self_attn)\.(.+\.)?\w+$")
-"""Names of layers within the attention of timm's and SMP's transformers."""
+ATTENTION = re.compile(r"attn\.(.+\.)?(qkv|kv|[qkv]|[qkv]_proj|proj)$")
+"""Names of the projections within the attention of timm's and SMP's transformers."""
 SCALE = 2.0
 """Of the adapters' output, whatever their rank: alpha / r, arXiv 2106.09685, section 4.1."""
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -65,7 +66,10 @@ def merge(network: nn.Module) -> None:
     for name, module in list(network.named_modules()):
         if _is_adapter(module):
             adapter = cast(Any, module)
-            adapter.merge(safe_merge=True)
+            try:
+                adapter.merge(safe_merge=True)
+            except ValueError as error:
+                raise FedsegError(f"the adapter of {name} overflows: {error}") from None
             network.set_submodule(name, adapter.get_base_layer())
     network.requires_grad_(True)
 
@@ -172,12 +176,36 @@ def _targets(encoder: nn.Module, model: Model) -> list[str]:
             if ATTENTION.search(name) and isinstance(encoder.get_submodule(name), nn.Linear)
         ]
         wanted = "of an attention"
+    found = _called(encoder, found)
     if not found:
         raise PublicError(
             f"train = 'lora': encoder {model.encoder} has no layer {wanted}; lora_targets names "
             "its linear or convolutional layers by the end of their names"
         )
     return found
+
+
+def _called(encoder: nn.Module, names: list[str]) -> list[str]:
+    """Which of some layers are called: some attentions multiply with a layer's weights themselves.
+
+    An adapter of such a layer, as of qkv in SwinV2 and EVA-02, would do nothing.
+    """
+    called: set[str] = set()
+    hooks = [
+        encoder.get_submodule(name).register_forward_hook(lambda *_, name=name: called.add(name))
+        for name in names
+    ]
+    was_training, device = encoder.training, next(encoder.parameters()).device
+    try:
+        for side in (64, 224):
+            with suppress(Exception), torch.no_grad():  # a model may raise anything for its size
+                encoder.eval()(torch.zeros(1, 3, side, side, device=device))
+                break
+    finally:
+        encoder.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return [name for name in names if name in called]
 
 
 def _is_adapter(module: nn.Module) -> bool:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fedseg.classes import CLASSES
-from fedseg.config import DecoderKey, DecoderValue, Model, Section, Training, parse
+from fedseg.config import NETWORK, DecoderKey, DecoderValue, Model, Section, Training, parse
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
 from fedseg.machine import lean_memory
@@ -73,13 +73,7 @@ class Info(Section):
     @property
     def model(self) -> Model:
         """The untrained model of this kind."""
-        return Model(
-            arch=self.arch,
-            encoder=self.encoder,
-            encoder_weights="none",
-            decoder=self.decoder,
-            norm=self.norm,
-        )
+        return Model(**self.model_dump(include=NETWORK), encoder_weights="none")
 
 
 def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
@@ -87,10 +81,7 @@ def describe(model: Model, training: Training, coverage: tuple[int, ...] | None 
     mean, std = normalisation(model)
     default = round(1.25 * training.crop[0] / STRIDE) * STRIDE
     return Info(
-        arch=model.arch,
-        encoder=model.encoder,
-        decoder=model.decoder,
-        norm=model.norm,
+        **model.model_dump(include=NETWORK),
         coverage=tuple(range(len(CLASSES))) if coverage is None else coverage,
         mean=mean,
         std=std,

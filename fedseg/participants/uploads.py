@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import Model, Training
+from fedseg.config import NETWORK, Model, Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.models import adapters, checkpoints
 from fedseg.models.build import check_names, outline
@@ -61,7 +61,7 @@ def check_sizes(upload: Upload, training: Training) -> None:
 
 def _complete(model: Model, seed: int, upload: Upload, weights: Mapping[str, Tensor]) -> nn.Module:
     """A client's model from the part that it trained."""
-    own = upload.info.model.model_dump(include={"arch", "encoder", "decoder", "norm"})
+    own = upload.info.model.model_dump(include=NETWORK)
     return adapters.whole(model.model_copy(update=own), seed, weights, str(upload.base))
 
 

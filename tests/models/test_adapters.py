@@ -116,6 +116,41 @@ def test_what_is_sent_of_a_vit_large_is_small(train, most):
     assert sum(state[name].nbytes for name in trained_names(network)) < most
 
 
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "tu-swinv2_tiny_window8_256",
+        "tu-eva02_tiny_patch14_224",
+        "tu-vit_tiny_patch16_224",
+        "tu-sam2_hiera_tiny",
+    ],
+)
+def test_every_adapter_learns(encoder):
+    """SwinV2 and EVA-02 multiply with the weights of qkv themselves, past any adapter of it."""
+    model = LORA.model_copy(update={"encoder": encoder, "arch": "segformer"})
+    if "vit" in encoder or "eva" in encoder:
+        model = model.model_copy(update={"arch": "dpt"})
+    network = seeded_build(model, 0)
+    adapt(network, model)
+    network(torch.randn(2, 3, 64, 64)).square().mean().backward()
+    learns = {
+        name: value.grad is not None
+        for name, value in network.named_parameters()
+        if "lora_B" in name
+    }
+    assert learns
+    assert all(learns.values()), learns
+    is_direct = "swinv2" in encoder or "eva02" in encoder
+    assert any("qkv" in name for name in learns) != is_direct
+
+
+def test_adapters_that_overflow():
+    _, sent = trained(LORA)
+    huge = {n: torch.full_like(t, 1e30) if "lora" in n else t for n, t in sent.weights.items()}
+    with pytest.raises(FedsegError, match=r"the adapter of encoder.* overflows"):
+        whole(LORA, 0, huge, sent.base)
+
+
 def test_layers_by_name():
     model = LORA.model_copy(update={"lora_targets": ("mlp.fc1",)})
     network = seeded_build(model, 0)
