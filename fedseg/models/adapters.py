@@ -76,12 +76,13 @@ def merge(network: nn.Module) -> None:
 
 @contextmanager
 def adapted(network: nn.Module, model: Model) -> Iterator[None]:
-    """Within it, a model is as `adapt` makes it; afterwards as it was, with what it learnt."""
+    """Within it, a model is as `adapt` makes it; afterwards as it was, with what it learnt.
+
+    After an error it is left as it is then.
+    """
     adapt(network, model)
-    try:
-        yield
-    finally:
-        merge(network)
+    yield
+    merge(network)
 
 
 def part(network: nn.Module) -> Part:
