@@ -1,6 +1,8 @@
-"""An exported model on the CPU beside PyTorch's: images a second, the two taking turns.
+"""An exported model on the CPU beside PyTorch's: milliseconds an image, the two taking turns.
 
-python benchmarks/export_speed.py [--height 512] [--width 1024] [--rounds 5]
+Two turns warm up and do not count.
+
+    python benchmarks/export_speed.py [--height 512] [--width 1024] [--rounds 5]
 """
 
 import statistics

@@ -76,6 +76,7 @@ class Section(BaseModel):
 
 
 MOST_CHANNELS = 4096
+"""Of a decoder's layer."""
 
 
 def _modest(value: Any) -> Any:

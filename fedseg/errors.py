@@ -3,6 +3,8 @@
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 MOST_CHARACTERS = 2000
 """Length of a text by others that is shown at most."""
@@ -37,6 +39,23 @@ class RunFailed(FedsegError):
         >>> issubclass(fedseg.RunFailed, fedseg.FedsegError)
         True
     """
+
+
+def import_extra(module: str, what: str, extra: str) -> Any:
+    """Import a library that only an extra installs.
+
+    Args:
+        module: its name.
+        what: needs it.
+        extra: of fedseg, that has it.
+
+    Raises:
+        PublicError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise PublicError(f"{what} needs the extra: pip install 'fedseg[{extra}]'") from None
 
 
 def plain(text: object, most: int = MOST_CHARACTERS, keep: str = "") -> str:

@@ -7,15 +7,16 @@ model, the base.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib import import_module
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from fedseg.config import Model
-from fedseg.errors import FedsegError, PublicError
-from fedseg.models.build import seeded_build
+from fedseg.errors import FedsegError, PublicError, import_extra
+from fedseg.files import digest
+from fedseg.models.build import model_inputs, seeded_build
 from fedseg.models.checkpoints import checked
 from fedseg.storage.hashes import content_hash
 
@@ -50,7 +51,7 @@ def adapt(network: nn.Module, model: Model) -> None:
     encoder.requires_grad_(False)
     if model.train == "decoder":
         return
-    peft = _peft()
+    peft = import_extra("peft", "train = 'lora'", "lora")
     targets = _targets(encoder, model)
     settings = peft.LoraConfig(
         r=model.lora_rank, lora_alpha=SCALE * model.lora_rank, target_modules=targets
@@ -101,6 +102,12 @@ def base_of(model: Model, seed: int) -> str | None:
     """
     if model.train == "all":
         return None
+    return _base_of(model, seed, digest(model_inputs(model)))
+
+
+@lru_cache(maxsize=8)
+def _base_of(model: Model, seed: int, inputs: str) -> str:
+    """`base_of` a model made from these inputs: a server asks for each client's, most are alike."""
     network = seeded_build(model, seed)
     adapt(network, model)
     return part(network).base
@@ -211,10 +218,3 @@ def _called(encoder: nn.Module, names: list[str]) -> list[str]:
 
 def _is_adapter(module: nn.Module) -> bool:
     return hasattr(module, "lora_A") and hasattr(module, "get_base_layer")
-
-
-def _peft() -> Any:
-    try:
-        return import_module("peft")
-    except ImportError:
-        raise PublicError("train = 'lora' needs the extra: pip install 'fedseg[lora]'") from None

@@ -18,11 +18,11 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
-from fedseg.errors import FedsegError, first_line
+from fedseg.errors import FedsegError, first_line, import_extra
 from fedseg.files import atomic_file
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
-from fedseg.models.exported import KEY, Contract, OnnxNetwork, onnx_library, open_model
+from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
 
 OPSET = 18
 """Of ONNX: the oldest that torch's exporter writes itself, so that most programs read it."""
@@ -74,11 +74,13 @@ class Inside(nn.Module):
         for name, values in contract.info.normalisation._asdict().items():
             self.register_buffer(name, torch.tensor(values)[:, None, None] * 255, False)
 
+    def normalised(self, images: Tensor) -> Tensor:
+        """uint8 RGB [N, 3, H, W] to what the model itself takes, float32."""
+        return (images.float() - self.mean) / self.std
+
     def forward(self, images: Tensor) -> Tensor:
         """What the `Contract` says."""
-        if self.normalise:
-            images = (images.float() - self.mean) / self.std
-        logits = self.network(images)
+        logits = self.network(self.normalised(images) if self.normalise else images)
         return logits.argmax(dim=1) if self.argmax else logits
 
 
@@ -114,7 +116,7 @@ def export(
         raise FedsegError(f"{format} holds weights alone: nothing can be put inside, nor a size")
     if format == Format.ONNX:
         for library in ("onnxscript", "onnxruntime"):
-            onnx_library(library)
+            import_extra(library, *ONNX_EXTRA)
     network, info = checkpoints.load(checkpoint)
     if size:
         check_size(info.model, size)
@@ -167,7 +169,7 @@ def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
     fix_padding(traceable)
     program = torch.onnx.export(
         traceable,
-        (_images(contract, contract.size or SIZES[0], 1 if contract.size else 2),),
+        (_images(network, contract.size or SIZES[0], 1 if contract.size else 2),),
         dynamo=True,
         opset_version=OPSET,
         dynamic_shapes=None if contract.size else (sizes,),
@@ -183,7 +185,7 @@ def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
 
 
 def _write_torchscript(network: Inside, contract: Contract, path: Path) -> Run:
-    example = _images(contract, contract.size or SIZES[0], 1)
+    example = _images(network, contract.size or SIZES[0], 1)
     jit = cast(Any, torch.jit)
     traced = jit.trace(network, example, check_trace=False)
     jit.save(traced, path, {f"{KEY}.json": contract.model_dump_json()})
@@ -208,20 +210,17 @@ WRITERS: dict[Format, Callable[[Inside, Contract, Path], Run]] = {
 """Write a file, and open it again as what its outputs are compared by."""
 
 
-def _images(contract: Contract, size: tuple[int, int], count: int) -> Tensor:
-    """Random images as a model with that contract takes them."""
+def _images(network: Inside, size: tuple[int, int], count: int) -> Tensor:
+    """Random images as a model takes them."""
     generator = torch.Generator().manual_seed(size[0])
     images = torch.randint(0, 256, (count, 3, *size), generator=generator, dtype=torch.uint8)
-    if contract.normalise:
-        return images
-    mean, std = (torch.tensor(v)[:, None, None] for v in contract.info.normalisation)
-    return (images / 255 - mean) / std
+    return images if network.normalise else network.normalised(images)
 
 
 def _compare(network: Inside, contract: Contract, run: Run) -> Parity:
     equal, difference = [], []
     for count, size in enumerate([contract.size] if contract.size else SIZES, 1):
-        images = _images(contract, size, count)
+        images = _images(network, size, count)
         wanted, given = network(images), run(images)
         if given.shape != wanted.shape:
             raise ValueError(f"its output is {list(given.shape)}, not {list(wanted.shape)}")

@@ -1,9 +1,7 @@
 """Models in one file, as `export` writes them, and opening them again."""
 
 import json
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.config import Section, parse
-from fedseg.errors import FedsegError, ModelError, first_line
+from fedseg.errors import FedsegError, ModelError, first_line, import_extra
 from fedseg.machine import cpus
 from fedseg.models import checkpoints
 from fedseg.models.build import Normalisation
@@ -20,6 +18,8 @@ from fedseg.models.checkpoints import Info
 
 KEY = "fedseg"
 """Under which a file's metadata hold its `Contract`, as JSON."""
+ONNX_EXTRA = ("ONNX", "export")
+"""What needs the libraries of ONNX, and the extra that has them."""
 CERTAIN = 20.0
 """Logit of the class that a model with argmax inside names; the others have 0."""
 
@@ -87,18 +87,6 @@ def _contract(text: str | None, path: Path) -> Contract:
     return parse(Contract, content, path)
 
 
-def onnx_library(name: str) -> Any:
-    """The module onnxruntime, or onnxscript, which torch exports with.
-
-    Raises:
-        FedsegError: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError:
-        raise FedsegError("ONNX needs the extra: pip install 'fedseg[export]'") from None
-
-
 class OnnxNetwork(nn.Module):
     """An ONNX file, run by onnxruntime on the CPU, as if it were a PyTorch model.
 
@@ -110,7 +98,7 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        runtime = onnx_library("onnxruntime")
+        runtime = import_extra("onnxruntime", *ONNX_EXTRA)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = cpus()
         options.log_severity_level = 4  # what goes wrong is raised, too

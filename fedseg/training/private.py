@@ -28,7 +28,7 @@ from fedseg.config import Model, Privacy, Training
 from fedseg.data.augment import Augmentation, geometry, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.loading import prefetch
-from fedseg.errors import PublicError
+from fedseg.errors import PublicError, import_extra
 from fedseg.machine import limit_threads
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
@@ -204,11 +204,6 @@ def _batches(dataset: Dataset, training: Training, rate: float) -> Iterator[tupl
 
 
 def _opacus() -> ModuleType:
-    try:
-        import opacus
-        import opacus.accountants.utils
-    except ImportError:
-        raise PublicError(
-            "private training needs the extra: pip install 'fedseg[privacy]'"
-        ) from None
-    return opacus
+    what = "private training", "privacy"
+    import_extra("opacus.accountants.utils", *what)
+    return import_extra("opacus", *what)

@@ -1,6 +1,7 @@
 """Models as files of other programs, beside the checkpoints that they come from."""
 
 import json
+import sys
 from copy import deepcopy
 
 import numpy as np
@@ -16,7 +17,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
 from fedseg.evaluation.predict import predict
-from fedseg.models import checkpoints, exported
+from fedseg.models import checkpoints
 from fedseg.models import export as exporter
 from fedseg.models.build import seeded_build
 from fedseg.models.export import Format, export
@@ -220,10 +221,7 @@ def test_files_of_others(tmp_path):
 
 
 def test_without_the_extra(checkpoint, tmp_path, monkeypatch):
-    def missing(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(exported, "import_module", missing)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(FedsegError, match=r"pip install 'fedseg\[export\]'"):
         export(checkpoint, tmp_path / "model.onnx")
 

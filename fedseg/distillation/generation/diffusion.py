@@ -20,7 +20,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.distillation.generation.candidates import Made
 from fedseg.distillation.generation.regions import Region, Regions, draw
 from fedseg.distillation.teachers import Teacher
-from fedseg.errors import FedsegError, first_line
+from fedseg.errors import FedsegError, first_line, import_extra
 from fedseg.files import digest
 from fedseg.models.build import best_device
 from fedseg.storage.hashes import file_hashes
@@ -273,13 +273,8 @@ def checkpoint_identity(model: str | None) -> str:
 
 def _diffusers() -> ModuleType:
     """The library, silenced."""
-    try:
-        import diffusers
-        import transformers
-    except ImportError:
-        raise FedsegError(
-            "generator = 'diffusion' needs the extra: pip install 'fedseg[diffusion]'"
-        ) from None
+    what = "generator = 'diffusion'", "diffusion"
+    diffusers, transformers = (import_extra(n, *what) for n in ("diffusers", "transformers"))
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
