@@ -38,8 +38,9 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg.classes import IGNORE, NUM_CLASSES
+from fedseg.classes import CITYSCAPES, IGNORE
 from fedseg.config import Model
+from fedseg.data.label_map import LabelMap
 from fedseg.data.sampling import RareClassSampler
 from fedseg.evaluation.metrics import iou
 from fedseg.models.build import best_device, build
@@ -112,7 +113,7 @@ def pack(
         for entry in client:
             name, _, root = entry.partition("=")
             data = open_dataset(Source(dataset="folder", root=Path(root)))
-            add(tar, f"client-{name}", data, data.train_ids(), None)
+            add(tar, f"client-{name}", data, LabelMap(data.card).train_ids(), None)
         server = Source(dataset="camvid", root=camvid, split="train")
         add(tar, "server", open_dataset(server, labelled=False), None, SERVER_SIZE)
         for entry in made:
@@ -129,9 +130,10 @@ def pack(
             sources[name] = Source(dataset="folder", root=Path(root))
         for name, source in sources.items():
             data = open_dataset(source)
-            add(tar, f"scored-{name}", data, data.scored_ids(), seen)
-            members = json.dumps(data.card.membership().tolist()).encode()
-            write(tar, f"membership/{name}.json", members)
+            mapped = LabelMap(data.card)
+            add(tar, f"scored-{name}", data, mapped.scored_ids(), seen)
+            members = np.eye(len(CITYSCAPES)) if mapped.membership is None else mapped.membership
+            write(tar, f"membership/{name}.json", json.dumps(members.tolist()).encode())
     typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 
@@ -211,7 +213,7 @@ def load(file: Path, device: torch.device) -> World:
     sites, images, labels = [], [], []
     for folder in [name for name in folders if name.startswith("client-")]:
         own = stack(folder, ".png")
-        counts = np.stack([np.bincount(x.ravel(), minlength=256)[:NUM_CLASSES] for x in own])
+        counts = np.stack([np.bincount(x.ravel(), minlength=256)[: len(CITYSCAPES)] for x in own])
         known = torch.from_numpy(counts.sum(axis=0) > 0).to(device)
         name = folder.removeprefix("client-")
         sites.append(Site(name, len(labels), len(own), RareClassSampler(counts, 0.05), known))
@@ -438,12 +440,12 @@ class Slot:
         self.box = torch.rand(*shape, 4, device=device) * 0.5
         self.flip = torch.ones(shape, device=device)
         self.light = torch.from_numpy(photometry_table(np.random.default_rng(0), shape)).to(device)
-        self.pasted = torch.zeros(*shape, NUM_CLASSES, device=device)
+        self.pasted = torch.zeros(*shape, len(CITYSCAPES), device=device)
         self.targets = None
         if not kind.supervised:
-            channels = kind.heads * NUM_CLASSES
+            channels = kind.heads * len(CITYSCAPES)
             size = (len(world.server), channels, *GRID)
-            self.targets = torch.full(size, 1 / NUM_CLASSES, dtype=torch.float16, device=device)
+            self.targets = torch.full(size, 1 / len(CITYSCAPES), dtype=torch.float16, device=device)
         self.loss = torch.zeros((), device=device)
         self.graph = None
         if self.on_gpu:
@@ -602,8 +604,8 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def soft_cross_entropy(logits: Tensor, target: Tensor, heads: int) -> Tensor:
     """`fedseg.distillation.student.soft_cross_entropy`, the mean over heads."""
-    logits = logits.unflatten(1, (heads, NUM_CLASSES)).flatten(0, 1)
-    target = target.unflatten(1, (heads, NUM_CLASSES)).flatten(0, 1)
+    logits = logits.unflatten(1, (heads, len(CITYSCAPES))).flatten(0, 1)
+    target = target.unflatten(1, (heads, len(CITYSCAPES))).flatten(0, 1)
     target = target / target.sum(dim=1, keepdim=True).clamp(min=1e-6)
     target = F.interpolate(target, logits.shape[-2:], mode="bilinear", align_corners=False)
     return -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
@@ -743,7 +745,7 @@ class Judge:
         parts = []
         for logits in self.logits(state, images, heads):
             small = F.interpolate(logits, GRID, mode="bilinear", align_corners=False)
-            small = small.unflatten(1, (heads, NUM_CLASSES))
+            small = small.unflatten(1, (heads, len(CITYSCAPES)))
             if known is not None:
                 small = small.masked_fill(~known[:, None, None], -torch.inf)
             parts.append(small.softmax(dim=2))
@@ -812,8 +814,8 @@ def geometric_mean_of(probabilities: list[Tensor], weights: Tensor) -> Tensor:
 
 def agreement(first: Tensor, second: Tensor) -> Tensor:
     """IoU of each class between two predictions [N, 19, h, w]: float32 [19], 0 where neither."""
-    pairs = first.argmax(dim=1).flatten() * NUM_CLASSES + second.argmax(dim=1).flatten()
-    matrix = torch.bincount(pairs, minlength=NUM_CLASSES**2).view(NUM_CLASSES, -1).float()
+    pairs = first.argmax(dim=1).flatten() * len(CITYSCAPES) + second.argmax(dim=1).flatten()
+    matrix = torch.bincount(pairs, minlength=len(CITYSCAPES) ** 2).view(len(CITYSCAPES), -1).float()
     hit = matrix.diag()
     return hit / (matrix.sum(dim=0) + matrix.sum(dim=1) - hit).clamp(min=1)
 

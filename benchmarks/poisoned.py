@@ -16,7 +16,7 @@ from command import start
 from torch import nn
 
 from fedseg import config
-from fedseg.classes import NUM_CLASSES
+from fedseg.classes import CITYSCAPES
 from fedseg.cli import console
 from fedseg.config import GLOBAL
 from fedseg.models import checkpoints
@@ -64,7 +64,7 @@ def randomise(network: nn.Module) -> None:
 def permute(network: nn.Module) -> None:
     """Every class called by the name of another: what training on permuted labels comes to."""
     head = _head(network)
-    order = torch.arange(NUM_CLASSES).roll(7)
+    order = torch.arange(len(CITYSCAPES)).roll(7)
     head.weight.data, head.bias.data = head.weight.data[order], head.bias.data[order]
 
 

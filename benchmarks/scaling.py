@@ -23,6 +23,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation, Model, Source, Training
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.distillation.generation.candidates import make_candidates
@@ -64,7 +65,9 @@ def main() -> None:
             "regions of all classes, 4 clients, an image", f"{1e3 * seconds / IMAGES:.0f} ms"
         )
         made = folder / "made"
-        seconds = timed(lambda: make_candidates(mix, IMAGES, {0: 1.0}, 0, made, {}, silent))
+        seconds = timed(
+            lambda: make_candidates(mix, IMAGES, {0: 1.0}, CITYSCAPES, 0, made, {}, silent)
+        )
         table.add_row("an image by mix", f"{seconds / IMAGES:.2f} s")
     for kind, members in (
         ("19 classes", None),

@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fedseg import config
-from fedseg.classes import NUM_CLASSES
+from fedseg.classes import CITYSCAPES
 from fedseg.config import Client, Source
-from fedseg.data.dataset import Dataset, open_dataset, scored_classes
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.distillation.fusion.mean import RAREST
 from fedseg.distillation.teachers import TARGET_STRIDE
 from fedseg.evaluation.evaluate import classify, membership_of
@@ -82,7 +83,7 @@ def main(
     reliable = [torch.tensor(np.nan_to_num(iou(c)) + 0.01).float() for c in sites]
     row("cross-site, by class IoU", fuse([r[:, None, None] for r in reliable]))
     by_class["oracle"] = row("oracle", oracle(data, probabilities, mean))
-    for number, name in enumerate(scored_classes(data)):
+    for number, name in enumerate(LabelMap(data.card).names):
         cells = ", ".join(f"{who} {100 * values[number]:.0f}" for who, values in by_class.items())
         Console().print(f"{name}: {cells}")
 
@@ -92,7 +93,7 @@ class Member:
 
     def __init__(self, folder: Path, data: Dataset) -> None:
         network, info = checkpoints.load(folder)
-        self.knows = torch.zeros(NUM_CLASSES)
+        self.knows = torch.zeros(len(CITYSCAPES))
         self.knows[list(info.coverage)] = 1
         distances: list[Tensor] = []
 
@@ -142,7 +143,7 @@ def agreement(probabilities: list[Tensor]) -> list[Tensor]:
 
 def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
     """The set's labels at the targets' resolution, uint8 [N, h, w]."""
-    table = data.scored_ids()
+    table = LabelMap(data.card).scored_ids()
     return np.stack(
         [
             cv2.resize(table[data.label(i)], size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -154,8 +155,8 @@ def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
 def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarray]:
     """A function from targets [N, 19, h, w] to their IoU by scored class, 0..1 or NaN."""
     labels = labels_of(data, size)
-    membership = membership_of(data)
-    classes = len(scored_classes(data))
+    membership = membership_of(LabelMap(data.card))
+    classes = len(LabelMap(data.card).names)
 
     def score(target: Tensor) -> np.ndarray:
         confusion = np.zeros((classes, classes), np.int64)
@@ -170,7 +171,7 @@ def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarra
 def oracle(data: Dataset, probabilities: list[Tensor], otherwise: Tensor) -> Tensor:
     """The prediction of a client that is right, wherever one is."""
     labels = torch.from_numpy(labels_of(data, probabilities[0].shape[-2:])).long()
-    membership = membership_of(data)
+    membership = membership_of(LabelMap(data.card))
     out = otherwise.clone()
     for chance in probabilities:
         guess = torch.stack([classify(c.clamp(min=1e-12).log(), membership) for c in chance])
@@ -183,15 +184,15 @@ def cross_site(clients: list[Client], folders: dict[str, Path]) -> list[np.ndarr
     confusions = []
     for name, folder in folders.items():
         network, info = checkpoints.load(folder)
-        total = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
+        total = np.zeros((len(CITYSCAPES), len(CITYSCAPES)), np.int64)
         for client in clients:
             if client.name != name:
                 data = open_dataset(client)
-                table = data.train_ids()
+                table = LabelMap(data.card).train_ids()
                 chosen = range(0, len(data), max(len(data) // SITE_IMAGES, 1))
                 for index, image, logits in infer(network, info, data.image, chosen):
                     guess = classify(resize(logits, image.shape[:2])).numpy()
-                    total += confusion_matrix(table[data.label(index)], guess, NUM_CLASSES)
+                    total += confusion_matrix(table[data.label(index)], guess, len(CITYSCAPES))
         confusions.append(total)
     return confusions
 

@@ -16,7 +16,7 @@ from fedseg.errors import FedsegError
 from fedseg.flower import messages
 from fedseg.flower.context import NODE_KEY, nodes_of, places_of, progress_of
 from fedseg.flower.supervisor import exit_with_parent
-from fedseg.participants.introduction import introduce
+from fedseg.participants.introduction import Question, introduce
 from fedseg.participants.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.run.progress import Progress
 
@@ -48,9 +48,13 @@ def answering(handler: Handler) -> Handler:
 @answering
 def describe(message: Message, context: Context) -> Message:
     """Return the names of the participants on this node, and what its evaluators have."""
-    nodes = nodes_of(context)
+    nodes, classes = nodes_of(context), messages.task_in(message, Question).classes
     clients = [node.name for node in nodes if node.role == "trainer"]
-    evaluators = [_introduction(node) for node in nodes if node.role == "evaluator"]
+    evaluators = [
+        introduce(node.evaluator(), node.explain, classes).model_dump_json()
+        for node in nodes
+        if node.role == "evaluator"
+    ]
     return Message(messages.introduction(clients, evaluators), reply_to=message)
 
 
@@ -100,10 +104,6 @@ def _score(message: Message, context: Context, role: str) -> Message:
         return Message(messages.scored(confusion.ravel().tolist()), reply_to=message)
 
     return _at_work(message, context, role, work, task)
-
-
-def _introduction(node: Node) -> str:
-    return introduce(node.evaluator(), node.explain).model_dump_json()
 
 
 def _at_work(

@@ -14,7 +14,8 @@ import typer
 from PIL import Image, ImageDraw, ImageFont
 
 from fedseg import Source, load_checkpoint, load_result, open_dataset, predict
-from fedseg.classes import colourise
+from fedseg.classes import CITYSCAPES
+from fedseg.data.label_map import LabelMap
 
 CELL = (176, 234)
 """Height and width of a picture in pixels."""
@@ -34,13 +35,13 @@ def main(
     opened = open_dataset(Source(dataset=dataset, root=root, split=split))
     chosen = np.linspace(0, len(opened) - 1, images + 2).astype(int)[1:-1]
     photos = [opened.image(index) for index in chosen]
-    truths = [opened.train_ids()[opened.label(index)] for index in chosen]
+    truths = [LabelMap(opened.card).train_ids()[opened.label(index)] for index in chosen]
     columns = {"image": photos}
     for name in [*load_result(run).clients, "global"]:
         folder = run / "global" if name == "global" else run / "clients" / name
         model = load_checkpoint(folder)
-        columns[name] = [colourise(predict(*model, photo)) for photo in photos]
-    columns["truth"] = [colourise(truth) for truth in truths]
+        columns[name] = [CITYSCAPES.colourise(predict(*model, photo)) for photo in photos]
+    columns["truth"] = [CITYSCAPES.colourise(truth) for truth in truths]
     out.parent.mkdir(parents=True, exist_ok=True)
     draw(columns).save(out, quality=85)
 

@@ -10,18 +10,20 @@ import tomli_w
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     StrictBool,
     ValidationError,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
+from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.files import app_dir
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, TRACKERS, Registry
+from fedseg.settings import Section as Section
 from fedseg.settings import differences, with_settings
 
 T = TypeVar("T", bound=BaseModel)
@@ -29,12 +31,6 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What can be part of a file's name everywhere."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-
-LONGEST_TEXT = 10_000
-"""Characters that a text may have: settings and what nodes say, not files."""
-
-EMBEDDED = app_dir() / "examples" / "embedded.toml"
-"""The federation that runs where no file is given: streetsim, no download."""
 
 RENAMED = {"cross_validation": "cross_site_evaluation"}
 """Keys of earlier versions."""
@@ -63,18 +59,6 @@ GeneratorName = Annotated[str, one_of(GENERATORS, "none"), choices(GENERATORS, "
 FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 
 
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-        str_max_length=LONGEST_TEXT,
-    )
-
-
 MOST_CHANNELS = 4096
 """Of a decoder's layer."""
 
@@ -97,8 +81,12 @@ DecoderValue = Annotated[
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=80)]
 
 
-NETWORK = {"arch", "encoder", "decoder", "norm"}
+NETWORK = {"arch", "encoder", "decoder", "norm", "classes"}
 """What of a `Model` says which network it is."""
+
+
+def _without_default_classes(classes: ClassList, content: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in content.items() if k != "classes" or classes != CITYSCAPES}
 
 
 class Model(Section):
@@ -128,6 +116,13 @@ class Model(Section):
     lora_targets: tuple[LayerName, ...] = Field((), max_length=16)
     """Layers of the encoder that get adapters, by the end of their names, as ["qkv", "fc1"];
     default: the linear layers of its attention."""
+    classes: ClassList = CITYSCAPES
+    """The federation's [classes]; not given here."""
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cityscapes' classes need no word."""
+        return _without_default_classes(self.classes, handler(self))
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -135,7 +130,12 @@ class Model(Section):
     @property
     def plain(self) -> "Model":
         """The same network, whatever its weights are and whatever of it is trained."""
-        return Model(**self.model_dump(include=NETWORK), encoder_weights="none")
+        return Model(**self.network, encoder_weights="none")
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The settings that say which network it is."""
+        return {key: getattr(self, key) for key in NETWORK}
 
 
 class Training(Section):
@@ -267,7 +267,7 @@ class Augmentation(Section):
     fedseg[diffusion]."""
     images: int = Field(200, ge=1)
     """How many images to make."""
-    unstable_classes: int = Field(5, ge=1, le=19)
+    unstable_classes: int = Field(5, ge=1, le=MOST_CLASSES)
     """How many of the classes the clients disagree on most count as unstable."""
     model: str | None = None
     """For "diffusion": a Stable Diffusion checkpoint in safetensors, by its name on the Hugging
@@ -350,7 +350,7 @@ class Evaluator(Evaluation):
 class Tracking(Section):
     """Where the curves of trainings go, besides the run folder."""
 
-    trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = []
+    trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = Field([])
     """Any of "csv", "jsonl", "tensorboard", "mlflow" and "wandb"; the last three need the extra of
     their name, as in `pip install 'fedseg[tensorboard]'`."""
     project: Name = "fedseg"
@@ -412,6 +412,8 @@ class Federation(Section):
     cross_site_evaluation: bool = False
     """Whether clients score each other's models on their data, so that clients that know a
     class better count more. Clients then see each other's models."""
+    classes: ClassList = CITYSCAPES
+    """The classes that all models predict."""
     model: Model = Model()
     """The global model, and every client's default."""
     training: Training = Training()
@@ -422,10 +424,10 @@ class Federation(Section):
     """The server's half."""
     protocol: Protocol = Protocol()
     """Every evaluation set's and evaluator's default."""
-    evaluation: list[Evaluation] = []
+    evaluation: list[Evaluation] = Field([])
     """One table a labelled set that the server has. Without any, nothing is scored: a run gives the
     global model and the inconsistency."""
-    evaluators: list[Evaluator] = []
+    evaluators: list[Evaluator] = Field([])
     """One table a node that keeps a labelled set to itself."""
     tracking: Tracking = Tracking()
     """Trackers of the server, and in a simulation of the clients too; a deployed node has its
@@ -436,10 +438,12 @@ class Federation(Section):
     @model_validator(mode="before")
     @classmethod
     def _hand_down(cls, data: Any) -> Any:
-        """Hand [model], [training] and [protocol] down to whatever does not override them."""
+        """Hand [model], [training] and others down to whatever does not override them."""
         if not isinstance(data, dict):
             return data
         data = dict(data)
+        if "classes" in data and isinstance(model := data.get("model", {}), dict):
+            data["model"] = {"classes": data["classes"], **model}
 
         if isinstance(data.get("clients"), list):
             data["clients"] = [
@@ -463,6 +467,9 @@ class Federation(Section):
                 f"min_clients: {self.min_clients} good uploads can never come from "
                 f"{len(self.clients)} client(s); lower it or add [[clients]]"
             )
+        for model in (self.model, *(client.model for client in self.clients)):
+            if model.classes != self.classes:
+                raise ValueError("model.classes: write them as [classes]; all models have the same")
         for client in self.clients:
             if client.privacy and client.model.train != "all":
                 raise ValueError(
@@ -472,6 +479,11 @@ class Federation(Section):
             if client.name in (GLOBAL, *BASELINES):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cityscapes' classes need no word."""
+        return _without_default_classes(self.classes, handler(self))
 
 
 class Suite(Section):
@@ -562,6 +574,20 @@ def resolved(kind: type[T], data: dict[str, Any], path: Path, settings: Iterable
     return kind.model_validate(_absolute(content.model_dump(), path.parent.absolute()))
 
 
+def read_classes(path: Path | None) -> ClassList:
+    """The [classes] of a federation file; Cityscapes' where there is no file.
+
+    Raises:
+        FedsegError: the file has none, or a mistake in them.
+    """
+    if path is None:
+        return CITYSCAPES
+    data = read_toml(path)
+    if "classes" not in data:
+        raise FedsegError(f"{path}: has no [classes]; see docs/classes.md")
+    return parse(ClassList, data["classes"], path)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 
@@ -599,7 +625,12 @@ def dump(federation: Federation) -> str:
 
 
 def shared_sets(federations: Sequence[Federation]) -> tuple[str, ...]:
-    """Names of the evaluation sets, evaluators' too, that are the same in all federations."""
+    """Names of the evaluation sets, evaluators' too, that are the same in all federations.
+
+    There are none where their class lists differ.
+    """
+    if any(federation.classes != federations[0].classes for federation in federations):
+        return ()
     first, *others = ([*one.evaluation, *one.evaluators] for one in federations)
     return tuple(chosen.name for chosen in first if all(chosen in other for other in others))
 
@@ -645,9 +676,9 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
                 yield f"unknown key '{key}'; {did_you_mean(where[-1], known)}"
             case "missing":
                 yield f"'{key}' is missing; add it"
-            case "too_short":
+            case "too_short" if detail["ctx"]["min_length"] == 1:
                 yield f"'{key}' is empty; add at least one [[{key}]] table"
-            case "string_pattern_mismatch":
+            case "string_pattern_mismatch" if detail["ctx"]["pattern"] == NAME_PATTERN:
                 yield f"'{key}' = {detail['input']!r}: use letters, digits, '.', '_' and '-' only"
             case "value_error":
                 yield (f"{key}: " if key else "") + str(detail["ctx"]["error"])

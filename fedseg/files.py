@@ -37,6 +37,10 @@ def app_dir() -> Path:
     return bundled if bundled.is_dir() else package.parent
 
 
+EMBEDDED = app_dir() / "examples" / "embedded.toml"
+"""The federation that runs where no file is given: streetsim, no download."""
+
+
 def cache_dir() -> Path:
     """fedseg's cache: rendered streetsim images and surveys of datasets. Safe to delete.
 

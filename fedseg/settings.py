@@ -1,11 +1,28 @@
-"""Settings on the command line, `KEY=VALUE`, and which keys of two configurations differ."""
+"""Tables of settings: their base, `KEY=VALUE` on the command line, and how two of them differ."""
 
 import tomllib
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from fedseg.errors import FedsegError, did_you_mean
+
+LONGEST_TEXT = 10_000
+"""Characters that a text may have: settings and what nodes say, not files."""
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        str_max_length=LONGEST_TEXT,
+    )
 
 
 def with_settings(data: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from logging import INFO, WARNING, getLogger
 from pathlib import Path
 
-from flwr.app import Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from fedseg.errors import FedsegError, plain
+from fedseg.flower import messages
 from fedseg.flower.internals import LOST
 from fedseg.flower.messages import CLIENTS, EVALUATORS, QUERY, items_in
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR, what_happened
-from fedseg.participants.introduction import Introduction
+from fedseg.participants.introduction import Introduction, Question
 from server.inbox import Inbox, Lost
 
 NODE_POLL, UPLOAD_POLL, AWAY_POLL = 0.2, 1.0, 5.0
@@ -53,10 +54,11 @@ class Nodes:
         refused: why a node does not speak, by the name it is registered under.
     """
 
-    def __init__(self, grid: Grid, folder: Path) -> None:
+    def __init__(self, grid: Grid, folder: Path, question: Question | None = None) -> None:
         self.introductions: dict[str, Introduction] = {}
         self.refused: dict[str, str] = {}
         self._grid = grid
+        self._question = messages.question(question or Question())
         self._inbox = Inbox(grid, folder)
         self._found: dict[str, int] = {}  # node id by the name it speaks for
         self._registered: dict[int, str] = {}  # name by node id, of those asked
@@ -80,7 +82,7 @@ class Nodes:
             now = time.monotonic()
             unasked = nodes.keys() - self._registered.keys()
             new = sorted(n for n in unasked if now >= self._away_until.get(n, 0.0))
-            requests = [Message(RecordDict(), dst_node_id=n, message_type=QUERY) for n in new]
+            requests = [Message(self._question, dst_node_id=n, message_type=QUERY) for n in new]
             self._unanswered |= zip(self._grid.push_messages(requests), new, strict=True)
             self._registered |= {n: nodes[n] for n in new}
             for message_id, reply in self._inbox.collect(self._unanswered):

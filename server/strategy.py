@@ -16,7 +16,6 @@ from torch import Tensor
 
 from fedseg.config import GLOBAL, Evaluator, Federation, Protocol
 from fedseg.errors import FedsegError, explained, plain
-from fedseg.evaluation.scores import score_inputs
 from fedseg.flower.messages import (
     CONFUSION,
     CROSS_SITE,
@@ -31,8 +30,8 @@ from fedseg.flower.messages import (
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
-from fedseg.participants.evaluator import answered_score
-from fedseg.participants.introduction import Introduction
+from fedseg.participants.evaluator import answer_inputs, answered_score
+from fedseg.participants.introduction import Introduction, Question
 from fedseg.participants.node import ScoreTask, score_task, train_task
 from fedseg.participants.uploads import check_sizes, parse_upload, store
 from fedseg.run.clients import good_clients
@@ -89,8 +88,7 @@ class OneShot(Strategy):
     def cross_site_evaluate(self, grid: Grid, timeout: float) -> None:
         """Have every client's model scored by every other client; a pair that fails is left out."""
         clients = good_clients(self.run, self.federation)
-        self._nodes = self._nodes or Nodes(grid, self.run.path)
-        nodes = self._nodes.find(set(clients), self.federation.node_timeout)
+        nodes = self._known_nodes(grid).find(set(clients), self.federation.node_timeout)
         how = ScoreTask(
             protocol=Protocol(),
             stall_timeout=self.federation.stall_timeout,
@@ -110,7 +108,7 @@ class OneShot(Strategy):
                 try:
                     if isinstance(reply, FedsegError):
                         raise reply
-                    keep(self.run, name, site, _confusion_in(reply))
+                    keep(self.run, name, site, _confusion_in(reply), self.federation.classes)
                     self._audit("cross-site score accepted", name=site, model=name)
                     self._tell(site, f"scored the model of {name}", 1)
                 except Exception as error:
@@ -185,12 +183,18 @@ class OneShot(Strategy):
         """Say who is expected."""
         log(INFO, "clients: %s", ", ".join(c.name for c in self.federation.clients))
 
+    def _known_nodes(self, grid: Grid) -> Nodes:
+        self._nodes = self._nodes or Nodes(
+            grid, self.run.path, Question(classes=self.federation.classes)
+        )
+        return self._nodes
+
     def _find(self, grid: Grid, wanted: set[str]) -> dict[str, int]:
         """Node ids by name; names without a node are failures."""
-        self._nodes = self._nodes or Nodes(grid, self.run.path)
-        nodes = self._nodes.find(wanted, self.federation.node_timeout)
+        known = self._known_nodes(grid)
+        nodes = known.find(wanted, self.federation.node_timeout)
         for name in sorted(wanted - nodes.keys()):
-            self._fail(name, self._nodes.refused.get(name, "no node speaks for it"))
+            self._fail(name, known.refused.get(name, "no node speaks for it"))
         return nodes
 
     @property
@@ -207,8 +211,7 @@ class OneShot(Strategy):
         self._unheard = set(by_name)
         for name in by_name:
             self._tell(name, "asked", 0)
-        nodes = self._nodes or Nodes(grid, self.run.path)
-        return nodes.ask(by_name, timeout, self.federation.node_timeout)
+        return self._known_nodes(grid).ask(by_name, timeout, self.federation.node_timeout)
 
     def _take_each(
         self, replies: Iterable[NamedReply], take: Callable[[str, Message], None]
@@ -242,7 +245,7 @@ class OneShot(Strategy):
     def _take_upload(self, name: str, reply: Message) -> None:
         with well_formed(reply):
             text = text_in(reply, UPLOAD)
-        upload = parse_upload(text, expected=name)
+        upload = parse_upload(text, name, self.federation.classes)
         client = next(c for c in self.federation.clients if c.name == name)
         check_sizes(upload, client.training)
         store(self.run, upload, _weights_in(reply), client.model, self.federation.seed)
@@ -269,9 +272,8 @@ class OneShot(Strategy):
         )
 
     def _score_inputs(self, evaluator: Evaluator) -> Inputs:
-        """What an evaluator's score is made from, as far as the server knows."""
         weights = self._weights(self.run.global_model)
-        return score_inputs(weights, load_info(self.run.global_model), {}, evaluator.protocol)
+        return answer_inputs(weights, load_info(self.run.global_model), evaluator)
 
     def _audit(self, event: str, **details: Any) -> None:
         try:

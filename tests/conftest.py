@@ -15,8 +15,9 @@ import tomli_w
 from PIL import Image
 
 from fedseg.cli import main
-from fedseg.config import EMBEDDED, Federation, load, read_toml
+from fedseg.config import Federation, load, read_toml
 from fedseg.data.cards import load_card
+from fedseg.files import EMBEDDED
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import store

@@ -7,6 +7,7 @@ import tomli_w
 from fedseg import config
 from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
+from fedseg.files import EMBEDDED
 from fedseg.models.encoder_weights import shipped_weights
 
 
@@ -54,7 +55,7 @@ def test_relative_paths_are_relative_to_the_file(load, federation_data, tmp_path
 
 
 def test_the_embedded_default_is_valid():
-    federation = config.load(config.EMBEDDED)
+    federation = config.load(EMBEDDED)
     assert len(federation.clients) == 3
     assert shipped_weights(federation.model.encoder)  # it runs without a network
 

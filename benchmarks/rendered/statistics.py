@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fedseg.classes import IGNORE, NUM_CLASSES, PALETTE
+from fedseg.classes import CITYSCAPES, IGNORE, PALETTE
 from fedseg.errors import FedsegError
 
 from .write import paths
@@ -39,11 +39,11 @@ def frequencies(folder: Path) -> Frequencies:
         counts = np.bincount(labels.ravel(), minlength=256)
         pixels += counts
         present += counts > 0
-    labelled = pixels[:NUM_CLASSES]
+    labelled = pixels[: len(CITYSCAPES)]
     return Frequencies(
         len(found),
         labelled / labelled.sum(),
-        present[:NUM_CLASSES] / len(found),
+        present[: len(CITYSCAPES)] / len(found),
         pixels[IGNORE] / pixels.sum(),
     )
 
@@ -54,7 +54,7 @@ def contact_sheet(folder: Path, first: int, count: int, columns: int) -> np.ndar
     if not shown:
         raise FedsegError(f"{folder} has no image from number {first} on")
     colors = np.zeros((256, 3), np.uint8)
-    colors[:NUM_CLASSES] = PALETTE[:NUM_CLASSES]
+    colors[: len(CITYSCAPES)] = PALETTE[: len(CITYSCAPES)]
     tiles = []
     for number in shown:
         image, labels = paths(folder, number)

@@ -9,6 +9,11 @@ import typer
 from fedseg.cli.options import CardName, Json, Quiet, Root, SomeCard, Split
 from fedseg.errors import FedsegError
 
+Classes = Annotated[
+    Path | None,
+    typer.Option(help="Federation file whose [classes] labels become; default: Cityscapes' 19."),
+]
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -53,6 +58,7 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Open every file, not a sample of 50 images.")
     ] = False,
+    classes: Classes = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -63,10 +69,13 @@ def check(
     Example: `fedseg data check camvid /data/CamVid --split val`
     """
     from fedseg.cli import console
+    from fedseg.config import read_classes
     from fedseg.data.cards import load_card
     from fedseg.data.check import check as check_files
+    from fedseg.data.label_map import LabelMap
 
     described = load_card(card)
+    LabelMap(described, read_classes(classes))  # a card of other classes is refused here
     with console.Bars() as bars:
         report = check_files(described, root, split, everything, partial(bars, "checking"))
     console.answer(json, _record(described, report), _histogram(described, report))
@@ -88,13 +97,14 @@ def show(
         Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
     ] = None,
     split: Split = None,
+    classes: Classes = None,
 ) -> None:
-    """Write a contact sheet: a few images, their labels in Cityscapes' colours, and both at once.
+    """Write a contact sheet: a few images, their labels in the classes' colours, and both at once.
 
     Example: `fedseg data show camvid /data/CamVid --split val --out camvid.jpg`
     """
     from fedseg.cli import console
-    from fedseg.config import Source
+    from fedseg.config import Source, read_classes
     from fedseg.data.cards import load_card
     from fedseg.data.dataset import open_dataset
     from fedseg.data.sheet import write_sheet
@@ -105,7 +115,7 @@ def show(
     with console.Bars() as bars:
         rendering = partial(bars, "rendering data")
         dataset = open_dataset(source, described.splits[chosen].labelled, rendering)
-    rows = write_sheet(dataset, out)
+    rows = write_sheet(dataset, out, classes=read_classes(classes))
     console.show(f"{rows} of {len(dataset)} images shown in {out}")
 
 

@@ -117,9 +117,10 @@ def simulate(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
+    from fedseg.files import EMBEDDED
     from fedseg.run.folder import free_folder
 
-    path = config or configuration.EMBEDDED
+    path = config or EMBEDDED
     settings = settings or []
     if ray_address is not None:
         settings = [*settings, f"resources.ray_address={ray_address}"]
@@ -156,8 +157,9 @@ def check(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import stage_table
+    from fedseg.files import EMBEDDED
 
-    path = config or configuration.EMBEDDED
+    path = config or EMBEDDED
     federation = configuration.load(path, settings=settings or [])
     with console.Bars() as bars:
         bars.wait()
@@ -228,7 +230,8 @@ def distill(
         typer.Option(help="Leave this client out.", autocompletion=complete_client),
     ] = None,
     late: Annotated[
-        list[Path] | None, typer.Option("--with", help="Add this client's checkpoint folder.")
+        list[Path] | None,
+        typer.Option("--with", help="Add this client's checkpoint folder, or hf://REPO."),
     ] = None,
     settings: Settings = None,
     out: Annotated[
@@ -245,10 +248,12 @@ def distill(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
+    from fedseg.models.hub import local
     from fedseg.workflows.redistillation import redistill
 
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
+    joiners = [local(folder) for folder in late or []]
     changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
@@ -257,7 +262,7 @@ def distill(
             run,
             out,
             without=without or [],
-            joiners=late or [],
+            joiners=joiners,
             settings=settings or [],
             progress=notify,
         )

@@ -14,7 +14,9 @@ models = typer.Typer()
 
 @models.command()
 def evaluate(
-    checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoint folders.")],
+    checkpoint: Annotated[
+        list[Path], typer.Argument(help="Checkpoint folders, or hf://REPO[@REVISION].")
+    ],
     dataset: CardOption = None,
     root: RootOption = None,
     split: Split = None,
@@ -59,7 +61,8 @@ def evaluate(
 @models.command()
 def predict(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Checkpoint folder, or a file of `fedseg export`.")
+        Path,
+        typer.Argument(help="Checkpoint folder, hf://REPO[@REVISION], or a file of `export`."),
     ],
     pictures: Annotated[
         list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
@@ -96,10 +99,11 @@ def predict(
     from fedseg.files import check_writable
     from fedseg.models.build import best_device
     from fedseg.models.exported import open_model
+    from fedseg.models.hub import local
 
     check_writable(out)
     sequences = find_sequences(pictures, recursive)
-    network, info = open_model(checkpoint, best_device())
+    network, info = open_model(local(checkpoint), best_device())
     problems: list[str] = []
     with console.Bars() as bars:
         for sequence in sequences:
@@ -116,7 +120,7 @@ def predict(
 
 @models.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, or hf://REPO[@REVISION].")],
     out: Annotated[Path, typer.Option(help="File to write: .onnx, .pt or .safetensors.")],
     format: Annotated[
         Literal["onnx", "torchscript", "safetensors-fp16"], typer.Option(help="Kind of file.")
@@ -144,8 +148,42 @@ def export(
     from fedseg.cli import console
     from fedseg.files import check_writable
     from fedseg.models.export import OPSET, Format, export
+    from fedseg.models.hub import local
 
     check_writable(out.parent)
-    parity = export(checkpoint, out, Format(format), normalise, argmax, size)
+    parity = export(local(checkpoint), out, Format(format), normalise, argmax, size)
     kind = f"ONNX, opset {OPSET}" if format == "onnx" else format
     console.show(f"{out}: {kind}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
+
+
+@models.command()
+def push(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the hub.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository a private one.")
+    ] = False,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Write the model card to this file, and send nothing."),
+    ] = None,
+) -> None:
+    """Publish a checkpoint on the Hugging Face hub, with a model card written from its run.
+
+    Log in before with `hf auth login`. See the card first with --card.
+
+    Example: `fedseg push runs/first/global me/first`
+    """
+    from fedseg.cli import console
+    from fedseg.files import write_text
+    from fedseg.models.publish import push
+    from fedseg.report.model_card import model_card
+
+    text = model_card(checkpoint, repository)
+    if card:
+        write_text(card, text)
+        console.show(f"model card in {card}")
+        return
+    commit = push(checkpoint, repository, text, private)
+    console.show(f"published: {commit}")
+    console.show(f"use it as hf://{repository}")

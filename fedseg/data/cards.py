@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
+from fedseg.classes import CITYSCAPES, CLASSES, IGNORE, Colour
 from fedseg.config import Section, parse, read_toml
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
@@ -20,8 +20,6 @@ ENCODINGS = ("ids", "colours", "names")
 """What label files may hold; each is a field of `CardClass`, and of `Card` with `ignore_`."""
 
 Id = Annotated[int, Field(ge=0, le=65535)]
-Byte = Annotated[int, Field(ge=0, le=255)]
-Colour = tuple[Byte, Byte, Byte]
 
 
 def _check_pattern(pattern: str) -> str:
@@ -70,8 +68,8 @@ class CardClass(Section):
     names: tuple[str, ...] = ()
     """Its names in label files of polygons."""
     members: tuple[str, ...] = ()
-    """Which of the 19 classes make it up: by default the one of its name; for a dataset coarser
-    than ours, more."""
+    """Which classes of the class list, Cityscapes' 19 by default, make it up: by default the one of
+    its name; for a coarser dataset, more."""
     train: bool = True
     """False leaves its pixels out of training. A class of several members can't be trained on, and
     makes a card without this an evaluation set only."""
@@ -79,19 +77,14 @@ class CardClass(Section):
     @model_validator(mode="before")
     @classmethod
     def _own_name(cls, data: object) -> object:
-        if isinstance(data, dict) and "members" not in data and data.get("name") in CLASSES:
+        if isinstance(data, dict) and "members" not in data and isinstance(data.get("name"), str):
             return data | {"members": (data["name"],)}
         return data
 
     @model_validator(mode="after")
     def _check(self) -> "CardClass":
         if not self.members:
-            hint = did_you_mean(self.name, CLASSES)
-            raise ValueError(f"class '{self.name}': list its members, some of our 19; {hint}")
-        for member in self.members:
-            if member not in CLASSES:
-                hint = did_you_mean(member, CLASSES)
-                raise ValueError(f"class '{self.name}': no class '{member}'; {hint}")
+            raise ValueError(f"class '{self.name}': list its members, or leave `members` out")
         if not (self.ids or self.colours or self.names):
             raise ValueError(f"class '{self.name}': list its ids, colours or names in label files")
         return self
@@ -185,13 +178,8 @@ class Card(Section):
         return self
 
     @property
-    def is_fine(self) -> bool:
-        """Whether each class that is trained on is one of the 19, so that there can be training."""
-        return all(len(entry.members) == 1 for entry in self.classes if entry.train)
-
-    @property
     def is_coarse(self) -> bool:
-        """Whether a class takes in several of the 19, so that scoring sums their probabilities."""
+        """Whether a class of it has several members."""
         return any(len(entry.members) > 1 for entry in self.classes)
 
     def lists(self, kind: str) -> bool:
@@ -247,8 +235,9 @@ class Card(Section):
         """Like `colour_table`, of Cityscapes' colours for the classes that are one of the 19."""
         table = np.full(1 << 24, UNKNOWN, np.uint8)
         for place, entry in enumerate(self.classes):
-            if len(entry.members) == 1:
-                red, green, blue = map(int, PALETTE[CLASSES.index(entry.members[0])])
+            if len(entry.members) == 1 and entry.members[0] in CLASSES:
+                train_id = CITYSCAPES.train_ids[entry.members[0]]
+                red, green, blue = map(int, CITYSCAPES.palette[train_id])
                 table[red | green << 8 | blue << 16] = place
         return table
 
@@ -274,16 +263,6 @@ class Card(Section):
             for place, entry in enumerate(self.classes)
             for value in getattr(entry, kind)
         }
-
-    def membership(self) -> np.ndarray:
-        """float32 [C, 19]: 1 where a class of the card takes in one of ours.
-
-        Multiplied by probabilities over the 19 it sums them as the card says.
-        """
-        matrix = np.zeros((len(self.classes), NUM_CLASSES), np.float32)
-        for index, entry in enumerate(self.classes):
-            matrix[index, [CLASSES.index(member) for member in entry.members]] = 1
-        return matrix
 
 
 @cache

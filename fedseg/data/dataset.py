@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from fedseg import streetsim
-from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES
 from fedseg.config import Source
 from fedseg.data.cards import Card, load_card
 from fedseg.data.encoding import read_label
 from fedseg.data.images import Picture, check_file, possible_sizes, read_picture, stored_size
+from fedseg.data.label_map import LabelMap
 from fedseg.data.layout import find_pairs, nothing_found, twins
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir
@@ -24,7 +24,7 @@ from fedseg.storage.provenance import notices, read_product, write_product
 class Dataset:
     """The files of one split.
 
-    A label is read as places in the card's class list; `train_ids` turns them into trainIds.
+    A label is read as places in the card's class list; `LabelMap` turns them into trainIds.
     """
 
     card: Card
@@ -43,15 +43,16 @@ class Dataset:
         """An image and its label.
 
         Returns:
-            uint8 [H, W, 3], RGB; and uint8 [H, W], trainIds, or for a card of coarser classes
-            places in its class list, 255 ignored; None without labels.
+            uint8 [H, W, 3], RGB; and uint8 [H, W], trainIds of Cityscapes' classes, or for a card
+            of coarser classes places in its class list, 255 ignored; None without labels.
 
         Raises:
             IndexError: there is no such image.
             FedsegError: a file can't be decoded.
         """
         place = range(len(self))[index]
-        label = None if self.labels is None else self.scored_ids()[self.label(place)]
+        table = LabelMap(self.card).scored_ids()
+        label = None if self.labels is None else table[self.label(place)]
         return self.image(place), label
 
     def every(self, step: int) -> "Dataset":
@@ -101,27 +102,6 @@ class Dataset:
     def _label_file(self, index: int) -> Path:
         assert self.labels is not None, "opened without labels"
         return self.labels[index]
-
-    def train_ids(self) -> np.ndarray:
-        """uint8 [256]: place in the card's class list -> trainId, or 255: not trained on.
-
-        Raises:
-            FedsegError: the card is coarser than the 19 classes, so it can only be scored on.
-        """
-        if not self.card.is_fine:
-            raise FedsegError(
-                f"{self.card.name}: its classes are coarser than the {NUM_CLASSES} classes, so it "
-                "can be evaluated on, but not trained on"
-            )
-        table = np.full(256, IGNORE, np.uint8)
-        for index, entry in enumerate(self.card.classes):
-            if entry.train:
-                table[index] = CLASSES.index(entry.members[0])
-        return table
-
-    def scored_ids(self) -> np.ndarray:
-        """uint8 [256]: place in the card's class list -> place in `scored_classes`, or 255."""
-        return np.arange(256, dtype=np.uint8) if self.card.is_coarse else self.train_ids()
 
 
 def open_dataset(
@@ -173,12 +153,6 @@ def open_dataset(
         raise FedsegError(f"{one} and {other.name}: two images with one label; remove one of them")
     images, labels = zip(*pairs, strict=True)
     return Dataset(card, split, images, labels if labelled else None)
-
-
-def scored_classes(dataset: Dataset) -> list[str]:
-    """Names of the classes that a dataset is scored over: ours, or its own coarser ones."""
-    own = [entry.name for entry in dataset.card.classes]
-    return own if dataset.card.is_coarse else list(CLASSES)
 
 
 def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:

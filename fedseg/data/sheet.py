@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fedseg.classes import CLASSES, PALETTE
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.data.dataset import Dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_file, check_writable
 
@@ -17,13 +18,16 @@ WIDTH = 480
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def write_sheet(dataset: Dataset, path: Path, rows: int = 6) -> int:
+def write_sheet(
+    dataset: Dataset, path: Path, rows: int = 6, classes: ClassList = CITYSCAPES
+) -> int:
     """Write a contact sheet: in each row an image, its label's colours, and both.
 
     Args:
         dataset: without labels, the sheet shows the images alone.
         path: where to, an image file.
         rows: at most so many images, spread evenly over the dataset.
+        classes: whose colours labels have.
 
     Returns:
         How many images are on it.
@@ -36,13 +40,14 @@ def write_sheet(dataset: Dataset, path: Path, rows: int = 6) -> int:
     check_writable(path.parent)
     rows = min(rows, len(dataset))
     chosen = np.linspace(0, len(dataset) - 1, rows).astype(int)
-    sheet = np.concatenate([_row(dataset, index) for index in chosen])
+    colours = LabelMap(dataset.card, classes).card_colours()
+    sheet = np.concatenate([_row(dataset, index, colours) for index in chosen])
     with atomic_file(path) as temporary:
         Image.fromarray(sheet).save(temporary)
     return rows
 
 
-def _row(dataset: Dataset, index: int) -> np.ndarray:
+def _row(dataset: Dataset, index: int, colours: np.ndarray) -> np.ndarray:
     """uint8 [h, WIDTH or 3 WIDTH, 3]: the image, its label's colours, and the two mixed."""
     image = dataset.image(index)
     size = (WIDTH, max(1, round(image.shape[0] * WIDTH / image.shape[1])))
@@ -50,13 +55,5 @@ def _row(dataset: Dataset, index: int) -> np.ndarray:
     if dataset.labels is None:
         return shown
     label = cv2.resize(dataset.label(index), size, interpolation=cv2.INTER_NEAREST)
-    colours = _colours(dataset)[label]
-    return np.concatenate([shown, colours, shown // 2 + colours // 2], axis=1)
-
-
-def _colours(dataset: Dataset) -> np.ndarray:
-    """uint8 [256, 3]: place in the card's class list -> colour of its first member, or black."""
-    table = np.zeros((256, 3), np.uint8)
-    for place, entry in enumerate(dataset.card.classes):
-        table[place] = PALETTE[CLASSES.index(entry.members[0])]
-    return table
+    drawn = colours[label]
+    return np.concatenate([shown, drawn, shown // 2 + drawn // 2], axis=1)

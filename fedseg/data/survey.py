@@ -4,9 +4,10 @@ from contextlib import suppress
 
 import numpy as np
 
-from fedseg.classes import IGNORE, NUM_CLASSES
+from fedseg.classes import CITYSCAPES, IGNORE, ClassList
 from fedseg.data.dataset import Dataset
 from fedseg.data.fingerprint import data_inputs
+from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch
 from fedseg.files import DamagedFile, cache_dir, digest
 from fedseg.machine import cpus
@@ -47,10 +48,17 @@ def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
     return counts
 
 
-def train_id_counts(dataset: Dataset, counts: np.ndarray) -> np.ndarray:
-    """`survey`'s counts by trainId: int64 [N, 19]. The card must be fine."""
-    by_train_id = np.zeros((len(counts), NUM_CLASSES), np.int64)
-    for index, train_id in enumerate(dataset.train_ids()[: counts.shape[1]]):
+def train_id_counts(
+    dataset: Dataset, counts: np.ndarray, classes: ClassList = CITYSCAPES
+) -> np.ndarray:
+    """`survey`'s counts by trainId of a class list: int64 [N, C].
+
+    Raises:
+        FedsegError: the dataset's card is coarser than the list, or of other classes.
+    """
+    by_train_id = np.zeros((len(counts), len(classes)), np.int64)
+    table = LabelMap(dataset.card, classes).train_ids()
+    for index, train_id in enumerate(table[: counts.shape[1]]):
         if train_id != IGNORE:
             by_train_id[:, train_id] += counts[:, index]
     return by_train_id

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fedseg.config import Model
-from fedseg.data.dataset import open_dataset, scored_classes
+from fedseg.data.dataset import open_dataset
+from fedseg.data.label_map import LabelMap, names_cityscapes
 from fedseg.data.survey import survey
 from fedseg.deployment.connection import check_registration, check_server
 from fedseg.deployment.identity import NODE_KEY, TRUSTED, load_key
@@ -86,12 +87,15 @@ def _check_trust(folder: Path) -> str:
 
 def _check_data(node: Node) -> str:
     dataset = open_dataset(node)
-    if node.role == "trainer":
-        dataset.train_ids()  # a card too coarse to train on is refused here
+    if not names_cityscapes(dataset.card):
+        survey(dataset)
+        classes = "of a class list of a federation's own, which is known once a run starts"
+    elif node.role == "trainer":
+        LabelMap(dataset.card).train_ids()  # a card too coarse to train on is refused here
         classes = f"{int((survey(dataset).sum(axis=0) > 0).sum())} of the card's classes"
     else:
         survey(dataset)
-        classes = f"scored over {len(scored_classes(dataset))} classes"
+        classes = f"scored over {len(LabelMap(dataset.card).names)} classes"
     return f"{len(dataset)} images of '{dataset.card.name}', all readable; {classes}"
 
 

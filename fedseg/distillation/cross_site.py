@@ -9,14 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.evaluation.metrics import iou
 
 LEAST = 2 / 3
 """What a vote counts at least, of what the best client's vote counts: see `fusion.mean.fuse`."""
 
 
-def reliability(confusions: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+def reliability(confusions: Sequence[Sequence[np.ndarray]], classes: int) -> np.ndarray:
     """How much each client's vote for each class counts: its IoU on the other clients' data.
 
     The median of the sites' IoUs, so that a site counts the same however many pixels it says it
@@ -24,15 +23,16 @@ def reliability(confusions: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 
     Args:
         confusions: for each client, the confusion matrices that the others found for its model,
-            int [19, 19]; rows are true classes.
+            int [C, C]; rows are true classes.
+        classes: C.
 
     Returns:
-        float32 [K, 19], `LEAST`..1; 1 everywhere where nothing was scored. A client that was not
+        float32 [K, C], `LEAST`..1; 1 everywhere where nothing was scored. A client that was not
         scored on a class counts as the others do on average.
     """
-    scores = np.full((len(confusions), NUM_CLASSES), np.nan)
+    scores = np.full((len(confusions), classes), np.nan)
     for row, matrices in zip(scores, confusions, strict=True):
-        found = np.array([_scored(matrix) for matrix in matrices]).reshape(-1, NUM_CLASSES)
+        found = np.array([_scored(matrix) for matrix in matrices]).reshape(-1, classes)
         for c, values in enumerate(found.T):
             if np.isfinite(values).any():
                 row[c] = np.nanmedian(values)

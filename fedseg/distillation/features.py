@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.teachers import Arrays, target_file, target_size, write_missing
 from fedseg.evaluation.inference import infer, resize
@@ -46,7 +45,7 @@ class Featured(nn.Module):
         self.projection = projection
 
     def forward(self, images: Tensor) -> Tensor:
-        """float [N, 3, H, W] to float [N, 19 + D, H, W]."""
+        """float [N, 3, H, W] to float [N, C + D, H, W]."""
         seen = []
         # What decoders are given, and how, differs between architectures; the head does not.
         hook = cast(nn.Module, self.network.segmentation_head).register_forward_pre_hook(
@@ -92,7 +91,7 @@ def describe(
     def features(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
         featured = Featured(network, principal_components(network, info, dataset))
         for index, image, output in infer(featured, info, dataset.image, missing):
-            projected = resize(output[NUM_CLASSES:], target_size(image, student))
+            projected = resize(output[len(info.classes) :], target_size(image, student))
             yield index, to_bytes(projected.permute(1, 2, 0).cpu().numpy() / RANGE)
 
     # The components are those of all images together, so each array depends on all of them.
@@ -109,7 +108,7 @@ def principal_components(network: nn.Module, info: Info, dataset: Dataset) -> nn
     samples = []
     chosen = range(0, len(dataset), step)
     for _, _, output in infer(Featured(network, nn.Identity()), info, dataset.image, chosen):
-        pixels = output[NUM_CLASSES:].flatten(1).T.double()
+        pixels = output[len(info.classes) :].flatten(1).T.double()
         samples.append(pixels[:: max(len(pixels) // FITTED_PIXELS, 1)])
     values = torch.cat(samples)
     mean = values.mean(dim=0)

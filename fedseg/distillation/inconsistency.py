@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.run.records import ByClass, Claim, Inconsistency, PairAgreement
 
 SUSPICION = 0.5
@@ -22,34 +22,36 @@ class Agreement:
         coverage: the trainIds that each client was trained on, by its name.
         clients: their names.
         pairs: of places in `clients`, the smaller first.
-        given: int64 [K, 19], cells to which a client gives a class.
-        shared: int64 [K, K, 19], cells to which both of two clients give a class.
+        classes: C of them, by trainId.
+        given: int64 [K, C], cells to which a client gives a class.
+        shared: int64 [K, K, C], cells to which both of two clients give a class.
         claimants: of each class that only one client knows, the place of that client.
-        elsewhere: int64 [19, 19], for the cells to which the claimant of a class (first axis) gives
+        elsewhere: int64 [C, C], for the cells to which the claimant of a class (first axis) gives
             it, how often the other clients give each class (second axis) to them.
     """
 
-    def __init__(self, coverage: dict[str, set[int]]) -> None:
+    def __init__(self, coverage: dict[str, set[int]], classes: ClassList = CITYSCAPES) -> None:
         count = len(coverage)
+        self.classes = classes
         self.coverage = coverage
         self.clients = list(coverage)
         self.pairs = list(combinations(range(count), 2))
-        self.given = np.zeros((count, NUM_CLASSES), np.int64)
-        self.shared = np.zeros((count, count, NUM_CLASSES), np.int64)
+        self.given = np.zeros((count, len(classes)), np.int64)
+        self.shared = np.zeros((count, count, len(classes)), np.int64)
         self.claimants = {}
-        for c in range(NUM_CLASSES):
+        for c in range(len(classes)):
             knowing = [k for k, known in enumerate(coverage.values()) if c in known]
             if len(knowing) == 1:
                 self.claimants[c] = knowing[0]
-        self.elsewhere = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
+        self.elsewhere = np.zeros((len(classes), len(classes)), np.int64)
 
     def update(self, predictions: list[np.ndarray]) -> None:
         """Add one image: each client's trainIds, uint8 [h, w], in the order of `clients`."""
         maps = np.stack(predictions).reshape(len(predictions), -1)
         cells = maps.shape[1]
         places = maps * np.int64(cells) + np.arange(cells)
-        votes = np.bincount(places.ravel(), minlength=NUM_CLASSES * cells)
-        votes = votes.reshape(NUM_CLASSES, cells)
+        votes = np.bincount(places.ravel(), minlength=len(self.classes) * cells)
+        votes = votes.reshape(len(self.classes), cells)
         by_cell = np.ascontiguousarray(maps.T)
         for c in map(int, np.flatnonzero(votes.any(axis=1))):
             # A product of float32 matrices of 0 and 1 is exact up to 2^24 cells.
@@ -79,15 +81,15 @@ def inconsistency(agreement: Agreement) -> np.ndarray:
         agreement: the counts; its coverage is S_k, the trainIds that client k was trained on.
 
     Returns:
-        float64 [19], 0..1; NaN for a class that no two clients know, or none of them predicts.
+        float64 [C], 0..1; NaN for a class that no two clients know, or none of them predicts.
     """
     rows = [_pair_iou(agreement, pair) for pair in agreement.pairs]
     if not rows:
-        return np.full(NUM_CLASSES, np.nan)
+        return np.full(len(agreement.classes), np.nan)
     values = np.stack(rows)
     counted = (~np.isnan(values)).sum(axis=0)
     mean = np.divide(
-        np.nansum(values, axis=0), counted, out=np.full(NUM_CLASSES, np.nan), where=counted > 0
+        np.nansum(values, axis=0), counted, out=np.full(len(values[0]), np.nan), where=counted > 0
     )
     return 1 - mean
 
@@ -130,16 +132,16 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
 
 def record(agreement: Agreement, most: int) -> Inconsistency:
     """What some clients' disagreement comes to."""
-    scores = inconsistency(agreement)
+    scores, classes = inconsistency(agreement), agreement.classes
     return Inconsistency(
         clients=agreement.clients,
         agreement=typical_agreement(agreement),
-        inconsistency=_by_class(scores),
-        unstable=[CLASSES[c] for c in unstable_classes(scores, most)],
+        inconsistency=_by_class(scores, classes),
+        unstable=[classes.names[c] for c in unstable_classes(scores, most)],
         pairs=[
             PairAgreement(
                 clients=(agreement.clients[pair[0]], agreement.clients[pair[1]]),
-                iou=_by_class(_pair_iou(agreement, pair)),
+                iou=_by_class(_pair_iou(agreement, pair), classes),
             )
             for pair in agreement.pairs
         ],
@@ -203,9 +205,9 @@ def lone_claims(agreement: Agreement) -> list[Claim]:
         claims.append(
             Claim(
                 client=agreement.clients[claimant],
-                class_name=CLASSES[c],
+                class_name=agreement.classes.names[c],
                 pixels=int(seen.sum()) // (len(agreement.clients) - 1),
-                seen_as=CLASSES[other],
+                seen_as=agreement.classes.names[other],
                 share=round(float(seen[other] / seen.sum()), 4),
                 taken=round(float(seen[other] / everywhere), 4),
             )
@@ -219,13 +221,13 @@ def _pair_iou(agreement: Agreement, pair: tuple[int, int]) -> np.ndarray:
     first, second = pair
     shared = agreement.shared[first, second]
     union = agreement.given[first] + agreement.given[second] - shared
-    values = np.divide(shared, union, out=np.full(NUM_CLASSES, np.nan), where=union > 0)
-    values[[c for c in range(NUM_CLASSES) if c not in known]] = np.nan
+    values = np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)
+    values[[c for c in range(len(union)) if c not in known]] = np.nan
     return values
 
 
-def _by_class(values: np.ndarray) -> ByClass:
+def _by_class(values: np.ndarray, classes: ClassList) -> ByClass:
     return {
         name: None if np.isnan(value) else round(float(value), 6)
-        for name, value in zip(CLASSES, values, strict=True)
+        for name, value in zip(classes.names, values, strict=True)
     }

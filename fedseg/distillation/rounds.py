@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.teachers import predict, read_target, write_target
 from fedseg.models import checkpoints
@@ -42,7 +41,7 @@ def join_student(
     files = predict(student, images, info, predicted, device, labelling)
     for index in range(len(images)):
         target = read_target(before, index).astype(np.uint16)
-        classes = target[..., :NUM_CLASSES]
+        classes = target[..., : len(info.classes)]
         classes[:] = (classes + read_array(files[index])) // 2
         write_target(after, index, target.astype(np.uint8))
         progress("joining the student", index + 1, len(images))

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.config import Distillation, Model
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
@@ -50,7 +49,10 @@ def distill(
     if settings.feature_weight:
         torch.manual_seed(run.seed)
         projection = nn.Conv2d(feature_width(start), WIDTH, 1)
-        network, loss = Featured(start, projection), partial(feature_loss, settings.feature_weight)
+        network, loss = (
+            Featured(start, projection),
+            partial(feature_loss, settings.feature_weight, len(info.classes)),
+        )
     with adapted(start, model or info.model):
         fit(network, Views(dataset, targets, settings), loss, info.normalisation, run)
     return start
@@ -114,20 +116,21 @@ def random_view(
     return view, cv2.resize(np.ascontiguousarray(part), small, interpolation=cv2.INTER_LINEAR)
 
 
-def feature_loss(weight: float, output: Tensor, target: Tensor) -> Tensor:
+def feature_loss(weight: float, classes: int, output: Tensor, target: Tensor) -> Tensor:
     """`soft_cross_entropy`, and the mean squared distance of the features to the fused ones.
 
     Args:
         weight: of that distance.
-        output: float32 [N, 19 + D, H, W], of a `features.Featured` student.
-        target: uint8 [N, h, w, 19 + D], after the classes the fused features, -1..1 as 0..255.
+        classes: C, how many there are.
+        output: float32 [N, C + D, H, W], of a `features.Featured` student.
+        target: uint8 [N, h, w, C + D], after the classes the fused features, -1..1 as 0..255.
     """
     size = target.shape[1:3]
-    wanted = from_bytes(target[..., NUM_CLASSES:]).permute(0, 3, 1, 2)
-    given = F.interpolate(output[:, NUM_CLASSES:], size, mode="bilinear", align_corners=False)
+    wanted = from_bytes(target[..., classes:]).permute(0, 3, 1, 2)
+    given = F.interpolate(output[:, classes:], size, mode="bilinear", align_corners=False)
     distance = F.mse_loss(given.tanh(), wanted)
-    classes = soft_cross_entropy(output[:, :NUM_CLASSES], target[..., :NUM_CLASSES])
-    return classes + weight * distance
+    of_classes = soft_cross_entropy(output[:, :classes], target[..., :classes])
+    return of_classes + weight * distance
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What models predict for the server's images, on disk.
 
-Probabilities are kept as uint8 (255 = certain) [h, w, 19] at a quarter of the student's input size,
+Probabilities are kept as uint8 (255 = certain) [h, w, C] at a quarter of the student's input size,
 compressed, one file an image. One model is in memory at a time, and each sees each image once.
 
 A folder is named after all that its arrays depend on but the image, and a file after the content
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.evaluation.inference import PLAIN, infer, input_size, resize
@@ -43,12 +42,14 @@ class Teacher:
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
-        self.coverage = set(checkpoints.load_info(checkpoint).coverage)
+        info = checkpoints.load_info(checkpoint)
+        self.class_list = info.classes
+        self.coverage = set(info.coverage)
         self.files: list[Path] = []
         """Its predictions, in the order of the images; see `predict`."""
 
     def probabilities(self, index: int) -> np.ndarray:
-        """Its prediction on an image, uint8 [h, w, 19], 255 = certain."""
+        """Its prediction on an image, uint8 [h, w, C], 255 = certain."""
         return read_array(self.files[index])
 
     def classes(self, index: int) -> np.ndarray:
@@ -79,11 +80,11 @@ def predict(
         protocol: how images are shown to the model.
 
     Returns:
-        For each image, in order, the file with its prediction, uint8 [h, w, 19].
+        For each image, in order, the file with its prediction, uint8 [h, w, C].
     """
 
     def probabilities(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
-        unseen = [c for c in range(NUM_CLASSES) if c not in info.coverage]
+        unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
         for index, image, logits in infer(network, info, dataset.image, missing, protocol):
             scores = resize(logits, target_size(image, student))
             scores[unseen] = -torch.inf
@@ -137,7 +138,7 @@ def target_file(folder: Path, index: int) -> Path:
 
 
 def read_target(folder: Path, index: int) -> np.ndarray:
-    """A target, uint8 [h, w, 19] or with fused features after the classes."""
+    """A target, uint8 [h, w, C] or with fused features after the classes."""
     return read_array(target_file(folder, index))
 
 

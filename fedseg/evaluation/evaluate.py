@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from fedseg.classes import CLASSES, SYNTHIA_CLASSES
 from fedseg.config import Protocol
-from fedseg.data.dataset import Dataset, scored_classes
+from fedseg.data.dataset import Dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch
 from fedseg.evaluation.inference import PLAIN, infer, resize, view_sizes
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
@@ -28,9 +29,9 @@ def evaluate(
 ) -> Score:
     """Score a model: one confusion matrix over the whole dataset, at the labels' resolution.
 
-    A dataset of classes as fine as ours is scored over all 19, as cityscapesScripts does: one that
-    it lacks, but that is predicted, is a mistake. For a coarser one probabilities are summed as its
-    card says, before the most probable class is taken.
+    A dataset of classes as fine as the model's is scored over all of them, as cityscapesScripts
+    does: one that it lacks, but that is predicted, is a mistake. For a coarser one, or a coarser
+    scored set of the class list, probabilities are summed before the most probable class is taken.
 
     Args:
         network: in evaluation mode.
@@ -53,9 +54,8 @@ def evaluate(
         >>> score.images, len(score.confusion), 0 <= score.miou <= 1
         (4, 19, True)
     """
-    classes = scored_classes(dataset)
-    table = dataset.scored_ids()
-    membership = membership_of(dataset)
+    mapped = LabelMap(dataset.card, info.classes)
+    classes, table, membership = mapped.names, mapped.scored_ids(), membership_of(mapped)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     sizes = set()
     images = infer(network, info, dataset.image, range(len(dataset)), protocol)
@@ -70,13 +70,9 @@ def evaluate(
     return score_of(confusion, classes, dataset.card.name, dataset.split, len(dataset), made_with)
 
 
-def membership_of(dataset: Dataset) -> Tensor | None:
-    """Which of the 19 make up each class that a dataset is scored over.
-
-    Returns:
-        float32 [C, 19] of 0 and 1; None where the 19 themselves are scored.
-    """
-    return torch.from_numpy(dataset.card.membership()) if dataset.card.is_coarse else None
+def membership_of(mapped: LabelMap) -> Tensor | None:
+    """`LabelMap.membership` as a tensor, float32 [G, C]."""
+    return None if mapped.membership is None else torch.from_numpy(mapped.membership)
 
 
 def class_map(logits: Tensor, size: tuple[int, int], membership: Tensor | None = None) -> Tensor:
@@ -86,12 +82,12 @@ def class_map(logits: Tensor, size: tuple[int, int], membership: Tensor | None =
     of 4000x3000 would take gigabytes.
 
     Args:
-        logits: float32 [19, h, w].
+        logits: float32 [C, h, w].
         size: height and width of the image.
         membership: as `classify` takes it.
 
     Returns:
-        int64 [*size], 0..18, or 0..C-1.
+        int64 [*size], 0..C-1, or 0..G-1.
     """
     if size[0] * size[1] <= LARGE:
         return classify(resize(logits, size), membership)
@@ -116,11 +112,11 @@ def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:
     """The most probable class of each pixel.
 
     Args:
-        logits: float32 [19, H, W].
-        membership: float32 [C, 19], as of `membership_of`; default: the 19 stay.
+        logits: float32 [C, H, W].
+        membership: float32 [G, C], as of `membership_of`; default: the classes stay.
 
     Returns:
-        int64 [H, W], 0..18, or 0..C-1.
+        int64 [H, W], 0..C-1, or 0..G-1.
     """
     if membership is not None:
         logits = torch.einsum("cp,phw->chw", membership.to(logits.device), logits.softmax(dim=0))

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.loading import prefetch
 from fedseg.errors import ModelError
@@ -147,13 +146,16 @@ def _forward(network: nn.Module, batch: Tensor, window: tuple[int, int] | None) 
             return network(batch).float()
         height, width = batch.shape[2:]
         rows, columns = min(window[0], height), min(window[1], width)
-        total = batch.new_zeros(len(batch), NUM_CLASSES, height, width)
-        count = batch.new_zeros(height, width)
+        total, count = None, batch.new_zeros(height, width)
         for top in _starts(height, rows):
             for left in _starts(width, columns):
                 place = (..., slice(top, top + rows), slice(left, left + columns))
-                total[place] += network(batch[place]).float()
+                logits = network(batch[place]).float()
+                if total is None:
+                    total = logits.new_zeros(*logits.shape[:2], height, width)
+                total[place] += logits
                 count[place[1:]] += 1
+        assert total is not None
         return total / count
 
 

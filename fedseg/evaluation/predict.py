@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
-from fedseg.classes import PALETTE, colourise
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.data.images import SUFFIXES, read_image
 from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
@@ -117,7 +117,7 @@ def predict_frames(
     """Write `<stem>_trainId.png` and `<stem>_overlay.jpg` for each picture, at its size.
 
     The first holds trainIds as palette indices, so that viewers show the classes' colours. With
-    `probabilities`, `<stem>_probabilities.npz` holds an array of that name, float16 [19, H, W].
+    `probabilities`, `<stem>_probabilities.npz` holds an array of that name, float16 [C, H, W].
 
     Args:
         network: in evaluation mode.
@@ -134,8 +134,9 @@ def predict_frames(
 
     def write(name: str, image: np.ndarray, logits: Tensor) -> None:
         label = _train_ids(logits, image)
-        _save(folder / fitting_name(name, "_trainId.png"), in_palette(label))
-        _save(folder / fitting_name(name, "_overlay.jpg"), Image.fromarray(overlay(image, label)))
+        _save(folder / fitting_name(name, "_trainId.png"), in_palette(label, info.classes))
+        mixed = Image.fromarray(overlay(image, label, info.classes))
+        _save(folder / fitting_name(name, "_overlay.jpg"), mixed)
         if probabilities:
             values = resize(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
             path = folder / fitting_name(name, "_probabilities.npz")
@@ -174,7 +175,7 @@ def predict_video(
     with writing(path, rate) as video:
 
         def write(name: str, image: np.ndarray, logits: Tensor) -> None:
-            video.write(overlay(image, _train_ids(logits, image)))
+            video.write(overlay(image, _train_ids(logits, image), info.classes))
 
         problems = _predict(network, info, sequence, write, on_image)
         if len(problems) == len(sequence):
@@ -243,10 +244,10 @@ def predict(network: nn.Module, info: Info, image: Picture) -> np.ndarray:
     return _train_ids(logits, pixels)
 
 
-def in_palette(label: np.ndarray) -> Image.Image:
+def in_palette(label: np.ndarray, classes: ClassList = CITYSCAPES) -> Image.Image:
     """A trainId map, uint8 [H, W], as an image whose palette holds the classes' colours."""
     image = Image.fromarray(label, "P")
-    image.putpalette(PALETTE.ravel().tolist())
+    image.putpalette(classes.palette.ravel().tolist())
     return image
 
 
@@ -255,7 +256,7 @@ def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
     return class_map(logits, image.shape[:2]).cpu().numpy().astype(np.uint8)
 
 
-def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
+def overlay(image: np.ndarray, label: np.ndarray, classes: ClassList = CITYSCAPES) -> np.ndarray:
     """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W].
 
     Examples:
@@ -265,7 +266,7 @@ def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
         >>> fedseg.overlay(image, label)[0, 0].tolist()  # half of it grey, half the road's colour
         [164, 132, 164]
     """
-    return (image // 2) + (colourise(label) // 2)
+    return (image // 2) + (classes.colourise(label) // 2)
 
 
 def _save(path: Path, image: Image.Image) -> None:

@@ -14,6 +14,7 @@ from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import check_writable, write_json
 from fedseg.models import checkpoints
+from fedseg.models.hub import address, local
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
@@ -31,7 +32,7 @@ def score_suite(
     """Score every checkpoint on every dataset.
 
     Args:
-        folders: checkpoint folders.
+        folders: checkpoint folders, or `hf://REPOSITORY[@REVISION]`.
         suite: the datasets and how images are shown.
         device: where the models run.
         on_progress: called with a stage, and else as any `OnProgress`.
@@ -48,6 +49,7 @@ def score_suite(
     if out:
         check_writable(out)
     names = row_names(folders)
+    folders = [local(folder) for folder in folders]
     for folder in folders:
         checkpoints.load_info(folder)
     for chosen in suite.evaluation:
@@ -119,10 +121,15 @@ def row_names(folders: list[Path]) -> list[str]:
     Raises:
         FedsegError: one checkpoint is given twice.
     """
-    parts = [folder.resolve().parts for folder in folders]
+    parts = [_parts(folder) for folder in folders]
     if len(set(parts)) < len(parts):
         raise FedsegError("a checkpoint is given twice; give each once")
     length = 1
     while len({path[-length:] for path in parts}) < len(parts):
         length += 1
     return ["/".join(path[-length:]) for path in parts]
+
+
+def _parts(folder: Path) -> tuple[str, ...]:
+    published = address(folder)
+    return (str(published),) if published else folder.resolve().parts

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from fedseg import config
 from fedseg.config import Client, Evaluator, Federation
-from fedseg.files import cache_dir
+from fedseg.files import EMBEDDED, cache_dir
 from fedseg.participants.node import Node, Places, load_node, simulated_node
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress, LogProgress, Progress
@@ -38,7 +38,7 @@ class Context(Protocol):
 
 def federation_of(context: Context) -> Federation:
     """The federation file that the run's settings name, or the embedded default."""
-    return config.load(Path(str(context.run_config.get("federation") or config.EMBEDDED)))
+    return config.load(Path(str(context.run_config.get("federation") or EMBEDDED)))
 
 
 def run_of(context: Context) -> Run:

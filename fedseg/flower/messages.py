@@ -61,6 +61,11 @@ def info_in(message: Message) -> str:
     return str(message.content[TASK][INFO])
 
 
+def question(asked: Section) -> RecordDict:
+    """The content of a query."""
+    return RecordDict({TASK: ConfigRecord({HOW: asked.model_dump_json()})})
+
+
 def introduction(clients: Sequence[str], evaluators: Sequence[str]) -> RecordDict:
     """The content of a reply to a query.
 

@@ -13,7 +13,7 @@ import torch
 from segmentation_models_pytorch.encoders import get_encoder_names, get_preprocessing_params
 from torch import nn
 
-from fedseg.classes import NUM_CLASSES
+from fedseg.classes import ClassList
 from fedseg.config import Model
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
 from fedseg.machine import trim_memory
@@ -79,10 +79,10 @@ def check_names(arch: str, encoder: str) -> None:
 
 
 def build(model: Model) -> nn.Module:
-    """Make a model for the 19 classes.
+    """Make a model for its class list.
 
     Returns:
-        A module from float [N, 3, H, W], normalised, to logits [N, 19, H, W], channels last.
+        A module from float [N, 3, H, W], normalised, to logits [N, C, H, W], channels last.
 
     Raises:
         FedsegError: an unknown name, weights that can't be had, or a combination that SMP refuses.
@@ -98,7 +98,7 @@ def build(model: Model) -> nn.Module:
                 encoder_name=model.encoder,
                 # timm's own loading falls back to pickled files, so its weights are loaded below.
                 encoder_weights="imagenet" if imagenet and not is_timm else None,
-                classes=NUM_CLASSES,
+                classes=len(model.classes),
                 **decoder_settings(model),
                 **any_size(model.encoder),
             )
@@ -221,12 +221,12 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
     """
     untrained = model.plain
     try:
-        _forward(outline(untrained), size, batch)
+        _forward(outline(untrained), size, batch, untrained.classes)
     except FedsegError:
         raise
     except Exception:  # a model may raise anything, for its size or for the meta device
         try:
-            _forward(build(untrained), size, batch)
+            _forward(build(untrained), size, batch, untrained.classes)
         except Exception as error:
             how = "be trained on" if batch else "take"
             others = " and ".join(f"{rows}x{columns}" for rows, columns in _near(untrained, size))
@@ -250,17 +250,17 @@ def _near(model: Model, size: tuple[int, int]) -> list[tuple[int, int]]:
 
 def _takes(model: Model, size: tuple[int, int]) -> bool:
     try:
-        _forward(outline(model), size, 0)
+        _forward(outline(model), size, 0, model.classes)
     except Exception:  # a model may raise anything for its size
         return False
     return True
 
 
-def _forward(network: nn.Module, size: tuple[int, int], batch: int) -> None:
+def _forward(network: nn.Module, size: tuple[int, int], batch: int, classes: ClassList) -> None:
     device = next(network.parameters()).device
     images = torch.zeros(max(batch, 1), 3, *size, device=device)
     with torch.no_grad():
         output = network.train(batch > 0)(images.to(memory_format=torch.channels_last))
-    if output.shape != (len(images), NUM_CLASSES, *size):
+    if output.shape != (len(images), len(classes), *size):
         found = "x".join(map(str, output.shape[2:]))
         raise ValueError(f"its output is {found}; sizes must be multiples of its stride")

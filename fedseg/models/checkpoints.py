@@ -16,17 +16,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from fedseg.classes import CLASSES
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import NETWORK, DecoderKey, DecoderValue, Model, Section, Training, parse
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
 from fedseg.machine import lean_memory
 from fedseg.models.build import Normalisation, build, normalisation
+from fedseg.models.hub import WEIGHTS as WEIGHTS
+from fedseg.models.hub import local
 from fedseg.storage import provenance
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
 
-WEIGHTS = "model.safetensors"
 PART = "part.safetensors"
 """What was trained of a client's model, if not all of it; see `adapters`."""
 STRIDE = 32
@@ -49,9 +50,9 @@ class Info(Section):
     """Settings of its decoder; see `config.Model`."""
     norm: Literal["batch", "group"] = "batch"
     """Its normalisation; see `config.Model`."""
-    classes: tuple[str, ...] = CLASSES
+    classes: ClassList = CITYSCAPES
     """Classes of the output channels."""
-    coverage: tuple[int, ...] = tuple(range(len(CLASSES)))
+    coverage: tuple[int, ...] = tuple(range(len(CITYSCAPES)))
     """TrainIds of the classes the model was trained on; the others it has never seen."""
     mean: tuple[Level, Level, Level]
     """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
@@ -73,7 +74,8 @@ class Info(Section):
     @property
     def model(self) -> Model:
         """The untrained model of this kind."""
-        return Model(**self.model_dump(include=NETWORK), encoder_weights="none")
+        own = {key: getattr(self, key) for key in NETWORK}
+        return Model(**own, encoder_weights="none")
 
 
 def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
@@ -81,8 +83,8 @@ def describe(model: Model, training: Training, coverage: tuple[int, ...] | None 
     mean, std = normalisation(model)
     default = round(1.25 * training.crop[0] / STRIDE) * STRIDE
     return Info(
-        **model.model_dump(include=NETWORK),
-        coverage=tuple(range(len(CLASSES))) if coverage is None else coverage,
+        **model.network,
+        coverage=tuple(range(len(model.classes))) if coverage is None else coverage,
         mean=mean,
         std=std,
         crop=training.crop,
@@ -130,7 +132,8 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
     """Read a checkpoint folder; nothing in it is run or unpickled.
 
     Args:
-        folder: global/, or one below clients/, of a run folder.
+        folder: global/, or one below clients/, of a run folder; or `hf://REPOSITORY[@REVISION]`,
+            which is downloaded.
         device: where the model shall be.
 
     Returns:
@@ -146,7 +149,7 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
         >>> info.arch, len(info.classes), info.inference_height
         ('fpn', 19, 32)
     """
-    folder = Path(folder)
+    folder = local(folder)
     info = load_info(folder)
     provenance.verify(folder)
     return restored(info, StoredWeights(folder), str(folder), device), info

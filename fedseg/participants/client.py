@@ -72,7 +72,8 @@ def train_client(
         check_size(client.model, client.training.crop, client.training.batch_size)
     except FedsegError as error:
         raise PublicError(str(error)) from None  # it names nothing but the model and its sizes
-    counts = train_id_counts(dataset, survey(dataset, partial(progress, "checking data")))
+    surveyed = survey(dataset, partial(progress, "checking data"))
+    counts = train_id_counts(dataset, surveyed, client.model.classes)
     if not counts.any():
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
 

@@ -13,12 +13,14 @@ from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.errors import PublicError
 from fedseg.evaluation.evaluate import evaluate, score_of
 from fedseg.evaluation.metrics import received
+from fedseg.evaluation.scores import score_inputs
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_names
 from fedseg.models.checkpoints import Info
 from fedseg.participants.introduction import Introduction
 from fedseg.run.progress import Progress
 from fedseg.run.records import ProtocolRecord, Score
+from fedseg.storage.provenance import Inputs
 
 
 def parse_info(text: str) -> Info:
@@ -67,6 +69,11 @@ def score_at_home(
     notify = partial(progress, "evaluating")
     score = evaluate(network, info, dataset, evaluator.protocol, notify)
     return np.array(score.confusion, np.int64)
+
+
+def answer_inputs(weights: str, info: Info, evaluator: Evaluator) -> Inputs:
+    """What an evaluator's score is made from, as far as the server knows."""
+    return score_inputs(weights, info, {}, evaluator.protocol)
 
 
 def answered_score(confusion: list[int], introduction: Introduction, evaluator: Evaluator) -> Score:

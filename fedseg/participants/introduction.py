@@ -6,11 +6,20 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Evaluator, Name, Section
-from fedseg.data.dataset import open_dataset, scored_classes
+from fedseg.data.dataset import open_dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError, plain
 
 log = logging.getLogger("flwr")
+
+
+class Question(Section):
+    """What the server asks a node first: whom it speaks for, and what its evaluators have."""
+
+    classes: ClassList = CITYSCAPES
+    """Of the federation."""
 
 
 class Introduction(Section):
@@ -30,15 +39,21 @@ class Introduction(Section):
     """Why it has nothing to score on, where that is so."""
 
 
-def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -> Introduction:
+def introduce(
+    evaluator: Evaluator,
+    explain: Callable[[Exception], str] = str,
+    classes: ClassList = CITYSCAPES,
+) -> Introduction:
     """Say what an evaluator has, or why it has nothing.
 
     Args:
         evaluator: its half of the configuration.
         explain: gives the text that may be sent about an error.
+        classes: of the federation.
     """
     try:
         dataset = open_dataset(evaluator)
+        names = tuple(LabelMap(dataset.card, classes).names)
     except FedsegError as error:
         log.error("evaluator '%s': %s", evaluator.name, error)
         return Introduction(name=evaluator.name, problem=plain(explain(error)))
@@ -47,5 +62,5 @@ def introduce(evaluator: Evaluator, explain: Callable[[Exception], str] = str) -
         dataset=dataset.card.name,
         split=dataset.split,
         images=len(dataset),
-        classes=tuple(scored_classes(dataset)),
+        classes=names,
     )

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from fedseg.classes import CLASSES, NUM_CLASSES
-from fedseg.config import NETWORK, Model, Training
+from fedseg.classes import CITYSCAPES, ClassList
+from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.models import adapters, checkpoints
 from fedseg.models.build import check_names, outline
@@ -17,7 +17,7 @@ from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
 
 
-def parse_upload(text: str, expected: str | None = None) -> Upload:
+def parse_upload(text: str, expected: str | None = None, classes: ClassList = CITYSCAPES) -> Upload:
     """Read a client's metadata; of the client that is expected, where one is.
 
     Raises:
@@ -32,13 +32,15 @@ def parse_upload(text: str, expected: str | None = None) -> Upload:
     if expected is not None and upload.name != expected:
         raise FedsegError(f"answered in the name of '{upload.name}'")
     info = upload.info
-    if info.classes != CLASSES:
-        raise FedsegError("its classes are not Cityscapes' 19")
-    if not info.coverage or not set(info.coverage) <= set(range(NUM_CLASSES)):
-        raise FedsegError("its class coverage is empty or not made of trainIds 0..18")
+    if info.classes != classes:
+        raise FedsegError("its classes are not those of the federation")
+    if not info.coverage or not set(info.coverage) <= set(range(len(classes))):
+        raise FedsegError(
+            f"its class coverage is empty or not made of trainIds 0..{len(classes) - 1}"
+        )
     counts = upload.pixel_counts
-    if counts is not None and (len(counts) != NUM_CLASSES or min(counts) < 0):
-        raise FedsegError("pixel_counts must be 19 numbers, none negative")
+    if counts is not None and (len(counts) != len(classes) or min(counts) < 0):
+        raise FedsegError(f"pixel_counts must be {len(classes)} numbers, none negative")
     return upload
 
 
@@ -61,7 +63,7 @@ def check_sizes(upload: Upload, training: Training) -> None:
 
 def _complete(model: Model, seed: int, upload: Upload, weights: Mapping[str, Tensor]) -> nn.Module:
     """A client's model from the part that it trained."""
-    own = upload.info.model.model_dump(include=NETWORK)
+    own = upload.info.model.network
     return adapters.whole(model.model_copy(update=own), seed, weights, str(upload.base))
 
 

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from torch import nn
 
-from fedseg.classes import CLASSES, IGNORE
+from fedseg.classes import IGNORE, ClassList
 from fedseg.config import Protocol
-from fedseg.data.dataset import Dataset, scored_classes
+from fedseg.data.dataset import Dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.evaluation.evaluate import class_map, membership_of
 from fedseg.evaluation.inference import infer
 from fedseg.models.checkpoints import Info
@@ -24,12 +25,15 @@ class Candidates:
     Everything is kept at the size at which pictures are shown.
     """
 
-    def __init__(self, name: str, dataset: Dataset, protocol: Protocol, count: int) -> None:
+    def __init__(
+        self, name: str, dataset: Dataset, classes: ClassList, protocol: Protocol, count: int
+    ) -> None:
         """Read the images, and the labels where there are any.
 
         Args:
             name: of the set.
             dataset: labelled or not.
+            classes: that the models predict.
             protocol: how images are shown to the models.
             count: how many images, at most.
 
@@ -39,14 +43,14 @@ class Candidates:
         self.name, self.protocol = name, protocol
         self._dataset = dataset
         labelled = dataset.labels is not None
-        coarse = labelled and dataset.card.is_coarse
-        self.classes = scored_classes(dataset) if coarse else list(CLASSES)
-        self.colours = pictures.class_colours(dataset.card if coarse else None)
-        self._membership = membership_of(dataset) if coarse else None
+        self._mapped = LabelMap(dataset.card, classes) if labelled else None
+        self.classes = self._mapped.names if self._mapped else list(classes.names)
+        self.colours = self._mapped.colours() if self._mapped else classes.colour_table()
+        self._membership = membership_of(self._mapped) if self._mapped else None
         last, count = len(dataset) - 1, min(count, len(dataset))
         self.indices = [int(index) for index in np.linspace(0, last, count)]
         self.images = [pictures.shrink(dataset.image(index)) for index in self.indices]
-        self.labels = self._read_labels() if labelled else None
+        self.labels = self._read_labels(self._mapped) if self._mapped else None
         self.predictions: dict[str, list[np.ndarray]] = {}
 
     def __len__(self) -> int:
@@ -77,8 +81,8 @@ class Candidates:
         mistaken = (self.predictions[model][place] != label) & labelled
         return float(mistaken.sum() / max(labelled.sum(), 1))
 
-    def _read_labels(self) -> list[np.ndarray]:
-        table = self._dataset.scored_ids()
+    def _read_labels(self, mapped: LabelMap) -> list[np.ndarray]:
+        table = mapped.scored_ids()
         return [
             cv2.resize(
                 table[self._dataset.label(index)],

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.classes import ClassList
 from fedseg.config import GLOBAL
 from fedseg.report.heat import title
 from fedseg.run.folder import CENTRALIZED, alone
@@ -135,10 +135,10 @@ def _gain(value: float, other: float, name: str) -> Gain:
     return Gain(round(points, 1), f"{name} ({100 * other:.1f})")
 
 
-def missing_classes(client: ClientResult) -> str:
+def missing_classes(client: ClientResult, classes: ClassList) -> str:
     """Classes that a client was not trained on, in words."""
-    known = set(range(NUM_CLASSES) if client.coverage is None else client.coverage)
-    return ", ".join(name for index, name in enumerate(CLASSES) if index not in known)
+    known = set(range(len(classes)) if client.coverage is None else client.coverage)
+    return ", ".join(name for index, name in enumerate(classes.names) if index not in known)
 
 
 def megabytes(count: int) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from fedseg.classes import CLASSES
+from fedseg.classes import ClassList
 from fedseg.data.images import read_image
 from fedseg.errors import FedsegError
 from fedseg.report import pictures
@@ -41,7 +41,7 @@ class Generated:
     images: list[Made] = field(default_factory=list)
 
 
-def find_generated(run: Run) -> Generated | None:
+def find_generated(run: Run, classes: ClassList) -> Generated | None:
     """What the manifest of a run says, and some of its images; None where none were made."""
     manifest = run.generated / "manifest.json"
     if not manifest.is_file():
@@ -55,7 +55,7 @@ def find_generated(run: Run) -> Generated | None:
     return Generated(
         content.made,
         content.kept,
-        [(name, made[name], kept[name]) for name in CLASSES if made[name]],
+        [(name, made[name], kept[name]) for name in sorted(made, key=classes.names.index)],
         [shown for entry in chosen if (shown := _shown(run, entry))],
     )
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedseg.classes import CLASSES
+from fedseg.classes import ClassList
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.cards import load_card
+from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError
-from fedseg.report.pictures import class_colours, css
+from fedseg.report.pictures import css
 from fedseg.run.records import Inconsistency, Result, Score, SetScore
 
 LEAST = 0.005
@@ -59,26 +60,29 @@ def class_maps(result: Result, federation: Federation) -> list[HeatMap]:
         federation: its configuration.
     """
     cards = {one.name: one.dataset for one in [*federation.evaluation, *federation.evaluators]}
-    return [_class_map(result, name, cards[name]) for name in result.scored_sets()]
+    return [
+        _class_map(result, name, cards[name], federation.classes) for name in result.scored_sets()
+    ]
 
 
-def _class_map(result: Result, chosen: str, card: str) -> HeatMap:
+def _class_map(result: Result, chosen: str, card: str, classes: ClassList) -> HeatMap:
     # First what one has come for: on a phone, the other columns are scrolled to.
     models = sorted(result.evaluation, key=lambda model: model != GLOBAL)
     scores = {m: row[chosen] for m in models if chosen in (row := result.evaluation[m])}
-    colours = _colours(card, list(next(iter(scores.values())).iou))
+    colours = _colours(card, list(next(iter(scores.values())).iou), classes)
     rows = [
-        Row(label, colour, [_iou_cell(result, m, s, label) for m, s in scores.items()])
+        Row(label, colour, [_iou_cell(result, m, s, label, classes) for m, s in scores.items()])
         for label, colour in colours.items()
     ]
     means = [Cell(s.miou, _percent(s.miou, 1)) for s in scores.values()]
     return HeatMap(chosen, [title(model) for model in scores], rows, means)
 
 
-def _iou_cell(result: Result, model: str, score: SetScore, label: str) -> Cell:
+def _iou_cell(result: Result, model: str, score: SetScore, label: str, classes: ClassList) -> Cell:
     value = score.iou[label]
     coverage = result.clients[model].coverage if model in result.clients else None
-    unseen = coverage is not None and label in CLASSES and CLASSES.index(label) not in coverage
+    names = classes.names
+    unseen = coverage is not None and label in names and names.index(label) not in coverage
     note = f"{label}, {title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
     return Cell(value, _percent(value, 0), note, unseen)
 
@@ -108,11 +112,12 @@ def confusion_map(score: Score) -> HeatMap:
     return HeatMap(score.dataset, [score.classes[index] for index in seen], rows)
 
 
-def inconsistency_map(content: Inconsistency) -> HeatMap:
+def inconsistency_map(content: Inconsistency, classes: ClassList) -> HeatMap:
     """Inconsistency of each class: mean, after augmentation where there was one, and by pair.
 
     Args:
         content: of inconsistency.json.
+        classes: of the federation.
     """
     after = content.after_augmentation
     columns = ["before", "after"] if after else ["all pairs"]
@@ -123,10 +128,10 @@ def inconsistency_map(content: Inconsistency) -> HeatMap:
             *([after[name]] if after else []),
             *(_distance(pair.iou[name]) for pair in content.pairs),
         ]
-        for name in CLASSES
+        for name in classes.names
     }
-    ranked = sorted(CLASSES, key=lambda name: -1 * (values[name][0] or 0.0))
-    colours = _colours(None, list(CLASSES))
+    ranked = sorted(classes.names, key=lambda name: -1 * (values[name][0] or 0.0))
+    colours = dict(zip(classes.names, map(css, classes.palette), strict=True))
     rows = [
         Row(
             name,
@@ -148,10 +153,11 @@ def title(model: str) -> str:
     return {"feddf": "FedDF", "fedavg": "FedAvg"}.get(model, model.replace("+alone", " alone"))
 
 
-def _colours(card: str | None, names: list[str]) -> dict[str, str | None]:
-    """Colour of each class of a dataset, where its card can still be had."""
+def _colours(card: str, names: list[str], classes: ClassList) -> dict[str, str | None]:
+    """Colour of each class that a dataset is scored over, where its card can still be had."""
     try:
-        table = class_colours(None if names == list(CLASSES) else load_card(card))
+        is_fine = names == list(classes.names)
+        table = classes.palette if is_fine else LabelMap(load_card(card), classes).colours()
     except FedsegError:
         return dict.fromkeys(names)
     return {name: css(colour) for name, colour in zip(names, table, strict=False)}

@@ -57,8 +57,11 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
             if (path := run.score(GLOBAL, name)).is_file()
         },
         "disagreement": disagreement,
-        "inconsistency": inconsistency_map(disagreement) if disagreement else None,
-        "generated": find_generated(run),
+        "inconsistency": inconsistency_map(disagreement, federation.classes)
+        if disagreement
+        else None,
+        "classes": federation.classes,
+        "generated": find_generated(run, federation.classes),
         "charts": {name: Markup(drawing) for name, drawing in charts.items()},
         "generator": federation.server.augmentation.generator,
         "licences": licences(federation),

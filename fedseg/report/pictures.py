@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fedseg.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
-from fedseg.data.cards import Card
+from fedseg.classes import IGNORE
 
 WIDTH = 480
 """Pixels; wider pictures are made smaller."""
@@ -58,22 +57,6 @@ def mistakes(prediction: np.ndarray, label: np.ndarray) -> str:
     picture = Image.fromarray(kind, "P")
     picture.putpalette(bytes((0, 0, 0, *WRONG, *UNLABELLED)))
     return _uri(picture, "png", optimize=True, transparency=bytes((0, 255, 160)))
-
-
-def class_colours(card: Card | None) -> np.ndarray:
-    """uint8 [256, 3]: class -> colour; what is no class is black.
-
-    Args:
-        card: a coarser dataset, whose classes have the colour of their first member; None for the
-            19 classes.
-    """
-    table = np.zeros((256, 3), np.uint8)
-    if card is None:
-        table[:NUM_CLASSES] = PALETTE
-    else:
-        for place, entry in enumerate(card.classes):
-            table[place] = PALETTE[CLASSES.index(entry.members[0])]
-    return table
 
 
 def css(colour: np.ndarray) -> str:

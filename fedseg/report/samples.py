@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedseg.classes import ClassList
 from fedseg.config import GLOBAL, Evaluation, Federation, Server
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
@@ -76,7 +77,7 @@ def find_samples(
     ]
     sources.append(("the server's images", federation.server))
     count = max(min(MOST // len(sources), MOST_OF_A_SET), 1)
-    opened = {name: _open(name, source, count) for name, source in sources}
+    opened = {name: _open(name, source, federation.classes, count) for name, source in sources}
     readable = [found for found in opened.values() if isinstance(found, Candidates)]
     for done, (model, folder) in enumerate(models.items() if readable else [], 1):
         _predict(model, folder, readable)
@@ -94,12 +95,14 @@ def _predict(model: str, folder: Path, sets: list[Candidates]) -> None:
         candidates.predict(model, network, info)
 
 
-def _open(name: str, source: Evaluation | Server, count: int) -> Candidates | str:
+def _open(
+    name: str, source: Evaluation | Server, classes: ClassList, count: int
+) -> Candidates | str:
     """Images of a set, or why there are none."""
     protocol = source.protocol if isinstance(source, Evaluation) else None
     try:
         dataset = open_dataset(source, labelled=protocol is not None)
-        return Candidates(name, dataset, protocol or PLAIN, count)
+        return Candidates(name, dataset, classes, protocol or PLAIN, count)
     except FedsegError as error:
         return f"These images can't be opened any more: {error}."
 

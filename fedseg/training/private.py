@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from fedseg.classes import IGNORE
+from fedseg.classes import IGNORE, ClassList
 from fedseg.config import Model, Privacy, Training
 from fedseg.data.augment import Augmentation, geometry, photometry
 from fedseg.data.dataset import Dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch
 from fedseg.errors import PublicError, import_extra
 from fedseg.machine import limit_threads
@@ -113,7 +114,7 @@ def train_privately(
     losses: list[float] = []
     for callback in run.callbacks:
         callback.on_start(losses)
-    for pictures, labels in _batches(dataset, training, rate):
+    for pictures, labels in _batches(dataset, model.classes, training, rate):
         logits = network(normalise(pictures.to(device), info.normalisation))
         value = cross_entropy_by_image(logits.float(), labels.to(device)).mean()
         optimiser.zero_grad(set_to_none=True)
@@ -174,13 +175,15 @@ def cross_entropy_by_image(logits: Tensor, labels: Tensor) -> Tensor:
     return loss.sum(dim=(1, 2)) / (labels != IGNORE).sum(dim=(1, 2)).clamp(min=1)
 
 
-def _batches(dataset: Dataset, training: Training, rate: float) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    dataset: Dataset, classes: ClassList, training: Training, rate: float
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of images, each drawn independently with probability `rate`.
 
     A draw without any image gives one image without a label, whose gradient is 0: noise is added at
     every step, or the number of images in it would show.
     """
-    table = dataset.train_ids()
+    table = LabelMap(dataset.card, classes).train_ids()
     augment = Augmentation(lambda: geometry(training.crop, training.scale) + photometry())
     rng = np.random.default_rng(secrets.randbits(128))
 

@@ -9,10 +9,11 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedseg.classes import IGNORE
+from fedseg.classes import IGNORE, ClassList
 from fedseg.config import Model, Training
 from fedseg.data.augment import Augmentation, geometry, photometry
 from fedseg.data.dataset import Dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.data.sampling import RareClassSampler
 from fedseg.models.adapters import Part, adapted, part
 from fedseg.models.build import seeded_build
@@ -31,7 +32,7 @@ def train_supervised(
 
     Args:
         datasets: labelled, of fine cards.
-        counts: for each dataset int64 [N, 19], pixels of each trainId in each image.
+        counts: for each dataset int64 [N, C], pixels of each trainId in each image.
         model: what to train.
         run: how.
         initial_seed: of the untrained weights. Clients of a federation share it, so that those of
@@ -47,7 +48,7 @@ def train_supervised(
     with adapted(network, model):
         fit(
             network,
-            Examples(datasets, counts, run.settings),
+            Examples(datasets, counts, run.settings, model.classes),
             cross_entropy,
             info.normalisation,
             run,
@@ -61,7 +62,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy over the labelled pixels of a batch; 0 where there are none.
 
     Args:
-        logits: float32 [N, 19, H, W].
+        logits: float32 [N, C, H, W].
         labels: uint8 [N, H, W], trainIds, 255 ignored.
     """
     labels = labels.long()
@@ -78,10 +79,14 @@ class Examples:
     """Draws a dataset, an image of it and an augmentation."""
 
     def __init__(
-        self, datasets: list[Dataset], counts: list[np.ndarray], training: Training
+        self,
+        datasets: list[Dataset],
+        counts: list[np.ndarray],
+        training: Training,
+        classes: ClassList,
     ) -> None:
         self._datasets = datasets
-        self._tables = [dataset.train_ids() for dataset in datasets]
+        self._tables = [LabelMap(dataset.card, classes).train_ids() for dataset in datasets]
         self._samplers = [
             RareClassSampler(count, training.rare_class_temperature) for count in counts
         ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedseg.classes import CLASSES, NUM_CLASSES
+from fedseg.classes import ClassList
 from fedseg.distillation.cross_site import reliability
 from fedseg.errors import FedsegError
 from fedseg.evaluation.metrics import received
@@ -23,32 +23,34 @@ def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
     ]
 
 
-def keep(run: Run, model: str, site: str, confusion: list[int]) -> None:
+def keep(run: Run, model: str, site: str, confusion: list[int], classes: ClassList) -> None:
     """Write what one client found of another's model.
 
     Args:
         run: the run folder.
         model: whose model.
         site: on whose data.
-        confusion: the matrix over the 19 classes, row by row; rows are true classes.
+        confusion: the matrix over the classes, row by row; rows are true classes.
+        classes: of the federation.
 
     Raises:
         FedsegError: it is no such matrix.
     """
-    matrix = received(confusion, NUM_CLASSES)
-    score = CrossSiteScore(model=model, site=site, classes=CLASSES, confusion=matrix.tolist())
+    matrix = received(confusion, len(classes))
+    score = CrossSiteScore(model=model, site=site, classes=classes.names, confusion=matrix.tolist())
     score.write(run.cross_site_evaluation(model, site), _inputs(run, model))
 
 
-def votes(run: Run, clients: list[str]) -> np.ndarray:
+def votes(run: Run, clients: list[str], classes: ClassList) -> np.ndarray:
     """How much each client's vote for each class counts, by the scores in a run folder.
 
     Args:
         run: the run folder.
         clients: names.
+        classes: of the federation.
 
     Returns:
-        float32 [K, 19], as of `reliability`.
+        float32 [K, C], as of `reliability`.
     """
     found: list[list[np.ndarray]] = []
     for model in clients:
@@ -57,7 +59,7 @@ def votes(run: Run, clients: list[str]) -> np.ndarray:
         inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
         scores = [CrossSiteScore.read_if_made_from(file, inputs) for file in files]
         found.append([score.matrix() for score in scores if score])
-    return reliability(found)
+    return reliability(found, len(classes))
 
 
 def _inputs(run: Run, model: str) -> Inputs:

@@ -13,7 +13,6 @@ from heapq import heapreplace
 import torch
 from torch import Tensor
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import stored_size
@@ -22,7 +21,7 @@ from fedseg.distillation.teachers import TARGET_STRIDE
 from fedseg.evaluation.inference import infer, input_size
 from fedseg.machine import cpus
 from fedseg.models.build import best_device, build, outline
-from fedseg.models.checkpoints import describe
+from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import Progress
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
@@ -90,7 +89,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     images = open_dataset(server, labelled=False)
     made = 0 if server.augmentation.generator == "none" else server.augmentation.images
     count = len(images) + made
-    cell = _target_bytes(images, describe(model, student).inference_height)
+    cell = _target_bytes(images, describe(model, student))
     labelling = 0.0
     for done, client in enumerate(federation.clients):
         progress("timing labels", done, len(federation.clients))
@@ -167,10 +166,10 @@ def _weight_bytes(model: Model) -> int:
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
-def _target_bytes(images: Dataset, inference_height: int) -> int:
+def _target_bytes(images: Dataset, student: Info) -> int:
     """Bytes of a prediction or a target of the first image."""
-    rows, columns = input_size(*stored_size(images.images[0]), inference_height)
-    return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * NUM_CLASSES
+    rows, columns = input_size(*stored_size(images.images[0]), student.inference_height)
+    return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(student.classes)
 
 
 class _Enough(Exception):
@@ -198,7 +197,7 @@ class _Clock(Callback):
 def _step_seconds(client: Client, model: Model, training: Training, threads: int) -> float:
     """Time of a training step, data loading included."""
     dataset = open_dataset(client)
-    counts = train_id_counts(dataset, survey(dataset))
+    counts = train_id_counts(dataset, survey(dataset), model.classes)
     training = training.model_copy(update={"iterations": WARM_UP + STEPS})
     model = model.plain
     clock = _Clock()

@@ -5,9 +5,12 @@ from functools import partial
 
 import numpy as np
 
+from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
+from fedseg.data.cards import load_card
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
+from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.distillation.generation.diffusion import fetch
 from fedseg.errors import FedsegError, PublicError
@@ -71,7 +74,7 @@ def _data_checks(federation: Federation, on_progress: OnProgress) -> Iterator[Ca
     everyone: list[tuple[str, str, Source]] = [("client", c.name, c) for c in federation.clients]
     everyone += [("evaluator", one.name, one) for one in federation.evaluators]
     for role, name, source in everyone:
-        check = partial(_check_data, source, True, partial(on_progress, name=name))
+        check = partial(_check_data, source, federation.classes, partial(on_progress, name=name))
         yield partial(with_owner, f"{role} '{name}'", check)
     yield from _server_data_checks(federation, partial(on_progress, name="server"))
 
@@ -208,6 +211,8 @@ def check_generator(federation: Federation) -> None:
     augmentation = federation.server.augmentation
     if augmentation.generator == "diffusion":
         with_owner("server", partial(fetch, augmentation.model))
+    if augmentation.generator == "streetsim":
+        with_owner("server", partial(LabelMap, load_card("streetsim"), federation.classes))
 
 
 def check_trackers(federation: Federation) -> None:
@@ -227,33 +232,38 @@ def with_owner(owner: str, action: Callable[[], object]) -> None:
         raise type(error)(f"{owner}: {error}") from error
 
 
-def _check_data(source: Source, labelled: bool, on_progress: OnProgress) -> None:
+def _check_data(source: Source, classes: ClassList | None, on_progress: OnProgress) -> None:
+    """See that data can be read, and its labels be translated into classes; None: unlabelled."""
+    labelled = classes is not None
     dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
-    if isinstance(source, Client):
-        dataset.train_ids()  # a card too coarse to train on is refused here
+    if classes is not None:
+        mapped = LabelMap(dataset.card, classes)  # a card of other classes is refused here
+        if isinstance(source, Client):
+            mapped.train_ids()  # and one too coarse to train on
     counts = survey(dataset, partial(on_progress, "checking data"))
-    if isinstance(source, Client):
-        check_has_labels(dataset, counts)
+    if classes is not None and isinstance(source, Client):
+        check_has_labels(dataset, counts, classes)
 
 
-def check_has_labels(dataset: Dataset, counts: np.ndarray) -> None:
+def check_has_labels(dataset: Dataset, counts: np.ndarray, classes: ClassList) -> None:
     """See that a dataset has a labelled pixel to train on.
 
     Args:
         dataset: labelled.
         counts: as `survey` gives them.
+        classes: of the federation.
 
     Raises:
         PublicError: it has none.
     """
-    if not train_id_counts(dataset, counts).any():
+    if not train_id_counts(dataset, counts, classes).any():
         raise PublicError("no labelled pixel in its data; check the card")
 
 
 def _server_data_checks(
     federation: Federation, on_progress: OnProgress
 ) -> Iterator[Callable[[], None]]:
-    yield partial(with_owner, "server", partial(_check_data, federation.server, False, on_progress))
+    yield partial(with_owner, "server", partial(_check_data, federation.server, None, on_progress))
     for chosen in federation.evaluation:
-        check = partial(_check_data, chosen, True, on_progress)
+        check = partial(_check_data, chosen, federation.classes, on_progress)
         yield partial(with_owner, f"evaluation '{chosen.name}'", check)

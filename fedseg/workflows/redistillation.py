@@ -66,14 +66,14 @@ def redistill(
             raise FedsegError(f"{source}: holds no client '{name}'; {did_you_mean(name, saved)}")
     kept = {name: folder for name, folder in saved.items() if name not in without}
     folders = [Path(folder) for folder in joiners]
-    late = {_read_upload(folder).name: folder for folder in folders}
+    late = {_read_upload(folder, federation).name: folder for folder in folders}
     changed = config.load(run.config, settings=settings)
     new_run = open_run(out, _with_clients(changed, kept, late, run.config))
     federation = config.load(new_run.config)
     discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():
         if read_accepted(new_run.clients / name) is None:
-            upload, weights = _read_upload(folder), StoredWeights(folder)
+            upload, weights = _read_upload(folder, federation), StoredWeights(folder)
             if upload.base:  # it sends a part, but in its folder the model is whole
                 changes = {"base": None, "sha256": content_hash(weights)}
                 upload = upload.model_copy(update=changes)
@@ -93,7 +93,7 @@ def _with_clients(
     """The same federation of other clients. Late ones have no data here, and need none."""
     clients = [client for client in federation.clients if client.name in kept]
     for folder in late.values():
-        upload = _read_upload(folder)
+        upload = _read_upload(folder, federation)
         clients.append(Client(name=upload.name, dataset=upload.dataset, model=upload.info.model))
     data = federation.model_dump() | {
         "clients": [client.model_dump() for client in clients],
@@ -103,11 +103,12 @@ def _with_clients(
     return config.parse(Federation, data, origin)
 
 
-def _read_upload(folder: Path) -> Upload:
+def _read_upload(folder: Path, federation: Federation) -> Upload:
     for name in (ACCEPTED, UPLOAD):
         if (folder / name).is_file():
             try:
-                return parse_upload((folder / name).read_text(encoding="utf-8"))
+                text = (folder / name).read_text(encoding="utf-8")
+                return parse_upload(text, classes=federation.classes)
             except (FedsegError, UnicodeDecodeError) as error:
                 raise FedsegError(f"{folder / name}: {error}") from None
     raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it")

@@ -198,7 +198,7 @@ def distillation_inputs(
     return {
         "clients": {name: checkpoints.identity(folder) for name, folder in clients.items()},
         "images": images,
-        "cross-site evaluation": digest(votes(run, list(clients)).tolist()),
+        "cross-site evaluation": digest(votes(run, list(clients), federation.classes).tolist()),
         "labelling": server.labelling.model_dump(mode="json"),
         "augmentation": augmentation,
         "distillation": server.distillation.model_dump(mode="json"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from fedseg.classes import CLASSES
+from fedseg.classes import ClassList
 from fedseg.config import Distillation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.loading import prefetch
@@ -112,7 +112,7 @@ def make_targets(
             seed=federation.seed,
             device=labelling.device,
             progress=progress,
-            weights=votes(run, list(trusted)),
+            weights=votes(run, list(trusted), federation.classes),
         )
     )
     return kept, content
@@ -169,10 +169,17 @@ def _augment(
 
     def generate() -> list[Path]:  # its model is gone when the clients' are loaded
         generator = GENERATORS.load(augmentation.generator)(augmentation, images, judges)
-        wanted = weights_of(generator, inconsistency, augmentation.unstable_classes)
-        notify = partial(labelling.progress, "generating images")
+        classes, most = federation.classes, augmentation.unstable_classes
+        wanted = weights_of(generator, inconsistency, most, classes)
         return make_candidates(
-            generator, augmentation.images, wanted, federation.seed, run.generated, inputs, notify
+            generator,
+            augmentation.images,
+            wanted,
+            classes,
+            federation.seed,
+            run.generated,
+            inputs,
+            partial(labelling.progress, "generating images"),
         )
 
     candidates = generate()
@@ -183,10 +190,12 @@ def _augment(
     return together, judge(candidates, len(images), judges, manifest)
 
 
-def weights_of(generator: Generator, inconsistency: ByClass, most: int) -> dict[int, float]:
+def weights_of(
+    generator: Generator, inconsistency: ByClass, most: int, classes: ClassList
+) -> dict[int, float]:
     """The inconsistency, by trainId, of the most unstable classes that a generator can make."""
     ranked = sorted(((score, name) for name, score in inconsistency.items() if score), reverse=True)
-    ids = ((CLASSES.index(name), score) for score, name in ranked)
+    ids = ((classes.names.index(name), score) for score, name in ranked)
     return dict(islice(((c, score) for c, score in ids if generator.makes(c)), most))
 
 
@@ -220,10 +229,11 @@ def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> li
 def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:
     """Count on which of the chosen images' cells the clients agree."""
     coverage = {name: teacher.coverage for name, teacher in teachers.items()}
-    agreement = Agreement(coverage)
+    classes = next(iter(teachers.values())).class_list
+    agreement = Agreement(coverage, classes)
 
     def count(index: int) -> Agreement:
-        counted = Agreement(coverage)
+        counted = Agreement(coverage, classes)
         counted.update([teacher.classes(index) for teacher in teachers.values()])
         return counted
 

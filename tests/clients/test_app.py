@@ -18,6 +18,7 @@ from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
 from fedseg.models.adapters import base_of
 from fedseg.models.build import seeded_build
+from fedseg.participants.introduction import Question
 from fedseg.participants.node import ScoreTask, train_task
 from fedseg.participants.uploads import parse_upload, store
 from fedseg.run.folder import open_run
@@ -192,7 +193,7 @@ def test_a_client_that_can_not_save_its_model_says_so(make_folder, federation, m
 def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run):
     root = make_world("city", seed=9)
     folder = make_folder("evaluator", root)
-    reply, sent = ask(folder, "query", {})
+    reply, sent = ask(folder, "query", {"how": Question().model_dump_json()})
     assert reply.content["answer"]["clients"] == []
     assert_names_nothing(sent, root)
     network, info = checkpoints.load(run.clients / "one")

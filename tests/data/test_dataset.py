@@ -4,6 +4,7 @@ from PIL import Image
 
 from fedseg.config import Source
 from fedseg.data.dataset import open_dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError
 
 
@@ -93,4 +94,4 @@ def test_a_coarse_dataset_cannot_be_trained_on(tmp_path):
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / folder / "a.png")
     dataset = open_dataset(Source(dataset="camvid", root=tmp_path, split="train"))
     with pytest.raises(FedsegError, match="not trained on"):
-        dataset.train_ids()
+        LabelMap(dataset.card).train_ids()

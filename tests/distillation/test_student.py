@@ -48,4 +48,4 @@ def test_feature_loss_is_the_loss_of_the_classes_and_the_squared_distance_of_the
     expected = (
         soft_cross_entropy(output[:, :19], target[..., :19]) + 0.3 * ((given - wanted) ** 2).mean()
     )
-    assert feature_loss(0.3, output, target).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert feature_loss(0.3, 19, output, target).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import tomli_w
 
 from fedseg import config
-from fedseg.files import cache_dir
+from fedseg.files import EMBEDDED, cache_dir
 from fedseg.flower import context
 
 
@@ -76,7 +76,7 @@ def test_a_deployed_node_reads_and_writes_its_own_folder_only(tmp_path):
 
 
 def test_without_settings_it_is_the_embedded_federation_in_the_cache():
-    assert context.federation_of(Settings()) == config.load(config.EMBEDDED)
+    assert context.federation_of(Settings()) == config.load(EMBEDDED)
     assert context.run_of(Settings()).path == cache_dir() / "runs" / "7"
 
 

@@ -88,7 +88,8 @@ def test_metadata_that_cannot_be(uploaded, change, expected):
         ({"crop": [32, 10**9]}, r"info\.crop\.1"),
         ({"inference_height": 10**6}, r"info\.inference_height"),
         ({"arch": "x" * 20_000_000}, r"info\.arch"),
-        ({"classes": ["road"]}, "not Cityscapes' 19"),
+        ({"classes": ["road"]}, "at least 2 items"),
+        ({"classes": ["road", "sky"]}, "not those of the federation"),
     ],
 )
 def test_a_description_that_cannot_be(uploaded, change, expected):

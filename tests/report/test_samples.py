@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fedseg.classes import PALETTE
+from fedseg.classes import CITYSCAPES, PALETTE
 from fedseg.config import Evaluation, Federation, Model, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.evaluation.inference import PLAIN
@@ -57,7 +57,7 @@ def pixels(uri: str) -> np.ndarray:
 def test_disagreement_and_mistakes_are_parts_of_the_pixels(make_world):
     root = make_world("world", (0, 2, 8, 10, 255), count=3)
     dataset = open_dataset(Source(dataset="folder", root=root))
-    candidates = Candidates("world", dataset, PLAIN, 2)
+    candidates = Candidates("world", dataset, CITYSCAPES, PLAIN, 2)
     for name, train_id in {"road": 0, "too": 0, "sky": 10}.items():
         candidates.predict(name, Always(train_id), INFO)
     assert candidates.indices == [0, 2]
@@ -73,7 +73,7 @@ def test_a_coarser_set_is_shown_in_its_own_classes(make_world, tmp_path):
     card = tmp_path / "coarse.toml"
     card.write_text(COARSE)
     dataset = open_dataset(Source(dataset=str(card), root=root))
-    candidates = Candidates("world", dataset, PLAIN, 5)
+    candidates = Candidates("world", dataset, CITYSCAPES, PLAIN, 5)
     candidates.predict("sidewalk", Always(1), INFO)
     assert candidates.classes == ["ground", "rest"]
     assert set(np.unique(candidates.labels[0])) == {0, 1}
@@ -143,6 +143,6 @@ def test_a_picture_keeps_its_proportions_and_its_classes():
     assert pictures.shown_size(1024, 2048) == (240, 480)
     assert pictures.shown_size(100, 200) == (100, 200)
     label = np.array([[0, 18], [10, 255]], np.uint8)
-    shown = pixels(pictures.segmentation(label, pictures.class_colours(None)))
+    shown = pixels(pictures.segmentation(label, CITYSCAPES.colour_table()))
     assert (shown[0, 1] == PALETTE[18]).all()
     assert (shown[1, 1] == 0).all()

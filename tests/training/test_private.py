@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from fedseg.classes import CITYSCAPES
 from fedseg.config import Model, Privacy, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import PublicError
@@ -126,10 +127,10 @@ def test_a_draw_without_images_costs_a_step_too(federation, monkeypatch):
     """Noise is added all the same, and nothing breaks."""
     dataset = open_dataset(federation.clients[0])
     settings = Training(iterations=3, batch_size=2, crop=(32, 64))
-    batches = list(_batches(dataset, settings, 1e-9))
+    batches = list(_batches(dataset, CITYSCAPES, settings, 1e-9))
     assert [images.shape for images, _ in batches] == [(1, 32, 64, 3)] * 3
     assert all((labels == 255).all() for _, labels in batches)
-    images, _ = next(iter(_batches(dataset, settings, 1.0)))
+    images, _ = next(iter(_batches(dataset, CITYSCAPES, settings, 1.0)))
     assert len(images) == len(dataset)
 
 

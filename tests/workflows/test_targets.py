@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedseg.classes import CLASSES
+from fedseg.classes import CITYSCAPES, CLASSES
 from fedseg.config import Augmentation
 from fedseg.data.dataset import open_dataset
 from fedseg.distillation.generation.candidates import Made
@@ -106,5 +106,5 @@ def test_a_generator_is_asked_for_the_most_unstable_classes_that_it_can_make():
             return CLASSES[train_id] != "train"
 
     scores = {"road": 0.1, "train": 0.9, "rider": 0.8, "sky": 0.0, "fence": None, "bus": 0.5}
-    wanted = weights_of(Generator(), scores, 2)
+    wanted = weights_of(Generator(), scores, 2, CITYSCAPES)
     assert wanted == {CLASSES.index("rider"): 0.8, CLASSES.index("bus"): 0.5}

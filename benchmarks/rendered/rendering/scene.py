@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedseg.classes import NUM_CLASSES
+from fedseg.classes import CITYSCAPES
 
 from ..labels import (
     BUILDING,
@@ -22,7 +22,7 @@ from ..labels import (
 from ..mesh import Part
 from ..street.bend import bend
 
-PLAIN = (*(label for label in range(NUM_CLASSES) if label != SKY), IGNORE)
+PLAIN = (*(label for label in range(len(CITYSCAPES)) if label != SKY), IGNORE)
 BUCKETS = (
     *((label, "plain") for label in PLAIN),
     (ROAD, "road"),

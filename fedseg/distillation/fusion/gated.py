@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.distillation.features import WIDTH, describe, from_bytes, to_bytes
 from fedseg.distillation.fusion import mean
 from fedseg.distillation.fusion.task import FusionTask
@@ -36,13 +35,14 @@ class Gate(nn.Module):
 
     Args:
         widths: number of features of each client.
+        classes: number of classes.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
         super().__init__()
         self.projections = nn.ModuleList(nn.Linear(width, WIDTH) for width in widths)
         self.gate = nn.Linear(sum(widths), len(widths))
-        self.head = nn.Linear(WIDTH, NUM_CLASSES)
+        self.head = nn.Linear(WIDTH, classes)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Fuse.
@@ -51,7 +51,7 @@ class Gate(nn.Module):
             features: each client's, float32 [..., D_k].
 
         Returns:
-            Fused features [..., WIDTH] in -1..1, fused logits [..., 19], and the gate's weights
+            Fused features [..., WIDTH] in -1..1, fused logits [..., C], and the gate's weights
             [..., K], which sum to 1.
         """
         weights = self.gate(torch.cat(features, dim=-1)).softmax(dim=-1)
@@ -72,7 +72,7 @@ def fit_gate(
 
     Args:
         features: of an image, by its number: each client's, uint8 [h, w, D_k].
-        targets: gives the target of an image, uint8 [h, w, 19], 255 = probability 1.
+        targets: gives the target of an image, uint8 [h, w, C], 255 = probability 1.
         images: how many there are.
         seed: of every random choice.
         device: where the gate is trained.
@@ -82,7 +82,8 @@ def fit_gate(
         The gate, in evaluation mode, on that device.
     """
     torch.manual_seed(seed)
-    gate = Gate([array.shape[-1] for array in features(0)]).to(device)
+    widths = [array.shape[-1] for array in features(0)]
+    gate = Gate(widths, targets(0).shape[-1]).to(device)
     optimiser = torch.optim.AdamW(gate.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for step in range(STEPS):
@@ -114,7 +115,7 @@ def fuse_features(gate: Gate, features: list[np.ndarray]) -> tuple[np.ndarray, n
         features: each client's, uint8 [h, w, D_k].
 
     Returns:
-        Fused features, float32 [h, w, WIDTH] in -1..1, and probabilities, float32 [h, w, 19].
+        Fused features, float32 [h, w, WIDTH] in -1..1, and probabilities, float32 [h, w, C].
     """
     device = next(gate.parameters()).device
     fused, logits, _ = gate([from_bytes(torch.tensor(f, device=device)) for f in features])
@@ -127,7 +128,7 @@ def _pixels(
     image: int,
     rng: np.random.Generator,
 ) -> list[Tensor]:
-    """Some pixels of an image: each client's features there, [n, D_k], and the target, [n, 19]."""
+    """Some pixels of an image: each client's features there, [n, D_k], and the target, [n, C]."""
     arrays = [*features(image), targets(image)]
     flat = [array.reshape(-1, array.shape[-1]) for array in arrays]
     chosen = rng.integers(len(flat[0]), size=PIXELS)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.teachers import write_target
 
@@ -25,15 +24,16 @@ def fuse(
     half from K = 3 on. Weights of one class may differ by a factor of 1.5 at most for that to hold.
 
     Args:
-        probabilities: each client's, uint8 [h, w, 19].
+        probabilities: each client's, uint8 [h, w, C].
         coverage: S_k, the trainIds each client was trained on.
-        weights: float32 [K, 19], 2/3..1, how much each one's vote for each class counts; default:
+        weights: float32 [K, C], 2/3..1, how much each one's vote for each class counts; default:
             the same.
 
     Returns:
-        float32 [h, w, 19], sums to 1 over the classes.
+        float32 [h, w, C], sums to 1 over the classes.
     """
-    knows = np.array([[c in known for c in range(NUM_CLASSES)] for known in coverage])
+    classes = probabilities[0].shape[-1]
+    knows = np.array([[c in known for c in range(classes)] for known in coverage])
     votes = knows.astype(np.float32) if weights is None else knows * weights
     total = np.zeros(probabilities[0].shape, np.float32)
     for client, vote in zip(probabilities, votes, strict=True):
@@ -53,13 +53,13 @@ def balance(
     sharpens, as in MixMatch (Berthelot et al., arXiv 1905.02249, eq. 7).
 
     Args:
-        fused: float32 [h, w, 19], sums to 1.
-        prior: float [19], the mean of all fused predictions over the dataset.
+        fused: float32 [h, w, C], sums to 1.
+        prior: float [C], the mean of all fused predictions over the dataset.
         strength: 0 leaves the classes as they are, 1 takes the prior out entirely.
         temperature: T, above 0.
 
     Returns:
-        uint8 [h, w, 19], 255 = certain.
+        uint8 [h, w, C], 255 = certain.
     """
     target = (fused / np.maximum(prior, RAREST).astype(np.float32) ** strength) ** (1 / temperature)
     target /= np.maximum(target.sum(axis=-1, keepdims=True), 1e-12)
@@ -74,7 +74,7 @@ def write_targets(task: FusionTask) -> None:
     def fused(index: int) -> np.ndarray:
         return fuse([t.probabilities(index) for t in teachers], coverage, task.weights)
 
-    prior = np.zeros(NUM_CLASSES)
+    prior = np.zeros(len(task.student.classes))
     for done, index in enumerate(task.chosen, 1):
         prior += fused(index).mean(axis=(0, 1)) / len(task.chosen)
         task.progress("measuring class priors", done, len(task.chosen))

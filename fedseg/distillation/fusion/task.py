@@ -41,7 +41,7 @@ class FusionTask:
     progress: Progress
     """Receives the state of the work."""
     weights: np.ndarray | None = None
-    """float32 [K, 19], how much each client's vote for each class counts; None: the same."""
+    """float32 [K, C], how much each client's vote for each class counts; None: the same."""
 
 
 FusionRule = Callable[[FusionTask], None]

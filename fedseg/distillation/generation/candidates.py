@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
-from fedseg.classes import CLASSES
+from fedseg.classes import ClassList
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.teachers import Teacher
 from fedseg.files import atomic_file, file_sha256
@@ -61,6 +61,7 @@ def make_candidates(
     generator: Generator,
     wanted: int,
     weights: dict[int, float],
+    classes: ClassList,
     seed: int,
     folder: Path,
     inputs: Inputs,
@@ -72,6 +73,7 @@ def make_candidates(
         generator: makes them.
         wanted: how many to try.
         weights: of each trainId, its inconsistency.
+        classes: names trainIds.
         seed: image i follows from (seed, i) alone.
         folder: for `<i>.png` and `<i>.json`, which says what it should show.
         inputs: what the images are made from; one that was made from others is made again.
@@ -95,7 +97,7 @@ def make_candidates(
             if made is None:
                 del paths[index]
             else:
-                _write(paths[index], made, train_id, inputs)
+                _write(paths[index], made, classes.names[train_id], inputs)
             done += 1
             on_image(done, total)
     kept = {path.stem for path in paths.values()}
@@ -113,12 +115,12 @@ def _make(
     return [generator.make(*one) for one in zip(train_ids, rngs, strict=True)]
 
 
-def _write(path: Path, made: Made, train_id: int, inputs: Inputs) -> None:
+def _write(path: Path, made: Made, class_name: str, inputs: Inputs) -> None:
     """Write an image, and beside it what it should show."""
     with atomic_file(path) as temporary:
         Image.fromarray(made.image).save(temporary, "PNG", compress_level=1)
     recipe = Recipe(
-        class_name=CLASSES[train_id],
+        class_name=class_name,
         box=made.box,
         area=made.area,
         made_of=dict(made.made_of),
@@ -163,10 +165,10 @@ def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest:
 
 def _found(index: int, recipe: Recipe, teachers: list[Teacher]) -> float:
     """Part of the wanted region that clients who know the class give to it, on average."""
-    train_id = CLASSES.index(recipe.class_name)
     top, left, bottom, right = recipe.box
     shares = []
     for teacher in teachers:
+        train_id = teacher.class_list.names.index(recipe.class_name)
         if train_id in teacher.coverage:
             classes = teacher.classes(index)
             rows, columns = classes.shape

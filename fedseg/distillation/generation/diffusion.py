@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fedseg.classes import CLASSES
+from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.generation.candidates import Made
@@ -88,6 +88,7 @@ class Diffusion:
         self._settings = settings
         self._images = images
         self._regions = Regions(len(images), teachers)
+        self._classes = teachers[0].class_list if teachers else CITYSCAPES
         self.batch_size = settings.batch_size
 
     def makes(self, train_id: int) -> bool:
@@ -112,7 +113,7 @@ class Diffusion:
             if regions and rng.random() < INPAINTED:
                 made[place] = self._inpaint(train_id, draw(regions, rng), rng)
             else:
-                texts[place] = prompt(train_id, rng)
+                texts[place] = prompt(self._classes.names[train_id], rng)
         if texts:
             height, width = self._size
             picture, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
@@ -134,7 +135,7 @@ class Diffusion:
         mask = Image.new("L", picture.size)
         mask.paste(255, (*first, *last))
         # Weather and light are the picture's own.
-        text = f"{THINGS[CLASSES[train_id]]}, street photo"
+        text = f"{thing(self._classes.names[train_id])}, street photo"
         # The pipeline sees the box and half as much around it, so that small things are painted
         # large, yet in their surroundings.
         padding = max(last[0] - first[0], last[1] - first[1]) // 2
@@ -211,11 +212,16 @@ class Diffusion:
         return pipeline.to(device)
 
 
-def prompt(train_id: int, rng: np.random.Generator) -> str:
+def thing(class_name: str) -> str:
+    """What is painted for a class."""
+    return THINGS.get(class_name, class_name)
+
+
+def prompt(class_name: str, rng: np.random.Generator) -> str:
     """A description of a picture in which that class appears."""
     scene, weather, time = (str(rng.choice(options)) for options in (SCENES, WEATHER, TIMES))
-    thing = THINGS[CLASSES[train_id]]
-    return f"{thing} {scene}, {weather}, {time}, photo taken through the windscreen of a car"
+    what = f"{thing(class_name)} {scene}"
+    return f"{what}, {weather}, {time}, photo taken through the windscreen of a car"
 
 
 def fetch(model: str | None) -> Path:

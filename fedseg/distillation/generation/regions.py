@@ -5,13 +5,13 @@ give to it. Of a class that they agree on nowhere, it is what any one of them gi
 label is needed to find it, and its place and size are plausible ones.
 """
 
+from collections import defaultdict
 from functools import cached_property
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.distillation.teachers import Teacher
 
 SMALLEST = 6
@@ -29,6 +29,9 @@ class Region(NamedTuple):
     area: float
 
 
+ByTrainId = defaultdict[int, list[Region]]
+
+
 class Regions:
     """By trainId, all regions of a class in the first images that the teachers have predicted.
 
@@ -38,8 +41,9 @@ class Regions:
     def __init__(self, images: int, teachers: list[Teacher]) -> None:
         self._images = images
         self._teachers = teachers
-        knowing = [[c in teacher.coverage for c in range(NUM_CLASSES)] for teacher in teachers]
-        self._knowing = np.array(knowing, bool).reshape(len(teachers), NUM_CLASSES)
+        self._classes = len(teachers[0].class_list) if teachers else 0
+        knowing = [[c in teacher.coverage for c in range(self._classes)] for teacher in teachers]
+        self._knowing = np.array(knowing, bool).reshape(len(teachers), self._classes)
         self._majority = np.maximum(self._knowing.sum(axis=0) // 2 + 1, 2)
 
     def __getitem__(self, train_id: int) -> list[Region]:
@@ -52,10 +56,10 @@ class Regions:
         return self._votes(index)[train_id] >= (self._majority[train_id] if agreed[train_id] else 1)
 
     @cached_property
-    def _found(self) -> tuple[list[list[Region]], list[list[Region]]]:
+    def _found(self) -> tuple[ByTrainId, ByTrainId]:
         """For each class the regions that most clients see, and those that any sees."""
-        agreed: list[list[Region]] = [[] for _ in range(NUM_CLASSES)]
-        seen: list[list[Region]] = [[] for _ in range(NUM_CLASSES)]
+        agreed: ByTrainId = defaultdict(list)
+        seen: ByTrainId = defaultdict(list)
         for index in range(self._images if self._teachers else 0):
             votes = self._votes(index)
             for c in np.flatnonzero(votes.any(axis=(1, 2))):
@@ -65,9 +69,9 @@ class Regions:
         return agreed, seen
 
     def _votes(self, index: int) -> np.ndarray:
-        """int [19, h, w]: how many of the clients who know a class give a cell to it."""
+        """int [C, h, w]: how many of the clients who know a class give a cell to it."""
         maps = [teacher.classes(index) for teacher in self._teachers]
-        votes = np.zeros((NUM_CLASSES, *maps[0].shape), np.int16)
+        votes = np.zeros((self._classes, *maps[0].shape), np.int16)
         rows, columns = np.ogrid[tuple(map(slice, maps[0].shape))]
         for known, classes in zip(self._knowing, maps, strict=True):
             votes[classes, rows, columns] += known[classes]

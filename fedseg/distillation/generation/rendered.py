@@ -3,7 +3,10 @@
 import numpy as np
 
 from fedseg import config
+from fedseg.classes import CITYSCAPES
+from fedseg.data.cards import load_card
 from fedseg.data.dataset import Dataset
+from fedseg.data.label_map import LabelMap
 from fedseg.distillation.generation.candidates import Made
 from fedseg.distillation.teachers import Teacher
 from fedseg.streetsim import SCORED_STYLES, STYLES, render
@@ -23,10 +26,14 @@ class Streetsim:
         self, settings: config.Augmentation, images: Dataset, teachers: list[Teacher]
     ) -> None:
         self._styles = [style for style in STYLES if style not in SCORED_STYLES]
+        mapped = LabelMap(
+            load_card("streetsim"), teachers[0].class_list if teachers else CITYSCAPES
+        )
+        self._train_ids = mapped.train_ids()
 
     def makes(self, train_id: int) -> bool:
-        """Every class has its place in a street."""
-        return True
+        """Every class of Cityscapes' has its place in a street."""
+        return train_id in self._train_ids
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
         """A street in which that class appears; None where none of TRIES does.
@@ -37,7 +44,7 @@ class Streetsim:
             style = self._styles[rng.integers(len(self._styles))]
             index = int(rng.integers(2**31))
             image, labels = render(style, 0, index, SIZE)
-            place = labels == train_id
+            place = self._train_ids[labels] == train_id
             area = float(place.mean())
             if area >= SMALLEST:
                 rows, columns = (np.flatnonzero(place.any(axis=axis)) for axis in (1, 0))

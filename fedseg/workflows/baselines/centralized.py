@@ -33,7 +33,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         return
     network, info, _ = train_supervised(
         datasets,
-        [train_id_counts(dataset, survey(dataset)) for dataset in datasets],
+        [train_id_counts(d, survey(d), federation.classes) for d in datasets],
         federation.model,
         training_run(
             run,

@@ -6,7 +6,6 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from fedseg.classes import NUM_CLASSES
 from fedseg.config import Federation
 from fedseg.distillation.fusion.mean import FEWEST_VOTERS
 from fedseg.files import digest
@@ -41,19 +40,19 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(network for network, _ in members)
         self.infos = [info for _, info in members]
-        knows = torch.zeros(len(members), NUM_CLASSES)
+        knows = torch.zeros(len(members), len(self.infos[0].classes))
         for row, info in zip(knows, self.infos, strict=True):
             row[list(info.coverage)] = 1
         self.register_buffer("knows", knows)
 
     def logits(self, images: Tensor) -> Iterator[Tensor]:
-        """Of one member after another, float32 [N, 19, H, W]."""
+        """Of one member after another, float32 [N, C, H, W]."""
         for network, info in zip(self.members.children(), self.infos, strict=True):
             seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
             yield network(seen).float()
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 [N, 3, H, W] to logarithms of probabilities, [N, 19, H, W]."""
+        """float32 [N, 3, H, W] to logarithms of probabilities, [N, C, H, W]."""
         total: Tensor = torch.zeros((), device=images.device)
         for logits, known in zip(self.logits(images), self.knows, strict=True):
             masked = logits.masked_fill(known[:, None, None] == 0, -torch.inf)
@@ -67,7 +66,7 @@ class MeanLogits(Ensemble):
     """All clients at once, whatever they were trained on: the mean of their logits."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 [N, 3, H, W] to logits, [N, 19, H, W]."""
+        """float32 [N, 3, H, W] to logits, [N, C, H, W]."""
         total: Tensor = torch.zeros((), device=images.device)
         for logits in self.logits(images):
             total = total + logits

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.distillation.generation.candidates import judge, make_candidates
@@ -20,6 +21,7 @@ class Fake:
     def __init__(self, labels, coverage=range(19)):
         self.labels = labels
         self.coverage = set(coverage)
+        self.class_list = CITYSCAPES
 
     def classes(self, index):
         return self.labels[index].astype(np.uint8)
@@ -96,7 +98,9 @@ def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
 
     def run(folder, seed=1):
         weights = {CAR: 1.0, SKY: 0.25}
-        return make_candidates(mix, 20, weights, seed, folder, {}, lambda *n: notify.append(n))
+        return make_candidates(
+            mix, 20, weights, CITYSCAPES, seed, folder, {}, lambda *n: notify.append(n)
+        )
 
     first = run(tmp_path / "a")
     assert [path.read_bytes() for path in run(tmp_path / "b")] == [p.read_bytes() for p in first]
@@ -112,7 +116,9 @@ def test_candidates_follow_from_the_seed_and_are_kept(street, tmp_path):
 def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
     images, labels = street
     mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
-    candidates = make_candidates(mix, 2, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
+    candidates = make_candidates(
+        mix, 2, {CAR: 1.0}, CITYSCAPES, 0, tmp_path / "g", {}, lambda *_: None
+    )
     everywhere, nowhere = np.full((5, 12, 20), CAR), np.full((5, 12, 20), ROAD)
     seen = everywhere.copy()
     seen[4] = ROAD  # the second generated image, after three of the server's
@@ -127,7 +133,7 @@ def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
 def test_an_image_that_shows_the_class_by_construction_needs_no_vote(street, tmp_path):
     images, labels = street
     mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
-    [path] = make_candidates(mix, 1, {CAR: 1.0}, 0, tmp_path / "g", {}, lambda *_: None)
+    [path] = make_candidates(mix, 1, {CAR: 1.0}, CITYSCAPES, 0, tmp_path / "g", {}, lambda *_: None)
     recipe = Recipe.read(path.with_suffix(".json"))
     recipe.model_copy(update={"is_certain": True}).write(path.with_suffix(".json"), {})
     nowhere = Fake(np.full((4, 12, 20), ROAD))
@@ -141,5 +147,5 @@ def test_classes_that_nobody_sees_give_way_to_the_next_most_unstable(street):
     without = np.where(labels == CAR, ROAD, labels)
     mix = Mix(SETTINGS, images, [Fake(without), Fake(without)])
     scores = {"car": 1.0, "sky": 0.1, "road": 0.2, "bus": 0.9, "train": None, "wall": 0.0}
-    assert weights_of(mix, scores, most=5) == {ROAD: 0.2, SKY: 0.1}
-    assert weights_of(mix, scores, most=1) == {ROAD: 0.2}
+    assert weights_of(mix, scores, 5, CITYSCAPES) == {ROAD: 0.2, SKY: 0.1}
+    assert weights_of(mix, scores, 1, CITYSCAPES) == {ROAD: 0.2}

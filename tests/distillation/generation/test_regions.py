@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from fedseg.classes import CITYSCAPES
 from fedseg.distillation.generation.regions import SMALLEST, Regions
 
 
@@ -10,6 +11,7 @@ class Fake:
 
     def __init__(self, maps, coverage):
         self.maps, self.coverage = maps, set(coverage)
+        self.class_list = CITYSCAPES
 
     def classes(self, index):
         return self.maps[index]

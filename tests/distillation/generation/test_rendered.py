@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedseg.classes import CLASSES
+from fedseg.classes import CITYSCAPES, CLASSES
 from fedseg.config import Augmentation
 from fedseg.distillation.generation.candidates import make_candidates
 from fedseg.distillation.generation.rendered import SIZE, SMALLEST, Streetsim
@@ -45,7 +45,7 @@ def test_candidates_follow_from_their_numbers(generator, tmp_path):
     written = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
-        paths = make_candidates(generator, 6, weights, 4, folder, {}, lambda *_: None)
+        paths = make_candidates(generator, 6, weights, CITYSCAPES, 4, folder, {}, lambda *_: None)
         written.append([np.array(Image.open(path)) for path in paths])
         names = {Recipe.read(path.with_suffix(".json")).class_name for path in paths}
         assert names == {"train", "truck"}

@@ -1,0 +1,87 @@
+"""Checkpoints on the Hugging Face hub: `hf://REPOSITORY[@REVISION]` in place of a folder."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from fedseg.errors import FedsegError, first_line
+from fedseg.models.encoder_weights import quick_hub
+from fedseg.storage.hashes import file_hashes
+from fedseg.storage.provenance import notices
+
+WEIGHTS = "model.safetensors"
+FILES = (
+    "config.json",
+    WEIGHTS,
+    "fedseg.json",
+    "made_from.json",
+    "upload.json",
+    "client.json",
+)
+"""What is sent and fetched: of a checkpoint's weights, safetensors alone."""
+ADDRESS = re.compile(r"hf:/{1,2}(?P<repository>[^@]+)(@(?P<revision>.+))?")
+"""A `Path` makes one slash of two."""
+
+
+class Address(NamedTuple):
+    """A checkpoint on the hub."""
+
+    repository: str
+    """OWNER/NAME."""
+    revision: str | None
+    """Branch, tag or commit; None: the newest."""
+
+    def __str__(self) -> str:
+        return f"hf://{self.repository}" + (f"@{self.revision}" if self.revision else "")
+
+
+def address(checkpoint: Path | str) -> Address | None:
+    """The hub's checkpoint that is meant; None for a path."""
+    match = ADDRESS.fullmatch(str(checkpoint))
+    return Address(match["repository"], match["revision"]) if match else None
+
+
+def local(checkpoint: Path | str) -> Path:
+    """The folder of a checkpoint; one on the hub is downloaded, or taken from the hub's cache.
+
+    Args:
+        checkpoint: a folder, or `hf://REPOSITORY[@REVISION]`.
+
+    Raises:
+        FedsegError: the hub does not have it, or can't be reached and its cache does not.
+    """
+    wanted = address(checkpoint)
+    if wanted is None:
+        return Path(checkpoint)
+    repository, revision = wanted
+    try:
+        with quick_hub():
+            folder = Path(
+                snapshot_download(repository, revision=revision, allow_patterns=list(FILES))
+            )
+    except (RepositoryNotFoundError, HFValidationError):
+        raise FedsegError(
+            f"{wanted}: the hub has no such repository, or it is private and you are not logged "
+            "in; log in with `hf auth login`"
+        ) from None
+    except RevisionNotFoundError:
+        raise FedsegError(f"{wanted}: the repository has no such revision") from None
+    except LocalEntryNotFoundError:
+        raise FedsegError(
+            f"{wanted}: the hub can't be reached, and its cache does not hold this checkpoint"
+        ) from None
+    except Exception as error:  # of the hub, of the network or of the disk, in many classes
+        raise FedsegError(f"{wanted}: can't be downloaded: {first_line(error)}") from None
+    if not (folder / WEIGHTS).is_file():
+        raise FedsegError(f"{wanted}: is no checkpoint of fedseg's: it has no {WEIGHTS}")
+    [weights] = file_hashes([folder / WEIGHTS])
+    notices.warning("%s is commit %s, weights sha256 %s", wanted, folder.name, weights)
+    return folder
