@@ -157,7 +157,7 @@ def _details(card: "Card") -> "Table":
 
 
 def _classes(card: "Card") -> str:
-    """How many of the 19 classes a card knows, and how many groups of them."""
+    """How many classes of a class list a card names, and how many groups of them."""
     groups = sum(len(entry.members) > 1 for entry in card.classes)
     single = len(card.classes) - groups
     return f"{single} + {groups} group{'s' if groups > 1 else ''}" if groups else str(single)

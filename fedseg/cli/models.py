@@ -141,7 +141,7 @@ def export(
 ) -> None:
     """Write a model as one file for other programs, and compare the two.
 
-    Images are [N, 3, H, W], normalised float32 as in fedseg.json; logits are [N, 19, H, W].
+    Images are [N, 3, H, W], normalised float32 as in fedseg.json; logits are [N, C, H, W].
 
     Example: `fedseg export runs/first/global --out model.onnx --normalise --argmax`
     """

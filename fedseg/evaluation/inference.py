@@ -69,7 +69,7 @@ def infer(
         protocol: sizes, windows and flips.
 
     Yields:
-        Each item, its image, and its logits, float32 [19, h, w] on the model's device, at the
+        Each item, its image, and its logits, float32 [C, h, w] on the model's device, at the
         first of its `view_sizes`. Where several views are averaged: the logarithm of their mean
         probabilities.
 
@@ -120,7 +120,7 @@ def _resized(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _logits(network: nn.Module, info: Info, views: list[np.ndarray], protocol: Protocol) -> Tensor:
-    """One batch's views, each uint8 [N, h, w, 3], to float32 [N, 19, h, w] of the first view."""
+    """One batch's views, each uint8 [N, h, w, 3], to float32 [N, C, h, w] of the first view."""
     device = next(network.parameters()).device
     size = views[0].shape[1:3]
     seen = []

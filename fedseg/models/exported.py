@@ -32,7 +32,7 @@ class Contract(Section):
     normalise: bool = False
     """It takes uint8 RGB, and not normalised float32; [N, 3, H, W] either way."""
     argmax: bool = False
-    """It gives trainIds, int64 [N, H, W], and not logits, float32 [N, 19, H, W]."""
+    """It gives trainIds, int64 [N, H, W], and not logits, float32 [N, C, H, W]."""
     size: tuple[int, int] | None = None
     """The only height and width that it takes; None: multiples of 32."""
 
@@ -46,7 +46,7 @@ def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]
 
     Returns:
         The model in evaluation mode, from normalised float32 [N, 3, H, W] to logits, float32
-        [N, 19, H, W]; and what to know of it.
+        [N, C, H, W]; and what to know of it.
 
     Raises:
         FedsegError: no such file, or it can't be opened.
@@ -115,7 +115,7 @@ class OnnxNetwork(nn.Module):
         """Tells callers, who ask a model's parameters, that it is on the CPU."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 [N, 3, H, W], normalised, to logits, float32 [N, 19, H, W]."""
+        """float32 [N, 3, H, W], normalised, to logits, float32 [N, C, H, W]."""
         size, wanted = tuple(images.shape[2:]), self.contract.size
         if wanted and size != wanted:
             raise ModelError(

@@ -75,8 +75,8 @@ def _licences(federation: Federation) -> dict[str, str]:
 
 def _shown(protocol: Protocol) -> str:
     """How images are shown to a model, in words."""
-    height = protocol.height
-    parts = [f"{height} pixels high" if isinstance(height, int) else f"at the {height} height"]
+    heights = {"model": "at the height that the model was made for", "original": "as they are"}
+    parts = [heights.get(str(protocol.height), f"{protocol.height} pixels high")]
     if protocol.window:
         parts.append(f"in windows of {protocol.window[0]}x{protocol.window[1]}")
     if protocol.scales != (1.0,):

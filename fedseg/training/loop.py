@@ -87,7 +87,7 @@ def fit(
         network: the model; trained in place.
         example: makes a training example from random numbers: image uint8 [H, W, 3] RGB, and a
             target array. Called in threads. To be used by other processes it must be picklable.
-        loss: from logits float32 [N, 19, H, W] and targets [N, ...] to a scalar, a mean.
+        loss: from logits float32 [N, C, H, W] and targets [N, ...] to a scalar, a mean.
         normalisation: of the input.
         run: how.
         count: how many things, in targets [N, ...], the loss is a mean of: images, by default.

@@ -164,7 +164,7 @@ def cross_entropy_by_image(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy over the labelled pixels of each image; 0 where it has none.
 
     Args:
-        logits: float32 [N, 19, H, W].
+        logits: float32 [N, C, H, W].
         labels: uint8 [N, H, W], trainIds, 255 ignored.
 
     Returns:

@@ -1,12 +1,10 @@
 """Checkpoints on the hub: the real client against a stand-in of its server."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from fedseg.models.hub import Address, address
 from tests.models.hub_server import COMMIT, serving
@@ -21,20 +19,20 @@ def hub():
 
 
 @pytest.fixture
-def command(hub, tmp_path):
-    """Runs `fedseg` as somebody who uses that hub."""
+def command(hub, run_cli, tmp_path, monkeypatch):
+    """Runs `fedseg` as somebody who uses that hub, on a network or without one."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
 
-    def call(*arguments, **environment):
-        own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": TOKEN}
-        done = subprocess.run(
-            [sys.executable, "-m", "fedseg", *map(str, arguments)],
-            env={**os.environ, **own, "HF_HUB_DISABLE_XET": "1", **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert TOKEN not in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    def call(*arguments, url=hub.url, offline=False):
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        template = url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        done = run_cli(*arguments)
+        assert TOKEN not in done.out + done.err
+        assert "Traceback" not in done.err
         return done
 
     return call
@@ -58,8 +56,8 @@ def test_what_is_an_address(given, expected):
 def test_a_checkpoint_goes_to_the_hub_and_comes_back(hub, command, finished, tmp_path):
     folder = finished / "runs" / "embedded" / "global"
     pushed = command("push", folder, "me/city")
-    assert pushed.returncode == 0, pushed.stderr
-    assert f"me/city/commit/{COMMIT}" in pushed.stdout
+    assert pushed.returncode == 0, pushed.err
+    assert f"me/city/commit/{COMMIT}" in pushed.out
     assert hub.tokens == {f"Bearer {TOKEN}"}
     sent = hub.files["me/city"]
     assert sent["model.safetensors"] == (folder / "model.safetensors").read_bytes()
@@ -76,21 +74,19 @@ def test_a_checkpoint_goes_to_the_hub_and_comes_back(hub, command, finished, tmp
     photo = finished / "photo.jpg"
     here = command("predict", folder, photo, "--out", tmp_path / "here")
     there = command("predict", "hf://me/city", photo, "--out", tmp_path / "there")
-    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    assert (here.returncode, there.returncode) == (0, 0), there.err
     names = ("photo_trainId.png", "photo_overlay.jpg")
     for name in names:
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
-    assert f"hf://me/city is commit {COMMIT}, weights sha256" in there.stderr.replace("\n", " ")
+    assert f"hf://me/city is commit {COMMIT}, weights sha256" in there.err.replace("\n", " ")
 
     # Without a network the cache answers.
-    offline = command(
-        "predict", "hf://me/city", photo, "--out", tmp_path / "off", HF_HUB_OFFLINE="1"
-    )
-    assert offline.returncode == 0, offline.stderr
+    offline = command("predict", "hf://me/city", photo, "--out", tmp_path / "off", offline=True)
+    assert offline.returncode == 0, offline.err
     where = ["--dataset", "folder", "--root", finished / "data" / "stormnight"]
-    scored = command("evaluate", "hf://me/city", folder, *where, HF_HUB_OFFLINE="1")
-    assert scored.returncode == 0, scored.stderr
-    assert "hf://me/city" in scored.stdout
+    scored = command("evaluate", "hf://me/city", folder, *where, offline=True)
+    assert scored.returncode == 0, scored.err
+    assert "hf://me/city" in scored.out
 
 
 def test_what_the_hub_does_not_have(hub, command, finished, tmp_path):
@@ -106,11 +102,11 @@ def test_what_the_hub_does_not_have(hub, command, finished, tmp_path):
     ):
         done = command("predict", where, photo, "--out", out)
         assert done.returncode == 2, where
-        assert reason in " ".join(done.stderr.split()), done.stderr
+        assert reason in " ".join(done.err.split()), done.err
     assert not list((tmp_path / "hf").rglob("*.bin"))
-    gone = command("predict", "hf://me/new", photo, "--out", out, HF_HUB_OFFLINE="1")
+    gone = command("predict", "hf://me/new", photo, "--out", out, offline=True)
     assert gone.returncode == 2
-    assert "its cache does not hold" in " ".join(gone.stderr.split())
+    assert "its cache does not hold" in " ".join(gone.err.split())
 
 
 def test_what_cannot_be_published(hub, command, finished, tmp_path):
@@ -123,7 +119,7 @@ def test_what_cannot_be_published(hub, command, finished, tmp_path):
     whole = finished / "runs" / "embedded" / "global"
     done = command("push", whole, "no name")
     assert done.returncode == 2
-    assert "give OWNER/NAME" in " ".join(done.stderr.split())
-    done = command("push", whole, "me/x", HF_ENDPOINT="http://127.0.0.1:1")
+    assert "give OWNER/NAME" in " ".join(done.err.split())
+    done = command("push", whole, "me/x", url="http://127.0.0.1:1")
     assert done.returncode == 2
-    assert "can't be sent" in " ".join(done.stderr.split())
+    assert "can't be sent" in " ".join(done.err.split())
