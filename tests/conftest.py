@@ -26,6 +26,7 @@ from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.training.callbacks import WriteCurve
 from fedseg.workflows.server_stages import run_server
+from fedseg.workflows.sources import update_sources
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
@@ -158,7 +159,9 @@ def finished(tmp_path_factory) -> Path:
         source |= {"dataset": "folder", "root": f"data/{style}"}
     (world / "federation.toml").write_text(tomli_w.dumps(data))
     federation = load(world / "federation.toml")
-    run = train_and_upload(federation, world, world / "runs" / "embedded")
+    folder = world / "runs" / "embedded"
+    update_sources(open_run(folder, federation), federation)
+    run = train_and_upload(federation, world, folder)
     seconds = run_server(run, federation, FileProgress(run.progress, "server"))
     gather_result(run, federation, "completed", {}, seconds).write(run.result)
     Image.open(world / "data" / "stormnight" / "images" / "0.png").save(world / "photo.jpg")

@@ -20,8 +20,8 @@ from fedseg.models.build import model_inputs, seeded_build
 from fedseg.models.checkpoints import checked
 from fedseg.storage.hashes import content_hash
 
-ATTENTION = re.compile(r"attn\.(.+\.)?(qkv|kv|[qkv]|[qkv]_proj|proj)$")
-"""Names of the projections within the attention of timm's and SMP's transformers."""
+ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj)$")
+"""Names of the projections within the attention of timm's, SMP's and Hugging Face's models."""
 SCALE = 2.0
 """Of the adapters' output, whatever their rank: alpha / r, arXiv 2106.09685, section 4.1."""
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -159,7 +159,9 @@ def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: str) -> 
 def trained_names(network: nn.Module) -> set[str]:
     """Names, in its state dict, of the tensors that training changes, of an `adapt`ed model."""
     frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
-    for name, module in cast(nn.Module, network.encoder).named_modules(prefix="encoder"):
+    encoder = cast(nn.Module, network.encoder)
+    prefix = next(name for name, module in network.named_modules() if module is encoder)
+    for name, module in encoder.named_modules(prefix=prefix):
         trained = [value.requires_grad for value in module.parameters(recurse=False)]
         if not any(trained):
             frozen |= {f"{name}.{key}" for key, _ in module.named_buffers(recurse=False)}

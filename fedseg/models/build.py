@@ -1,4 +1,4 @@
-"""Models: any architecture and encoder of segmentation-models-pytorch, by name."""
+"""Models by name: any of segmentation-models-pytorch, and those of `huggingface`."""
 
 import gc
 import inspect
@@ -24,6 +24,7 @@ from fedseg.models.encoder_weights import (
     quick_hub,
     shipped_weights,
 )
+from fedseg.models.huggingface import FAMILIES, build_huggingface, known_encoders
 from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
@@ -35,7 +36,7 @@ SEVERAL_KINDS = ("use_norm", "attention_type")
 STEPS = (32, 64, 128, 224, 256, 384)
 """Multiples of which sizes are tried where a model does not take one."""
 ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
-"""The allow-list: no other code is ever run for a model that came from somebody else."""
+"""The allow-list, with `FAMILIES`: no other code is run for a model that came from others."""
 
 
 class Normalisation(NamedTuple):
@@ -67,9 +68,12 @@ def check_names(arch: str, encoder: str) -> None:
     Raises:
         FedsegError: with the nearest names.
     """
-    if arch not in ARCHITECTURES:
-        raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, ARCHITECTURES)}")
-    if encoder.startswith("tu-"):
+    if arch not in ARCHITECTURES and arch not in FAMILIES:
+        known = [*ARCHITECTURES, *FAMILIES]
+        raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, known)}")
+    if arch in FAMILIES:
+        known, name = known_encoders(arch), encoder
+    elif encoder.startswith("tu-"):
         known = [f"tu-{name}" for name in timm.list_models()]
         name = encoder.split(".")[0]  # timm's NAME.TAG: the tag chooses among pretrained weights
     else:
@@ -85,9 +89,16 @@ def build(model: Model) -> nn.Module:
         A module from float [N, 3, H, W], normalised, to logits [N, C, H, W], channels last.
 
     Raises:
-        FedsegError: an unknown name, weights that can't be had, or a combination that SMP refuses.
+        FedsegError: an unknown name, weights that can't be had, or a combination that is refused.
     """
     check_names(model.arch, model.encoder)
+    network = build_huggingface(model) if model.arch in FAMILIES else _build_smp(model)
+    if model.norm == "group":
+        replace_batch_norms(network)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _build_smp(model: Model) -> nn.Module:
     imagenet = model.encoder_weights == "imagenet"
     is_timm = model.encoder.startswith("tu-")
     shipped = shipped_weights(model.encoder) if imagenet else None
@@ -117,9 +128,7 @@ def build(model: Model) -> nn.Module:
         load_encoder(network.encoder, published)
     elif not imagenet and model.encoder_weights != "none":
         load_encoder(network.encoder, Path(model.encoder_weights))
-    if model.norm == "group":
-        replace_batch_norms(network)
-    return network.to(memory_format=torch.channels_last)
+    return network
 
 
 def decoder_settings(model: Model) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from fedseg.config import GLOBAL, Federation, Protocol, load
 from fedseg.errors import plain
 from fedseg.models.checkpoints import STRIDE, load_info
+from fedseg.models.huggingface import FAMILIES
 from fedseg.report.facts import missing_classes
 from fedseg.report.licences import licences
 from fedseg.run.folder import Run
@@ -45,6 +46,7 @@ def model_card(checkpoint: Path, repository: str) -> str:
     environment.filters |= {"cell": _cell, "missing_classes": missing_classes, "shown": _shown}
     return environment.get_template("model_card.md").render(
         info=info,
+        network=FAMILIES[info.arch].network if info.arch in FAMILIES else None,
         repository=repository,
         result=result,
         clients=_taught(result),

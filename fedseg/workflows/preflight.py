@@ -12,6 +12,7 @@ from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey, train_id_counts
+from fedseg.distillation.features import feature_width
 from fedseg.distillation.generation.diffusion import fetch
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.inference import PLAIN, view_sizes
@@ -121,12 +122,16 @@ def check_models(federation: Federation) -> None:
 
 
 def _model_checks(federation: Federation) -> Iterator[Callable[[], None]]:
+    fuses = federation.server.distillation.fusion == "features"
     for (model, training), owner in models_of(federation).items():
-        yield partial(with_owner, owner, partial(_check_model, model, training))
+        yield partial(with_owner, owner, partial(_check_model, model, training, fuses))
 
 
-def _check_model(model: Model, training: Training) -> None:
-    adapt(build(model), model)
+def _check_model(model: Model, training: Training, fuses: bool) -> None:
+    network = build(model)
+    adapt(network, model)
+    if fuses:
+        feature_width(network)
     check_size(model, training.crop, training.batch_size)
 
 

@@ -62,7 +62,7 @@ class Regions:
         seen: ByTrainId = defaultdict(list)
         for index in range(self._images if self._teachers else 0):
             votes = self._votes(index)
-            for c in np.flatnonzero(votes.any(axis=(1, 2))):
+            for c in map(int, np.flatnonzero(votes.any(axis=(1, 2)))):
                 agreed[c] += _connected(index, votes[c] >= self._majority[c])
                 if not agreed[c]:
                     seen[c] += _connected(index, votes[c] > 0)

@@ -1,0 +1,199 @@
+"""Model families of Hugging Face's transformers, as semantic models.
+
+Needs the extra `fedseg[transformers]`. A checkpoint is what `save_pretrained` writes, under the
+names of transformers, so that its own classes open it. No code of a checkpoint is run: the
+network follows from the tables below.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedseg.config import Model
+from fedseg.errors import FedsegError, import_extra
+
+LEAST = 1e-6
+"""Smallest probability that a mask-classification model gives to a class."""
+
+
+class Family(NamedTuple):
+    """An architecture of transformers.
+
+    Attributes:
+        network: name of its class.
+        encoder: where its encoder is, in that class.
+        encoders: by name, the arguments by which `configure` makes a configuration.
+        configure: from transformers and those arguments.
+        logits: from what the network gives to logits, float [N, C, h, w].
+        head: where the layer is that gives the logits, if one does.
+    """
+
+    network: str
+    encoder: str
+    encoders: dict[str, dict[str, Any]]
+    configure: Callable[[Any, dict[str, Any]], Any]
+    logits: Callable[[Any], Tensor]
+    head: str | None = None
+
+
+def _mix_transformer(depths: list[int], width: int = 64, decoder: int = 768) -> dict[str, Any]:
+    widths = [width, 2 * width, 5 * width, 8 * width]
+    return {"depths": depths, "hidden_sizes": widths, "decoder_hidden_size": decoder}
+
+
+def _swin(width: int, depth: int, heads: int, window: int) -> dict[str, Any]:
+    return {
+        "embed_dim": width,
+        "depths": [2, 2, depth, 2],
+        "num_heads": [heads, 2 * heads, 4 * heads, 8 * heads],
+        "window_size": window,
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    }
+
+
+def _mask2former(transformers: Any, backbone: dict[str, Any]) -> Any:
+    return transformers.Mask2FormerConfig(backbone_config=transformers.SwinConfig(**backbone))
+
+
+def _semantic(output: Any) -> Tensor:
+    """Logits whose softmax is a mask-classification model's probability of each class.
+
+    The sum over queries of the probabilities of class and mask: Cheng et al., arXiv 2107.06278,
+    section 3.4.
+    """
+    classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "no object"
+    masks = output.masks_queries_logits.sigmoid()
+    return torch.einsum("nqc,nqhw->nchw", classes, masks).clamp(min=LEAST).log()
+
+
+FAMILIES = {
+    "hf_segformer": Family(
+        network="SegformerForSemanticSegmentation",
+        encoder="segformer",
+        # Xie et al., arXiv 2105.15203, table 6; those of nvidia/mit-b0 to b5.
+        encoders={
+            "mit-b0": _mix_transformer([2, 2, 2, 2], 32, 256),
+            "mit-b1": _mix_transformer([2, 2, 2, 2], decoder=256),
+            "mit-b2": _mix_transformer([3, 4, 6, 3]),
+            "mit-b3": _mix_transformer([3, 4, 18, 3]),
+            "mit-b4": _mix_transformer([3, 8, 27, 3]),
+            "mit-b5": _mix_transformer([3, 6, 40, 3]),
+        },
+        configure=lambda transformers, arguments: transformers.SegformerConfig(**arguments),
+        logits=lambda output: output.logits,
+        head="decode_head.classifier",
+    ),
+    "hf_mask2former": Family(
+        network="Mask2FormerForUniversalSegmentation",
+        encoder="model.pixel_level_module.encoder",
+        # Liu et al., arXiv 2103.14030, section 3.3; those of facebook/mask2former-swin-*.
+        encoders={
+            "swin-tiny": _swin(96, 6, 3, 7),
+            "swin-small": _swin(96, 18, 3, 7),
+            "swin-base": _swin(128, 18, 4, 12),
+            "swin-large": _swin(192, 18, 6, 12),
+        },
+        configure=_mask2former,
+        logits=_semantic,
+    ),
+}
+
+
+def build_huggingface(model: Model) -> nn.Module:
+    """Make a model of one of `FAMILIES` for its class list.
+
+    Args:
+        model: whose `encoder_weights` are "none" or the path of a `.safetensors` file: of the whole
+            network for any classes, or of its encoder.
+
+    Returns:
+        A module from float [N, 3, H, W], normalised, to logits [N, C, H, W].
+
+    Raises:
+        FedsegError: the extra is missing, a setting that the family does not have, or weights that
+            are not its own.
+    """
+    family = FAMILIES[model.arch]
+    if model.decoder:
+        raise FedsegError(f"decoder: {model.arch} has no settings; leave it out")
+    if model.encoder_weights == "imagenet":
+        raise FedsegError(
+            f"{model.arch}: its weights are not downloaded; set encoder_weights to 'none' or to a "
+            ".safetensors file of transformers' own"
+        )
+    transformers = import_extra("transformers", f"arch = '{model.arch}'", "transformers")
+    config = family.configure(transformers, family.encoders[model.encoder])
+    names = dict(enumerate(model.classes.names))
+    config.num_labels, config.id2label = len(names), names
+    config.label2id = {name: train_id for train_id, name in names.items()}
+    network = cast(nn.Module, _network_class(model.arch)(config))
+    if model.encoder_weights != "none":
+        _load(network, Path(model.encoder_weights), family.encoder)
+    return network
+
+
+@cache
+def _network_class(arch: str) -> Any:
+    """The class of transformers, but from images to logits of their size."""
+    family = FAMILIES[arch]
+    base = getattr(import_extra("transformers", f"arch = '{arch}'", "transformers"), family.network)
+
+    class Network(base):  # type: ignore[misc, valid-type]
+        @property
+        def encoder(self) -> nn.Module:
+            return cast(nn.Module, self.get_submodule(family.encoder))
+
+        @property
+        def segmentation_head(self) -> nn.Module:
+            if family.head is None:
+                raise FedsegError(f"{arch} has no decoder features to fuse; set fusion to 'mean'")
+            return cast(nn.Module, self.get_submodule(family.head))
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits = family.logits(super().forward(pixel_values=images))
+            size = images.shape[2:]
+            return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+        def save_pretrained(self, folder: Path) -> None:
+            """Write config.json and model.safetensors, as transformers does."""
+            self.config.architectures = [family.network]
+            self.config.save_pretrained(folder)
+            weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+            save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    Network.__name__ = Network.__qualname__ = family.network
+    return Network
+
+
+def _load(network: nn.Module, path: Path, encoder: str) -> None:
+    """Load weights of the network, or of its encoder; those of other classes are left out."""
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise FedsegError(f"encoder_weights: {path} can't be read: {error}") from None
+    wanted = network.state_dict()
+    if not weights.keys() & wanted.keys():
+        weights = {f"{encoder}.{name}": tensor for name, tensor in weights.items()}
+    fitting = {
+        name: tensor
+        for name, tensor in weights.items()
+        if name in wanted and tensor.shape == wanted[name].shape and tensor.isfinite().all()
+    }
+    if missing := [n for n in wanted if n.startswith(f"{encoder}.") and n not in fitting]:
+        raise FedsegError(
+            f"encoder_weights: {path}: not the weights of this encoder: {len(missing)} tensors are "
+            f"missing, of another shape or not finite, as '{missing[0]}'"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def known_encoders(arch: str) -> list[str]:
+    """Names of the encoders of one of `FAMILIES`."""
+    return [*FAMILIES[arch].encoders]
