@@ -23,6 +23,7 @@ from fedseg.files import atomic_file
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
 from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
+from fedseg.models.huggingface import takes_sizes_in_onnx
 
 OPSET = 18
 """Of ONNX: the oldest that torch's exporter writes itself, so that most programs read it."""
@@ -118,6 +119,8 @@ def export(
         for library in ("onnxscript", "onnxruntime"):
             import_extra(library, *ONNX_EXTRA)
     network, info = checkpoints.load(checkpoint)
+    if format == Format.ONNX and not size and not takes_sizes_in_onnx(info.arch):
+        raise _impossible(Contract(info=info), format, "the file would take one size alone")
     if size:
         check_size(info.model, size)
         info = info.model_copy(update={"inference_height": size[0]})

@@ -33,6 +33,7 @@ class Family(NamedTuple):
         configure: from transformers and those arguments.
         logits: from what the network gives to logits, float [N, C, h, w].
         head: where the layer is that gives the logits, if one does.
+        sizes_in_onnx: whether an ONNX file of it takes more than one size.
     """
 
     network: str
@@ -41,6 +42,7 @@ class Family(NamedTuple):
     configure: Callable[[Any, dict[str, Any]], Any]
     logits: Callable[[Any], Tensor]
     head: str | None = None
+    sizes_in_onnx: bool = True
 
 
 def _mix_transformer(depths: list[int], width: int = 64, decoder: int = 768) -> dict[str, Any]:
@@ -102,6 +104,7 @@ FAMILIES = {
         },
         configure=_mask2former,
         logits=_semantic,
+        sizes_in_onnx=False,  # deformable attention: torch's exporter needs minutes to fail
     ),
 }
 
@@ -197,3 +200,8 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
 def known_encoders(arch: str) -> list[str]:
     """Names of the encoders of one of `FAMILIES`."""
     return [*FAMILIES[arch].encoders]
+
+
+def takes_sizes_in_onnx(arch: str) -> bool:
+    """Whether an ONNX file of an architecture can take more than one size, as far as is known."""
+    return arch not in FAMILIES or FAMILIES[arch].sizes_in_onnx

@@ -9,6 +9,7 @@ from fedseg.errors import FedsegError
 from fedseg.models import checkpoints
 from fedseg.models.adapters import adapt, part, whole
 from fedseg.models.build import build, seeded_build
+from fedseg.models.export import export
 from fedseg.models.huggingface import FAMILIES
 from fedseg.workflows.preflight import check_models
 
@@ -118,3 +119,11 @@ def test_the_checkpoint_names_its_classes(tmp_path):
     theirs = transformers.SegformerForSemanticSegmentation.from_pretrained(tmp_path / "m")
     assert theirs.config.id2label[0] == "road"
     assert theirs.config.label2id["bicycle"] == 18
+
+
+def test_mask2former_in_onnx_is_refused_at_once(tmp_path):
+    model = Model(arch="hf_mask2former", encoder="swin-tiny", encoder_weights="none")
+    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe(model, Training()))
+    with pytest.raises(FedsegError, match=r"can't be exported as onnx: .*--size HEIGHT WIDTH"):
+        export(tmp_path / "m", tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()
