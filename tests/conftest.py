@@ -32,6 +32,11 @@ TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
 
 
+def pytest_collection_modifyitems(items):
+    """The longest files first, or the last one would keep one of two workers waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:

@@ -4,6 +4,7 @@ import pytest
 
 from fedseg import config
 from fedseg.errors import FedsegError
+from fedseg.files import EMBEDDED
 from fedseg.settings import differences, with_settings
 
 FILE = {
@@ -59,12 +60,12 @@ def test_the_last_of_two_settings_counts():
 
 
 def test_settings_are_checked_like_the_file_and_inherited_from():
-    federation = config.load(config.EMBEDDED, settings=["training.batch_size=3"])
+    federation = config.load(EMBEDDED, settings=["training.batch_size=3"])
     assert {client.training.batch_size for client in federation.clients} == {3}
     with pytest.raises(FedsegError, match=r"unknown key 'training\.iteration'; did you mean"):
-        config.load(config.EMBEDDED, settings=["training.iteration=3"])
+        config.load(EMBEDDED, settings=["training.iteration=3"])
     with pytest.raises(FedsegError, match=r"embedded\.toml: 'training\.iterations' = -3"):
-        config.load(config.EMBEDDED, settings=["training.iterations=-3"])
+        config.load(EMBEDDED, settings=["training.iterations=-3"])
 
 
 def test_keys_that_differ():

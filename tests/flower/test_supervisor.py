@@ -121,7 +121,7 @@ def run(app: Path, out: Path, mode: str, until: str) -> Simulation:
     [
         ("ok", "result", "2"),
         ("client hangs", "result", "1"),
-        ("server raises", "result", None),
+        pytest.param("server raises", "result", None, marks=pytest.mark.slow),
         ("stopped early", "started", None),
     ],
 )

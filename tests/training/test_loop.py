@@ -148,16 +148,18 @@ def test_a_training_with_every_option_resumes_to_the_same_weights(tmp_path):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_training_in_half_precision_learns_and_resumes(tmp_path, precision):
-    settings = SETTINGS.model_copy(update={"precision": precision, "iterations": 30})
+    # On a CPU, a step in float16 takes a second.
+    few = {"iterations": 12, "learning_rate": 5e-3}
+    settings = SETTINGS.model_copy(update={"precision": precision, **few})
     losses = []
 
     def note(done, total, loss):
         losses.append(loss)
-        if done == 20 and len(losses) == 20:
+        if done == 8 and len(losses) == 8:
             raise Killed
 
     state = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
         train(settings, state=state, save_seconds=0, callbacks=(ReportProgress(note),))
     train(settings, state=state, callbacks=(ReportProgress(note),))
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])

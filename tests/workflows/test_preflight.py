@@ -22,7 +22,6 @@ def with_model(data, **changes):
 FIXED = [  # architecture, encoder, the crop that it wants
     ("upernet", "tu-hiera_tiny_224", 224),
     ("fpn", "tu-maxvit_tiny_tf_224", 224),
-    ("dpt", "tu-beit_base_patch16_224", 224),
 ]
 
 

@@ -129,6 +129,7 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     assert first.stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_too_few_good_clients_fail_the_run(federation_data, tmp_path):
     federation_data["clients"][1]["root"] = str(tmp_path / "nowhere")
     federation = Federation.model_validate(federation_data)
