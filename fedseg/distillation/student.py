@@ -49,10 +49,8 @@ def distill(
     if settings.feature_weight:
         torch.manual_seed(run.seed)
         projection = nn.Conv2d(feature_width(start), WIDTH, 1)
-        network, loss = (
-            Featured(start, projection),
-            partial(feature_loss, settings.feature_weight, len(info.classes)),
-        )
+        network = Featured(start, projection)
+        loss = partial(feature_loss, settings.feature_weight, len(info.classes))
     with adapted(start, model or info.model):
         fit(network, Views(dataset, targets, settings), loss, info.normalisation, run)
     return start

@@ -7,13 +7,14 @@ A folder is named after all that its arrays depend on but the image, and a file 
 of its image, so that predictions are used again only for the images that they were made of.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.evaluation.inference import PLAIN, infer, input_size, resize
@@ -55,6 +56,11 @@ class Teacher:
     def classes(self, index: int) -> np.ndarray:
         """The most probable class of each cell of an image, uint8 [h, w], trainIds."""
         return read_largest(self.files[index])
+
+
+def class_list(teachers: Sequence[Teacher]) -> ClassList:
+    """The classes that all of some teachers predict; Cityscapes' of none."""
+    return teachers[0].class_list if teachers else CITYSCAPES
 
 
 def predict(

@@ -34,6 +34,10 @@ class Family(NamedTuple):
         logits: from what the network gives to logits, float [N, C, h, w].
         head: where the layer is that gives the logits, if one does.
         sizes_in_onnx: whether an ONNX file of it takes more than one size.
+        is_encoder_apart: whether the encoder can be frozen by itself.
+        adjust: called with a network that was just made, to let it take any size.
+        note_size: called with the network and the rows and columns of images that it is about to
+            see.
     """
 
     network: str
@@ -43,6 +47,9 @@ class Family(NamedTuple):
     logits: Callable[[Any], Tensor]
     head: str | None = None
     sizes_in_onnx: bool = True
+    is_encoder_apart: bool = True
+    adjust: Callable[[Any], None] = lambda network: None
+    note_size: Callable[[Any, int, int], None] = lambda network, rows, columns: None
 
 
 def _mix_transformer(depths: list[int], width: int = 64, decoder: int = 768) -> dict[str, Any]:
@@ -73,6 +80,42 @@ def _semantic(output: Any) -> Tensor:
     classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "no object"
     masks = output.masks_queries_logits.sigmoid()
     return torch.einsum("nqc,nqhw->nchw", classes, masks).clamp(min=LEAST).log()
+
+
+def _vit(width: int, depth: int, heads: int) -> dict[str, Any]:
+    return {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
+
+
+class Positions(nn.Embedding):
+    """A square table of positions, interpolated to the size of what is seen, as DINOv2's are."""
+
+    grid: tuple[int, int]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The table at `grid`, float [1, rows * columns, D]."""
+        side = round(self.num_embeddings**0.5)
+        table = self.weight.T.reshape(1, self.embedding_dim, side, side)
+        if self.grid != (side, side):
+            table = F.interpolate(table, self.grid, mode="bicubic", align_corners=False)
+        return table.flatten(2).transpose(1, 2)
+
+
+def _adjust_eomt(network: Any) -> None:
+    """Let it take any size, and attend without masks, as it does once it is trained.
+
+    Kerssies et al., arXiv 2503.19108, section 3.3, anneal the masks away while training.
+    """
+    old = network.embeddings.position_embeddings
+    positions = Positions(old.num_embeddings, old.embedding_dim)
+    positions.weight = old.weight
+    network.embeddings.position_embeddings = positions
+    network.attn_mask_probs.zero_()
+
+
+def _note_grid(network: Any, rows: int, columns: int) -> None:
+    patch = network.config.patch_size
+    network.grid_size = (rows // patch, columns // patch)
+    network.embeddings.position_embeddings.grid = network.grid_size
 
 
 FAMILIES = {
@@ -106,6 +149,21 @@ FAMILIES = {
         logits=_semantic,
         sizes_in_onnx=False,  # deformable attention: torch's exporter needs minutes to fail
     ),
+    "hf_eomt": Family(
+        network="EomtForUniversalSegmentation",
+        encoder="layers",
+        # DINOv2's, arXiv 2304.07193, table 17; those of tue-mps/*_eomt_*.
+        encoders={
+            "dinov2-small": _vit(384, 12, 6),
+            "dinov2-base": _vit(768, 12, 12),
+            "dinov2-large": _vit(1024, 24, 16),
+        },
+        configure=lambda transformers, arguments: transformers.EomtConfig(**arguments),
+        logits=_semantic,
+        is_encoder_apart=False,  # its last blocks work on the queries too
+        adjust=_adjust_eomt,
+        note_size=_note_grid,
+    ),
 }
 
 
@@ -136,7 +194,10 @@ def build_huggingface(model: Model) -> nn.Module:
     names = dict(enumerate(model.classes.names))
     config.num_labels, config.id2label = len(names), names
     config.label2id = {name: train_id for train_id, name in names.items()}
+    if model.train != "all" and not family.is_encoder_apart:
+        raise FedsegError(f"{model.arch}: its encoder can't be frozen; set train to 'all'")
     network = cast(nn.Module, _network_class(model.arch)(config))
+    family.adjust(network)
     if model.encoder_weights != "none":
         _load(network, Path(model.encoder_weights), family.encoder)
     return network
@@ -160,8 +221,9 @@ def _network_class(arch: str) -> Any:
             return cast(nn.Module, self.get_submodule(family.head))
 
         def forward(self, images: Tensor) -> Tensor:
-            logits = family.logits(super().forward(pixel_values=images))
             size = images.shape[2:]
+            family.note_size(self, *size)
+            logits = family.logits(super().forward(pixel_values=images))
             return F.interpolate(logits, size, mode="bilinear", align_corners=False)
 
         def save_pretrained(self, folder: Path) -> None:

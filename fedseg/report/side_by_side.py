@@ -47,8 +47,8 @@ def write_side_by_side(
     scored = [name for name in sets if all(name in row for row in found)]
     if not scored:
         raise FedsegError(
-            "the runs share no evaluation set with scores; a set is shared if its table in the "
-            "files is the same"
+            "the runs share no evaluation set with scores; a set is shared if its table and "
+            "[classes] in the files are the same"
         )
     out = Path(out)
     check_writable(out.parent)

@@ -59,7 +59,9 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
     sets = shared_sets(federations)
     if not sets:
         shared = "the runs share no evaluation set" if len(runs) > 1 else f"{folders[0]}: no scores"
-        raise FedsegError(f"{shared}; a set is shared if its table in the files is the same")
+        raise FedsegError(
+            f"{shared}; a set is shared if its table and [classes] in the files are the same"
+        )
     configurations: list[_Configuration] = []
     for run, federation in zip(runs, federations, strict=True):
         notify = partial(on_progress, name=run.path.name)

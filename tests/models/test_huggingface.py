@@ -1,5 +1,7 @@
 """Models of Hugging Face's transformers."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -30,6 +32,7 @@ def test_sizes_are_those_of_the_published_models():
         ("hf_segformer", "mit-b1", 13.7),
         ("hf_segformer", "mit-b2", 27.5),
         ("hf_mask2former", "swin-tiny", 47.4),
+        ("hf_eomt", "dinov2-small", 23.9),
     ):
         network = build(Model(arch=arch, encoder=encoder, encoder_weights="none"))
         count = sum(parameter.numel() for parameter in network.parameters())
@@ -127,3 +130,18 @@ def test_mask2former_in_onnx_is_refused_at_once(tmp_path):
     with pytest.raises(FedsegError, match=r"can't be exported as onnx: .*--size HEIGHT WIDTH"):
         export(tmp_path / "m", tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_eomt_sees_any_size_also_as_a_copy():
+    network = build(Model(arch="hf_eomt", encoder="dinov2-small", encoder_weights="none")).eval()
+    copied = deepcopy(network)
+    image = torch.rand(1, 3, 96, 160)
+    with torch.inference_mode():
+        network(torch.rand(1, 3, 64, 64))  # another size in between
+        assert torch.equal(copied(image), network(image))
+
+
+def test_eomt_has_no_encoder_to_freeze():
+    model = Model(arch="hf_eomt", encoder="dinov2-small", encoder_weights="none", train="decoder")
+    with pytest.raises(FedsegError, match="can't be frozen"):
+        build(model)

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation
 from fedseg.data.dataset import Dataset
 from fedseg.distillation.generation.candidates import Made
 from fedseg.distillation.generation.regions import Region, Regions, draw
-from fedseg.distillation.teachers import Teacher
+from fedseg.distillation.teachers import Teacher, class_list
 from fedseg.errors import FedsegError, first_line, import_extra
 from fedseg.files import digest
 from fedseg.models.build import best_device
@@ -88,7 +87,7 @@ class Diffusion:
         self._settings = settings
         self._images = images
         self._regions = Regions(len(images), teachers)
-        self._classes = teachers[0].class_list if teachers else CITYSCAPES
+        self._classes = class_list(teachers)
         self.batch_size = settings.batch_size
 
     def makes(self, train_id: int) -> bool:

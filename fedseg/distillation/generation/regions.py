@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fedseg.distillation.teachers import Teacher
+from fedseg.distillation.teachers import Teacher, class_list
 
 SMALLEST = 6
 """Cells of the prediction grid that a region must have to be worth anything."""
@@ -41,7 +41,7 @@ class Regions:
     def __init__(self, images: int, teachers: list[Teacher]) -> None:
         self._images = images
         self._teachers = teachers
-        self._classes = len(teachers[0].class_list) if teachers else 0
+        self._classes = len(class_list(teachers))
         knowing = [[c in teacher.coverage for c in range(self._classes)] for teacher in teachers]
         self._knowing = np.array(knowing, bool).reshape(len(teachers), self._classes)
         self._majority = np.maximum(self._knowing.sum(axis=0) // 2 + 1, 2)

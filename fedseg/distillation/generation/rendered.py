@@ -3,12 +3,11 @@
 import numpy as np
 
 from fedseg import config
-from fedseg.classes import CITYSCAPES
 from fedseg.data.cards import load_card
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.distillation.generation.candidates import Made
-from fedseg.distillation.teachers import Teacher
+from fedseg.distillation.teachers import Teacher, class_list
 from fedseg.streetsim import SCORED_STYLES, STYLES, render
 
 SIZE = (288, 384)
@@ -26,9 +25,7 @@ class Streetsim:
         self, settings: config.Augmentation, images: Dataset, teachers: list[Teacher]
     ) -> None:
         self._styles = [style for style in STYLES if style not in SCORED_STYLES]
-        mapped = LabelMap(
-            load_card("streetsim"), teachers[0].class_list if teachers else CITYSCAPES
-        )
+        mapped = LabelMap(load_card("streetsim"), class_list(teachers))
         self._train_ids = mapped.train_ids()
 
     def makes(self, train_id: int) -> bool:
