@@ -103,11 +103,12 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
         FedsegError: the first thing wrong, with the remedy.
     """
     student = federation.server.distillation
-    with_owner("the global model", partial(_check_model, federation.model, student))
+    check = partial(_check_model, federation.model, student, student.fusion)
+    with_owner("the global model", check)
     check_generator(federation)
     check_trackers(federation)
-    for check in _server_data_checks(federation, on_progress):
-        check()
+    for check_data in _server_data_checks(federation, on_progress):
+        check_data()
     check_sizes(federation, on_progress, has_all_data=False)
 
 
@@ -122,15 +123,15 @@ def check_models(federation: Federation) -> None:
 
 
 def _model_checks(federation: Federation) -> Iterator[Callable[[], None]]:
-    fuses = federation.server.distillation.fusion == "features"
+    fusion = federation.server.distillation.fusion
     for (model, training), owner in models_of(federation).items():
-        yield partial(with_owner, owner, partial(_check_model, model, training, fuses))
+        yield partial(with_owner, owner, partial(_check_model, model, training, fusion))
 
 
-def _check_model(model: Model, training: Training, fuses: bool) -> None:
+def _check_model(model: Model, training: Training, fusion: str) -> None:
     network = build(model)
     adapt(network, model)
-    if fuses:
+    if fusion == "features":
         feature_width(network)
     check_size(model, training.crop, training.batch_size)
 

@@ -116,3 +116,9 @@ def test_too_little_memory_is_found_before_others_train(monkeypatch):
     monkeypatch.setattr(preflight, "memory", lambda: 2 * 2**30)
     with pytest.raises(FedsegError, match=r"2\.0 GiB of memory are allowed here, but .* 2\.5 at"):
         preflight.check_memory()
+
+
+def test_what_the_server_needs_is_there(federation_data):
+    preflight.check_server(with_model(federation_data), quiet)
+    with pytest.raises(FedsegError, match="the global model: no encoder 'resnet19'"):
+        preflight.check_server(with_model(federation_data, encoder="resnet19"), quiet)
