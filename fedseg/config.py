@@ -73,6 +73,15 @@ def _modest(value: Any) -> Any:
     return value
 
 
+EncoderKey = Literal[
+    "drop_rate",
+    "drop_path_rate",
+    "attn_drop_rate",
+    "proj_drop_rate",
+    "pos_drop_rate",
+    "patch_drop_rate",
+]
+Probability = Annotated[float, Field(ge=0, lt=1)]
 DecoderKey = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]
 DecoderValue = Annotated[
     StrictBool | int | float | Annotated[str, Field(max_length=20)] | tuple[int, ...],
@@ -81,7 +90,7 @@ DecoderValue = Annotated[
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=80)]
 
 
-NETWORK = {"arch", "encoder", "decoder", "norm", "classes"}
+NETWORK = {"arch", "encoder", "encoder_kwargs", "decoder", "norm", "classes"}
 """What of a `Model` says which network it is."""
 
 
@@ -101,6 +110,8 @@ class Model(Section):
     "imagenet" (downloaded; for tu-tf_efficientnet_lite0 part of fedseg), "none", or the path of a
     local .safetensors file.
     """
+    encoder_kwargs: dict[EncoderKey, Probability] = Field({}, max_length=len(get_args(EncoderKey)))
+    """Probabilities of dropout in one of timm's encoders, as `{ drop_path_rate = 0.1 }`."""
     decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
     """The decoder's settings: segmentation-models-pytorch's arguments `decoder_*` without that
     prefix, as `{ channels = 128 }`."""

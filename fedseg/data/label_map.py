@@ -120,7 +120,10 @@ def _train_ids(card: Card, entry: CardClass, classes: ClassList) -> TrainIds:
     for member in entry.members:
         if member not in classes.train_ids and (classes == CITYSCAPES or member not in CLASSES):
             hint = did_you_mean(member, [*classes.train_ids])
-            raise FedsegError(f"{card.name}: class '{entry.name}': no class '{member}'; {hint}")
+            other = "; for other class lists see docs/classes.md" * (classes == CITYSCAPES)
+            raise FedsegError(
+                f"{card.name}: class '{entry.name}': no class '{member}'; {hint}{other}"
+            )
     found = [classes.train_ids.get(member) for member in entry.members]
     known = [train_id for train_id in found if train_id is not None]
     return tuple(dict.fromkeys(known)) if len(known) == len(found) else ()

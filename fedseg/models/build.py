@@ -99,6 +99,10 @@ def build(model: Model) -> nn.Module:
 
 
 def _build_smp(model: Model) -> nn.Module:
+    if model.encoder_kwargs and not model.encoder.startswith("tu-"):
+        raise FedsegError(
+            f"encoder_kwargs: only timm's encoders, tu-NAME, take them, not {model.encoder}"
+        )
     imagenet = model.encoder_weights == "imagenet"
     is_timm = model.encoder.startswith("tu-")
     shipped = shipped_weights(model.encoder) if imagenet else None
@@ -112,6 +116,7 @@ def _build_smp(model: Model) -> nn.Module:
                 classes=len(model.classes),
                 **decoder_settings(model),
                 **any_size(model.encoder),
+                **model.encoder_kwargs,
             )
             published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words

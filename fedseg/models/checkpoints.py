@@ -17,7 +17,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.config import NETWORK, DecoderKey, DecoderValue, Model, Section, Training, parse
+from fedseg.config import (
+    NETWORK,
+    DecoderKey,
+    DecoderValue,
+    EncoderKey,
+    Model,
+    Probability,
+    Section,
+    Training,
+    parse,
+)
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
 from fedseg.machine import lean_memory
@@ -46,6 +56,8 @@ class Info(Section):
     """Architecture, a name of segmentation-models-pytorch."""
     encoder: str
     """Encoder, a name of segmentation-models-pytorch."""
+    encoder_kwargs: dict[EncoderKey, Probability] = Field({})
+    """Arguments of its encoder; see `config.Model`."""
     decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
     """Settings of its decoder; see `config.Model`."""
     norm: Literal["batch", "group"] = "batch"

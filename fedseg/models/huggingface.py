@@ -182,8 +182,9 @@ def build_huggingface(model: Model) -> nn.Module:
             are not its own.
     """
     family = FAMILIES[model.arch]
-    if model.decoder:
-        raise FedsegError(f"decoder: {model.arch} has no settings; leave it out")
+    for key in ("decoder", "encoder_kwargs"):
+        if getattr(model, key):
+            raise FedsegError(f"{key}: {model.arch} has no settings; leave it out")
     if model.encoder_weights == "imagenet":
         raise FedsegError(
             f"{model.arch}: its weights are not downloaded; set encoder_weights to 'none' or to a "

@@ -16,7 +16,7 @@ log = logging.getLogger("flwr")
 
 
 class Question(Section):
-    """What the server asks a node first: whom it speaks for, and what its evaluators have."""
+    """What the server asks a node first: its names, and what its evaluators have."""
 
     classes: ClassList = CITYSCAPES
     """Of the federation."""

@@ -142,6 +142,8 @@ class Node(Source):
         own = self.model.model_dump(exclude_none=True)
         if own.get("arch", task.model.arch) != task.model.arch:
             own["decoder"] = {}  # the federation's settings are those of its own architecture
+        if own.get("encoder", task.model.encoder) != task.model.encoder:
+            own["encoder_kwargs"] = {}
         model = task.model.model_copy(update=own)
         if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
             raise PublicError(

@@ -3,6 +3,7 @@ import segmentation_models_pytorch as smp
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from timm.layers import DropPath
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
@@ -110,3 +111,39 @@ def test_settings_of_a_decoder_are_smps_and_part_of_the_checkpoint(tmp_path):
     checkpoints.save(tmp_path / "model", network, checkpoints.describe(model, Training()))
     assert checkpoints.load(tmp_path / "model")[1].model == model
     assert smp.from_pretrained(tmp_path / "model").decoder.dropout.p == 0
+
+
+def test_dropout_of_an_encoder_is_kept_in_the_checkpoint(tmp_path):
+    model = Model(
+        arch="fpn",
+        encoder="tu-convnext_atto",
+        encoder_weights="none",
+        encoder_kwargs={"drop_path_rate": 0.5},
+    )
+    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe(model, Training()))
+    ours, info = checkpoints.load(tmp_path / "m")
+    assert info.model.encoder_kwargs == {"drop_path_rate": 0.5}
+    for network in (ours, smp.from_pretrained(tmp_path / "m")):
+        rates = [part.drop_prob for part in network.modules() if isinstance(part, DropPath)]
+        assert max(rates) == pytest.approx(0.5)  # timm lets it rise from block to block
+
+
+@pytest.mark.parametrize(
+    ("encoder", "settings", "reason"),
+    [
+        ("resnet18", {"drop_rate": 0.1}, "only timm's encoders"),
+        ("tu-resnet18", {"pos_drop_rate": 0.1}, "can't be built"),
+    ],
+)
+def test_arguments_that_an_encoder_does_not_take(encoder, settings, reason):
+    model = Model(encoder=encoder, encoder_weights="none", encoder_kwargs=settings)
+    with pytest.raises(FedsegError, match=reason):
+        build(model)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"pretrained": 1}, {"drop_rate": 1.5}, {"checkpoint_path": "x"}]
+)
+def test_arguments_that_are_not_on_the_allow_list(settings):
+    with pytest.raises(ValidationError):
+        Model(encoder_kwargs=settings)
