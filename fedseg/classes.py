@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from fedseg.settings import Section
+from fedseg.settings import Section, refuse_twice
 
 IGNORE = 255
 """The label of pixels that take no part in training or scoring."""
@@ -117,21 +117,21 @@ class ClassList(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "ClassList":
-        _refuse_twice("names", self.names)
+        refuse_twice("names", self.names)
         if self.colours and len(self.colours) != len(self.names):
             raise ValueError(f"colours: {len(self.colours)} for {len(self.names)} names")
-        _refuse_twice("colours", self.colours)
+        refuse_twice("colours", self.colours)
         for name in self.members:
             if name not in self.names:
                 raise ValueError(f"members: '{name}' is none of the names")
-        _refuse_twice("members", [m for parts in self._parts().values() for m in parts])
+        refuse_twice("members", [m for parts in self._parts().values() for m in parts])
         for group, parts in self.scored.items():
             for name in parts:
                 if name not in self.names:
                     raise ValueError(f"scored: '{group}': '{name}' is none of the names")
             if not parts:
                 raise ValueError(f"scored: '{group}' is made up of no class")
-        _refuse_twice("scored", [name for parts in self.scored.values() for name in parts])
+        refuse_twice("scored", [name for parts in self.scored.values() for name in parts])
         if len(self.scored) == 1:
             raise ValueError("scored: give two classes at least, or leave it out")
         return self
@@ -191,14 +191,6 @@ class ClassList(Section):
 
 def _given(content: dict[str, Any]) -> list[str]:
     return [key for key, value in content.items() if value]
-
-
-def _refuse_twice(key: str, values: Iterable[Any]) -> None:
-    seen = list(values)
-    for value in seen:
-        if seen.count(value) > 1:
-            shown = f"'{value}'" if isinstance(value, str) else str(value)
-            raise ValueError(f"{key}: {shown} is given twice")
 
 
 def _distinct_colours() -> Iterable[list[int]]:

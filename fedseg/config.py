@@ -24,7 +24,7 @@ from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, TRACKERS, Registry
 from fedseg.settings import Section as Section
-from fedseg.settings import differences, with_settings
+from fedseg.settings import differences, refuse_twice, with_settings
 
 T = TypeVar("T", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -467,12 +467,12 @@ class Federation(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Federation":
-        _refuse_twice("clients", [client.name for client in self.clients])
+        refuse_twice("clients", [client.name for client in self.clients])
         nodes = [client.name for client in self.clients]
         nodes += [evaluator.name for evaluator in self.evaluators]
-        _refuse_twice("clients and evaluators", nodes)
+        refuse_twice("clients and evaluators", nodes)
         sets = [table.name for table in [*self.evaluation, *self.evaluators]]
-        _refuse_twice("evaluation" if self.evaluation else "evaluators", sets)
+        refuse_twice("evaluation" if self.evaluation else "evaluators", sets)
         if self.min_clients > len(self.clients):
             raise ValueError(
                 f"min_clients: {self.min_clients} good uploads can never come from "
@@ -512,7 +512,7 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
-        _refuse_twice("evaluation", [table.name for table in self.evaluation])
+        refuse_twice("evaluation", [table.name for table in self.evaluation])
         return self
 
 
@@ -539,11 +539,6 @@ def _with_protocols(data: dict[str, Any], *lists: str) -> dict[str, Any]:
 
     found = {key: data[key] for key in lists if isinstance(data.get(key), list)}
     return data | {key: [complete(table) for table in tables] for key, tables in found.items()}
-
-
-def _refuse_twice(table: str, names: list[str]) -> None:
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{table}: the name '{name}' is given twice; names must differ")
 
 
 @overload

@@ -25,6 +25,23 @@ class Section(BaseModel):
     )
 
 
+def refuse_twice(key: str, values: Iterable[Any]) -> None:
+    """See that no value is there twice.
+
+    Args:
+        key: what they are, for the error.
+        values: of any kind that can be compared.
+
+    Raises:
+        ValueError: one is.
+    """
+    seen = list(values)
+    for value in seen:
+        if seen.count(value) > 1:
+            shown = f"the name '{value}'" if isinstance(value, str) else str(value)
+            raise ValueError(f"{key}: {shown} is given twice; all must differ")
+
+
 def with_settings(data: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     """The content of a TOML file with other values for some keys.
 
