@@ -140,7 +140,8 @@ class ClassList(Section):
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
         """A list that is nothing but names is written as these."""
         content = handler(self)
-        return content if set(_given(content)) > {"names"} else content["names"]
+        given = [key for key, value in content.items() if value]
+        return content["names"] if given == ["names"] else content
 
     def __len__(self) -> int:
         return len(self.names)
@@ -163,11 +164,6 @@ class ClassList(Section):
         others = (c for c in _distinct_colours() if c not in found)
         return np.array([next(others) if c is None else c for c in found], np.uint8)
 
-    @property
-    def is_cityscapes(self) -> bool:
-        """Whether these are Cityscapes' classes, scored one by one."""
-        return self.names == CLASSES and not self.scored
-
     def colour_table(self) -> np.ndarray:
         """RGB colour of each value of a label, uint8 [256, 3]; what is no class is black."""
         table = np.zeros((256, 3), np.uint8)
@@ -187,10 +183,6 @@ class ClassList(Section):
 
     def _parts(self) -> dict[str, tuple[str, ...]]:
         return {n: tuple(dict.fromkeys((n, *self.members.get(n, ())))) for n in self.names}
-
-
-def _given(content: dict[str, Any]) -> list[str]:
-    return [key for key, value in content.items() if value]
 
 
 def _distinct_colours() -> Iterable[list[int]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedseg.classes import CITYSCAPES, CLASSES, ClassList
-from fedseg.config import Federation, Model, dump, parse
+from fedseg.config import Federation, Model, dump, load, parse
 from fedseg.errors import FedsegError
 
 LIST = {
@@ -27,13 +27,7 @@ def test_a_list_is_handed_down_and_read_again(federation_data, tmp_path):
     models = [federation.model, *(client.model for client in federation.clients)]
     assert {model.classes.names for model in models} == {("road", "vehicle", "lane marking")}
     (tmp_path / "federation.toml").write_text(dump(federation))
-    assert parse_file(tmp_path / "federation.toml") == federation
-
-
-def parse_file(path):
-    import tomllib
-
-    return parse(Federation, tomllib.loads(path.read_text()), path)
+    assert load(tmp_path / "federation.toml") == federation
 
 
 def test_names_alone_are_a_list(federation_data):

@@ -248,12 +248,10 @@ def distill(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
-    from fedseg.models.hub import local
     from fedseg.workflows.redistillation import redistill
 
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
-    joiners = [local(folder) for folder in late or []]
     changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
     with console.Bars() as bars:
@@ -262,7 +260,7 @@ def distill(
             run,
             out,
             without=without or [],
-            joiners=joiners,
+            joiners=late or [],
             settings=settings or [],
             progress=notify,
         )

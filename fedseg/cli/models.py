@@ -99,11 +99,10 @@ def predict(
     from fedseg.files import check_writable
     from fedseg.models.build import best_device
     from fedseg.models.exported import open_model
-    from fedseg.models.hub import local
 
     check_writable(out)
     sequences = find_sequences(pictures, recursive)
-    network, info = open_model(local(checkpoint), best_device())
+    network, info = open_model(checkpoint, best_device())
     problems: list[str] = []
     with console.Bars() as bars:
         for sequence in sequences:
@@ -148,10 +147,9 @@ def export(
     from fedseg.cli import console
     from fedseg.files import check_writable
     from fedseg.models.export import OPSET, Format, export
-    from fedseg.models.hub import local
 
     check_writable(out.parent)
-    parity = export(local(checkpoint), out, Format(format), normalise, argmax, size)
+    parity = export(checkpoint, out, Format(format), normalise, argmax, size)
     kind = f"ONNX, opset {OPSET}" if format == "onnx" else format
     console.show(f"{out}: {kind}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
 

@@ -1,6 +1,7 @@
 """A dataset on disk: which files make up a split, and how one is read."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,13 @@ class Dataset:
             FedsegError: a file can't be decoded.
         """
         place = range(len(self))[index]
-        table = LabelMap(self.card).scored_ids()
-        label = None if self.labels is None else table[self.label(place)]
-        return self.image(place), label
+        if self.labels is None:
+            return self.image(place), None
+        return self.image(place), self._scored_ids[self.label(place)]
+
+    @cached_property
+    def _scored_ids(self) -> np.ndarray:
+        return LabelMap(self.card).scored_ids()
 
     def every(self, step: int) -> "Dataset":
         """Every `step`-th pair of this one."""

@@ -24,7 +24,7 @@ from fedseg.models.encoder_weights import (
     quick_hub,
     shipped_weights,
 )
-from fedseg.models.huggingface import FAMILIES, build_huggingface, known_encoders
+from fedseg.models.huggingface import FAMILIES, build_huggingface
 from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
@@ -72,7 +72,7 @@ def check_names(arch: str, encoder: str) -> None:
         known = [*ARCHITECTURES, *FAMILIES]
         raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, known)}")
     if arch in FAMILIES:
-        known, name = known_encoders(arch), encoder
+        known, name = [*FAMILIES[arch].encoders], encoder
     elif encoder.startswith("tu-"):
         known = [f"tu-{name}" for name in timm.list_models()]
         name = encoder.split(".")[0]  # timm's NAME.TAG: the tag chooses among pretrained weights

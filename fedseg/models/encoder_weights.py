@@ -120,7 +120,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
         FedsegError: no such file, not safetensors, a tensor is missing, of another shape or not
             finite.
     """
-    weights = _read(path)
+    weights = read_weights(path)
     wanted = encoder.state_dict()
     chosen = _choose(wanted, weights)
     fits = not _missing(encoder, wanted, chosen) and not _misshapen(wanted, chosen)
@@ -149,7 +149,12 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     encoder.load_state_dict(wanted | chosen)
 
 
-def _read(path: Path) -> Weights:
+def read_weights(path: Path) -> Weights:
+    """The tensors of a file that `encoder_weights` names.
+
+    Raises:
+        FedsegError: no such file, or not safetensors.
+    """
     if not path.is_file():
         raise FedsegError(f"encoder_weights: {path}: no such file")
     try:

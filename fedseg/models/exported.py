@@ -15,6 +15,7 @@ from fedseg.machine import cpus
 from fedseg.models import checkpoints
 from fedseg.models.build import Normalisation
 from fedseg.models.checkpoints import Info
+from fedseg.models.hub import address
 
 KEY = "fedseg"
 """Under which a file's metadata hold its `Contract`, as JSON."""
@@ -38,10 +39,10 @@ class Contract(Section):
 
 
 def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
-    """Open a checkpoint folder, or an ONNX or safetensors file of `fedseg export`.
+    """Open a checkpoint, or an ONNX or safetensors file of `fedseg export`.
 
     Args:
-        path: which.
+        path: a file, or what `checkpoints.load` takes.
         device: where the model shall be; ONNX runs on the CPU.
 
     Returns:
@@ -51,7 +52,7 @@ def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]
     Raises:
         FedsegError: no such file, or it can't be opened.
     """
-    if path.is_dir() or not path.suffix:
+    if address(path) or path.is_dir() or not path.suffix:
         return checkpoints.load(path, device)
     if not path.is_file():
         raise FedsegError(f"{path}: no such file")

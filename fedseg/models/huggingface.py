@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.config import Model
 from fedseg.errors import FedsegError, import_extra
+from fedseg.models.encoder_weights import read_weights
 
 LEAST = 1e-6
 """Smallest probability that a mask-classification model gives to a class."""
@@ -240,10 +240,7 @@ def _network_class(arch: str) -> Any:
 
 def _load(network: nn.Module, path: Path, encoder: str) -> None:
     """Load weights of the network, or of its encoder; those of other classes are left out."""
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise FedsegError(f"encoder_weights: {path} can't be read: {error}") from None
+    weights = read_weights(path)
     wanted = network.state_dict()
     if not weights.keys() & wanted.keys():
         weights = {f"{encoder}.{name}": tensor for name, tensor in weights.items()}
@@ -258,11 +255,6 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
             f"missing, of another shape or not finite, as '{missing[0]}'"
         )
     network.load_state_dict(fitting, strict=False)
-
-
-def known_encoders(arch: str) -> list[str]:
-    """Names of the encoders of one of `FAMILIES`."""
-    return [*FAMILIES[arch].encoders]
 
 
 def takes_sizes_in_onnx(arch: str) -> bool:

@@ -40,7 +40,7 @@ def model_card(checkpoint: Path, repository: str) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,
+        autoescape=False,  # it is Markdown; `cell` escapes what others wrote
         keep_trailing_newline=True,
     )
     environment.filters |= {"cell": _cell, "missing_classes": missing_classes, "shown": _shown}

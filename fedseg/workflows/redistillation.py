@@ -9,6 +9,7 @@ from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import read_json, write_json
 from fedseg.models.checkpoints import StoredWeights
+from fedseg.models.hub import local
 from fedseg.participants.uploads import parse_upload, store
 from fedseg.report.write import conclude
 from fedseg.run.clients import discard_damaged, good_clients
@@ -39,8 +40,8 @@ def redistill(
         source: a run folder; it stays as it is.
         out: the new run folder.
         without: names of clients to leave out.
-        joiners: checkpoint folders of clients to add, with the upload.json or client.json that
-            their owners' training left there.
+        joiners: checkpoints of clients to add, folders or `hf://REPOSITORY[@REVISION]`, with the
+            upload.json or client.json that their owners' training left there.
         settings: `KEY=VALUE` each, in place of the run's; not of what the clients did.
         progress: receives the state of the work.
 
@@ -65,7 +66,7 @@ def redistill(
         if name not in saved:
             raise FedsegError(f"{source}: holds no client '{name}'; {did_you_mean(name, saved)}")
     kept = {name: folder for name, folder in saved.items() if name not in without}
-    folders = [Path(folder) for folder in joiners]
+    folders = [local(folder) for folder in joiners]
     late = {_read_upload(folder, federation).name: folder for folder in folders}
     changed = config.load(run.config, settings=settings)
     new_run = open_run(out, _with_clients(changed, kept, late, run.config))
