@@ -82,6 +82,7 @@ EncoderKey = Literal[
     "patch_drop_rate",
 ]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+WindowSide = Annotated[int, Field(ge=32, le=8192)]
 DecoderKey = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]
 DecoderValue = Annotated[
     StrictBool | int | float | Annotated[str, Field(max_length=20)] | tuple[int, ...],
@@ -107,8 +108,8 @@ class Model(Section):
     """Any of its encoders; "tu-NAME" is timm's NAME."""
     encoder_weights: str = "imagenet"
     """
-    "imagenet" (downloaded; for tu-tf_efficientnet_lite0 part of fedseg), "none", or the path of a
-    local .safetensors file.
+    "imagenet" (downloaded; for tu-tf_efficientnet_lite0 part of fedseg), "none", the path of a
+    local .safetensors file, or "hf://OWNER/NAME[@REVISION]", whose model.safetensors is downloaded.
     """
     encoder_kwargs: dict[EncoderKey, Probability] = Field({}, max_length=len(get_args(EncoderKey)))
     """Probabilities of dropout in one of timm's encoders, as `{ drop_path_rate = 0.1 }`."""
@@ -176,7 +177,7 @@ class Training(Section):
     warmup: float = Field(0.1, ge=0, lt=1)
     """Part of the iterations over which the learning rate rises linearly from 0."""
     crop: tuple[int, int] = (192, 256)
-    """Height and width in pixels of the training crop; multiples of the encoder's stride, 32."""
+    """Height and width in pixels of the training crop; multiples of the model's stride."""
     scale: tuple[Fraction, Fraction] = (0.25, 1.0)
     """Smallest and largest part of an image's area that a crop shows."""
     inference_height: int | None = Field(None, ge=32, le=8192)
@@ -312,19 +313,13 @@ class Protocol(Section):
     height: Literal["model", "original"] | Annotated[int, Field(ge=32, le=8192)] = "model"
     """Height in pixels to which images are resized, in their own proportions; "model": the height
     the model was made for; "original": as they are."""
-    window: tuple[int, int] | None = None
+    window: tuple[WindowSide, WindowSide] | None = None
     """Height and width in pixels of a window that slides over the image by two thirds of itself;
-    multiples of 32. Default: the image as a whole."""
+    multiples of the model's stride. Default: the image as a whole."""
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field((1.0,), min_length=1)
     """Multiples of the height at which the model predicts; probabilities are averaged."""
     flip: bool = False
     """Whether it predicts the mirrored image too; probabilities are averaged."""
-
-    @model_validator(mode="after")
-    def _divisible(self) -> "Protocol":
-        if self.window and any(side < 32 or side % 32 for side in self.window):
-            raise ValueError("window: height and width must be multiples of 32")
-        return self
 
 
 class Server(Source):

@@ -141,7 +141,7 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"protocol": {"window": [100, 128]}}, "window: height and width must be multiples of 32"),
+        ({"protocol": {"window": [16, 128]}}, "window.0' = 16: input should be greater"),
         ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
         ({"evaluators": [{"name": "one", "dataset": "folder"}]}, "the name 'one' is given twice"),
         ({"evaluators": [{"dataset": "folder", "rot": "."}]}, "did you mean 'root'"),

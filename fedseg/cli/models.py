@@ -134,7 +134,8 @@ def export(
     size: Annotated[
         tuple[int, int] | None,
         typer.Option(
-            metavar="HEIGHT WIDTH", help="Only size it shall take; default: multiples of 32."
+            metavar="HEIGHT WIDTH",
+            help="Only size it shall take; default: any.",
         ),
     ] = None,
 ) -> None:

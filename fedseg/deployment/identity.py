@@ -28,7 +28,7 @@ OPTIONAL = """
 # [model]                       # a trainer's own; default: the federation's
 # arch = "fpn"
 # encoder = "tu-tf_efficientnet_lite0"
-# encoder_weights = "imagenet"  # "imagenet", "none" or the path of a .safetensors file
+# encoder_weights = "imagenet"  # "none", the path of a .safetensors file, or hf://OWNER/NAME
 # [limits]                      # the most that this node gives; more is refused, or cut down to it
 # threads = 4
 # iterations = 10000

@@ -134,7 +134,7 @@ def write_missing(
 
 def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:
     """Height and width of an image's target: a quarter of the size at which the student sees it."""
-    rows, columns = input_size(image.shape[0], image.shape[1], student.inference_height)
+    rows, columns = input_size(image.shape[0], image.shape[1], student)
     return rows // TARGET_STRIDE, columns // TARGET_STRIDE
 
 

@@ -15,7 +15,7 @@ from fedseg.data.loading import prefetch
 from fedseg.errors import ModelError
 from fedseg.machine import limit_threads
 from fedseg.models.build import check_size
-from fedseg.models.checkpoints import STRIDE, Info
+from fedseg.models.checkpoints import Info
 from fedseg.training.loop import normalise
 from fedseg.training.optimisation import autocast
 
@@ -29,13 +29,20 @@ PLAIN = Protocol()
 """Whole images at the model's own height, once."""
 
 
-def input_size(height: int, width: int, rows: float) -> tuple[int, int]:
-    """Size at which a model sees an image that is resized to `rows`: in the image's proportions.
+def input_size(height: int, width: int, info: Info, rows: float | None = None) -> tuple[int, int]:
+    """Size at which a model sees an image of that height and width, in its proportions.
 
-    Both are rounded to multiples of 32 pixels.
+    Args:
+        height: of the image in pixels.
+        width: likewise.
+        info: of the model.
+        rows: height to which the image is resized; None: the model's own.
+
+    Returns:
+        Height and width, rounded to multiples of the model's stride.
     """
-    rounded = max(round(rows / STRIDE), 1) * STRIDE
-    return rounded, max(round(rounded * width / height / STRIDE), 1) * STRIDE
+    rounded = max(round((rows or info.inference_height) / info.stride), 1) * info.stride
+    return rounded, max(round(rounded * width / height / info.stride), 1) * info.stride
 
 
 def view_sizes(
@@ -49,7 +56,7 @@ def view_sizes(
             rows = height
         case rows:
             pass
-    return [input_size(height, width, scale * rows) for scale in protocol.scales]
+    return [input_size(height, width, info, scale * rows) for scale in protocol.scales]
 
 
 def infer(

@@ -11,13 +11,15 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from fedseg.config import Model
+from fedseg.config import Model, Section
 from fedseg.errors import FedsegError, PublicError, import_extra
 from fedseg.files import digest
 from fedseg.models.build import model_inputs, seeded_build
 from fedseg.models.checkpoints import checked
+from fedseg.models.encoder_weights import weights_source
 from fedseg.storage.hashes import content_hash
 
 ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj)$")
@@ -27,16 +29,28 @@ SCALE = 2.0
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
+class Base(Section):
+    """The rest of a model of which a part is trained."""
+
+    weights: str = Field(max_length=200, pattern=r"^[\w./@-]+$")
+    """Where its encoder's weights are from; see `encoder_weights.weights_source`."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hash of its tensors, as of `hashes.content_hash`."""
+
+    def __str__(self) -> str:
+        return f"'{self.weights}', sha256 {self.sha256[:12]}"
+
+
 class Part(NamedTuple):
     """What was trained of a model, where that is not all of it.
 
     Attributes:
         weights: by name, in the state dict of the model with its adapters.
-        base: hash of all other tensors, as of `hashes.content_hash`.
+        base: all other tensors.
     """
 
     weights: dict[str, Tensor]
-    base: str
+    base: Base
 
 
 def adapt(network: nn.Module, model: Model) -> None:
@@ -86,15 +100,16 @@ def adapted(network: nn.Module, model: Model) -> Iterator[None]:
     merge(network)
 
 
-def part(network: nn.Module) -> Part:
+def part(network: nn.Module, model: Model) -> Part:
     """What is, or was, trained of a model that was `adapt`ed."""
     state, names = network.state_dict(), trained_names(network)
     rest = {name: tensor for name, tensor in state.items() if name not in names}
-    return Part({name: state[name] for name in state if name in names}, content_hash(rest))
+    base = Base(weights=weights_source(model), sha256=content_hash(rest))
+    return Part({name: state[name] for name in state if name in names}, base)
 
 
-def base_of(model: Model, seed: int) -> str | None:
-    """Hash of what of a model is not trained; None where all of it is.
+def base_of(model: Model, seed: int) -> Base | None:
+    """What of a model is not trained; None where all of it is.
 
     Args:
         model: which, with the encoder's weights as they are here.
@@ -106,34 +121,36 @@ def base_of(model: Model, seed: int) -> str | None:
 
 
 @lru_cache(maxsize=8)
-def _base_of(model: Model, seed: int, inputs: str) -> str:
+def _base_of(model: Model, seed: int, inputs: str) -> Base:
     """`base_of` a model made from these inputs: a server asks for each client's, most are alike."""
     network = seeded_build(model, seed)
     adapt(network, model)
-    return part(network).base
+    return part(network, model).base
 
 
-def check_base(model: Model, seed: int, wanted: str) -> None:
+def check_base(model: Model, seed: int, wanted: Base) -> None:
     """See that what of a model is not trained is the same here as on the server.
 
     Raises:
         PublicError: it is not.
     """
-    if base_of(model, seed) != wanted:
+    own = base_of(model, seed)
+    if own is None or own.sha256 != wanted.sha256:
         raise PublicError(
-            f"its copy of {model.encoder}, whose weights are not trained, is not the server's: "
-            "both need the same encoder_weights, and the same versions of torch and timm"
+            f"its copy of {model.encoder}, which is not trained, is not the server's: both need "
+            "the same encoder_weights, and the same versions of torch and timm. Here they are "
+            f"{own}, there {wanted}"
         )
 
 
-def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: str) -> nn.Module:
+def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: Base) -> nn.Module:
     """A model from what was trained of it by somebody else.
 
     Args:
         model: which, with the encoder's weights as they are here.
         seed: of the untrained weights.
         weights: what was trained, `Part.weights`.
-        base: hash of the rest, `Part.base`.
+        base: of the rest, `Part.base`.
 
     Returns:
         The model without adapters, in evaluation mode.
@@ -143,13 +160,12 @@ def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: str) -> 
     """
     network = seeded_build(model, seed)
     adapt(network, model)
-    ours = part(network)
+    ours = part(network, model)
     kept = dict(checked(ours.weights, weights, "upload"))
-    if ours.base != base:
+    if ours.base.sha256 != base.sha256:
         raise FedsegError(
-            f"its weights were trained on another base: {model.arch} with {model.encoder}, "
-            f"sha256 {base[:12]}; that of the server, from encoder_weights = "
-            f"'{model.encoder_weights}', is {ours.base[:12]}. Both need the same encoder weights"
+            f"its weights were trained on another base: {model.arch} with {model.encoder}, weights "
+            f"{base}; the server's are {ours.base}. Both need the same encoder weights"
         )
     network.load_state_dict(kept, strict=False)
     merge(network)

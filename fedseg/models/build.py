@@ -4,8 +4,8 @@ import gc
 import inspect
 import math
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import segmentation_models_pytorch as smp
 import timm
@@ -21,9 +21,10 @@ from fedseg.models.any_size import any_size
 from fedseg.models.encoder_weights import (
     fetch_timm_weights,
     load_encoder,
-    quick_hub,
     shipped_weights,
+    weights_file,
 )
+from fedseg.models.hub import quick_hub
 from fedseg.models.huggingface import FAMILIES, build_huggingface
 from fedseg.storage.hashes import file_hashes
 
@@ -33,6 +34,8 @@ PREFIX = "decoder_"
 """Of SMP's arguments for a decoder."""
 SEVERAL_KINDS = ("use_norm", "attention_type")
 """Settings that may be of another kind than their default."""
+COARSEST = 32
+"""Stride of a model of which no smaller one is known."""
 STEPS = (32, 64, 128, 224, 256, 384)
 """Multiples of which sizes are tried where a model does not take one."""
 ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
@@ -132,7 +135,7 @@ def _build_smp(model: Model) -> nn.Module:
     if published:
         load_encoder(network.encoder, published)
     elif not imagenet and model.encoder_weights != "none":
-        load_encoder(network.encoder, Path(model.encoder_weights))
+        load_encoder(network.encoder, weights_file(model.encoder_weights))
     return network
 
 
@@ -215,8 +218,31 @@ def model_inputs(model: Model) -> dict[str, str]:
     """What an untrained model is made from: names, and the content of a file of encoder weights."""
     inputs = model.model_dump(mode="json")
     if model.encoder_weights not in ("imagenet", "none"):
-        [inputs["encoder_weights"]] = file_hashes([Path(model.encoder_weights)])
+        [inputs["encoder_weights"]] = file_hashes([weights_file(model.encoder_weights)])
     return inputs
+
+
+@lru_cache(maxsize=64)
+def stride(model: Model) -> int:
+    """Pixels of which the sides of images must be multiples, so that a model's features align.
+
+    Args:
+        model: which, whatever its weights are.
+
+    Returns:
+        8, 16 or 32.
+
+    Raises:
+        FedsegError: the model can't be built.
+    """
+    if model.arch in FAMILIES:
+        return FAMILIES[model.arch].stride
+    network = outline(model.plain)
+    finest = cast(int, cast(nn.Module, network.encoder).output_stride)
+    for step in (8, 16):  # odd multiples: a decoder may double what its encoder halved
+        if step >= finest and _fits(network, (5 * step, 7 * step), model.classes):
+            return step
+    return COARSEST
 
 
 def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
@@ -263,8 +289,12 @@ def _near(model: Model, size: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def _takes(model: Model, size: tuple[int, int]) -> bool:
+    return _fits(outline(model), size, model.classes)
+
+
+def _fits(network: nn.Module, size: tuple[int, int], classes: ClassList) -> bool:
     try:
-        _forward(outline(model), size, 0, model.classes)
+        _forward(network, size, 0, classes)
     except Exception:  # a model may raise anything for its size
         return False
     return True

@@ -31,7 +31,7 @@ from fedseg.config import (
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, read_json, write_json
 from fedseg.machine import lean_memory
-from fedseg.models.build import Normalisation, build, normalisation
+from fedseg.models.build import COARSEST, Normalisation, build, normalisation, stride
 from fedseg.models.hub import WEIGHTS as WEIGHTS
 from fedseg.models.hub import local
 from fedseg.storage import provenance
@@ -40,8 +40,6 @@ from fedseg.storage.provenance import Inputs
 
 PART = "part.safetensors"
 """What was trained of a client's model, if not all of it; see `adapters`."""
-STRIDE = 32
-"""Inference sizes are multiples of this: the output stride of nearly every encoder."""
 
 
 Level = Annotated[float, Field(ge=-10, le=10)]
@@ -72,8 +70,10 @@ class Info(Section):
     """Standard deviation of R, G, B, of values in 0..1."""
     crop: tuple[Side, Side]
     """Height and width of the training crop in pixels."""
-    inference_height: int = Field(ge=STRIDE, le=8192)
+    inference_height: int = Field(ge=32, le=8192)
     """Height in pixels to which a whole image is resized for inference."""
+    stride: int = Field(COARSEST, ge=4, le=256, multiple_of=4)
+    """Pixels of which the sides of images that the model sees are multiples; see `build.stride`."""
 
     def __repr__(self) -> str:
         return f"<Info {self.arch} with {self.encoder}, {len(self.coverage)} classes seen>"
@@ -93,14 +93,16 @@ class Info(Section):
 def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
     """What a model trained in that way will have to say of itself."""
     mean, std = normalisation(model)
-    default = round(1.25 * training.crop[0] / STRIDE) * STRIDE
+    step = stride(model.plain)
+    default = round(1.25 * training.crop[0] / step) * step
     return Info(
         **model.network,
         coverage=tuple(range(len(model.classes))) if coverage is None else coverage,
         mean=mean,
         std=std,
         crop=training.crop,
-        inference_height=training.inference_height or max(default, STRIDE),
+        inference_height=training.inference_height or max(default, 32),
+        stride=step,
     )
 
 

@@ -5,53 +5,77 @@ cache has no safetensors file, so only the name of the file's repository is take
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
 import timm
 import torch
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from segmentation_models_pytorch.encoders import encoders
 from torch import Tensor, nn
 
+from fedseg.config import Model
 from fedseg.errors import FedsegError, first_line
 from fedseg.models.any_size import any_size
+from fedseg.models.hub import WEIGHTS, address, local, quick_hub
 
 Weights = dict[str, Tensor]
 
 SHIPPED = Path(__file__).parent / "pretrained"
 """Weights that come with fedseg, under timm's names; NOTICE beside them says from where."""
-PROBE_SECONDS = 5.0
-"""How long the hub may take to answer at all."""
 
 
-@contextmanager
-def quick_hub() -> Iterator[None]:
-    """Within it, a hub that can't be reached is not asked again and again.
+def is_local_file(encoder_weights: str) -> bool:
+    """Whether encoder weights are a file of this machine, which others do not have."""
+    return encoder_weights not in ("imagenet", "none") and address(encoder_weights) is None
 
-    Its client would repeat each request for half a minute before it looks into its cache.
+
+@cache  # a branch may move while one works
+def weights_file(encoder_weights: str) -> Path:
+    """The file of encoder weights that are neither "imagenet" nor "none".
+
+    Args:
+        encoder_weights: a path, or `hf://OWNER/NAME[@REVISION]`, which is downloaded.
+
+    Raises:
+        FedsegError: the hub does not have it, or can't be reached.
     """
-    if constants.HF_HUB_OFFLINE or _answers(constants.ENDPOINT):
-        yield
-        return
-    constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = False
+    if is_local_file(encoder_weights):
+        return Path(encoder_weights)
+    return local(encoder_weights) / WEIGHTS
 
 
-def _answers(url: str) -> bool:
-    try:
-        httpx.head(url, timeout=PROBE_SECONDS)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError):
-        return False
-    return True
+def weights_source(model: Model) -> str:
+    """Where the weights of an encoder are published: `REPOSITORY@COMMIT` on the hub.
+
+    "none" and "file" where they are not; "fedseg" where they come with it. Whatever is downloaded
+    for that was downloaded before, when the model was built.
+    """
+    match model.encoder_weights:
+        case "none":
+            return "none"
+        case "imagenet" if shipped_weights(model.encoder):
+            return "fedseg"
+        case "imagenet" if model.encoder.startswith("tu-"):
+            with quick_hub():
+                return _commit_of(fetch_timm_weights(model.encoder))
+        case "imagenet":
+            published = encoders[model.encoder]["pretrained_settings"]["imagenet"]
+            return f"{published['repo_id']}@{published['revision']}"
+    if is_local_file(model.encoder_weights):
+        return "file"
+    return _commit_of(weights_file(model.encoder_weights))
+
+
+def _commit_of(path: Path) -> str:
+    """A file in the hub's cache, models--OWNER--NAME/snapshots/COMMIT/FILE, as its repository."""
+    commit = path.parent
+    repository = commit.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
+    return f"{repository}@{commit.name}"
 
 
 def shipped_weights(encoder: str) -> Path | None:

@@ -22,14 +22,15 @@ from fedseg.errors import FedsegError, first_line, import_extra
 from fedseg.files import atomic_file
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
+from fedseg.models.checkpoints import Info
 from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
 from fedseg.models.huggingface import takes_sizes_in_onnx
 
 OPSET = 18
 """Of ONNX: the oldest that torch's exporter writes itself, so that most programs read it."""
 SIZES = ((128, 192), (192, 128), (256, 320))
-"""Height and width of the example that a model of any size is exported with, and of the images that
-the file is tried with."""
+"""Height and width of the example that a model of any size is exported with, and of images that the
+file is tried with, beside those of `odd_size`."""
 Run = Callable[[Tensor], Tensor]
 EQUAL, DIFFERENCE = 0.999, 1e-3
 """Pixels of the same class and the largest difference of a probability, for a file to be kept."""
@@ -103,7 +104,7 @@ def export(
         normalise: the file takes uint8 RGB [N, 3, H, W] and normalises it.
         argmax: the file gives trainIds, int64 [N, H, W].
         size: height and width of the only images that it shall take, one at a time; None: batches
-            of any size of multiples of 32.
+            of any size of multiples of the model's stride.
 
     Returns:
         How it compares with the checkpoint.
@@ -166,6 +167,11 @@ def fix_padding(module: nn.Module) -> None:
         setattr(module, name, nn.Sequential(nn.ZeroPad2d(padding), new))
 
 
+def odd_size(info: Info) -> tuple[int, int]:
+    """Height and width that no power of 2 above the model's stride divides."""
+    return 256 + info.stride, 320 + info.stride
+
+
 def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
     sizes = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}
     traceable = deepcopy(network)
@@ -222,7 +228,8 @@ def _images(network: Inside, size: tuple[int, int], count: int) -> Tensor:
 
 def _compare(network: Inside, contract: Contract, run: Run) -> Parity:
     equal, difference = [], []
-    for count, size in enumerate([contract.size] if contract.size else SIZES, 1):
+    sizes = [contract.size] if contract.size else [*SIZES, odd_size(contract.info)]
+    for count, size in enumerate(sizes, 1):
         images = _images(network, size, count)
         wanted, given = network(images), run(images)
         if given.shape != wanted.shape:

@@ -35,7 +35,7 @@ class Contract(Section):
     argmax: bool = False
     """It gives trainIds, int64 [N, H, W], and not logits, float32 [N, C, H, W]."""
     size: tuple[int, int] | None = None
-    """The only height and width that it takes; None: multiples of 32."""
+    """The only height and width that it takes; None: multiples of the model's stride."""
 
 
 def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:

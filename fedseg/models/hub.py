@@ -1,10 +1,13 @@
 """Checkpoints on the Hugging Face hub: `hf://REPOSITORY[@REVISION]` in place of a folder."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download
+import httpx
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
     HFValidationError,
     LocalEntryNotFoundError,
@@ -13,7 +16,6 @@ from huggingface_hub.errors import (
 )
 
 from fedseg.errors import FedsegError, first_line
-from fedseg.models.encoder_weights import quick_hub
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import notices
 
@@ -27,8 +29,34 @@ FILES = (
     "client.json",
 )
 """What is sent and fetched: of a checkpoint's weights, safetensors alone."""
+PROBE_SECONDS = 5.0
+"""How long the hub may take to answer at all."""
 ADDRESS = re.compile(r"hf:/{1,2}(?P<repository>[^@]+)(@(?P<revision>.+))?")
 """A `Path` makes one slash of two."""
+
+
+@contextmanager
+def quick_hub() -> Iterator[None]:
+    """Within it, a hub that can't be reached is not asked again and again.
+
+    Its client would repeat each request for half a minute before it looks into its cache.
+    """
+    if constants.HF_HUB_OFFLINE or _answers(constants.ENDPOINT):
+        yield
+        return
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.head(url, timeout=PROBE_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return False
+    return True
 
 
 class Address(NamedTuple):
@@ -81,7 +109,9 @@ def local(checkpoint: Path | str) -> Path:
     except Exception as error:  # of the hub, of the network or of the disk, in many classes
         raise FedsegError(f"{wanted}: can't be downloaded: {first_line(error)}") from None
     if not (folder / WEIGHTS).is_file():
-        raise FedsegError(f"{wanted}: is no checkpoint of fedseg's: it has no {WEIGHTS}")
+        raise FedsegError(
+            f"{wanted}: has no {WEIGHTS}, and weights of another format are never read"
+        )
     [weights] = file_hashes([folder / WEIGHTS])
     notices.warning("%s is commit %s, weights sha256 %s", wanted, folder.name, weights)
     return folder

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from fedseg.config import Model
 from fedseg.errors import FedsegError, import_extra
-from fedseg.models.encoder_weights import read_weights
+from fedseg.models.encoder_weights import read_weights, weights_file
 
 LEAST = 1e-6
 """Smallest probability that a mask-classification model gives to a class."""
@@ -34,6 +34,7 @@ class Family(NamedTuple):
         logits: from what the network gives to logits, float [N, C, h, w].
         head: where the layer is that gives the logits, if one does.
         sizes_in_onnx: whether an ONNX file of it takes more than one size.
+        stride: pixels of which the sides of images must be multiples, so that its features align.
         is_encoder_apart: whether the encoder can be frozen by itself.
         adjust: called with a network that was just made, to let it take any size.
         note_size: called with the network and the rows and columns of images that it is about to
@@ -47,6 +48,7 @@ class Family(NamedTuple):
     logits: Callable[[Any], Tensor]
     head: str | None = None
     sizes_in_onnx: bool = True
+    stride: int = 32
     is_encoder_apart: bool = True
     adjust: Callable[[Any], None] = lambda network: None
     note_size: Callable[[Any, int, int], None] = lambda network, rows, columns: None
@@ -160,6 +162,7 @@ FAMILIES = {
         },
         configure=lambda transformers, arguments: transformers.EomtConfig(**arguments),
         logits=_semantic,
+        stride=16,
         is_encoder_apart=False,  # its last blocks work on the queries too
         adjust=_adjust_eomt,
         note_size=_note_grid,
@@ -171,8 +174,8 @@ def build_huggingface(model: Model) -> nn.Module:
     """Make a model of one of `FAMILIES` for its class list.
 
     Args:
-        model: whose `encoder_weights` are "none" or the path of a `.safetensors` file: of the whole
-            network for any classes, or of its encoder.
+        model: whose `encoder_weights` are "none", or a file of the whole network for any classes,
+            or of its encoder.
 
     Returns:
         A module from float [N, 3, H, W], normalised, to logits [N, C, H, W].
@@ -187,8 +190,8 @@ def build_huggingface(model: Model) -> nn.Module:
             raise FedsegError(f"{key}: {model.arch} has no settings; leave it out")
     if model.encoder_weights == "imagenet":
         raise FedsegError(
-            f"{model.arch}: its weights are not downloaded; set encoder_weights to 'none' or to a "
-            ".safetensors file of transformers' own"
+            f"{model.arch}: set encoder_weights to 'none', to a repository of the hub, "
+            "'hf://OWNER/NAME', or to a .safetensors file of transformers' own"
         )
     transformers = import_extra("transformers", f"arch = '{model.arch}'", "transformers")
     config = family.configure(transformers, family.encoders[model.encoder])
@@ -200,7 +203,7 @@ def build_huggingface(model: Model) -> nn.Module:
     network = cast(nn.Module, _network_class(model.arch)(config))
     family.adjust(network)
     if model.encoder_weights != "none":
-        _load(network, Path(model.encoder_weights), family.encoder)
+        _load(network, weights_file(model.encoder_weights), family.encoder)
     return network
 
 

@@ -25,13 +25,14 @@ from fedseg.config import (
 )
 from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
-from fedseg.models.adapters import base_of
+from fedseg.models.adapters import Base, base_of
+from fedseg.models.encoder_weights import is_local_file
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
 """Limits that a training is cut down to; others refuse it."""
 WITHOUT_FILE = ("imagenet", "none")
-"""Encoder weights that are the same everywhere."""
+"""Encoder weights that a node takes without its owner's word."""
 
 
 class TrainTask(Section):
@@ -43,8 +44,8 @@ class TrainTask(Section):
     """The client's training in the federation file."""
     seed: int
     """The federation's seed."""
-    base: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Hash of the server's copy of what the client does not train, where that is not all."""
+    base: Base | None = None
+    """The server's copy of what the client does not train, where that is not all."""
     stall_timeout: float = Field(gt=0)
     """Seconds without progress after which the node gives up."""
     timeout: float = Field(gt=0)
@@ -70,7 +71,8 @@ class OwnModel(Section):
     encoder: str | None = None
     """Any of its encoders."""
     encoder_weights: str | None = None
-    """"imagenet", "none", or the path of a .safetensors file on this machine."""
+    """"imagenet", "none", the path of a .safetensors file on this machine, or a repository of the
+    hub, "hf://OWNER/NAME[@REVISION]"."""
 
 
 class Limits(Section):
@@ -147,8 +149,9 @@ class Node(Source):
         model = task.model.model_copy(update=own)
         if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
             raise PublicError(
-                "the federation starts from a file of encoder weights; the node must name its copy "
-                "of it: encoder_weights under [model] in node.toml"
+                f"the federation starts from the encoder weights '{model.encoder_weights}', which "
+                "the node must name, or its own copy of them: encoder_weights under [model] in "
+                "node.toml"
             )
         wanted = task.training.model_dump()
         limits = self.limits.model_dump(exclude_none=True, include=set(AT_MOST))
@@ -253,7 +256,7 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
 def train_task(federation: Federation, client: Client) -> TrainTask:
     """What the server asks of a client of its federation."""
     model = client.model
-    if model.encoder_weights not in WITHOUT_FILE:
+    if is_local_file(model.encoder_weights):
         model = model.model_copy(update={"encoder_weights": "file"})
     return TrainTask(
         model=model,

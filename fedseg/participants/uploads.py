@@ -11,6 +11,7 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.models import adapters, checkpoints
+from fedseg.models.adapters import Base
 from fedseg.models.build import check_names, outline
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
@@ -61,10 +62,12 @@ def check_sizes(upload: Upload, training: Training) -> None:
         )
 
 
-def _complete(model: Model, seed: int, upload: Upload, weights: Mapping[str, Tensor]) -> nn.Module:
+def _complete(
+    model: Model, seed: int, info: checkpoints.Info, weights: Mapping[str, Tensor], base: Base
+) -> nn.Module:
     """A client's model from the part that it trained."""
-    own = upload.info.model.network
-    return adapters.whole(model.model_copy(update=own), seed, weights, str(upload.base))
+    own = info.model.network
+    return adapters.whole(model.model_copy(update=own), seed, weights, base)
 
 
 def store(
@@ -100,7 +103,7 @@ def store(
         wanted, sent = ("a part", "a whole") if is_part else ("a whole", "a part of a")
         raise FedsegError(f"sent {sent} model, but was asked for {wanted}")
     if model is not None and upload.base is not None:
-        network = _complete(model, seed, upload, weights)
+        network = _complete(model, seed, upload.info, weights, upload.base)
     else:
         network = outline(upload.info.model)
         kept = dict(checkpoints.checked(network.state_dict(), weights, "upload"))

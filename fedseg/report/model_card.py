@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fedseg.config import GLOBAL, Federation, Protocol, load
 from fedseg.errors import plain
-from fedseg.models.checkpoints import STRIDE, load_info
+from fedseg.models.checkpoints import load_info
 from fedseg.models.huggingface import FAMILIES
 from fedseg.report.facts import missing_classes
 from fedseg.report.licences import licences
@@ -53,7 +53,6 @@ def model_card(checkpoint: Path, repository: str) -> str:
         scores=_scores(run, result),
         licences=_licences(load(run.config)) if result else {},
         unseen=[name for c, name in enumerate(info.classes.names) if c not in info.coverage],
-        stride=STRIDE,
     )
 
 

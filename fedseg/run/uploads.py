@@ -8,6 +8,7 @@ from pydantic import Field
 from fedseg.config import Name, Section
 from fedseg.files import read_json
 from fedseg.models import checkpoints
+from fedseg.models.adapters import Base
 from fedseg.storage.records import checked
 
 UPLOAD = "upload.json"
@@ -40,8 +41,8 @@ class Upload(Section):
     """Size of the weights."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hash of the weights, as of `hashes.content_hash`."""
-    base: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Hash of the rest of the model, where only the weights that were trained are sent."""
+    base: Base | None = None
+    """The rest of the model, where only the weights that were trained are sent."""
     epsilon: float | None = Field(None, ge=0, le=10**6)
     """What the training cost, where it was differentially private."""
     delta: float | None = Field(None, gt=0, lt=1)

@@ -54,7 +54,7 @@ def train_supervised(
             run,
             labelled,
         )
-        trained = part(network) if model.train != "all" else None
+        trained = part(network, model) if model.train != "all" else None
     return network, info, trained
 
 

@@ -168,7 +168,7 @@ def _weight_bytes(model: Model) -> int:
 
 def _target_bytes(images: Dataset, student: Info) -> int:
     """Bytes of a prediction or a target of the first image."""
-    rows, columns = input_size(*stored_size(images.images[0]), student.inference_height)
+    rows, columns = input_size(*stored_size(images.images[0]), student)
     return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(student.classes)
 
 

@@ -13,10 +13,13 @@ from tests.conftest import TINY_MODEL
 INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
 
 
-def test_input_size_keeps_proportions_in_multiples_of_32():
-    assert input_size(360, 480, 256) == (256, 352)  # 341.3 is nearest to 11 x 32
-    assert input_size(1024, 2048, 256) == (256, 512)
-    assert input_size(10, 10000, 20)[0] == 32
+def test_input_size_keeps_proportions_in_multiples_of_the_stride():
+    assert input_size(360, 480, INFO, 256) == (256, 352)  # 341.3 is nearest to 11 x 32
+    assert input_size(1024, 2048, INFO, 256) == (256, 512)
+    assert input_size(10, 10000, INFO, 20)[0] == 32
+    finer = INFO.model_copy(update={"stride": 8, "inference_height": 256})
+    assert input_size(360, 480, finer) == (256, 344)  # and to 43 x 8
+    assert input_size(1052, 1914, finer, 1052) == (1056, 1920)
 
 
 def test_a_protocol_says_at_which_sizes_a_model_sees_an_image():

@@ -42,7 +42,7 @@ def trained(model, seed=0):
             run,
             labelled,
         )
-        return network, part(network)
+        return network, part(network, model)
 
 
 @pytest.mark.parametrize("model", [DECODER, LORA], ids=["decoder", "lora"])
@@ -85,7 +85,7 @@ def test_an_adapter_adds_a_product_of_two_narrow_matrices():
 
 def test_a_part_for_another_base_is_refused():
     _, sent = trained(DECODER)
-    with pytest.raises(FedsegError, match=r"another base: fpn with tu-lcnet_050, sha256 \w{12}; "):
+    with pytest.raises(FedsegError, match=r"lcnet_050, weights 'none', sha256 \w{12}; "):
         whole(DECODER, 1, sent.weights, sent.base)
     with pytest.raises(
         FedsegError, match="is not the server's: both need the same encoder_weights"

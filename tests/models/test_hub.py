@@ -2,11 +2,21 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from huggingface_hub import constants
+from safetensors.torch import save_file
 
+from fedseg.config import Client, Model
+from fedseg.errors import FedsegError, PublicError
+from fedseg.models.adapters import base_of
+from fedseg.models.build import build, model_inputs, seeded_build
+from fedseg.models.encoder_weights import weights_file, weights_source
 from fedseg.models.hub import Address, address
+from fedseg.participants.node import Node, OwnModel, train_task
+from tests.conftest import TINY_MODEL
 from tests.models.hub_server import COMMIT, serving
 
 TOKEN = "hf_" + "secret" * 5
@@ -19,17 +29,28 @@ def hub():
 
 
 @pytest.fixture
-def command(hub, run_cli, tmp_path, monkeypatch):
-    """Runs `fedseg` as somebody who uses that hub, on a network or without one."""
+def use_hub(hub, tmp_path, monkeypatch):
+    """Makes the hub's client use that hub, on a network or without one."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
 
-    def call(*arguments, url=hub.url, offline=False):
+    def call(url=hub.url, offline=False):
         monkeypatch.setattr(constants, "ENDPOINT", url)
         template = url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        weights_file.cache_clear()
+
+    return call
+
+
+@pytest.fixture
+def command(use_hub, run_cli):
+    """Runs `fedseg` as somebody who uses that hub."""
+
+    def call(*arguments, **of_the_hub):
+        use_hub(**of_the_hub)
         done = run_cli(*arguments)
         assert TOKEN not in done.out + done.err
         assert "Traceback" not in done.err
@@ -96,8 +117,8 @@ def test_what_the_hub_does_not_have(hub, command, finished, tmp_path):
     for where, reason in (
         ("hf://me/nothing", "no such repository"),
         ("hf://me/other@v9", "no such revision"),
-        ("hf://me/other", "is no checkpoint of fedseg's"),
-        ("hf://me/pickled", "is no checkpoint of fedseg's"),
+        ("hf://me/other", "has no model.safetensors"),
+        ("hf://me/pickled", "has no model.safetensors"),
         ("hf://not/a/name", "no such repository"),
     ):
         done = command("predict", where, photo, "--out", out)
@@ -107,6 +128,44 @@ def test_what_the_hub_does_not_have(hub, command, finished, tmp_path):
     gone = command("predict", "hf://me/new", photo, "--out", out, offline=True)
     assert gone.returncode == 2
     assert "its cache does not hold" in " ".join(gone.err.split())
+
+
+def test_encoder_weights_of_a_repository(hub, use_hub, tmp_path):
+    """A federation may start from any repository; what is not trained is named by its commit."""
+    file = tmp_path / "encoder.safetensors"
+    encoder = seeded_build(Model(**TINY_MODEL), 7).encoder.state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in encoder.items()}, file)
+    hub.files["org/encoder"] = {"model.safetensors": file.read_bytes(), "weights.bin": b"evil"}
+    here = Model(**TINY_MODEL | {"encoder_weights": str(file)}, train="decoder")
+    there = here.model_copy(update={"encoder_weights": "hf://org/encoder@main"})
+    for offline in (False, True):  # the second time from the cache
+        use_hub(offline=offline)
+        ours, theirs = build(here).encoder.state_dict(), build(there).encoder.state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert weights_source(there) == f"org/encoder@{COMMIT}"
+    assert weights_source(here) == "file"
+    assert base_of(there, 0).sha256 == base_of(here, 0).sha256
+    assert base_of(there, 0).weights == f"org/encoder@{COMMIT}"
+    hashes = [model_inputs(model)["encoder_weights"] for model in (here, there)]
+    assert hashes[0] == hashes[1]
+    assert not list((tmp_path / "hf").rglob("*.bin"))
+    use_hub()
+    with pytest.raises(FedsegError, match="no such repository"):
+        build(here.model_copy(update={"encoder_weights": "hf://org/nothing"}))
+
+
+def test_a_node_downloads_only_what_its_owner_named():
+    address = "hf://org/encoder@v1"
+    model = Model(**TINY_MODEL | {"encoder_weights": address})
+    client = Client(name="one", dataset="camvid", model=model)
+    federation = SimpleNamespace(seed=0, stall_timeout=1, client_timeout=1)
+    task = train_task(federation, client)
+    assert task.model.encoder_weights == address
+    node = Node(name="one", role="trainer", dataset="camvid")
+    with pytest.raises(PublicError, match=f"starts from the encoder weights '{address}'"):
+        node.client(task)
+    agreed = node.model_copy(update={"model": OwnModel(encoder_weights=address)})
+    assert agreed.client(task).model.encoder_weights == address
 
 
 def test_what_cannot_be_published(hub, command, finished, tmp_path):

@@ -68,7 +68,7 @@ def test_an_encoder_alone_is_enough_and_another_is_refused(tmp_path):
         ({"encoder": "mit-b9"}, "no encoder 'mit-b9'; did you mean 'mit-b"),
         ({"encoder": "resnet18"}, "no encoder 'resnet18'"),
         ({"arch": "hf_segfromer"}, "did you mean 'hf_segformer'"),
-        ({"encoder_weights": "imagenet"}, "are not downloaded"),
+        ({"encoder_weights": "imagenet"}, "set encoder_weights to 'none', to a repository"),
         ({"decoder": {"channels": 3}}, "has no settings"),
         ({"encoder_weights": "/nowhere.safetensors"}, "no such file"),
     ],
@@ -86,7 +86,7 @@ def test_adapters_send_a_part(tmp_path):
         for parameter in network.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.01)
-    sent = part(network)
+    sent = part(network, model)
     total = sum(tensor.numel() for tensor in network.state_dict().values())
     assert sum(tensor.numel() for tensor in sent.weights.values()) < total / 4
     image = torch.rand(1, 3, 64, 64)
