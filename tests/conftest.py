@@ -1,6 +1,7 @@
 """What the tests share: a miniature world on disk, and a cache that is not the user's."""
 
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -140,10 +141,22 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
     return run
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """The two miniature worlds with their clients' checkpoints, and run/; for others to copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    train_and_upload(Federation.model_validate(two_clients(folder)), folder)
+    return folder
+
+
 @pytest.fixture
-def run(federation, tmp_path):
-    """A run folder with both clients' uploads in it."""
-    return train_and_upload(federation, tmp_path)
+def run(federation, tmp_path, trained):
+    """A run folder with both clients' uploads in it, and beside it what `train_client` left."""
+    run = open_run(tmp_path / "run", federation)
+    shutil.copytree(
+        trained, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns(run.config.name)
+    )
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -5,19 +5,16 @@ import torch
 
 from fedseg.errors import FedsegError
 from fedseg.models import checkpoints
-from fedseg.participants.client import train_client
 from fedseg.participants.uploads import check_sizes, parse_upload, store
 from fedseg.run.folder import Run
-from fedseg.run.progress import FileProgress
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage.hashes import content_hash
 from tests.disks import no_space
 
 
 @pytest.fixture
-def uploaded(federation, tmp_path):
-    client = federation.clients[0]
-    folder = train_client(client, 0, tmp_path / "home", FileProgress(tmp_path / "p", "one"))
+def uploaded(trained):
+    [folder] = (trained / "one").glob("checkpoint-*")
     return read_upload(folder), checkpoints.load(folder)[0].state_dict()
 
 
