@@ -245,6 +245,7 @@ def stride(model: Model) -> int:
     return COARSEST
 
 
+@lru_cache(maxsize=256)
 def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
     """See that a model takes images of a size.
 

@@ -11,17 +11,17 @@ from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.workflows.server_stages import run_server
-from tests.conftest import make_world_in, train_and_upload, two_clients
+from tests.conftest import make_world_in, two_clients
 
 REASON = "<b>/srv/late</b>: no such folder"
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, trained):
     """Its run folder; not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
-    data = two_clients(folder)
-    run = train_and_upload(Federation.model_validate(data), folder)
+    shutil.copytree(trained / "run", folder / "run")
+    data, run = two_clients(folder), Run(folder / "run")
     vanished = make_world_in(folder, "vanished", seed=5)
     data["clients"].append({"name": "late", "dataset": "folder", "root": "/srv/late"})
     data["evaluation"].append({"name": "vanished", "dataset": "folder", "root": str(vanished)})

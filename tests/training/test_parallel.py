@@ -97,29 +97,28 @@ def test_two_processes_train_as_one_does(tmp_path):
     assert read_json(tmp_path / "resumed.json")["loss"] == pytest.approx(losses[0], rel=1e-5)
 
 
-def test_one_process_of_its_own_trains_to_the_same_bits():
-    alone, apart = train(0), train(1)
+def test_one_process_of_its_own_trains_to_the_same_bits(tmp_path, caplog):
+    """And says what it notices, as of a state that is damaged."""
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(b"nothing")
+    alone, apart = train(0), train(1, state=state)
     assert all(torch.equal(alone[name], apart[name]) for name in alone)
+    assert f"{state}: damaged" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("make", "loss", "error", "words"),
     [
         (damaged, cross_entropy, FedsegError, "seven.png"),
-        (example, explodes, FloatingPointError, "learning rate"),
+        pytest.param(
+            example, explodes, FloatingPointError, "learning rate", marks=pytest.mark.slow
+        ),
         (dies, cross_entropy, FedsegError, "SIGKILL"),
     ],
 )
 def test_what_fails_in_another_process_is_raised_here(make, loss, error, words):
     with pytest.raises(error, match=words):
         train(1, make, loss)
-
-
-def test_a_damaged_state_is_noticed_from_another_process(tmp_path, caplog):
-    state = tmp_path / "state.safetensors"
-    state.write_bytes(b"nothing")
-    train(1, state=state)
-    assert f"{state}: damaged" in caplog.text
 
 
 def test_every_process_has_its_part_of_a_batch():

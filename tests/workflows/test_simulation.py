@@ -53,7 +53,7 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     (tmp_path / "python").mkdir()
     (tmp_path / "python" / "sitecustomize.py").write_text(HANG)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "python"), prepend=os.pathsep)
-    federation_data["clients"][0]["model"] = {"arch": "unet", "encoder": "resnet18"}
+    federation_data["clients"][0]["model"] = {"arch": "unet"}
     federation_data["clients"] += [
         {"name": "missing", "dataset": "folder", "root": str(tmp_path / "nowhere")},
         {"name": "hanging", "dataset": "folder", "root": str(hanging)},
