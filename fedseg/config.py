@@ -82,6 +82,7 @@ EncoderKey = Literal[
     "patch_drop_rate",
 ]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 WindowSide = Annotated[int, Field(ge=32, le=8192)]
 DecoderKey = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]
 DecoderValue = Annotated[
@@ -182,7 +183,7 @@ class Training(Section):
     """Smallest and largest part of an image's area that a crop shows."""
     inference_height: int | None = Field(None, ge=32, le=8192)
     """Height in pixels that whole images are resized to for inference; default: 1.25 crops."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Precision = "auto"
     """Arithmetic of the forward pass. "auto" is bfloat16 on a GPU that has it, float16 with a
     scaled loss on another, and float32 on the CPU."""
     rare_class_temperature: float = Field(0.05, gt=0)
@@ -320,6 +321,8 @@ class Protocol(Section):
     """Multiples of the height at which the model predicts; probabilities are averaged."""
     flip: bool = False
     """Whether it predicts the mirrored image too; probabilities are averaged."""
+    precision: Precision = "auto"
+    """Arithmetic, as in [training]."""
 
 
 class Server(Source):
@@ -412,7 +415,8 @@ class Federation(Section):
     node_timeout: float = Field(120.0, gt=0)
     """Seconds the server waits for nodes to appear and say what they have."""
     client_timeout: float = Field(86400.0, gt=0)
-    """Seconds the server waits for uploads before it goes on without the missing ones."""
+    """Seconds that a client may take, and without any client's answer after which the server goes
+    on without the missing ones."""
     stall_timeout: float = Field(600.0, gt=0)
     """Seconds without a training step after which a client gives up on itself."""
     cross_site_evaluation: bool = False

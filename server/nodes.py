@@ -101,7 +101,8 @@ class Nodes:
 
         Args:
             messages: what to ask, by name.
-            timeout: seconds after which no more replies are waited for.
+            timeout: seconds without a reply after which no more are waited for. Nodes on one
+                machine may train one after another, so it is not the time for all of them.
             patience: seconds in which a node may come back.
 
         Yields:
@@ -124,6 +125,7 @@ class Nodes:
                     question.gone, question.error = time.monotonic(), reply
                 elif asked.pop(question.name, None):
                     yield question.name, reply
+                    deadline = time.monotonic() + timeout
             if time.monotonic() - looked > AWAY_POLL:
                 looked = time.monotonic()
                 for question in self._given_up(asked.values(), patience):

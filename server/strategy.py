@@ -202,8 +202,13 @@ class OneShot(Strategy):
         return self._nodes.introductions if self._nodes else {}
 
     def _message(self, kind: str, content: RecordDict, node: int) -> Message:
+        # It may wait for those of all clients that train before it on the same machine.
+        turns = 1 + len(self.federation.clients)
         return Message(
-            content, dst_node_id=node, message_type=kind, ttl=self.federation.client_timeout
+            content,
+            dst_node_id=node,
+            message_type=kind,
+            ttl=turns * self.federation.client_timeout,
         )
 
     def _replies(self, grid: Grid, messages: list[Message], timeout: float) -> Iterator[NamedReply]:

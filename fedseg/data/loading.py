@@ -17,6 +17,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def spread(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """`map(function, items)`, in order, by that many threads; without any if it is only one."""
+    if workers == 1:
+        return map(function, items)
+    return prefetch(function, items, workers, workers)
+
+
 def prefetch(
     function: Callable[[Item], Result],
     items: Iterable[Item],

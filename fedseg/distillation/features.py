@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.data.dataset import Dataset
-from fedseg.distillation.teachers import Arrays, target_file, target_size, write_missing
+from fedseg.distillation.teachers import Arrays, grid_of, target_file, target_size, write_missing
 from fedseg.evaluation.inference import infer, resize
 from fedseg.files import digest
 from fedseg.models.checkpoints import Info, identity
@@ -96,7 +96,7 @@ def describe(
 
     # The components are those of all images together, so each array depends on all of them.
     images = digest(*file_hashes(dataset.images))
-    key = digest("features", WIDTH, *identity(checkpoint), student.inference_height, images)
+    key = digest("features", WIDTH, *identity(checkpoint), *grid_of(student), images)
     files = [target_file(folder / key, index) for index in range(len(dataset))]
     write_missing(checkpoint, files, features, device, on_image)
     return files
@@ -105,10 +105,10 @@ def describe(
 def principal_components(network: nn.Module, info: Info, dataset: Dataset) -> nn.Module:
     """The projection of a model's features to their whitened principal components on a dataset."""
     step = max(len(dataset) // FITTED_IMAGES, 1)
-    samples = []
+    samples, device = [], next(network.parameters()).device
     chosen = range(0, len(dataset), step)
     for _, _, output in infer(Featured(network, nn.Identity()), info, dataset.image, chosen):
-        pixels = output[len(info.classes) :].flatten(1).T.double()
+        pixels = output[len(info.classes) :].flatten(1).T.double().to(device)
         samples.append(pixels[:: max(len(pixels) // FITTED_PIXELS, 1)])
     values = torch.cat(samples)
     mean = values.mean(dim=0)

@@ -97,9 +97,7 @@ def predict(
             found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
             yield index, found.permute(1, 2, 0).cpu().numpy()
 
-    key = digest(
-        *checkpoints.identity(checkpoint), student.inference_height, protocol.model_dump_json()
-    )
+    key = digest(*checkpoints.identity(checkpoint), *grid_of(student), protocol.model_dump_json())
     files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
     write_missing(checkpoint, files, probabilities, device, on_image, write_planes)
     return files
@@ -130,6 +128,11 @@ def write_missing(
     for done, (index, array) in enumerate(arrays, start=len(files) - len(missing) + 1):
         write(files[index], array)
         on_image(done, len(files))
+
+
+def grid_of(student: Info) -> tuple[int, int]:
+    """What the size of an image's target depends on, beside the image."""
+    return student.inference_height, student.stride
 
 
 def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:

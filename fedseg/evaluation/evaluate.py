@@ -9,13 +9,14 @@ from fedseg.classes import CLASSES, SYNTHIA_CLASSES
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
-from fedseg.data.loading import prefetch
-from fedseg.evaluation.inference import PLAIN, infer, resize, view_sizes
+from fedseg.data.loading import prefetch, spread
+from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize, view_sizes
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import ByClass, ProtocolRecord, Score
 
+Sizes = list[tuple[int, int]]
 LARGE = 2**21
 """Pixels of an image from which on its classes are found one by one."""
 
@@ -60,12 +61,19 @@ def evaluate(
     sizes = set()
     images = infer(network, info, dataset.image, range(len(dataset)), protocol)
     labels = prefetch(lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)))
-    for (index, image, logits), label in zip(images, labels, strict=True):
-        prediction = class_map(logits, label.shape, membership)
-        confusion += confusion_matrix(label, prediction.cpu().numpy(), len(classes))
-        sizes.update(view_sizes(image.shape[0], image.shape[1], info, protocol))
+
+    def count(pair: tuple[tuple[int, np.ndarray, Tensor], np.ndarray]) -> tuple[Sizes, np.ndarray]:
+        (_, image, logits), label = pair
+        prediction = class_map(logits, label.shape, membership).cpu().numpy()
+        seen = view_sizes(image.shape[0], image.shape[1], info, protocol)
+        return seen, confusion_matrix(label, prediction, len(classes))
+
+    counted = spread(count, zip(images, labels, strict=True), len(devices_of(network)))
+    for done, (seen, counts) in enumerate(counted, start=1):
+        confusion += counts
+        sizes.update(seen)
         if on_image:
-            on_image(index + 1, len(dataset))
+            on_image(done, len(dataset))
     made_with = ProtocolRecord(**protocol.model_dump(), input_sizes=tuple(sorted(sizes)))
     return score_of(confusion, classes, dataset.card.name, dataset.split, len(dataset), made_with)
 

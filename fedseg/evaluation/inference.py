@@ -1,7 +1,9 @@
 """Running a model over whole images, as a protocol says."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from itertools import groupby
+from queue import SimpleQueue
 from typing import TypeVar
 
 import cv2
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.config import Protocol
-from fedseg.data.loading import prefetch
+from fedseg.data.loading import prefetch, spread
 from fedseg.errors import ModelError
 from fedseg.machine import limit_threads
 from fedseg.models.build import check_size
@@ -65,6 +67,7 @@ def infer(
     read: Callable[[Item], np.ndarray],
     items: Iterable[Item],
     protocol: Protocol = PLAIN,
+    devices: Sequence[torch.device] | None = None,
 ) -> Iterator[tuple[Item, np.ndarray, Tensor]]:
     """Run a model over images, in order, in batches, reading ahead.
 
@@ -74,10 +77,12 @@ def infer(
         read: reads an image, uint8 [H, W, 3], RGB; called in threads.
         items: what `read` takes.
         protocol: sizes, windows and flips.
+        devices: that share the batches, each with a copy of the model. Default: the model's own,
+            and all GPUs if it is on one. The results are the same, however many there are.
 
     Yields:
-        Each item, its image, and its logits, float32 [C, h, w] on the model's device, at the
-        first of its `view_sizes`. Where several views are averaged: the logarithm of their mean
+        Each item, its image, and its logits, float32 [C, h, w] on one of the devices, at the first
+        of its `view_sizes`. Where several views are averaged: the logarithm of their mean
         probabilities.
 
     Raises:
@@ -90,25 +95,63 @@ def infer(
         return item, image, tuple(_resized(image, *size) for size in sizes)
 
     limit_threads()
-    loaded = prefetch(load, items)
+    places = devices_of(network) if devices is None else devices
+    copies = {0: network}
+    idle: SimpleQueue[int] = SimpleQueue()
+    for place in range(len(places)):
+        idle.put(place)
+
+    def label(batch: list[tuple[Item, np.ndarray, Views]]) -> list[tuple[Item, np.ndarray, Tensor]]:
+        views = [np.stack(same) for same in zip(*(entry[2] for entry in batch), strict=True)]
+        place = idle.get()
+        try:
+            if place not in copies:
+                copies[place] = deepcopy(network).to(places[place])
+            logits = _checked_logits(copies[place], info, views, protocol)
+        finally:
+            idle.put(place)
+        return [(item, image, own) for (item, image, _), own in zip(batch, logits, strict=True)]
+
+    for labelled in spread(label, _batches(prefetch(load, items)), len(places)):
+        yield from labelled
+
+
+def devices_of(network: nn.Module) -> list[torch.device]:
+    """The devices that a model can be run on: all GPUs if it is on one, its own first."""
+    own = next(network.parameters()).device
+    gpus = [torch.device("cuda", place) for place in range(torch.cuda.device_count())]
+    return [own, *(gpu for gpu in gpus if gpu != own)] if own.type == "cuda" else [own]
+
+
+def _batches(
+    loaded: Iterable[tuple[Item, np.ndarray, Views]],
+) -> Iterator[list[tuple[Item, np.ndarray, Views]]]:
+    """Images that follow each other and are seen at the same sizes, as many as go together."""
     for shapes, alike in groupby(loaded, key=lambda entry: [view.shape for view in entry[2]]):
         largest = max(rows * columns for rows, columns, _ in shapes)
-        for batch in _chunks(alike, max(BATCH_PIXELS // largest, 1)):
-            views = [np.stack(same) for same in zip(*(entry[2] for entry in batch), strict=True)]
-            try:
-                logits = _logits(network, info, views, protocol)
-            except Exception:  # models raise anything for a size that they can't take
-                for rows, columns, _ in shapes:
-                    rows, columns = protocol.window or (rows, columns)
-                    check_size(info.model, (rows, columns))
-                raise
-            if not torch.isfinite(logits.sum()):  # of which the most probable class is always 0
-                raise ModelError(
-                    "the model's output holds NaN or infinity: its weights are damaged, or too "
-                    "large for the arithmetic"
-                )
-            for (item, image, _), scores in zip(batch, logits, strict=True):
-                yield item, image, scores
+        yield from _chunks(alike, max(BATCH_PIXELS // largest, 1))
+
+
+def _checked_logits(
+    network: nn.Module, info: Info, views: list[np.ndarray], protocol: Protocol
+) -> Tensor:
+    """`_logits`, which are finite.
+
+    Raises:
+        ModelError: they are not, or the model can't take images of such a size.
+    """
+    try:
+        logits = _logits(network, info, views, protocol)
+    except Exception:  # models raise anything for a size that they can't take
+        for view in views:
+            check_size(info.model, protocol.window or view.shape[1:3])
+        raise
+    if not torch.isfinite(logits.sum()):  # of which the most probable class is always 0
+        raise ModelError(
+            "the model's output holds NaN or infinity: its weights are damaged, or too "
+            "large for the arithmetic"
+        )
+    return logits
 
 
 def resize(scores: Tensor, size: tuple[int, int]) -> Tensor:
@@ -133,9 +176,9 @@ def _logits(network: nn.Module, info: Info, views: list[np.ndarray], protocol: P
     seen = []
     for view in views:
         batch = normalise(torch.from_numpy(view).to(device), info.normalisation)
-        seen.append(_forward(network, batch, protocol.window))
+        seen.append(_forward(network, batch, protocol))
         if protocol.flip:
-            seen.append(_forward(network, batch.flip(3), protocol.window).flip(3))
+            seen.append(_forward(network, batch.flip(3), protocol).flip(3))
     if len(seen) == 1:
         return seen[0]
     probabilities = torch.zeros_like(seen[0])
@@ -146,9 +189,10 @@ def _logits(network: nn.Module, info: Info, views: list[np.ndarray], protocol: P
     return probabilities.clamp(min=1e-12).log()
 
 
-def _forward(network: nn.Module, batch: Tensor, window: tuple[int, int] | None) -> Tensor:
+def _forward(network: nn.Module, batch: Tensor, protocol: Protocol) -> Tensor:
     """float32 [N, 3, H, W] to logits; where windows overlap, the mean of theirs."""
-    with autocast(batch.device, "auto"):
+    window = protocol.window
+    with autocast(batch.device, protocol.precision):
         if window is None:
             return network(batch).float()
         height, width = batch.shape[2:]

@@ -51,15 +51,14 @@ def check_sizes(upload: Upload, training: Training) -> None:
     What it costs the server to run the model follows from that size.
 
     Raises:
-        FedsegError: it names another crop or inference height.
+        FedsegError: it names another crop, inference height or stride.
     """
     info = upload.info
     wanted = checkpoints.describe(info.model, training)
-    if (info.crop, info.inference_height) != (wanted.crop, wanted.inference_height):
-        raise FedsegError(
-            f"its crop and inference height are {info.crop} and {info.inference_height}, but "
-            f"{wanted.crop} and {wanted.inference_height} were asked for"
-        )
+    for what in ("crop", "inference_height", "stride"):
+        sent, asked = getattr(info, what), getattr(wanted, what)
+        if sent != asked:
+            raise FedsegError(f"its {what} is {sent}, but {asked} was asked for")
 
 
 def _complete(

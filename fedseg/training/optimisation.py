@@ -84,7 +84,8 @@ class Stepper:
         self._settings = settings
         groups = parameter_groups(network, settings)
         self._rates = [group["lr"] for group in groups]
-        self.optimiser = torch.optim.AdamW(groups)
+        # On a CPU it would round otherwise, and be no faster.
+        self.optimiser = torch.optim.AdamW(groups, fused=device.type == "cuda" or None)
         self.average = deepcopy(network).eval() if settings.ema else None
         is_half = arithmetic(device, settings.precision) == torch.float16
         self._scaler = torch.amp.GradScaler(device.type, enabled=is_half)

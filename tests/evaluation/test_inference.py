@@ -30,6 +30,26 @@ def test_a_protocol_says_at_which_sizes_a_model_sees_an_image():
     assert view_sizes(256, 512, info, protocol) == [(64, 128), (128, 256)]
 
 
+def test_several_devices_give_what_one_gives():
+    """To the bit, in order; each has a copy of its own, as an encoder may keep a size in itself."""
+    network = build(Model(**TINY_MODEL)).eval()
+    rng = np.random.default_rng(0)
+    sizes = [(48, 80), (48, 80), (32, 64), (96, 48), (48, 80), (64, 64), (48, 80)] * 3
+    images = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    used = set()
+    network.register_forward_hook(lambda module, *_: used.add(id(module)))
+    numbers = range(len(images))
+    alone = list(infer(network, INFO, images.__getitem__, numbers))
+    assert len(used) == 1
+    cpus = [torch.device("cpu")] * 3
+    several = list(infer(network, INFO, images.__getitem__, numbers, devices=cpus))
+    assert len(used) == 3
+    assert [number for number, _, _ in several] == list(numbers)
+    for (_, _, one), (number, image, other) in zip(alone, several, strict=True):
+        assert image is images[number]
+        assert torch.equal(one, other)
+
+
 def test_batches_of_mixed_sizes_give_what_single_images_give(monkeypatch):
     torch.manual_seed(0)
     network = build(Model(**TINY_MODEL)).eval()

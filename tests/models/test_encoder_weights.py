@@ -11,7 +11,7 @@ from segmentation_models_pytorch.encoders.timm_vit import TimmViTEncoder
 
 from fedseg.config import Model
 from fedseg.errors import FedsegError
-from fedseg.models import encoder_weights
+from fedseg.models import encoder_weights, hub
 from fedseg.models.build import build
 from fedseg.models.encoder_weights import fetch_timm_weights, load_encoder
 
@@ -128,7 +128,7 @@ def test_files_that_are_no_safetensors(tmp_path, content):
 def offline_hub(tmp_path, monkeypatch):
     """A hub that can't be reached, and its cache: puts a file of a repository into it."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(encoder_weights, "_answers", lambda _: False)
+    monkeypatch.setattr(hub, "_answers", lambda _: False)
 
     def put(repository, name, content):
         folder = tmp_path / f"models--{repository.replace('/', '--')}"
@@ -176,7 +176,7 @@ def test_published_weights_come_from_the_cache(offline_hub, tmp_path):
 
 
 def test_encoders_without_published_weights(monkeypatch):
-    monkeypatch.setattr(encoder_weights, "_answers", lambda _: False)
+    monkeypatch.setattr(hub, "_answers", lambda _: False)
     with pytest.raises(FedsegError, match="can't be built: Invalid pretrained tag"):
         build(MODEL.model_copy(update={"encoder": "tu-lcnet_050.no_such_tag"}))
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda *_, **__: None)
@@ -185,7 +185,7 @@ def test_encoders_without_published_weights(monkeypatch):
 
 
 def test_the_default_model_needs_no_network(monkeypatch):
-    monkeypatch.setattr(encoder_weights, "_answers", lambda _: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(hub, "_answers", lambda _: pytest.fail("the hub was asked"))
     monkeypatch.setattr(encoder_weights, "hf_hub_download", lambda *_, **__: pytest.fail("asked"))
     torch.manual_seed(0)
     trained = build(Model()).encoder.state_dict()

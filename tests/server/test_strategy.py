@@ -1,6 +1,7 @@
 """The strategy against a grid in memory: what it asks, what it keeps, what it survives."""
 
 import re
+import time
 
 import pytest
 import torch
@@ -13,10 +14,8 @@ from fedseg.files import read_json
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
-from fedseg.participants.client import train_client
 from fedseg.participants.introduction import Introduction
 from fedseg.run.folder import open_run
-from fedseg.run.progress import FileProgress
 from fedseg.run.uploads import read_upload
 from server.nodes import Nodes
 from server.strategy import OneShot
@@ -86,12 +85,12 @@ def _quick(monkeypatch, within_a_run):
 
 
 @pytest.fixture
-def upload_of(federation, tmp_path):
-    """Makes a behaviour: train for real, spoil the upload, send it."""
+def upload_of(trained):
+    """Makes a behaviour: spoil the upload of a real training, send it."""
 
     def make(client, spoil=lambda weights, answer: None):
         def behave(message):
-            folder = train_client(client, 0, tmp_path / client.name, FileProgress(tmp_path, "p"))
+            [folder] = (trained / client.name).glob("checkpoint-*")
             weights = checkpoints.load(folder)[0].state_dict()
             answer = {"upload": read_upload(folder).model_dump_json()}
             spoil(weights, answer)
@@ -213,7 +212,7 @@ SPOILS = (nan, forged, no_weights, nan_seconds, endless_bytes, larger, no_json)
         (loud, r"its node failed: \x1b[2Jxxx"),
         (nan_seconds, "malformed metadata: seconds"),
         (endless_bytes, "malformed metadata: bytes"),
-        (larger, "were asked for"),
+        (larger, "was asked for"),
         (no_json, "malformed metadata"),
     ],
 )
@@ -321,6 +320,33 @@ def test_a_node_that_comes_back_is_asked_again(federation, tmp_path, upload_of, 
     replies = dict(Nodes(grid, tmp_path).ask(messages, timeout=20, patience=5))
     assert grid.trained == ["one", "two", "one", "two"]
     assert all("upload" in reply.content["answer"] for reply in replies.values())
+
+
+def test_only_silence_is_waited_for_no_longer(federation, tmp_path):
+    """Clients that train one after another, each within the time, are all waited for."""
+    began = time.monotonic()
+    due = {"one": 0.5, "two": 1.0, "three": 1.5, "late": 60.0}
+
+    class Slow(Grid):
+        def pull_messages(self, message_ids):
+            now = time.monotonic() - began
+            name = {i: str(self.asked[i]) for i in message_ids}
+            return super().pull_messages(i for i in message_ids if due[name[i]] < now)
+
+        def push_messages(self, messages):
+            names = [message.content["task"]["name"] for message in messages]
+            ids = super().push_messages(messages)
+            self.asked = dict(zip(ids, names, strict=True))
+            return ids
+
+    def answers(message):
+        return Message(RecordDict(), reply_to=message)
+
+    grid = Slow(dict.fromkeys(due, answers), {n: [name] for n, name in enumerate(due, 1)})
+    messages = {name: question(name, node) for node, name in enumerate(due, 1)}
+    replies = Nodes(grid, tmp_path).ask(messages, timeout=1.0, patience=60)
+    assert [name for name, _ in replies] == ["one", "two", "three"]
+    assert time.monotonic() - began < 20
 
 
 def test_a_node_that_stays_away_is_given_up(federation, tmp_path):
