@@ -1,17 +1,30 @@
 """The files in examples/: they parse, cards and splits are there, models can be built."""
 
+import os
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import tomli_w
+import yaml
 
 from fedseg import config
 from fedseg.data.cards import load_card
 from fedseg.data.label_map import LabelMap
-from fedseg.files import EMBEDDED, app_dir
+from fedseg.files import EMBEDDED, app_dir, read_json
 from fedseg.models.build import check_size
 from fedseg.participants.node import Node, load_node, train_task
 from fedseg.workflows.preflight import models_of
+from tests.commands import parse
 
+CLUSTER = Path(__file__).parents[1] / "examples" / "cluster"
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+"""
+"""A stand-in of Slurm's, on one machine."""
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 KINDS = {"suite": config.Suite, "node": Node}
 
@@ -81,3 +94,33 @@ def test_the_notebook_runs(finished):
     kinds = {kind for output in outputs for kind in output.get("data", {})}
     assert {"text/html", "image/png"} <= kinds
     assert (finished / "runs" / "embedded-without-one" / "result.json").is_file()
+
+
+def test_the_kubernetes_file_is_of_the_installed_versions():
+    cluster, job = yaml.safe_load_all((CLUSTER / "kuberay.yaml").read_text("utf-8"))
+    assert cluster["spec"]["rayVersion"] == version("ray")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    *_, command = container["args"][0].strip().splitlines()
+    assert command.startswith("exec fedseg ")
+    parse(command.removeprefix("exec "))
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_the_slurm_script_runs_a_federation_on_two_nodes(federation_data, tmp_path):
+    (tmp_path / "f.toml").write_text(tomli_w.dumps(federation_data))
+    (tmp_path / "srun").write_text(SRUN)
+    (tmp_path / "srun").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
+    slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NUM_NODES": "2"}
+    done = subprocess.run(
+        ["bash", CLUSTER / "slurm.sh", "f.toml", "run"],
+        cwd=tmp_path,
+        env=os.environ | slurm | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "run" / "result.json")["status"] == "completed"
