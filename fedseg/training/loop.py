@@ -29,6 +29,8 @@ Example = tuple[np.ndarray, np.ndarray]
 MakeExample = Callable[[np.random.Generator], Example]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+READ_EVERY = 20
+"""Steps whose losses are read together from a GPU, which would wait for each otherwise."""
 SAVE_SECONDS = 30.0
 """How often the state of a training is saved: what a kill costs at most."""
 
@@ -133,6 +135,8 @@ def _train(
     saves = Pace(run.save_seconds)
     parts = settings.accumulation
     batches = _batches(example, settings, run.seed, len(losses), device, place)
+    unread: list[Tensor] = []
+    at_once = losses_at_once(device)
     for step, (images, targets) in enumerate(batches, start=len(losses)):
         # Seeded anew at every step, dropout needs no random state to be saved.
         torch.manual_seed(_mix(run.seed, step) + place.rank)
@@ -148,8 +152,13 @@ def _train(
                 stepper.backward(value)
                 total += value.detach() / (parts * place.world)
         stepper.step(step)
-        note_loss(place.total(total).item(), losses, settings, callbacks)
-        if state and place.rank == 0 and saves.is_due():
+        unread.append(place.total(total))
+        is_due = state is not None and place.rank == 0 and saves.is_due()
+        if is_due or len(unread) == at_once or step + 1 == settings.iterations:
+            for value in torch.stack(unread).tolist():
+                note_loss(value, losses, settings, callbacks)
+            unread.clear()
+        if state and is_due:
             with saves:
                 save_state(state, network, stepper, losses)
     for callback in callbacks:
@@ -157,6 +166,11 @@ def _train(
     if stepper.average is not None:
         network.load_state_dict(stepper.average.state_dict())
     return network.state_dict()
+
+
+def losses_at_once(device: torch.device) -> int:
+    """How many steps' losses are read together."""
+    return READ_EVERY if device.type == "cuda" else 1
 
 
 def keep_frozen(network: nn.Module) -> None:

@@ -6,6 +6,7 @@ from torch import nn
 from fedseg.config import Model, Training
 from fedseg.files import read_json
 from fedseg.models.build import IMAGENET, build
+from fedseg.training import loop
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun, fit, normalise
 from fedseg.training.state import Pace
@@ -144,6 +145,20 @@ def test_a_training_with_every_option_resumes_to_the_same_weights(tmp_path):
     callback = ReportProgress(lambda done, total, loss: resumed.append(done))
     assert equal(train(settings, state=state, callbacks=(callback,)), train(settings))
     assert resumed == [4, 5, 6]
+
+
+def test_losses_that_are_read_together_are_those_of_each_step(tmp_path, monkeypatch):
+    """As on a GPU; a state is never saved without them."""
+    alone, together, saved = [], [], []
+    train(callbacks=(ReportProgress(lambda *seen, **loss: alone.append((seen, loss))),))
+    monkeypatch.setattr(loop, "losses_at_once", lambda device: 4)
+    train(callbacks=(ReportProgress(lambda *seen, **loss: together.append((seen, loss))),))
+    assert together == alone
+    assert [seen[0] for seen, _ in together] == [1, 2, 3, 4, 5, 6]
+
+    monkeypatch.setattr(loop, "save_state", lambda *state: saved.append(len(state[-1])))
+    train(state=tmp_path / "state", save_seconds=0)
+    assert saved == [1, 2, 3, 4, 5, 6]
 
 
 def small():
