@@ -27,8 +27,8 @@ from fedseg.models.build import best_device, build, free_memory
 from fedseg.models.checkpoints import Info, describe
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit, normalise
+from fedseg.training.losses import cross_entropy, labelled
 from fedseg.training.optimisation import arithmetic, autocast
-from fedseg.training.supervised import cross_entropy, labelled
 
 WARM_UP = 20
 """Steps that are not measured, of each training."""

@@ -35,7 +35,7 @@ from fedseg.models.build import IMAGENET, build
 from fedseg.storage.arrays import write_planes
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.supervised import cross_entropy, labelled
+from fedseg.training.losses import cross_entropy, labelled
 from fedseg.workflows.targets import compare
 
 CELLS = (160, 320)

@@ -26,8 +26,9 @@ from fedseg.models import build
 from fedseg.models.checkpoints import describe
 from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun, normalise
+from fedseg.training.losses import cross_entropy
 from fedseg.training.optimisation import autocast
-from fedseg.training.supervised import cross_entropy, train_supervised
+from fedseg.training.supervised import train_supervised
 
 
 def main(

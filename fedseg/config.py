@@ -166,6 +166,9 @@ class Training(Section):
     """How the learning rate falls: along half a cosine, or as (1 - part done)^0.9."""
     weight_decay: float = Field(0.01, ge=0)
     """AdamW's weight decay."""
+    loss: Literal["cross_entropy", "ohem", "dice", "lovasz"] = "cross_entropy"
+    """Of clients and centralized training: "ohem" is the cross-entropy of the hard pixels alone;
+    "dice" and "lovasz" are added to that of all."""
     decay_vectors: bool = True
     """Whether it also applies to biases and the parameters of normalisations."""
     max_grad_norm: float | None = Field(None, gt=0)
@@ -219,7 +222,9 @@ class Distillation(Training):
     """Of the loss by which the student's features follow the fused ones, fusion = "features"."""
 
     @model_validator(mode="after")
-    def _fused(self) -> "Distillation":
+    def _fits(self) -> "Distillation":
+        if self.loss != "cross_entropy":
+            raise ValueError("loss: that of the distillation is the cross-entropy to its targets")
         if self.feature_weight and self.fusion != "features":
             raise ValueError("feature_weight: fused features need fusion = 'features'")
         return self
@@ -461,7 +466,7 @@ class Federation(Section):
                 for client in data["clients"]
             ]
         if "server" in data:
-            data["server"] = _inherit(data["server"], data, distillation="training")
+            data["server"] = _inherit(data["server"], _without_loss(data), distillation="training")
         return _with_protocols(data, "evaluation", "evaluators")
 
     @model_validator(mode="after")
@@ -513,6 +518,14 @@ class Suite(Section):
     def _consistent(self) -> "Suite":
         refuse_twice("evaluation", [table.name for table in self.evaluation])
         return self
+
+
+def _without_loss(data: dict[str, Any]) -> dict[str, Any]:
+    """The file without the loss under [training], which is not that of the distillation."""
+    training = data.get("training")
+    if not isinstance(training, dict):
+        return data
+    return data | {"training": {k: v for k, v in training.items() if k != "loss"}}
 
 
 def _inherit(table: Any, data: dict[str, Any], **keys: str) -> Any:

@@ -87,6 +87,7 @@ def train_privately(
         ("ema", training.ema, None),
         ("accumulation", training.accumulation, 1),
         ("max_grad_norm", training.max_grad_norm, None),
+        ("loss", training.loss, "cross_entropy"),
     ):
         if value != plain_value:
             raise PublicError(

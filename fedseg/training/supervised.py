@@ -6,10 +6,9 @@ from typing import Any
 import albumentations as A
 import cv2
 import numpy as np
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from fedseg.classes import IGNORE, ClassList
+from fedseg.classes import ClassList
 from fedseg.config import Model, Training
 from fedseg.data.augment import Augmentation, geometry, photometry
 from fedseg.data.dataset import Dataset
@@ -19,6 +18,7 @@ from fedseg.models.adapters import Part, adapted, part
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
 from fedseg.training.loop import Example, TrainingRun, fit
+from fedseg.training.losses import LOSSES, labelled
 
 
 def train_supervised(
@@ -49,30 +49,13 @@ def train_supervised(
         fit(
             network,
             Examples(datasets, counts, run.settings, model.classes),
-            cross_entropy,
+            LOSSES[run.settings.loss],
             info.normalisation,
             run,
             labelled,
         )
         trained = part(network, model) if model.train != "all" else None
     return network, info, trained
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the labelled pixels of a batch; 0 where there are none.
-
-    Args:
-        logits: float32 [N, C, H, W].
-        labels: uint8 [N, H, W], trainIds, 255 ignored.
-    """
-    labels = labels.long()
-    total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp(min=1)
-
-
-def labelled(labels: Tensor) -> Tensor:
-    """How many pixels of uint8 [N, H, W] have a label."""
-    return (labels != IGNORE).sum()
 
 
 class Examples:

@@ -11,7 +11,7 @@ from fedseg.models import adapters
 from fedseg.models.adapters import adapt, adapted, merge, part, trained_names, whole
 from fedseg.models.build import IMAGENET, outline, seeded_build
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.supervised import cross_entropy, labelled
+from fedseg.training.losses import cross_entropy, labelled
 from tests.conftest import TINY_MODEL, paint
 
 DECODER = Model(**TINY_MODEL, train="decoder")

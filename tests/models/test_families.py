@@ -18,7 +18,7 @@ from fedseg.models.build import build, check_size, outline, stride
 from fedseg.models.encoder_weights import weights_licence
 from fedseg.models.huggingface import FAMILIES
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.supervised import cross_entropy, labelled
+from fedseg.training.losses import cross_entropy, labelled
 from tests.conftest import paint
 
 TABLE = (Path(__file__).parents[2] / "docs/models.md").read_text("utf-8")

@@ -9,8 +9,8 @@ from fedseg.models.build import IMAGENET, build
 from fedseg.training import loop
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import TrainingRun, fit, normalise
+from fedseg.training.losses import cross_entropy
 from fedseg.training.state import Pace
-from fedseg.training.supervised import cross_entropy
 from tests.conftest import TINY_MODEL, paint
 
 CPU = torch.device("cpu")

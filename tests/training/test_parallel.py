@@ -12,8 +12,8 @@ from fedseg.files import read_json
 from fedseg.models.build import IMAGENET
 from fedseg.training.callbacks import Callback, WriteCurve
 from fedseg.training.loop import TrainingRun, fit
+from fedseg.training.losses import cross_entropy, labelled
 from fedseg.training.parallel import Place
-from fedseg.training.supervised import cross_entropy, labelled
 from tests.conftest import paint
 
 CPU = torch.device("cpu")

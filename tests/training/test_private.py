@@ -19,8 +19,8 @@ from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.uploads import read_upload
 from fedseg.training.loop import TrainingRun
+from fedseg.training.losses import cross_entropy
 from fedseg.training.private import _batches, budget, cross_entropy_by_image, train_privately
-from fedseg.training.supervised import cross_entropy
 
 pytest.importorskip("opacus")
 LOOSE = Privacy(epsilon=100.0, delta=0.01)
