@@ -1,6 +1,5 @@
 """`fedseg check`: what is wrong with a federation, and what a simulation of it will take."""
 
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from fedseg.machine import memory
 from fedseg.report.licences import licences
 from fedseg.run.progress import Progress
 from fedseg.workflows import preflight
+from fedseg.workflows.disk import check_room
 from fedseg.workflows.estimate import Stage, estimate
 from fedseg.workflows.resources import share
 from fedseg.workflows.simulation import check_has_data
@@ -54,15 +54,10 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
         return Report([str(error)])
     at_once = min(shares.at_once, len(federation.clients))
     stages = estimate(federation, at_once, progress)
-    wanted = sum(stage.disk for stage in stages)
-    existing = next(
-        folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
-    )
-    if (free := shutil.disk_usage(existing).free) < wanted:
-        problems.append(
-            f"disk: {wanted / 1e9:.1f} GB will be written below {out}, but {free / 1e9:.1f} GB are "
-            "free; make room, or choose another --out"
-        )
+    try:
+        check_room(federation, out)
+    except FedsegError as error:
+        problems.append(str(error))
     largest = max(stages, key=lambda stage: stage.memory)
     if largest.memory > memory():
         problems.append(

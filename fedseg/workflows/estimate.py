@@ -14,18 +14,17 @@ import torch
 from torch import Tensor
 
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
-from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.data.images import stored_size
+from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.distillation.teachers import TARGET_STRIDE
-from fedseg.evaluation.inference import infer, input_size
+from fedseg.evaluation.inference import infer
 from fedseg.machine import cpus
 from fedseg.models.build import best_device, build, outline
-from fedseg.models.checkpoints import Info, describe
+from fedseg.models.checkpoints import describe
 from fedseg.run.progress import Progress
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
+from fedseg.workflows.disk import weight_bytes, written
 
 WARM_UP, STEPS, IMAGES = 2, 4, 4
 """Of a trial: steps or images that are not timed, steps that are, and images that are."""
@@ -33,10 +32,6 @@ TRIAL_SECONDS = 30.0
 """A trial ends after this time, if it has timed anything by then."""
 PROCESS = 1200 * 2**20
 """Bytes of memory of a process that trains, without the model: most of it is torch."""
-COMPRESSED = 0.3
-"""Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
-FILE_HEADERS = 600
-"""Bytes of a prediction's file besides what is compressed (604 were measured for a single cell)."""
 START_SECONDS = 20.0
 """Until Flower and Ray have started; measured on two cores."""
 
@@ -83,13 +78,11 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
         if key not in steps:
             steps[key] = _step_seconds(client, client.model, client.training, threads)
         trainings.append(steps[key] * share * client.training.iterations)
-    weights = [_weight_bytes(client.model) for client in federation.clients]
+    weights = [weight_bytes(client.model) for client in federation.clients]
     memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)
 
-    images = open_dataset(server, labelled=False)
     made = 0 if server.augmentation.generator == "none" else server.augmentation.images
-    count = len(images) + made
-    cell = _target_bytes(images, describe(model, student))
+    count = len(open_dataset(server, labelled=False)) + made
     labelling = 0.0
     for done, client in enumerate(federation.clients):
         progress("timing labels", done, len(federation.clients))
@@ -106,22 +99,17 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     for evaluator in federation.evaluators:
         number = len(open_dataset(evaluator))
         scoring += number * seen(model, student, evaluator, evaluator.protocol)
+    of = written(federation)
     return [
         Stage("start of Flower and Ray", START_SECONDS, PROCESS),
-        Stage("clients", makespan(trainings, at_once), sum(memory[:at_once]), sum(weights)),
-        Stage(
-            "labels",
-            labelling,
-            PROCESS + max(weights),
-            round(count * len(weights) * (cell * COMPRESSED + FILE_HEADERS)),
-            True,
-        ),
-        Stage("targets", 0.0, PROCESS, count * cell, True),
+        Stage("clients", makespan(trainings, at_once), sum(memory[:at_once]), of.uploads),
+        Stage("labels", labelling, PROCESS + max(weights), of.labels, True),
+        Stage("targets", 0.0, PROCESS, of.targets, True),
         Stage(
             "distillation",
             of_student * student.iterations,
             training_bytes(model, student),
-            _weight_bytes(model),
+            of.model,
         ),
         Stage("evaluation", scoring, PROCESS + max(weights)),
     ]
@@ -157,19 +145,7 @@ def training_bytes(model: Model, training: Training) -> int:
     batch = torch.zeros(training.batch_size, 3, *training.crop, device=device)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         network.train()(batch.to(memory_format=torch.channels_last))
-    return PROCESS + 4 * _weight_bytes(model) + sum(kept.values())
-
-
-@cache
-def _weight_bytes(model: Model) -> int:
-    network = outline(model.plain)
-    return sum(tensor.nbytes for tensor in network.state_dict().values())
-
-
-def _target_bytes(images: Dataset, student: Info) -> int:
-    """Bytes of a prediction or a target of the first image."""
-    rows, columns = input_size(*stored_size(images.images[0]), student)
-    return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(student.classes)
+    return PROCESS + 4 * weight_bytes(model) + sum(kept.values())
 
 
 class _Enough(Exception):

@@ -19,6 +19,7 @@ from fedseg.run.result import scores
 from fedseg.storage import provenance
 from fedseg.workflows import preflight
 from fedseg.workflows.baselines import centralized as centralized_training
+from fedseg.workflows.disk import check_room
 from fedseg.workflows.resources import share
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import update_sources
@@ -58,6 +59,8 @@ def simulate(
     for problem in preflight.problems(federation, progress):
         raise problem
     share(len(participants(federation)), federation.resources)  # raises before anything is written
+    if not Run(out).result.is_file():
+        check_room(federation, out)
     run = open_run(out, federation)
     if update_sources(run, federation) or not _is_complete(run, federation):
         federate(run, federation, progress)

@@ -6,7 +6,7 @@ import pytest
 import tomli_w
 
 from fedseg.config import Federation
-from fedseg.workflows import check
+from fedseg.workflows import check, disk
 from fedseg.workflows.check import check_federation
 
 
@@ -29,15 +29,16 @@ def estimated(monkeypatch):
     """A federation that takes 5 GB of disk and 3 GB of memory."""
     stage = check.Stage("clients", 9.0, memory=3 * 10**9, disk=5 * 10**9)
     monkeypatch.setattr(check, "estimate", lambda *_: [stage])
+    monkeypatch.setattr(disk, "written", lambda _: [5 * 10**9])
 
 
 def test_what_does_not_fit_is_a_problem(estimated, federation, tmp_path, monkeypatch):
     out = tmp_path / "new" / "runs"  # not there yet
-    monkeypatch.setattr(check.shutil, "disk_usage", lambda path: SimpleNamespace(free=4 * 10**9))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=4 * 10**9))
     monkeypatch.setattr(check, "memory", lambda: 2 * 10**9)
     problems = check_federation(federation, out, quiet).problems
     assert [problem.split(":")[0] for problem in problems] == ["disk", "memory"]
-    monkeypatch.setattr(check.shutil, "disk_usage", lambda path: SimpleNamespace(free=6 * 10**9))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=6 * 10**9))
     monkeypatch.setattr(check, "memory", lambda: 4 * 10**9)
     assert check_federation(federation, out, quiet).problems == []
     assert not out.exists()
@@ -48,7 +49,7 @@ def test_the_command_prints_the_stages_and_the_licences(
 ):
     file = tmp_path / "federation.toml"
     file.write_text(tomli_w.dumps(federation_data))
-    monkeypatch.setattr(check.shutil, "disk_usage", lambda path: SimpleNamespace(free=9 * 10**9))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=9 * 10**9))
     done = run_cli("check", file, "-q")
     assert done.returncode == 0, done.err
     assert "5.0 GB" in done.out

@@ -1,0 +1,87 @@
+"""What a run writes to the disk, and whether there is room for it."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from fedseg.config import Federation, Model
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.images import stored_size
+from fedseg.distillation.teachers import TARGET_STRIDE
+from fedseg.errors import FedsegError
+from fedseg.evaluation.inference import input_size
+from fedseg.models.build import outline
+from fedseg.models.checkpoints import Info, describe
+
+COMPRESSED = 0.3
+"""Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
+FILE_HEADERS = 600
+"""Bytes of a prediction's file besides what is compressed (604 were measured for a single cell)."""
+
+
+class Written(NamedTuple):
+    """Bytes that a run writes."""
+
+    uploads: int
+    labels: int
+    """What the clients' models predict for the server's images; removed before the run ends."""
+    targets: int
+    """Likewise."""
+    model: int
+    """The global one."""
+
+
+def written(federation: Federation) -> Written:
+    """What a simulation writes, from the sizes of its models and of the server's images.
+
+    Raises:
+        FedsegError: the server's images or a model can't be used.
+    """
+    server = federation.server
+    images = open_dataset(server, labelled=False)
+    made = 0 if server.augmentation.generator == "none" else server.augmentation.images
+    count = len(images) + made
+    cells = _target_bytes(images, describe(federation.model, server.distillation))
+    labels = count * len(federation.clients) * (cells * COMPRESSED + FILE_HEADERS)
+    return Written(
+        sum(weight_bytes(client.model) for client in federation.clients),
+        round(labels),
+        count * cells,
+        weight_bytes(federation.model),
+    )
+
+
+def check_room(federation: Federation, out: Path) -> None:
+    """See that what a simulation has still to write fits on the disk.
+
+    Args:
+        federation: a checked configuration, whose data and models can be used.
+        out: the run folder, there or not.
+
+    Raises:
+        FedsegError: it does not.
+    """
+    there = out.absolute()
+    has = sum(file.stat().st_size for file in there.rglob("*") if file.is_file())
+    while not there.exists():
+        there = there.parent
+    wanted, free = sum(written(federation)) - has, shutil.disk_usage(there).free
+    if free < wanted:
+        raise FedsegError(
+            f"disk: {wanted / 1e9:.1f} GB will be written below {out}, but {free / 1e9:.1f} GB are "
+            "free; make room, or choose another --out"
+        )
+
+
+@cache
+def weight_bytes(model: Model) -> int:
+    """Of a model's weights."""
+    network = outline(model.plain)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def _target_bytes(images: Dataset, student: Info) -> int:
+    """Bytes of a prediction or a target of the first image."""
+    rows, columns = input_size(*stored_size(images.images[0]), student)
+    return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(student.classes)
