@@ -28,6 +28,11 @@ from fedseg.models.hub import quick_hub
 from fedseg.models.huggingface import FAMILIES, build_huggingface
 from fedseg.storage.hashes import file_hashes
 
+WITHOUT_NETWORK = (
+    "; without a network, set encoder_weights to 'none' or to a .safetensors file of the encoder's "
+    "weights, under timm's or SMP's names; or take the encoder tu-tf_efficientnet_lite0, whose "
+    "weights come with fedseg"
+)
 MOST_GROUPS = 32
 """Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
 PREFIX = "decoder_"
@@ -123,12 +128,7 @@ def _build_smp(model: Model) -> nn.Module:
             )
             published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
-        hint = (
-            "; without a network, set encoder_weights to 'none' or to a .safetensors file of the "
-            "encoder's weights, under timm's or SMP's names; or take the encoder "
-            "tu-tf_efficientnet_lite0, whose weights come with fedseg"
-        )
-        hint = hint if asks_hub else ""
+        hint = WITHOUT_NETWORK if asks_hub else ""
         raise FedsegError(
             f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
         ) from error
@@ -205,10 +205,21 @@ def normalisation(model: Model) -> Normalisation:
     """What the encoder's weights expect of their input; ImageNet's statistics where none are."""
     if not model.encoder.startswith("tu-") and model.encoder_weights != "imagenet":
         return IMAGENET
+    return _published_normalisation(model.encoder)
+
+
+@lru_cache(maxsize=64)  # SMP asks the hub
+def _published_normalisation(encoder: str) -> Normalisation:
     try:
-        params = get_preprocessing_params(model.encoder)
+        with nullcontext() if encoder.startswith("tu-") else quick_hub():
+            params = get_preprocessing_params(encoder)
     except ValueError:  # timm has no pretrained weights under this name
         return IMAGENET
+    except Exception as error:  # whatever the hub's client raises
+        raise FedsegError(
+            f"what encoder {encoder} expects of its input can't be had: {first_line(error)}"
+            f"{WITHOUT_NETWORK}"
+        ) from error
     top = (params.get("input_range") or [0, 1])[1]
     mean, std = (tuple(float(v) / top for v in params[key]) for key in ("mean", "std"))
     return Normalisation(mean, std)

@@ -1,13 +1,14 @@
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from huggingface_hub import constants
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from timm.layers import DropPath
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
-from fedseg.models import checkpoints
+from fedseg.models import checkpoints, hub
 from fedseg.models.build import IMAGENET, build, check_size, normalisation, outline
 from tests.conftest import TINY_MODEL
 
@@ -147,3 +148,13 @@ def test_arguments_that_an_encoder_does_not_take(encoder, settings, reason):
 def test_arguments_that_are_not_on_the_allow_list(settings):
     with pytest.raises(ValidationError):
         Model(encoder_kwargs=settings)
+
+
+def test_without_a_network_the_remedy_is_named(monkeypatch, tmp_path):
+    """SMP asks the hub for the normalisation of its own encoders' weights, too."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "_answers", lambda _: False)
+    model = Model(arch="fpn", encoder="resnet18")
+    for make in (build, normalisation):
+        with pytest.raises(FedsegError, match="without a network, set encoder_weights to 'none'"):
+            make(model)
