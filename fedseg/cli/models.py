@@ -15,7 +15,8 @@ models = typer.Typer()
 @models.command()
 def evaluate(
     checkpoint: Annotated[
-        list[Path], typer.Argument(help="Checkpoint folders, or hf://REPO[@REVISION].")
+        list[Path],
+        typer.Argument(help="Checkpoint folders, hf://REPO[@REVISION], or files of `export`."),
     ],
     dataset: CardOption = None,
     root: RootOption = None,

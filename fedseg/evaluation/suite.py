@@ -13,7 +13,7 @@ from fedseg.evaluation.evaluate import evaluate
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import check_writable, write_json
-from fedseg.models import checkpoints
+from fedseg.models.exported import open_info, open_model, weights_of
 from fedseg.models.hub import address, local
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
@@ -32,7 +32,8 @@ def score_suite(
     """Score every checkpoint on every dataset.
 
     Args:
-        folders: checkpoint folders, or `hf://REPOSITORY[@REVISION]`.
+        folders: checkpoint folders, `hf://REPOSITORY[@REVISION]`, or ONNX or safetensors files of
+            `fedseg export`.
         suite: the datasets and how images are shown.
         device: where the models run.
         on_progress: called with a stage, and else as any `OnProgress`.
@@ -51,7 +52,7 @@ def score_suite(
     names = row_names(folders)
     folders = [local(folder) for folder in folders]
     for folder in folders:
-        checkpoints.load_info(folder)
+        open_info(folder)
     for chosen in suite.evaluation:
         open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
     scores = {
@@ -74,8 +75,8 @@ def _row(
 ) -> dict[str, Score]:
     """A checkpoint's scores, by dataset."""
     row: dict[str, Score] = {}
-    info = checkpoints.load_info(folder)
-    load = cache(lambda: checkpoints.load(folder, device)[0])
+    info = open_info(folder)
+    load = cache(lambda: open_model(folder, device)[0])
     for chosen in suite.evaluation:
         dataset, protocol = open_dataset(chosen), chosen.protocol
         on_image = partial(on_progress, f"{name} on {chosen.name}")
@@ -83,7 +84,7 @@ def _row(
             score = evaluate(load(), info, dataset, protocol, on_image)
             score = score.of_model(name, str(folder))
         else:
-            [weights] = file_hashes([folder / checkpoints.WEIGHTS])
+            [weights] = file_hashes([weights_of(folder)])
             inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
             path = out / f"{name.replace('/', '-')}@{chosen.name}.json"
             score = kept_or_scored(

@@ -70,6 +70,20 @@ def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]
     raise FedsegError(f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file")
 
 
+def open_info(path: Path) -> Info:
+    """What to know of a model that `open_model` opens, from this machine.
+
+    Raises:
+        FedsegError: no such file, or it can't be opened.
+    """
+    return checkpoints.load_info(path) if path.is_dir() else open_model(path, "cpu")[1]
+
+
+def weights_of(path: Path) -> Path:
+    """The file that holds the weights of such a model."""
+    return path / checkpoints.WEIGHTS if path.is_dir() else path
+
+
 def _open_weights(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
     try:
         with safe_open(path, "pt") as file:

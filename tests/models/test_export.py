@@ -14,9 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from timm.layers.conv2d_same import Conv2dSame
 
-from fedseg.config import Model, Training
+from fedseg.config import Model, Suite, Training
 from fedseg.errors import FedsegError
 from fedseg.evaluation.predict import predict
+from fedseg.evaluation.suite import score_suite
 from fedseg.models import checkpoints
 from fedseg.models import export as exporter
 from fedseg.models.build import seeded_build
@@ -134,6 +135,20 @@ def test_predicting_with_a_file_gives_what_the_checkpoint_gives(
     wanted = predict(*checkpoints.load(checkpoint), picture)
     for path, least in ((plain, 0.999), (half, 0.99)):
         assert (predict(*open_model(path, "cpu"), picture) == wanted).mean() > least
+
+
+def test_a_file_is_scored_like_the_checkpoint(checkpoint, plain, make_world, tmp_path):
+    data = {"name": "city", "dataset": "folder", "root": str(make_world("city"))}
+    suite = Suite.model_validate({"evaluation": [data]})
+    out = tmp_path / "scores"
+    scores = score_suite([checkpoint, plain], suite, torch.device("cpu"), lambda *_: None, out)
+    wanted, found = (row["city"] for row in scores.values())
+    assert list(scores) == ["model", "model.onnx"]
+    assert np.sum(found.confusion) == np.sum(wanted.confusion)
+    assert np.abs(np.subtract(found.confusion, wanted.confusion)).sum() < 1e-3 * 4 * 48 * 80
+    written = (out / "model.onnx@city.json").stat().st_mtime_ns
+    score_suite([plain], suite, torch.device("cpu"), lambda *_: None, out)
+    assert (out / "model.onnx@city.json").stat().st_mtime_ns == written
 
 
 def test_a_file_of_one_size(checkpoint, picture, tmp_path):
