@@ -30,6 +30,7 @@ from fedseg.distillation.generation.candidates import make_candidates
 from fedseg.distillation.generation.mix import Mix
 from fedseg.distillation.teachers import Teacher
 from fedseg.evaluation.evaluate import class_map
+from fedseg.evaluation.inference import infer
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build
 from fedseg.storage.arrays import write_planes
@@ -52,6 +53,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = noisy_images(folder / "server")
+        one, two = (labels_per_second(images, copies) for copies in (1, 2))
+        table.add_row("labels by 2 copies of a model, a thread each", f"{two / one:.2f} times 1")
         teachers = predicted(folder, 64)
         size = teachers[0].files[0].stat().st_size
         table.add_row("predictions on disk, an image and client", f"{size / 1e6:.2f} MB")
@@ -112,6 +115,23 @@ def steps_per_second(processes: int, norm: str) -> float:
     network = build(Model(encoder_weights="none", norm=norm))
     fit(network, random_example, cross_entropy, IMAGENET, run, labelled)
     return 20 / (clock.ends[-1] - clock.ends[-21])
+
+
+def labels_per_second(images: Dataset, copies: int) -> float:
+    """Images labelled by copies of a small FPN at 512x928, as several GPUs would share them."""
+    torch.set_num_threads(1)
+    model, training = Model(encoder_weights="none"), Training(inference_height=512)
+    network, info = build(model).eval(), checkpoints.describe(model, training)
+    pictures = [images.image(index) for index in range(len(images))] * 3
+    devices = [torch.device("cpu")] * copies
+
+    def label() -> None:
+        for _, _, logits in infer(
+            network, info, pictures.__getitem__, range(len(pictures)), devices=devices
+        ):
+            class_map(logits, IMAGE)
+
+    return len(pictures) / timed(label)
 
 
 def silent(*_: object, **__: object) -> None:

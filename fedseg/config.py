@@ -1,6 +1,7 @@
 """A federation as one TOML file, checked before anything is trained."""
 
 import builtins
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -669,7 +670,7 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
         is_path = (
             (key in ("root", "state", "folder") and value is not None)
             or (key == "dataset" and str(value).endswith(".toml"))
-            or (key == "encoder_weights" and str(value).endswith(".safetensors"))
+            or (key == "encoder_weights" and re.fullmatch(r"(?!hf:).+\.safetensors", str(value)))
             or (key == "model" and str(value).startswith((".", "/", "~")))
         )
         return str((base / Path(value).expanduser()).resolve()) if is_path else value

@@ -10,8 +10,8 @@
 #SBATCH --requeue
 set -euo pipefail
 
-federation=$1
-out=$2
+federation=${1:?give a federation file}
+out=${2:?give a run folder}
 head=$(hostname)
 port=$((20000 + SLURM_JOB_ID % 20000)) # of this job alone, should a machine be shared
 nodes=$SLURM_JOB_NUM_NODES
