@@ -46,7 +46,7 @@ def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 5
                 device=best_device(),
                 callbacks=(ReportProgress(notify),),
             )
-            network, info = train_supervised([dataset], [counts], model, run, run.seed)
+            network, info, _ = train_supervised([dataset], [counts], model, run, run.seed)
             scores[style] = evaluate(network, info, validation)
     table = Table("class", *scores, title=f"CamVid val, IoU %, seed {seed}")
     for entry in validation.card.classes:

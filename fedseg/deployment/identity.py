@@ -25,6 +25,7 @@ NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yam
 
 OPTIONAL = """
 # What follows is optional; these are the defaults.
+# validation = "val"            # a trainer's: split by which the best of ten models is chosen
 # [model]                       # a trainer's own; default: the federation's
 # arch = "fpn"
 # encoder = "tu-tf_efficientnet_lite0"

@@ -1,5 +1,7 @@
 """Scoring a model on a labelled dataset."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ def evaluate(
     dataset: Dataset,
     protocol: Protocol = PLAIN,
     on_image: OnProgress | None = None,
+    devices: Sequence[torch.device] | None = None,
 ) -> Score:
     """Score a model: one confusion matrix over the whole dataset, at the labels' resolution.
 
@@ -40,6 +43,7 @@ def evaluate(
         dataset: labelled.
         protocol: how images are shown to the model.
         on_image: called after each image.
+        devices: as of `infer`.
 
     Returns:
         The score.
@@ -59,7 +63,8 @@ def evaluate(
     classes, table, membership = mapped.names, mapped.scored_ids(), membership_of(mapped)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     sizes = set()
-    images = infer(network, info, dataset.image, range(len(dataset)), protocol)
+    devices = devices_of(network) if devices is None else devices
+    images = infer(network, info, dataset.image, range(len(dataset)), protocol, devices)
     labels = prefetch(lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)))
 
     def count(pair: tuple[tuple[int, np.ndarray, Tensor], np.ndarray]) -> tuple[Sizes, np.ndarray]:
@@ -68,7 +73,7 @@ def evaluate(
         seen = view_sizes(image.shape[0], image.shape[1], info, protocol)
         return seen, confusion_matrix(label, prediction, len(classes))
 
-    counted = spread(count, zip(images, labels, strict=True), len(devices_of(network)))
+    counted = spread(count, zip(images, labels, strict=True), len(devices))
     for done, (seen, counts) in enumerate(counted, start=1):
         confusion += counts
         sizes.update(seen)

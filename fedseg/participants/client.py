@@ -9,18 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedseg.config import Client
-from fedseg.data.dataset import open_dataset
+from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.fingerprint import fingerprint
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
+from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
+from fedseg.models.checkpoints import Info
 from fedseg.participants.node import UploadOptions
-from fedseg.run.progress import Progress
+from fedseg.run.progress import OnProgress, Progress
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
@@ -57,11 +59,13 @@ def train_client(
         FedsegError: the data or the model can't be used.
     """
     dataset = open_dataset(client)
+    held_out = open_dataset(client.held_out) if client.held_out else None
     settings = digest(
         client.model_dump_json(exclude={"root", "dataset", "model"}),
         model_inputs(client.model),
         seed,
         fingerprint(dataset),
+        *([fingerprint(held_out)] if held_out else []),
     )
     folder = home / f"checkpoint-{settings}"
     if _is_whole(folder):
@@ -89,12 +93,17 @@ def train_client(
     if client.privacy:
         if client.model.train != "all":  # a node's own choice, which the server does not know
             raise PublicError(f"trains privately, so not with train = '{client.model.train}'")
+        if held_out:
+            raise PublicError("trains privately, which would not cover a validation set")
         coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
         network, info, spent = train_privately(
             dataset, coverage, client.model, client.privacy, run, seed
         )
     else:
-        network, info, part = train_supervised([dataset], [counts], client.model, run, seed)
+        validation = partial(_miou, held_out) if held_out else None
+        network, info, part = train_supervised(
+            [dataset], [counts], client.model, run, seed, validation
+        )
     sent = part.weights if part else network.state_dict()
     upload = Upload(
         name=client.name,
@@ -118,6 +127,12 @@ def train_client(
     del network, run
     free_memory()  # a simulation's process stays until the federation ends
     return folder
+
+
+def _miou(dataset: Dataset, network: nn.Module, info: Info, on_progress: OnProgress) -> float:
+    """Mean IoU over the classes that a dataset has; 0 without any."""
+    own = [next(network.parameters()).device]  # other GPUs train, too
+    return evaluate(network, info, dataset, on_image=on_progress, devices=own).miou or 0.0
 
 
 def _prune(home: Path) -> None:

@@ -125,6 +125,8 @@ class Node(Source):
     """Its own model, for a trainer that does not want the federation's."""
     limits: Limits = Limits()
     """The most that it gives."""
+    validation: str | None = None
+    """For a trainer: split of the dataset by which the best of ten models on the way is chosen."""
     upload: UploadOptions = UploadOptions()
     """What it sends."""
     privacy: Privacy | None = None
@@ -164,6 +166,7 @@ class Node(Source):
             model=model,
             training=Training(**training),
             privacy=self.privacy,
+            validation=self.validation,
             **self._source(),
         )
 
@@ -246,6 +249,7 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
             "model": own,
             "upload": upload,
             "privacy": role.privacy,
+            "validation": role.validation,
             "tracking": tracking or Tracking(),
             **source,
         }

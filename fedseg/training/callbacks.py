@@ -22,6 +22,9 @@ class Callback:
             loss: of the step's batch.
         """
 
+    def on_validation(self, done: int, total: int) -> None:
+        """Called while the model is scored between two steps: images that are done, of all."""
+
     def on_end(self, losses: list[float]) -> None:
         """Called after the last step, with the loss of each, those before a resume included."""
 
@@ -31,10 +34,17 @@ class ReportProgress(Callback):
 
     def __init__(self, notify: OnProgress) -> None:
         self._notify = notify
+        self._latest: tuple[int, int, float] | None = None
 
     def on_step(self, step: int, total: int, loss: float) -> None:
         """Report it."""
+        self._latest = step, total, loss
         self._notify(step, total, loss=loss)
+
+    def on_validation(self, done: int, total: int) -> None:
+        """Report the latest step again: it is not stuck."""
+        if self._latest:
+            self.on_step(*self._latest)
 
 
 class WriteCurve(Callback):

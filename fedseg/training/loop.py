@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from fedseg.config import Training
 from fedseg.data.loading import prefetch
 from fedseg.machine import limit_threads
 from fedseg.models.build import Normalisation
+from fedseg.training.best import Best, Judge
 from fedseg.training.callbacks import Callback
 from fedseg.training.optimisation import Stepper, autocast
 from fedseg.training.parallel import Place, run_apart
@@ -78,6 +80,7 @@ def fit(
     normalisation: Normalisation,
     run: TrainingRun[Any],
     count: Callable[[Tensor], int | Tensor] = len,
+    judge: Judge | None = None,
 ) -> nn.Module:
     """Train a model with AdamW: on a CPU in this process, on GPUs in one for each.
 
@@ -93,6 +96,8 @@ def fit(
         normalisation: of the input.
         run: how.
         count: how many things, in targets [N, ...], the loss is a mean of: images, by default.
+        judge: scores the model ten times; the best is what is returned. Default: the last one is.
+            To be used by other processes it must be picklable.
 
     Returns:
         `network`, in evaluation mode, on the CPU.
@@ -101,7 +106,7 @@ def fit(
         FloatingPointError: the loss became NaN or infinite.
     """
     processes = run.workers()
-    work = network, example, loss, normalisation, replace(run, callbacks=()), count
+    work = network, example, loss, normalisation, replace(run, callbacks=()), count, judge
     if processes:
         network.load_state_dict(run_apart(_train, work, run.callbacks, processes, run.device))
     else:
@@ -119,16 +124,18 @@ def _train(
     normalisation: Normalisation,
     run: TrainingRun[Any],
     count: Callable[[Tensor], int | Tensor],
+    judge: Judge | None,
 ) -> dict[str, Tensor]:
     """What each process does. Returns the trained weights."""
     limit_threads(place.world)
     settings, state = run.settings, run.state
     if place.world > 1:
         network = synchronise_norms(network, device)
-    network = network.to(device).to(memory_format=torch.channels_last).train()
-    keep_frozen(network)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    train_mode(network)
     stepper = Stepper(network, settings, device)
-    losses = load_state(state, network, stepper) if state else []
+    best = Best(judge, settings.iterations)
+    losses = load_state(state, network, stepper, best) if state else []
     forward = place.spread(network)
     for callback in callbacks:
         callback.on_start(losses)
@@ -152,6 +159,9 @@ def _train(
                 stepper.backward(value)
                 total += value.detach() / (parts * place.world)
         stepper.step(step)
+        if place.rank == 0 and best.is_due(step + 1):
+            best.look(stepper.average or network, partial(_note_validation, callbacks))
+            train_mode(network)
         unread.append(place.total(total))
         is_due = state is not None and place.rank == 0 and saves.is_due()
         if is_due or len(unread) == at_once or step + 1 == settings.iterations:
@@ -160,12 +170,19 @@ def _train(
             unread.clear()
         if state and is_due:
             with saves:
-                save_state(state, network, stepper, losses)
+                save_state(state, network, stepper, best, losses)
     for callback in callbacks:
         callback.on_end(losses)
-    if stepper.average is not None:
+    if best.weights:
+        network.load_state_dict(best.weights)
+    elif stepper.average is not None:
         network.load_state_dict(stepper.average.state_dict())
     return network.state_dict()
+
+
+def _note_validation(callbacks: Sequence[Callback], done: int, total: int, **_: float) -> None:
+    for callback in callbacks:
+        callback.on_validation(done, total)
 
 
 def losses_at_once(device: torch.device) -> int:
@@ -173,9 +190,9 @@ def losses_at_once(device: torch.device) -> int:
     return READ_EVERY if device.type == "cuda" else 1
 
 
-def keep_frozen(network: nn.Module) -> None:
-    """Put frozen modules into evaluation mode: their statistics stay, and they drop nothing out."""
-    for module in network.modules():
+def train_mode(network: nn.Module) -> None:
+    """Put a model into training mode, but what is frozen of it, which keeps its statistics."""
+    for module in network.train().modules():
         parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()

@@ -1,5 +1,6 @@
 """Supervised training on labelled datasets: what a client does, and centralized training."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from fedseg.data.sampling import RareClassSampler
 from fedseg.models.adapters import Part, adapted, part
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
+from fedseg.run.progress import OnProgress
 from fedseg.training.loop import Example, TrainingRun, fit
 from fedseg.training.losses import LOSSES, labelled
 
@@ -27,6 +29,7 @@ def train_supervised(
     model: Model,
     run: TrainingRun[Any],
     initial_seed: int,
+    validation: Callable[[nn.Module, Info, OnProgress], float] | None = None,
 ) -> tuple[nn.Module, Info, Part | None]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -37,6 +40,7 @@ def train_supervised(
         run: how.
         initial_seed: of the untrained weights. Clients of a federation share it, so that those of
             one architecture begin with the same weights, as in FedAvg.
+        validation: scores the model now and then; the best is taken. Default: the last one is.
 
     Returns:
         The model, in evaluation mode on the CPU; what to know of it, where its coverage is the set
@@ -53,9 +57,19 @@ def train_supervised(
             info.normalisation,
             run,
             labelled,
+            partial(_judge, validation, info) if validation else None,
         )
         trained = part(network, model) if model.train != "all" else None
     return network, info, trained
+
+
+def _judge(
+    validation: Callable[[nn.Module, Info, OnProgress], float],
+    info: Info,
+    network: nn.Module,
+    on_progress: OnProgress,
+) -> float:
+    return validation(network, info, on_progress)
 
 
 class Examples:

@@ -73,6 +73,9 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
 
 def _data_checks(federation: Federation, on_progress: OnProgress) -> Iterator[Callable[[], None]]:
     everyone: list[tuple[str, str, Source]] = [("client", c.name, c) for c in federation.clients]
+    everyone += [
+        ("validation of client", c.name, c.held_out) for c in federation.clients if c.held_out
+    ]
     everyone += [("evaluator", one.name, one) for one in federation.evaluators]
     for role, name, source in everyone:
         check = partial(_check_data, source, federation.classes, partial(on_progress, name=name))
@@ -155,6 +158,8 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
     shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
     if has_all_data:
         shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
+    if has_all_data:
+        shown += [(c.held_out, PLAIN) for c in federation.clients if c.held_out]
     if has_all_data and federation.cross_site_evaluation:
         shown += [(client, PLAIN) for client in federation.clients]
     sizes = [(_sizes(source), protocol, source) for source, protocol in shown]

@@ -113,3 +113,11 @@ def test_what_the_server_needs_is_there(federation_data):
     preflight.check_server(with_model(federation_data), quiet)
     with pytest.raises(FedsegError, match="the global model: no encoder 'resnet19'"):
         preflight.check_server(with_model(federation_data, encoder="resnet19"), quiet)
+
+
+def test_a_validation_split_that_is_not_there(federation_data):
+    federation_data["clients"][1]["validation"] = "val"
+    found = list(preflight.problems(Federation.model_validate(federation_data), quiet))
+    assert len(found) == 1
+    assert str(found[0]).startswith("validation of client 'two': ")
+    assert "val" in str(found[0])
