@@ -160,7 +160,8 @@ def _train(
                 total += value.detach() / (parts * place.world)
         stepper.step(step)
         if place.rank == 0 and best.is_due(step + 1):
-            best.look(stepper.average or network, partial(_note_validation, callbacks))
+            judged = network if stepper.average is None else stepper.average
+            best.look(judged, partial(_note_validation, callbacks))
             train_mode(network)
         unread.append(place.total(total))
         is_due = state is not None and place.rank == 0 and saves.is_due()
