@@ -129,7 +129,7 @@ def train_client(
     return folder
 
 
-def _miou(dataset: Dataset, network: nn.Module, info: Info, on_progress: OnProgress) -> float:
+def _miou(dataset: Dataset, info: Info, network: nn.Module, on_progress: OnProgress) -> float:
     """Mean IoU over the classes that a dataset has; 0 without any."""
     own = [next(network.parameters()).device]  # other GPUs train, too
     return evaluate(network, info, dataset, on_image=on_progress, devices=own).miou or 0.0

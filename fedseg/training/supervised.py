@@ -29,7 +29,7 @@ def train_supervised(
     model: Model,
     run: TrainingRun[Any],
     initial_seed: int,
-    validation: Callable[[nn.Module, Info, OnProgress], float] | None = None,
+    validation: Callable[[Info, nn.Module, OnProgress], float] | None = None,
 ) -> tuple[nn.Module, Info, Part | None]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -57,19 +57,10 @@ def train_supervised(
             info.normalisation,
             run,
             labelled,
-            partial(_judge, validation, info) if validation else None,
+            partial(validation, info) if validation else None,
         )
         trained = part(network, model) if model.train != "all" else None
     return network, info, trained
-
-
-def _judge(
-    validation: Callable[[nn.Module, Info, OnProgress], float],
-    info: Info,
-    network: nn.Module,
-    on_progress: OnProgress,
-) -> float:
-    return validation(network, info, on_progress)
 
 
 class Examples:
