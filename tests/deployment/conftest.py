@@ -112,7 +112,7 @@ class Deployment:
             return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its processes look for work all the time
 def deployment(tmp_path_factory):
     """A server that is up; afterwards no process is left."""
     deployment = Deployment(tmp_path_factory.mktemp("deployment"))
@@ -133,7 +133,7 @@ def worlds(tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nodes(deployment, worlds):
     """Two trainers, an evaluator, and a trainer that does not trust whoever signed the app."""
     deployment.make_node("one", "trainer", worlds["one"], SPARING)
