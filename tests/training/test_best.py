@@ -71,7 +71,7 @@ def test_validation_is_progress():
     """Or a client that looks at many images would count as stuck."""
     seen = []
     train(Judge(*range(10)), callbacks=(ReportProgress(lambda *step, **_: seen.append(step)),))
-    # Before the second step's loss is known, the first step's is said again, and so on.
+    # While the model is scored, its latest step is reported again.
     assert len(seen) == 20 + 10
 
 
