@@ -17,13 +17,11 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from fedseg import config
-from fedseg.classes import CITYSCAPES
 from fedseg.config import Model
-from fedseg.distillation.teachers import TARGET_STRIDE
 from fedseg.evaluation.inference import input_size, view_sizes
 from fedseg.models.build import outline
 from fedseg.models.checkpoints import describe
-from fedseg.workflows.disk import COMPRESSED, weight_bytes
+from fedseg.workflows.disk import made_images, written_for
 from fedseg.workflows.estimate import PROCESS, training_bytes
 
 PAPER = Path(__file__).parents[1] / "examples" / "paper.toml"
@@ -42,12 +40,13 @@ def main(teraflops: float = 100.0) -> None:
     """Print a table."""
     federation = config.load(PAPER)
     model, student = federation.model.plain, federation.server.distillation
+    federation = federation.model_copy(update={"model": model})  # of which nothing is downloaded
     [training] = {client.training for client in federation.clients}
     clients = len(federation.clients)
     info = describe(model, training)
 
     step = 3 * training.batch_size * forward(model, training.crop)
-    pictures = SERVER[0] + federation.server.augmentation.images
+    pictures = SERVER[0] + made_images(federation)
     seen = input_size(*SERVER[1], info)
     scored = 0.0
     for chosen in federation.evaluation:
@@ -70,8 +69,7 @@ def main(teraflops: float = 100.0) -> None:
     out = Console()
     out.print(table)
     needed = training_bytes(model, training) - PROCESS
-    cells = seen[0] * seen[1] // TARGET_STRIDE**2 * len(CITYSCAPES)
-    disk = (clients + 1) * weight_bytes(model) + pictures * cells * (1 + clients * COMPRESSED)
+    disk = sum(written_for(federation, pictures, SERVER[1]))
     out.print(f"assumed: {teraflops:g} TFLOP/s a GPU")
     out.print(f"GPU memory of a training: {needed / 2**30:.0f} GiB, in bfloat16 about half")
     out.print(f"disk: {disk / 1e9:.0f} GB")

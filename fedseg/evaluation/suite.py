@@ -13,6 +13,7 @@ from fedseg.evaluation.evaluate import evaluate
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import check_writable, write_json
+from fedseg.models.checkpoints import Info
 from fedseg.models.exported import open_info, open_model, weights_of
 from fedseg.models.hub import address, local
 from fedseg.run.progress import OnProgress
@@ -51,13 +52,12 @@ def score_suite(
         check_writable(out)
     names = row_names(folders)
     folders = [local(folder) for folder in folders]
-    for folder in folders:
-        open_info(folder)
+    infos = [open_info(folder) for folder in folders]
     for chosen in suite.evaluation:
         open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
     scores = {
-        name: _row(name, folder, suite, device, on_progress, out)
-        for name, folder in zip(names, folders, strict=True)
+        name: _row(name, folder, info, suite, device, on_progress, out)
+        for name, folder, info in zip(names, folders, infos, strict=True)
     }
     if out:
         write_json(out / "scores.json", as_json(scores))
@@ -68,6 +68,7 @@ def score_suite(
 def _row(
     name: str,
     folder: Path,
+    info: Info,
     suite: Suite,
     device: torch.device,
     on_progress: OnProgress,
@@ -75,7 +76,6 @@ def _row(
 ) -> dict[str, Score]:
     """A checkpoint's scores, by dataset."""
     row: dict[str, Score] = {}
-    info = open_info(folder)
     load = cache(lambda: open_model(folder, device)[0])
     for chosen in suite.evaluation:
         dataset, protocol = open_dataset(chosen), chosen.protocol

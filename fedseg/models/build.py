@@ -292,16 +292,17 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
 def _near(model: Model, size: tuple[int, int]) -> list[tuple[int, int]]:
     """The nearest sizes that a model takes, one not above and one not below; for inference."""
     found: dict[str, tuple[int, int]] = {}
+    network = outline(model)
     for step in STEPS:
         for kind, up in (("below", 0), ("above", step - 1)):
             rows, columns = ((side + up) // step * step or step for side in size)
-            if kind not in found and (rows, columns) != size and _takes(model, (rows, columns)):
+            if (
+                kind not in found
+                and (rows, columns) != size
+                and _fits(network, (rows, columns), model.classes)
+            ):
                 found[kind] = rows, columns
     return list(dict.fromkeys(found.values()))
-
-
-def _takes(model: Model, size: tuple[int, int]) -> bool:
-    return _fits(outline(model), size, model.classes)
 
 
 def _fits(network: nn.Module, size: tuple[int, int], classes: ClassList) -> bool:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.models import adapters, checkpoints
-from fedseg.models.adapters import Base
 from fedseg.models.build import check_names, outline
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
@@ -61,14 +60,6 @@ def check_sizes(upload: Upload, training: Training) -> None:
             raise FedsegError(f"its {what} is {sent}, but {asked} was asked for")
 
 
-def _complete(
-    model: Model, seed: int, info: checkpoints.Info, weights: Mapping[str, Tensor], base: Base
-) -> nn.Module:
-    """A client's model from the part that it trained."""
-    own = info.model.network
-    return adapters.whole(model.model_copy(update=own), seed, weights, base)
-
-
 def store(
     run: Run,
     upload: Upload,
@@ -102,7 +93,8 @@ def store(
         wanted, sent = ("a part", "a whole") if is_part else ("a whole", "a part of a")
         raise FedsegError(f"sent {sent} model, but was asked for {wanted}")
     if model is not None and upload.base is not None:
-        network = _complete(model, seed, upload.info, weights, upload.base)
+        own = model.model_copy(update=upload.info.model.network)
+        network = adapters.whole(own, seed, weights, upload.base)
     else:
         network = outline(upload.info.model)
         kept = dict(checkpoints.checked(network.state_dict(), weights, "upload"))

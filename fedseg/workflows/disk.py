@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fedseg.config import Federation, Model
-from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
 from fedseg.distillation.teachers import TARGET_STRIDE
 from fedseg.errors import FedsegError
 from fedseg.evaluation.inference import input_size
 from fedseg.models.build import outline
-from fedseg.models.checkpoints import Info, describe
+from fedseg.models.checkpoints import describe
 
 COMPRESSED = 0.3
 """Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
@@ -38,11 +38,16 @@ def written(federation: Federation) -> Written:
     Raises:
         FedsegError: the server's images or a model can't be used.
     """
-    server = federation.server
-    images = open_dataset(server, labelled=False)
-    made = 0 if server.augmentation.generator == "none" else server.augmentation.images
-    count = len(images) + made
-    cells = _target_bytes(images, describe(federation.model, server.distillation))
+    images = open_dataset(federation.server, labelled=False)
+    size = stored_size(images.images[0])
+    return written_for(federation, len(images) + made_images(federation), size)
+
+
+def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Written:
+    """What a simulation writes that labels so many images of that height and width."""
+    info = describe(federation.model, federation.server.distillation)
+    rows, columns = input_size(*size, info)
+    cells = (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(info.classes)
     labels = count * len(federation.clients) * (cells * COMPRESSED + FILE_HEADERS)
     return Written(
         sum(weight_bytes(client.model) for client in federation.clients),
@@ -50,6 +55,12 @@ def written(federation: Federation) -> Written:
         count * cells,
         weight_bytes(federation.model),
     )
+
+
+def made_images(federation: Federation) -> int:
+    """How many images the server makes beside its own."""
+    augmentation = federation.server.augmentation
+    return 0 if augmentation.generator == "none" else augmentation.images
 
 
 def check_room(federation: Federation, out: Path) -> None:
@@ -79,9 +90,3 @@ def weight_bytes(model: Model) -> int:
     """Of a model's weights."""
     network = outline(model.plain)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
-
-
-def _target_bytes(images: Dataset, student: Info) -> int:
-    """Bytes of a prediction or a target of the first image."""
-    rows, columns = input_size(*stored_size(images.images[0]), student)
-    return (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(student.classes)

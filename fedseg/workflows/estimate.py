@@ -24,7 +24,7 @@ from fedseg.run.progress import Progress
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
-from fedseg.workflows.disk import weight_bytes, written
+from fedseg.workflows.disk import made_images, weight_bytes, written
 
 WARM_UP, STEPS, IMAGES = 2, 4, 4
 """Of a trial: steps or images that are not timed, steps that are, and images that are."""
@@ -81,8 +81,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     weights = [weight_bytes(client.model) for client in federation.clients]
     memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)
 
-    made = 0 if server.augmentation.generator == "none" else server.augmentation.images
-    count = len(open_dataset(server, labelled=False)) + made
+    count = len(open_dataset(server, labelled=False)) + made_images(federation)
     labelling = 0.0
     for done, client in enumerate(federation.clients):
         progress("timing labels", done, len(federation.clients))

@@ -158,7 +158,6 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
     shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
     if has_all_data:
         shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
-    if has_all_data:
         shown += [(c.held_out, PLAIN) for c in federation.clients if c.held_out]
     if has_all_data and federation.cross_site_evaluation:
         shown += [(client, PLAIN) for client in federation.clients]

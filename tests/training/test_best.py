@@ -4,10 +4,10 @@ import torch
 from fedseg.config import Training
 from fedseg.models.build import IMAGENET
 from fedseg.training.best import Best
-from fedseg.training.callbacks import Callback, ReportProgress
+from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun, fit
 from fedseg.training.losses import cross_entropy, labelled
-from tests.training.test_parallel import CPU, Small, example, farthest
+from tests.training.test_parallel import CPU, Interrupt, Interrupted, Small, example, farthest
 
 SETTINGS = Training(iterations=20, batch_size=2, crop=(32, 64), learning_rate=1e-2)
 
@@ -48,21 +48,11 @@ def test_averaged_weights_are_what_is_judged():
     assert farthest(train(judge, settings), train(None, settings)) == 0
 
 
-class Killed(Exception):
-    pass
-
-
-class Kill(Callback):
-    def on_step(self, step, total, loss):
-        if step == 13:
-            raise Killed
-
-
 def test_a_killed_training_remembers_its_best(tmp_path):
     state = tmp_path / "state.safetensors"
     first, second = Judge(0.1, 0.9, 0.2, 0.3, 0.4, 0.5), Judge(0.5, 0.6, 0.2, 0.1)
-    with pytest.raises(Killed):
-        train(first, state=state, save_seconds=0, callbacks=(Kill(),))
+    with pytest.raises(Interrupted):
+        train(first, state=state, save_seconds=0, callbacks=(Interrupt(13),))
     assert farthest(train(second, state=state), first.seen[1]) == 0
     assert len(second.seen) == 4
 

@@ -74,8 +74,11 @@ class Interrupted(Exception):
 
 
 class Interrupt(Callback):
+    def __init__(self, at):
+        self.at = at
+
     def on_step(self, step, total, loss):
-        if step == 3:
+        if step == self.at:
             raise Interrupted
 
 
@@ -91,7 +94,7 @@ def test_two_processes_train_as_one_does(tmp_path):
 
     state = tmp_path / "state.safetensors"
     with pytest.raises(Interrupted):
-        train(2, state=state, save_seconds=0, callbacks=(Interrupt(),))
+        train(2, state=state, save_seconds=0, callbacks=(Interrupt(3),))
     resumed = train(0, state=state, callbacks=(WriteCurve(tmp_path / "resumed.json"),))
     assert farthest(alone, resumed) < 2e-5
     assert read_json(tmp_path / "resumed.json")["loss"] == pytest.approx(losses[0], rel=1e-5)
