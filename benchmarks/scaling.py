@@ -108,7 +108,6 @@ def steps_per_second(processes: int, norm: str) -> float:
     run = TrainingRun(
         settings=settings,
         seed=0,
-        device=torch.device("cpu"),
         callbacks=(clock,),
         processes=processes,
     )

@@ -20,7 +20,7 @@ from fedseg.cli import deploy
 from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
 from fedseg.cli.models import models
-from fedseg.cli.options import Json, Quiet, Settings, complete_client
+from fedseg.cli.options import Json, Quiet, RayAddress, Settings, complete_client
 from fedseg.errors import FedsegError, RunFailed, plain
 from fedseg.files import explain_os_error, is_disk_full
 from fedseg.flower.supervisor import direct_loopback
@@ -102,9 +102,7 @@ def simulate(
     centralized: Annotated[
         bool, typer.Option(help="Also train one model on all clients' data, to compare.")
     ] = False,
-    ray_address: Annotated[
-        str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")
-    ] = None,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -237,6 +235,7 @@ def distill(
     out: Annotated[
         Path | None, typer.Option(help="New run folder; default: a name that says what changed.")
     ] = None,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -248,13 +247,14 @@ def distill(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
+    from fedseg.data.shards import joined
     from fedseg.workflows.redistillation import redistill
 
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
     changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
-    with console.Bars() as bars:
+    with console.Bars() as bars, joined(ray_address):
         notify = partial(bars, name="server")
         result = redistill(
             run,
@@ -342,6 +342,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the table, as Markdown and LaTeX.")
     ] = None,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -357,9 +358,10 @@ def compare(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table
+    from fedseg.data.shards import joined
     from fedseg.workflows.comparison import compare as compare_runs
 
-    with console.Bars() as bars:
+    with console.Bars() as bars, joined(ray_address):
         table = compare_runs(runs, bars)
     if out:
         table.write(out)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fedseg.cli.options import CardOption, Json, Quiet, RootOption, Settings, Split
+from fedseg.cli.options import CardOption, Json, Quiet, RayAddress, RootOption, Settings, Split
 from fedseg.errors import FedsegError, RunFailed
 
 models = typer.Typer()
@@ -28,6 +28,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
     ] = None,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -49,11 +50,11 @@ def evaluate(
         raise FedsegError("--root and --split go with --dataset; a suite names its own")
     else:
         sets = config.load(suite, config.Suite, settings=settings or [])
+    from fedseg.data.shards import joined
     from fedseg.evaluation.suite import as_json, score_suite, suite_table
-    from fedseg.models.build import best_device
 
-    with console.Bars() as bars:
-        scores = score_suite(checkpoint, sets, best_device(), bars, out)
+    with console.Bars() as bars, joined(ray_address):
+        scores = score_suite(checkpoint, sets, bars, out)
     of_all = [score for row in scores.values() for score in row.values()]
     alone = score_table(of_all[0]) if len(of_all) == 1 else None
     console.answer(json, as_json(scores), alone or rich_table(suite_table(scores, sets.evaluation)))

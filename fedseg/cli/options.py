@@ -68,6 +68,7 @@ RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[
     str | None, typer.Option(help="Split of the card.", autocompletion=_complete_split)
 ]
+RayAddress = Annotated[str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

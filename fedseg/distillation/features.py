@@ -5,6 +5,7 @@ clients of different architectures and widths take the same, small space: uint8 
 file an image, on the same grid as the targets.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.data.dataset import Dataset
-from fedseg.distillation.teachers import Arrays, grid_of, target_file, target_size, write_missing
+from fedseg.distillation.teachers import (
+    Arrays,
+    grid_of,
+    lacking,
+    target_file,
+    target_size,
+    write_arrays,
+)
 from fedseg.evaluation.inference import infer, resize
 from fedseg.files import digest
-from fedseg.models.checkpoints import Info, identity
+from fedseg.models.build import best_device
+from fedseg.models.checkpoints import Info, identity, load
 from fedseg.run.progress import OnProgress
 from fedseg.storage.hashes import file_hashes
 
@@ -71,7 +80,6 @@ def describe(
     dataset: Dataset,
     student: Info,
     folder: Path,
-    device: torch.device,
     on_image: OnProgress,
 ) -> list[Path]:
     """Write a client's projected features of every image; those there already are kept.
@@ -81,16 +89,16 @@ def describe(
         dataset: the server's images; labels are not looked at.
         student: its input size sets the grid, the same for every client.
         folder: where the features of all clients are kept.
-        device: where the model runs.
         on_image: called after each image.
 
     Returns:
         For each image, in order, the file with its features, uint8 [h, w, WIDTH].
     """
 
-    def features(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
-        featured = Featured(network, principal_components(network, info, dataset))
-        for index, image, output in infer(featured, info, dataset.image, missing):
+    def features(numbers: Sequence[int]) -> Arrays:
+        network, info = load(checkpoint, best_device())
+        featured = Featured(network, projection.to(best_device()))
+        for index, image, output in infer(featured, info, dataset.image, numbers):
             projected = resize(output[len(info.classes) :], target_size(image, student))
             yield index, to_bytes(projected.permute(1, 2, 0).cpu().numpy() / RANGE)
 
@@ -98,7 +106,9 @@ def describe(
     images = digest(*file_hashes(dataset.images))
     key = digest("features", WIDTH, *identity(checkpoint), *grid_of(student), images)
     files = [target_file(folder / key, index) for index in range(len(dataset))]
-    write_missing(checkpoint, files, features, device, on_image)
+    if numbers := lacking(files):
+        projection = principal_components(*load(checkpoint, best_device()), dataset).cpu()
+        write_arrays(files, numbers, features, on_image)
     return files
 
 

@@ -1,12 +1,13 @@
 """Targets of a later round: the average of the first ones and of the student's predictions."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fedseg.data.dataset import Dataset
+from fedseg.data.shards import sharded
 from fedseg.distillation.teachers import predict, read_target, write_target
 from fedseg.models import checkpoints
 from fedseg.run.progress import Progress
@@ -19,7 +20,6 @@ def join_student(
     after: Path,
     predicted: Path,
     images: Dataset,
-    device: torch.device,
     progress: Progress,
 ) -> None:
     """Write the targets of the next round: the mean of the first and the student's predictions.
@@ -33,15 +33,19 @@ def join_student(
         after: folder of the new ones.
         predicted: folder for the student's predictions.
         images: what the targets belong to.
-        device: where the student runs.
         progress: receives the state of the work.
     """
     info = checkpoints.load_info(student)
     labelling = partial(progress, "labels by the student")
-    files = predict(student, images, info, predicted, device, labelling)
-    for index in range(len(images)):
-        target = read_target(before, index).astype(np.uint16)
-        classes = target[..., : len(info.classes)]
-        classes[:] = (classes + read_array(files[index])) // 2
-        write_target(after, index, target.astype(np.uint8))
-        progress("joining the student", index + 1, len(images))
+    files = predict(student, images, info, predicted, labelling)
+
+    def join(numbers: Sequence[int]) -> Iterator[int]:
+        for index in numbers:
+            target = read_target(before, index).astype(np.uint16)
+            classes = target[..., : len(info.classes)]
+            classes[:] = (classes + read_array(files[index])) // 2
+            write_target(after, index, target.astype(np.uint8))
+            yield index
+
+    for done, _ in enumerate(sharded(join, range(len(images))), 1):
+        progress("joining the student", done, len(images))

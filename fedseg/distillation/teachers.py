@@ -8,18 +8,20 @@ of its image, so that predictions are used again only for the images that they w
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
+from fedseg.data.shards import sharded
 from fedseg.evaluation.inference import PLAIN, infer, input_size, resize
 from fedseg.files import digest
 from fedseg.models import checkpoints
+from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 from fedseg.storage.arrays import (
@@ -68,7 +70,6 @@ def predict(
     dataset: Dataset,
     student: Info,
     folder: Path,
-    device: torch.device,
     on_image: OnProgress,
     protocol: Protocol = PLAIN,
 ) -> list[Path]:
@@ -81,53 +82,66 @@ def predict(
         dataset: the server's images; labels are not looked at.
         student: its input size sets the size of the targets, the same for every client.
         folder: where the predictions of all models are kept.
-        device: where the model runs.
         on_image: called after each image.
         protocol: how images are shown to the model.
 
     Returns:
         For each image, in order, the file with its prediction, uint8 [h, w, C].
     """
-
-    def probabilities(network: nn.Module, info: Info, missing: list[int]) -> Arrays:
-        unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
-        for index, image, logits in infer(network, info, dataset.image, missing, protocol):
-            scores = resize(logits, target_size(image, student))
-            scores[unseen] = -torch.inf
-            found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
-            yield index, found.permute(1, 2, 0).cpu().numpy()
-
     key = digest(*checkpoints.identity(checkpoint), *grid_of(student), protocol.model_dump_json())
     files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
-    write_missing(checkpoint, files, probabilities, device, on_image, write_planes)
+    compute = partial(_probabilities, checkpoint, dataset, student, protocol)
+    write_arrays(files, lacking(files), compute, on_image, write_planes)
     return files
 
 
-def write_missing(
-    checkpoint: Path,
+def _probabilities(
+    checkpoint: Path, dataset: Dataset, student: Info, protocol: Protocol, numbers: Sequence[int]
+) -> Arrays:
+    network, info = checkpoints.load(checkpoint, best_device())
+    unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
+    for index, image, logits in infer(network, info, dataset.image, numbers, protocol):
+        scores = resize(logits, target_size(image, student))
+        scores[unseen] = -torch.inf
+        found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
+        yield index, found.permute(1, 2, 0).cpu().numpy()
+
+
+def lacking(files: list[Path]) -> list[int]:
+    """Numbers of the files that are not there, or damaged."""
+    return [number for number, file in enumerate(files) if not is_whole(file)]
+
+
+def write_arrays(
     files: list[Path],
-    compute: Callable[[nn.Module, Info, list[int]], Arrays],
-    device: torch.device,
+    numbers: list[int],
+    compute: Callable[[Sequence[int]], Arrays],
     on_image: OnProgress,
     write: Callable[[Path, np.ndarray], None] = write_array,
 ) -> None:
-    """Write an array for each image; undamaged files that are there already are kept.
+    """Write an array for some images, on all machines there are.
 
     Args:
-        checkpoint: of the model that makes the arrays.
         files: where the array of each image is kept.
-        compute: gives the arrays, of the model and the numbers of the images that lack one.
-        device: where the model runs.
+        numbers: of the images that lack one.
+        compute: gives the arrays of images, by their numbers.
         on_image: called after each image.
         write: writes an array.
     """
-    missing = [index for index, file in enumerate(files) if not is_whole(file)]
-    if not missing:
-        return
-    arrays = compute(*checkpoints.load(checkpoint, device), missing)
-    for done, (index, array) in enumerate(arrays, start=len(files) - len(missing) + 1):
-        write(files[index], array)
+    work = partial(_written, files, compute, write)
+    for done, _ in enumerate(sharded(work, numbers), start=len(files) - len(numbers) + 1):
         on_image(done, len(files))
+
+
+def _written(
+    files: list[Path],
+    compute: Callable[[Sequence[int]], Arrays],
+    write: Callable[[Path, np.ndarray], None],
+    numbers: Sequence[int],
+) -> Iterator[int]:
+    for index, array in compute(numbers):
+        write(files[index], array)
+        yield index
 
 
 def grid_of(student: Info) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Scoring a model on a labelled dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -12,13 +12,15 @@ from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch, spread
+from fedseg.data.shards import sharded
 from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize, view_sizes
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import ByClass, ProtocolRecord, Score
 
-Sizes = list[tuple[int, int]]
+Counts = tuple[list[tuple[int, int]], np.ndarray]
+"""Of an image: the sizes at which the model saw it, and its confusion matrix."""
 LARGE = 2**21
 """Pixels of an image from which on its classes are found one by one."""
 
@@ -59,21 +61,70 @@ def evaluate(
         >>> score.images, len(score.confusion), 0 <= score.miou <= 1
         (4, 19, True)
     """
-    mapped = LabelMap(dataset.card, info.classes)
-    classes, table, membership = mapped.names, mapped.scored_ids(), membership_of(mapped)
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    sizes = set()
     devices = devices_of(network) if devices is None else devices
-    images = infer(network, info, dataset.image, range(len(dataset)), protocol, devices)
-    labels = prefetch(lambda index: cv2.LUT(dataset.label(index), table), range(len(dataset)))
+    counted = _counts(network, info, dataset, protocol, devices, range(len(dataset)))
+    return _summed(counted, info, dataset, protocol, on_image)
 
-    def count(pair: tuple[tuple[int, np.ndarray, Tensor], np.ndarray]) -> tuple[Sizes, np.ndarray]:
+
+def evaluate_stored(
+    load: Callable[[], nn.Module],
+    info: Info,
+    dataset: Dataset,
+    protocol: Protocol = PLAIN,
+    on_image: OnProgress | None = None,
+) -> Score:
+    """`evaluate`, by all machines of the Ray cluster that this process has joined.
+
+    Args:
+        load: gives the model, in evaluation mode; called on every machine, and pickled for it.
+        info: as the others, of `evaluate`.
+        dataset: labelled.
+        protocol: how images are shown to the model.
+        on_image: called after each image.
+    """
+
+    def counts(numbers: Sequence[int]) -> Iterator[Counts]:
+        network = load()
+        return _counts(network, info, dataset, protocol, devices_of(network), numbers)
+
+    counted = sharded(counts, range(len(dataset)))
+    return _summed(counted, info, dataset, protocol, on_image)
+
+
+def _counts(
+    network: nn.Module,
+    info: Info,
+    dataset: Dataset,
+    protocol: Protocol,
+    devices: Sequence[torch.device],
+    numbers: Sequence[int],
+) -> Iterator[Counts]:
+    """Of some images of a dataset, in order."""
+    mapped = LabelMap(dataset.card, info.classes)
+    classes, table, membership = len(mapped.names), mapped.scored_ids(), membership_of(mapped)
+    images = infer(network, info, dataset.image, numbers, protocol, devices)
+    labels = prefetch(lambda index: cv2.LUT(dataset.label(index), table), numbers)
+
+    def count(pair: tuple[tuple[int, np.ndarray, Tensor], np.ndarray]) -> Counts:
         (_, image, logits), label = pair
         prediction = class_map(logits, label.shape, membership).cpu().numpy()
         seen = view_sizes(image.shape[0], image.shape[1], info, protocol)
-        return seen, confusion_matrix(label, prediction, len(classes))
+        return seen, confusion_matrix(label, prediction, classes)
 
-    counted = spread(count, zip(images, labels, strict=True), len(devices))
+    return spread(count, zip(images, labels, strict=True), len(devices))
+
+
+def _summed(
+    counted: Iterable[Counts],
+    info: Info,
+    dataset: Dataset,
+    protocol: Protocol,
+    on_image: OnProgress | None,
+) -> Score:
+    """The score that follows from all images of a dataset."""
+    classes = LabelMap(dataset.card, info.classes).names
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    sizes = set()
     for done, (seen, counts) in enumerate(counted, start=1):
         confusion += counts
         sizes.update(seen)

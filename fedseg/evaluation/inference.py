@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from itertools import groupby
+from itertools import count, groupby
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from fedseg.config import Protocol
 from fedseg.data.loading import prefetch, spread
+from fedseg.data.shards import BLOCK
 from fedseg.errors import ModelError
 from fedseg.machine import limit_threads
 from fedseg.models.build import check_size
@@ -126,8 +127,13 @@ def devices_of(network: nn.Module) -> list[torch.device]:
 def _batches(
     loaded: Iterable[tuple[Item, np.ndarray, Views]],
 ) -> Iterator[list[tuple[Item, np.ndarray, Views]]]:
-    """Images that follow each other and are seen at the same sizes, as many as go together."""
-    for shapes, alike in groupby(loaded, key=lambda entry: [view.shape for view in entry[2]]):
+    """Images of a block that are seen at the same sizes, as many as go together."""
+    places = count()
+
+    def kind(entry: tuple[Item, np.ndarray, Views]) -> tuple[int, list[tuple[int, ...]]]:
+        return next(places) // BLOCK, [view.shape for view in entry[2]]
+
+    for (_, shapes), alike in groupby(loaded, key=kind):
         largest = max(rows * columns for rows, columns, _ in shapes)
         yield from _chunks(alike, max(BATCH_PIXELS // largest, 1))
 

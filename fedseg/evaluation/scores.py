@@ -9,7 +9,7 @@ from fedseg.config import GLOBAL, Federation, Protocol
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
-from fedseg.evaluation.evaluate import evaluate
+from fedseg.evaluation.evaluate import evaluate_stored
 from fedseg.models.checkpoints import Info
 from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress
@@ -50,7 +50,7 @@ def kept_or_scored(
     Args:
         path: the score file.
         inputs: as of `score_inputs`.
-        load: gives the model; called only if it has to be scored.
+        load: as of `evaluate_stored`; called only if the model has to be scored.
         info: of the model.
         dataset: labelled.
         protocol: how images are shown to the model.
@@ -60,7 +60,8 @@ def kept_or_scored(
     """
     score = Score.read_if_made_from(path, inputs)
     if score is None:
-        score = evaluate(load(), info, dataset, protocol, on_image).of_model(model, checkpoint)
+        score = evaluate_stored(load, info, dataset, protocol, on_image)
+        score = score.of_model(model, checkpoint)
         score.write(path, inputs)
     return score
 

@@ -1,20 +1,18 @@
 """Scoring several checkpoints on several datasets, into one table."""
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from fedseg.config import Evaluation, Suite
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
-from fedseg.evaluation.evaluate import evaluate
+from fedseg.evaluation.evaluate import evaluate_stored
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import check_writable, write_json
 from fedseg.models.checkpoints import Info
-from fedseg.models.exported import open_info, open_model, weights_of
+from fedseg.models.exported import open_here, open_info, weights_of
 from fedseg.models.hub import address, local
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
@@ -26,7 +24,6 @@ Scores = dict[str, dict[str, Score]]
 def score_suite(
     folders: list[Path],
     suite: Suite,
-    device: torch.device,
     on_progress: OnProgress,
     out: Path | None = None,
 ) -> Scores:
@@ -36,7 +33,6 @@ def score_suite(
         folders: checkpoint folders, `hf://REPOSITORY[@REVISION]`, or ONNX or safetensors files of
             `fedseg export`.
         suite: the datasets and how images are shown.
-        device: where the models run.
         on_progress: called with a stage, and else as any `OnProgress`.
         out: folder for a JSON file a score, `scores.json`, `table.md` and `table.tex`. A score
             that is there already, made from the same weights, files, card and protocol, is kept.
@@ -56,7 +52,7 @@ def score_suite(
     for chosen in suite.evaluation:
         open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
     scores = {
-        name: _row(name, folder, info, suite, device, on_progress, out)
+        name: _row(name, folder, info, suite, on_progress, out)
         for name, folder, info in zip(names, folders, infos, strict=True)
     }
     if out:
@@ -70,18 +66,17 @@ def _row(
     folder: Path,
     info: Info,
     suite: Suite,
-    device: torch.device,
     on_progress: OnProgress,
     out: Path | None,
 ) -> dict[str, Score]:
     """A checkpoint's scores, by dataset."""
     row: dict[str, Score] = {}
-    load = cache(lambda: open_model(folder, device)[0])
+    load = partial(open_here, folder)
     for chosen in suite.evaluation:
         dataset, protocol = open_dataset(chosen), chosen.protocol
         on_image = partial(on_progress, f"{name} on {chosen.name}")
         if out is None:
-            score = evaluate(load(), info, dataset, protocol, on_image)
+            score = evaluate_stored(load, info, dataset, protocol, on_image)
             score = score.of_model(name, str(folder))
         else:
             [weights] = file_hashes([weights_of(folder)])

@@ -13,7 +13,7 @@ from fedseg.config import Section, parse
 from fedseg.errors import FedsegError, ModelError, first_line, import_extra
 from fedseg.machine import cpus
 from fedseg.models import checkpoints
-from fedseg.models.build import Normalisation
+from fedseg.models.build import Normalisation, best_device
 from fedseg.models.checkpoints import Info
 from fedseg.models.hub import address
 
@@ -36,6 +36,11 @@ class Contract(Section):
     """It gives trainIds, int64 [N, H, W], and not logits, float32 [N, C, H, W]."""
     size: tuple[int, int] | None = None
     """The only height and width that it takes; None: multiples of the model's stride."""
+
+
+def open_here(path: Path) -> nn.Module:
+    """The model of `open_model`, on the GPU when this machine has one, else on the CPU."""
+    return open_model(path, best_device())[0]
 
 
 def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:

@@ -1,13 +1,12 @@
 """How clients share the machine, or a Ray cluster that is joined."""
 
-import logging
-import warnings
 from typing import NamedTuple
 
 import torch
 
 from fedseg.config import Resources
-from fedseg.errors import FedsegError, first_line
+from fedseg.data.shards import joined
+from fedseg.errors import FedsegError
 from fedseg.machine import PER_TRAINING, cpus, memory
 
 
@@ -45,20 +44,10 @@ def supply(address: str | None) -> Supply:
     """
     if address is None:
         return Supply((cpus(),), (torch.cuda.device_count(),), memory())
-    import ray
+    with joined(address):
+        import ray
 
-    try:
-        warnings.simplefilter("ignore", FutureWarning)  # of Ray, on every start
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # whatever Ray raises
-        raise FedsegError(
-            f"resources.ray_address: {address}: no Ray cluster can be joined there "
-            f"({first_line(error)}); start one with `ray start --head`, or leave it out"
-        ) from None
-    try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    finally:
-        ray.shutdown()
     cores, gpus = (tuple(int(node.get(kind, 0)) for node in nodes) for kind in ("CPU", "GPU"))
     return Supply(cores, gpus, int(sum(node.get("memory", 0) for node in nodes)))
 

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, model_inputs, seeded_build
+from fedseg.models.exported import open_here
 from fedseg.registry import BASELINES
 from fedseg.report import figures
 from fedseg.run.clients import good_clients
@@ -99,13 +100,11 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     key = digest(inputs)
     targets = run.targets / key
     first = targets / "fused"
-    device = best_device()
     labelling = Labelling(
         run=run,
         federation=federation,
         clients=clients,
         student=info,
-        device=device,
         progress=progress,
     )
     images, content = make_targets(labelling, first, inputs)
@@ -121,13 +120,13 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
         if round_ > 0:
             folder = targets / f"round-{round_}"
             before = run.state / f"student-{key}-{round_ - 1}"
-            join_student(before, first, folder, run.predictions, images, device, progress)
+            join_student(before, first, folder, run.predictions, images, progress)
             starts = {"the student so far": partial(_load_network, before)}
         if not is_product(student, inputs):
             training = TrainingRun(
                 settings=share,
                 seed=federation.seed + round_,
-                device=device,
+                device=best_device(),
                 state=run.state / f"distillation-{key}-{round_}",
                 callbacks=(
                     ReportProgress(partial(progress, "distillation")),
@@ -138,7 +137,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
             train = partial(distill_student, images, folder, info=info, model=federation.model)
             network = _first_that_trains(starts, train, training)
             checkpoints.save(student, network, info, inputs)
-    network = checkpoints.load(student)[0]
+    network = _load_network(student)
     checkpoints.save(run.global_model, network, info, inputs)
     _log_global(run, clients, content)
     remove_working_files(run)
@@ -264,8 +263,7 @@ def evaluate_all(
     for name, folder in models(run, clients).items():
         [weights] = file_hashes([folder / checkpoints.WEIGHTS])
         info = checkpoints.load_info(folder)
-        load = cache(lambda folder=folder: checkpoints.load(folder, best_device())[0])
-        score_model(run, federation, name, weights, info, load, progress)
+        score_model(run, federation, name, weights, info, partial(open_here, folder), progress)
 
 
 def score_model(
@@ -285,7 +283,7 @@ def score_model(
         name: of the model in score files and tables.
         weights: a hash of its weights.
         info: of the model.
-        load: gives the model; called only if it has to be scored.
+        load: as of `evaluate_stored`; called only if the model has to be scored.
         progress: receives the state of the work.
     """
     for chosen in federation.evaluation:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedseg.config import Federation
+from fedseg.data.shards import joined
 from fedseg.errors import FedsegError, RunFailed, without_remedy
 from fedseg.files import app_dir
 from fedseg.flower.context import participants, workers
@@ -148,7 +149,8 @@ def follow_notices(run: Run) -> Iterator[None]:
 def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
     clients = good_clients(run, federation)
     centralized_training.make(run, federation, clients, progress)
-    evaluate_all(run, federation, clients, progress)
+    with joined(federation.resources.ray_address):
+        evaluate_all(run, federation, clients, progress)
     result = Result.read(run.result).with_scores(scores(run, federation))
     write_report(run, federation, result, run.report, progress)
     result.write(run.result)

@@ -9,12 +9,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import torch
-
 from fedseg.classes import ClassList
 from fedseg.config import Distillation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.loading import prefetch
+from fedseg.data.shards import sharded
 from fedseg.distillation.fusion import mean
 from fedseg.distillation.fusion.task import FusionTask, Teachers
 from fedseg.distillation.generation.candidates import (
@@ -45,7 +44,6 @@ class Labelling:
         federation: its configuration.
         clients: checkpoint folder of each client.
         student: of the model to be distilled; its input size sets the size of the targets.
-        device: where models run.
         progress: receives the state of the work.
     """
 
@@ -53,7 +51,6 @@ class Labelling:
     federation: Federation
     clients: dict[str, Path]
     student: checkpoints.Info
-    device: torch.device
     progress: Progress
 
 
@@ -110,7 +107,6 @@ def make_targets(
             chosen=chosen,
             student=labelling.student,
             seed=federation.seed,
-            device=labelling.device,
             progress=progress,
             weights=votes(run, list(trusted), federation.classes),
         )
@@ -144,7 +140,6 @@ def mean_targets(
             chosen=list(range(len(images))),
             student=labelling.student,
             seed=labelling.federation.seed,
-            device=labelling.device,
             progress=labelling.progress,
         )
     )
@@ -215,7 +210,6 @@ def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> li
                 images,
                 labelling.student,
                 labelling.run.predictions,
-                labelling.device,
                 partial(labelling.progress, f"labels by {name}"),
                 labelling.federation.server.labelling,
             )
@@ -237,7 +231,7 @@ def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreem
         counted.update([teacher.classes(index) for teacher in teachers.values()])
         return counted
 
-    for done, counted in enumerate(prefetch(count, chosen), 1):
+    for done, counted in enumerate(sharded(partial(prefetch, count), chosen), 1):
         agreement.add(counted)
         progress("comparing clients", done, len(chosen))
     return agreement

@@ -11,7 +11,6 @@ from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from fedseg.storage.arrays import read_array
 
-CPU = torch.device("cpu")
 ARCHITECTURES = ["fpn", "unet", "deeplabv3plus", "segformer", "linknet", "upernet"]
 
 
@@ -34,7 +33,7 @@ def described(make_world, tmp_path):
     checkpoints.save(tmp_path / "client", seeded_build(model, 0).eval(), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("images", count=5)))
     folder = tmp_path / "features"
-    files = features.describe(tmp_path / "client", dataset, info, folder, CPU, lambda *_: None)
+    files = features.describe(tmp_path / "client", dataset, info, folder, lambda *_: None)
     return tmp_path / "client", dataset, info, files
 
 
@@ -63,5 +62,5 @@ def test_goes_on_where_it_was(described):
     for file in files[2:]:
         file.unlink()
     folder = files[0].parent.parent
-    assert features.describe(checkpoint, dataset, info, folder, CPU, lambda *_: None) == files
+    assert features.describe(checkpoint, dataset, info, folder, lambda *_: None) == files
     assert [read_array(file).tobytes() for file in files] == whole

@@ -15,8 +15,6 @@ from fedseg.models.build import build
 from fedseg.storage.arrays import read_array
 from tests.conftest import TINY_MODEL
 
-CPU = torch.device("cpu")
-
 
 def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world, tmp_path):
     torch.manual_seed(0)
@@ -30,7 +28,7 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
 
     def run():
         notify.clear()
-        return predict(tmp_path / "client", dataset, info, folder, CPU, lambda *n: notify.append(n))
+        return predict(tmp_path / "client", dataset, info, folder, lambda *n: notify.append(n))
 
     files = run()
     assert notify[-1] == (4, 4)
@@ -58,7 +56,7 @@ def test_each_image_keeps_its_own_predictions_when_others_come_and_go(make_world
 
     def run():
         dataset = open_dataset(source, labelled=False)
-        files = predict(tmp_path / "client", dataset, info, tmp_path / "p", CPU, lambda *_: None)
+        files = predict(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
         names = [path.name for path in dataset.images]
         return {name: read_array(file) for name, file in zip(names, files, strict=True)}
 
@@ -86,7 +84,7 @@ def test_a_damaged_prediction_is_made_again(make_world, tmp_path, damage):
     dataset = open_dataset(Source(dataset="folder", root=make_world("server")), labelled=False)
 
     def run():
-        return predict(tmp_path / "client", dataset, info, tmp_path / "p", CPU, lambda *_: None)
+        return predict(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
 
     files = run()
     whole = read_array(files[2])

@@ -48,7 +48,7 @@ def suite(make_world, tmp_path):
 
 def test_every_checkpoint_on_every_set(models, suite, tmp_path):
     out = tmp_path / "out"
-    scores = score_suite(models, suite, CPU, lambda *_, **__: None, out)
+    scores = score_suite(models, suite, lambda *_, **__: None, out)
     assert list(scores) == ["first/global", "second/global"]
     assert scores["first/global"]["north"].protocol.flip is True
     assert scores["first/global"]["south"].protocol.flip is False
@@ -62,7 +62,7 @@ def test_every_checkpoint_on_every_set(models, suite, tmp_path):
 def scored_by(models, suite, out):
     """Scores into `out`, and gives the stages that had work to do."""
     stages = []
-    score_suite(models, suite, CPU, lambda stage, *_, **__: stages.append(stage), out)
+    score_suite(models, suite, lambda stage, *_, **__: stages.append(stage), out)
     return sorted(set(stages))
 
 
@@ -132,7 +132,7 @@ def test_a_score_is_made_again_when_what_it_was_made_from_changed(
     scored_by(models, suite, out)
     change(tmp_path)
     assert scored_by(models, suite, out) == rescored
-    afresh = score_suite(models, suite, CPU, lambda *_, **__: None, tmp_path / "afresh")
+    afresh = score_suite(models, suite, lambda *_, **__: None, tmp_path / "afresh")
     assert read_json(out / "scores.json") == as_json(afresh)
 
 

@@ -141,13 +141,13 @@ def test_a_file_is_scored_like_the_checkpoint(checkpoint, plain, make_world, tmp
     data = {"name": "city", "dataset": "folder", "root": str(make_world("city"))}
     suite = Suite.model_validate({"evaluation": [data]})
     out = tmp_path / "scores"
-    scores = score_suite([checkpoint, plain], suite, torch.device("cpu"), lambda *_: None, out)
+    scores = score_suite([checkpoint, plain], suite, lambda *_: None, out)
     wanted, found = (row["city"] for row in scores.values())
     assert list(scores) == ["model", "model.onnx"]
     assert np.sum(found.confusion) == np.sum(wanted.confusion)
     assert np.abs(np.subtract(found.confusion, wanted.confusion)).sum() < 1e-3 * 4 * 48 * 80
     written = (out / "model.onnx@city.json").stat().st_mtime_ns
-    score_suite([plain], suite, torch.device("cpu"), lambda *_: None, out)
+    score_suite([plain], suite, lambda *_: None, out)
     assert (out / "model.onnx@city.json").stat().st_mtime_ns == written
 
 

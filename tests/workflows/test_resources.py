@@ -111,11 +111,12 @@ def test_more_than_there_is_is_refused(monkeypatch, wanted):
     assert next(iter(wanted)) in str(caught.value)
 
 
-def test_a_cluster_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setenv("RAY_TMPDIR", "/nowhere")
+@pytest.mark.parametrize("address", ["localhost:nothing", "127.0.0.1:1", "auto"])
+def test_a_cluster_that_is_not_there_is_named(monkeypatch, tmp_path, address):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "")
-    with pytest.raises(FedsegError, match=r"resources\.ray_address: localhost:nothing"):
-        resources.supply("localhost:nothing")
+    with pytest.raises(FedsegError, match=f"ray_address: {address}: no Ray cluster"):
+        resources.supply(address)
 
 
 def test_a_part_of_more_than_one_gpu_is_refused():

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from fedseg.classes import CITYSCAPES, CLASSES
 from fedseg.config import Augmentation
@@ -26,7 +25,6 @@ def labelling(run, federation):
         federation=federation,
         clients=good_clients(run, federation),
         student=checkpoints.load_info(run.clients / "one"),
-        device=torch.device("cpu"),
         progress=lambda *_, **__: None,
     )
 

@@ -7,7 +7,7 @@ clients, fused and balanced, say: so small a model follows what they say consist
 noise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedseg.data.shards import sharded
 from fedseg.distillation.features import WIDTH, describe, from_bytes, to_bytes
 from fedseg.distillation.fusion import mean
 from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.teachers import read_target, write_target
+from fedseg.models.build import best_device
 from fedseg.run.progress import OnProgress
 from fedseg.storage.arrays import read_array
 
@@ -140,7 +142,8 @@ def write_targets(task: FusionTask) -> None:
 
     With a `feature_weight`, the fused features stand after the classes.
     """
-    before = task.folder.with_name("mean")
+    folder, feature_weight = task.folder, task.settings.feature_weight
+    before = folder.with_name("mean")
     mean.write_targets(replace(task, folder=before))
     described = [
         describe(
@@ -148,7 +151,6 @@ def write_targets(task: FusionTask) -> None:
             task.images,
             task.student,
             task.working,
-            task.device,
             partial(task.progress, f"features of {name}"),
         )
         for name, teacher in task.teachers.items()
@@ -159,13 +161,20 @@ def write_targets(task: FusionTask) -> None:
 
     count = len(task.images)
     notify = partial(task.progress, "learning the gate")
-    gate = fit_gate(seen, partial(read_target, before), count, task.seed, task.device, notify)
-    for index in range(count):
-        fused, probabilities = fuse_features(gate, seen(index))
-        target = np.sqrt(read_target(before, index) * probabilities)
-        target *= 255 / np.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
-        parts = [np.rint(target).astype(np.uint8)]
-        if task.settings.feature_weight:
-            parts.append(to_bytes(fused))
-        write_target(task.folder, index, np.concatenate(parts, axis=-1))
-        task.progress("gating targets", index + 1, count)
+    targets = partial(read_target, before)
+    gate = fit_gate(seen, targets, count, task.seed, best_device(), notify).cpu()
+
+    def write(numbers: Sequence[int]) -> Iterator[int]:
+        here = gate.to(best_device())
+        for index in numbers:
+            fused, probabilities = fuse_features(here, seen(index))
+            target = np.sqrt(targets(index) * probabilities)
+            target *= 255 / np.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
+            parts = [np.rint(target).astype(np.uint8)]
+            if feature_weight:
+                parts.append(to_bytes(fused))
+            write_target(folder, index, np.concatenate(parts, axis=-1))
+            yield index
+
+    for done, _ in enumerate(sharded(write, range(count)), 1):
+        task.progress("gating targets", done, count)

@@ -1,7 +1,10 @@
 """From the clients' predictions to one soft target a pixel."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
+from fedseg.data.shards import sharded
 from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.teachers import write_target
 
@@ -68,17 +71,27 @@ def balance(
 
 def write_targets(task: FusionTask) -> None:
     """Write the class-aware mean of each image, balanced and sharpened."""
-    teachers, settings = task.teachers.values(), task.settings
+    teachers, settings = list(task.teachers.values()), task.settings
     coverage = [teacher.coverage for teacher in teachers]
+    folder, chosen, weights = task.folder, task.chosen, task.weights
 
-    def fused(index: int) -> np.ndarray:
-        return fuse([t.probabilities(index) for t in teachers], coverage, task.weights)
+    def fused(place: int) -> np.ndarray:
+        predictions = [teacher.probabilities(chosen[place]) for teacher in teachers]
+        return fuse(predictions, coverage, weights)
+
+    def shares(places: Sequence[int]) -> Iterator[np.ndarray]:
+        for place in places:
+            yield fused(place).mean(axis=(0, 1)) / len(chosen)
+
+    def write(places: Sequence[int]) -> Iterator[int]:
+        for place in places:
+            target = balance(fused(place), prior, settings.class_balance, settings.temperature)
+            write_target(folder, place, target)
+            yield place
 
     prior = np.zeros(len(task.student.classes))
-    for done, index in enumerate(task.chosen, 1):
-        prior += fused(index).mean(axis=(0, 1)) / len(task.chosen)
-        task.progress("measuring class priors", done, len(task.chosen))
-    for place, index in enumerate(task.chosen):
-        target = balance(fused(index), prior, settings.class_balance, settings.temperature)
-        write_target(task.folder, place, target)
-        task.progress("fusing targets", place + 1, len(task.chosen))
+    for done, share in enumerate(sharded(shares, range(len(chosen))), 1):
+        prior += share
+        task.progress("measuring class priors", done, len(chosen))
+    for done, _ in enumerate(sharded(write, range(len(chosen))), 1):
+        task.progress("fusing targets", done, len(chosen))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fedseg.config import Distillation
 from fedseg.data.dataset import Dataset
@@ -36,8 +35,6 @@ class FusionTask:
     """Of the model to be distilled; its input size sets the size of the targets."""
     seed: int
     """Of what is random."""
-    device: torch.device
-    """Where models run."""
     progress: Progress
     """Receives the state of the work."""
     weights: np.ndarray | None = None

@@ -1,6 +1,6 @@
 """More images of the classes that the clients disagree on, labelled by nobody but the clients."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -9,6 +9,7 @@ from PIL import Image
 
 from fedseg.classes import ClassList
 from fedseg.data.dataset import Dataset
+from fedseg.data.shards import sharded
 from fedseg.distillation.teachers import Teacher
 from fedseg.files import atomic_file, file_sha256
 from fedseg.run.progress import OnProgress
@@ -88,18 +89,22 @@ def make_candidates(
     paths = {index: folder / f"{index:06d}.png" for index in range(total)}
     missing = [index for index, path in paths.items() if not _is_made(path, inputs)]
     size = generator.batch_size if isinstance(generator, BatchGenerator) else 1
-    done = total - len(missing)
-    for start in range(0, len(missing), size):
-        batch = missing[start : start + size]
-        rngs = [np.random.default_rng([seed, index]) for index in batch]
-        drawn = [int(rng.choice(ids, p=probabilities / probabilities.sum())) for rng in rngs]
-        for index, train_id, made in zip(batch, drawn, _make(generator, drawn, rngs), strict=True):
-            if made is None:
-                del paths[index]
-            else:
-                _write(paths[index], made, classes.names[train_id], inputs)
-            done += 1
-            on_image(done, total)
+
+    def make(numbers: Sequence[int]) -> Iterator[tuple[int, bool]]:
+        for start in range(0, len(numbers), size):
+            batch = numbers[start : start + size]
+            rngs = [np.random.default_rng([seed, index]) for index in batch]
+            drawn = [int(rng.choice(ids, p=probabilities / probabilities.sum())) for rng in rngs]
+            images = _make(generator, drawn, rngs)
+            for index, train_id, made in zip(batch, drawn, images, strict=True):
+                if made is not None:
+                    _write(folder / f"{index:06d}.png", made, classes.names[train_id], inputs)
+                yield index, made is not None
+
+    for done, (index, is_made) in enumerate(sharded(make, missing), total - len(missing) + 1):
+        if not is_made:
+            del paths[index]
+        on_image(done, total)
     kept = {path.stem for path in paths.values()}
     for path in folder.glob("[0-9]*.*"):  # of other settings
         if path.stem not in kept:

@@ -12,7 +12,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.distillation.student import distill
 from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device, seeded_build
+from fedseg.models.build import seeded_build
 from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
@@ -50,7 +50,6 @@ def _make_one(
         federation=federation,
         clients={name: client},
         student=info,
-        device=best_device(),
         progress=progress,
     )
     images = open_dataset(federation.server, labelled=False)

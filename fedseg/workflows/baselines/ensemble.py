@@ -1,7 +1,7 @@
 """The ensemble: all clients at once, which is as slow as all of them."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     """Score the ensemble; it has no checkpoint of its own."""
     info = ensemble_info(clients, load_info(run.global_model))
     weights = digest([identity(folder) for folder in clients.values()])
-    load = cache(lambda: load_ensemble(clients))
+    load = partial(load_ensemble, clients)
     score_model(run, federation, NAME, weights, info, load, progress)
 
 
