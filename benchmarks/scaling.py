@@ -26,6 +26,7 @@ from rich.table import Table
 from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation, Model, Source, Training
 from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.loading import prefetch
 from fedseg.distillation.generation.candidates import make_candidates
 from fedseg.distillation.generation.mix import Mix
 from fedseg.distillation.teachers import Teacher
@@ -37,6 +38,7 @@ from fedseg.storage.arrays import write_planes
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit
 from fedseg.training.losses import cross_entropy, labelled
+from fedseg.training.supervised import Examples
 from fedseg.workflows.targets import compare
 
 CELLS = (160, 320)
@@ -53,6 +55,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = noisy_images(folder / "server")
+        bare = len(images) / timed(lambda: [np.asarray(Image.open(p)) for p in images.images])
+        one, two = (examples_per_second(images, threads) for threads in (1, 2))
+        table.add_row("images decoded by Pillow alone, a second", f"{bare:.1f}")
+        table.add_row("examples of 512x1024 made by a thread, a second", f"{one:.1f}")
+        table.add_row("examples made by 2 threads", f"{two / one:.2f} times 1")
         one, two = (labels_per_second(images, copies) for copies in (1, 2))
         table.add_row("labels by 2 copies of a model, a thread each", f"{two / one:.2f} times 1")
         teachers = predicted(folder, 64)
@@ -108,12 +115,26 @@ def steps_per_second(processes: int, norm: str) -> float:
     run = TrainingRun(
         settings=settings,
         seed=0,
+        device=torch.device("cpu"),
         callbacks=(clock,),
         processes=processes,
     )
     network = build(Model(encoder_weights="none", norm=norm))
     fit(network, random_example, cross_entropy, IMAGENET, run, labelled)
     return 20 / (clock.ends[-1] - clock.ends[-21])
+
+
+def examples_per_second(dataset: Dataset, threads: int) -> float:
+    """Of a training: images and labels read and augmented."""
+    counts, training = np.ones((len(dataset), 19), np.int64), Training(crop=(512, 1024))
+    make = Examples([dataset], [counts], training, CITYSCAPES)
+    seeds = range(6 * len(dataset))
+
+    def run() -> None:
+        for _ in prefetch(lambda seed: make(np.random.default_rng(seed)), seeds, threads):
+            pass
+
+    return len(seeds) / timed(run)
 
 
 def labels_per_second(images: Dataset, copies: int) -> float:
@@ -138,15 +159,19 @@ def silent(*_: object, **__: object) -> None:
 
 
 def noisy_images(root: Path) -> Dataset:
-    """Images that compress as badly as photographs."""
+    """Images that compress as badly as photographs, with labels."""
     rng = np.random.default_rng(0)
-    (root / "images").mkdir(parents=True)
+    for part in ("images", "labels"):
+        (root / part).mkdir(parents=True)
     for index in range(IMAGES):
         coarse = rng.integers(0, 256, (26, 48, 3), dtype=np.uint8)
         smooth = cv2.resize(coarse, IMAGE[::-1], interpolation=cv2.INTER_CUBIC)
         noisy = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(root / "images" / f"{index}.png", compress_level=1)
-    return open_dataset(Source(dataset="folder", root=root), labelled=False)
+        blocks = rng.integers(0, 19, (26, 48), dtype=np.uint8)
+        label = cv2.resize(blocks, IMAGE[::-1], interpolation=cv2.INTER_NEAREST)
+        Image.fromarray(label).save(root / "labels" / f"{index}.png")
+    return open_dataset(Source(dataset="folder", root=root))
 
 
 def predicted(folder: Path, clients: int) -> list[Teacher]:

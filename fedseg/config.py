@@ -167,11 +167,12 @@ class Training(Section):
     """How the learning rate falls: along half a cosine, or as (1 - part done)^0.9."""
     weight_decay: float = Field(0.01, ge=0)
     """AdamW's weight decay."""
-    loss: Literal["cross_entropy", "ohem", "dice", "lovasz"] = "cross_entropy"
-    """Of clients and centralized training: "ohem" is the cross-entropy of the hard pixels alone;
-    "dice" and "lovasz" are added to that of all."""
     decay_vectors: bool = True
     """Whether it also applies to biases and the parameters of normalisations."""
+    loss: Literal["cross_entropy", "weighted", "ohem", "dice", "lovasz"] = "cross_entropy"
+    """Of clients and centralized training: "weighted" is the cross-entropy in which rare classes
+    count more, "ohem" that of the hard pixels alone; "dice" and "lovasz" are added to that of
+    all."""
     max_grad_norm: float | None = Field(None, gt=0)
     """L2 norm that the gradient of a step is clipped to; default: not clipped."""
     accumulation: int = Field(1, ge=1)

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
+import torch
 from segmentation_models_pytorch.losses import DiceLoss, LovaszLoss
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +16,11 @@ CONFIDENT = 0.7
 """Probability of the true class from which on a pixel is not hard."""
 FEWEST = 1 / 16
 """Part of the labelled pixels that count as hard in any case."""
+SOFTEST = 1.02
+"""What bounds the weight of a rare class: at 1 / ln(1.02), 50."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Of logits and labels, as `cross_entropy` takes them."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -24,6 +32,31 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """
     labels = labels.long()
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    return total / (labels != IGNORE).sum().clamp(min=1)
+
+
+def class_weights(pixels: np.ndarray) -> Tensor:
+    """How much a pixel of each class counts: more, the rarer the class is.
+
+    w_c ~ 1 / ln(1.02 + f_c), f_c being the part of the labelled pixels that are of class c (Paszke
+    et al., ENet, arXiv 1606.02147, section 5.2), so that a labelled pixel counts 1 on average.
+
+    Args:
+        pixels: int64 [C], of each class.
+
+    Returns:
+        float32 [C].
+    """
+    part = pixels / max(pixels.sum(), 1)
+    weights = 1 / np.log(SOFTEST + part)
+    return torch.from_numpy(weights / ((weights * part).sum() or 1)).float()
+
+
+def weighted_cross_entropy(weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """`cross_entropy` in which the pixels of each class count by its weight, float32 [C]."""
+    labels = labels.long()
+    weights = weights.to(logits.device)
+    total = F.cross_entropy(logits, labels, weights, ignore_index=IGNORE, reduction="sum")
     return total / (labels != IGNORE).sum().clamp(min=1)
 
 
@@ -63,7 +96,7 @@ def with_lovasz(logits: Tensor, labels: Tensor) -> Tensor:
     return _with(LovaszLoss("multiclass", ignore_index=IGNORE), logits, labels)
 
 
-def _with(other: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
+def _with(other: Loss, logits: Tensor, labels: Tensor) -> Tensor:
     plain = cross_entropy(logits, labels)
     return plain + other(logits, labels.long()) if labelled(labels) else plain
 
@@ -73,7 +106,14 @@ def labelled(labels: Tensor) -> Tensor:
     return (labels != IGNORE).sum()
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+def loss_of(name: str, pixels: np.ndarray) -> Loss:
+    """The loss of that name, for data with that many pixels of each class, int64 [C]."""
+    if name == "weighted":
+        return partial(weighted_cross_entropy, class_weights(pixels))
+    return LOSSES[name]
+
+
+LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "ohem": hard_pixels,
     "dice": with_dice,

@@ -20,7 +20,7 @@ from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import OnProgress
 from fedseg.training.loop import Example, TrainingRun, fit
-from fedseg.training.losses import LOSSES, labelled
+from fedseg.training.losses import labelled, loss_of
 
 
 def train_supervised(
@@ -46,14 +46,15 @@ def train_supervised(
         The model, in evaluation mode on the CPU; what to know of it, where its coverage is the set
         of classes with at least one labelled pixel; and what was trained of it, if not all.
     """
-    coverage = np.flatnonzero(sum(count.sum(axis=0) for count in counts))
+    pixels = np.sum([count.sum(axis=0) for count in counts], axis=0)
+    coverage = np.flatnonzero(pixels)
     info = describe(model, run.settings, tuple(int(c) for c in coverage))
     network = seeded_build(model, initial_seed)
     with adapted(network, model):
         fit(
             network,
             Examples(datasets, counts, run.settings, model.classes),
-            LOSSES[run.settings.loss],
+            loss_of(run.settings.loss, pixels),
             info.normalisation,
             run,
             labelled,

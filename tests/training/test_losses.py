@@ -5,8 +5,10 @@ import torch
 from fedseg.config import Federation
 from fedseg.training.losses import (
     LOSSES,
+    class_weights,
     cross_entropy,
     hard_pixels,
+    loss_of,
     with_dice,
     with_lovasz,
 )
@@ -37,6 +39,23 @@ def test_hard_pixels_by_hand():
     assert found.item() == pytest.approx(wanted, rel=1e-5)
 
 
+def test_class_weights_by_hand():
+    """Of 100 labelled pixels; a class without any has the highest weight."""
+    raw = 1 / np.log([1.02 + 0.9, 1.02 + 0.1, 1.02])
+    found = class_weights(np.array([90, 10, 0]))
+    assert found.numpy() == pytest.approx(raw / (0.9 * raw[0] + 0.1 * raw[1]), rel=1e-5)
+    assert class_weights(np.array([0, 0])).isfinite().all()
+
+
+def test_weighted_cross_entropy_is_torch_s_up_to_the_mean_weight(batch):
+    logits, labels = batch
+    pixels = np.bincount(labels.flatten(), minlength=256)[:5]
+    mean = torch.nn.functional.cross_entropy(
+        logits, labels.long(), class_weights(pixels), ignore_index=255
+    )
+    assert loss_of("weighted", pixels)(logits, labels).item() == pytest.approx(mean.item())
+
+
 def test_dice_by_its_formula(batch):
     logits, labels = batch
     p = logits.softmax(1).numpy()
@@ -63,9 +82,10 @@ def test_lovasz_of_certain_predictions_is_one_minus_iou(batch):
     assert with_lovasz(certain, labels).item() == pytest.approx(wanted, rel=1e-4)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_each_goes_down_and_none_needs_a_label(loss, batch):
+@pytest.mark.parametrize("name", [*LOSSES, "weighted"])
+def test_each_goes_down_and_none_needs_a_label(name, batch):
     logits, labels = batch
+    loss = loss_of(name, np.array([100, 10, 10, 10, 0]))
     logits = logits.clone().requires_grad_()
     before = loss(logits, labels)
     before.backward()
