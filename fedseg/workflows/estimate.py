@@ -16,11 +16,12 @@ from torch import Tensor
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.evaluation.inference import infer
+from fedseg.evaluation.inference import PLAIN, infer
 from fedseg.machine import cpus
 from fedseg.models.build import best_device, build, outline
 from fedseg.models.checkpoints import describe
 from fedseg.run.progress import Progress
+from fedseg.training.best import TIMES
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
@@ -77,7 +78,11 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
         key = (client.dataset, client.model, alike)
         if key not in steps:
             steps[key] = _step_seconds(client, client.model, client.training, threads)
-        trainings.append(steps[key] * share * client.training.iterations)
+        seconds = steps[key] * client.training.iterations
+        if held_out := client.held_out:
+            looks = min(TIMES, client.training.iterations) * len(open_dataset(held_out))
+            seconds += looks * seen(client.model, client.training, held_out, PLAIN)
+        trainings.append(seconds * share)
     weights = [weight_bytes(client.model) for client in federation.clients]
     memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)
 

@@ -65,3 +65,15 @@ def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation
     [clients] = [stage for stage in stages if stage.name == "clients"]
     assert clients.seconds == 0.5 * (40 + 3)
     assert len(calls) == 2  # both clients, and the student
+
+
+def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch, make_world):
+    """Ten of them, or one a step."""
+    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: 0.5)
+    monkeypatch.setattr(estimation, "_image_seconds", lambda *_: 0.1)
+    federation_data["clients"][0] |= {"validation": "all", "training": {"iterations": 40}}
+    federation_data["clients"][1] |= {"validation": "all"}
+    federation = Federation.model_validate(federation_data)
+    stages = estimate(federation, 1, lambda *_, **__: None)
+    [clients] = [stage for stage in stages if stage.name == "clients"]
+    assert clients.seconds == pytest.approx(0.5 * (40 + 3) + 0.1 * 4 * (10 + 3))
