@@ -36,7 +36,10 @@ class Made(NamedTuple):
 
 
 class Generator(Protocol):
-    """Makes an image of a wanted class; the same one for the same random numbers."""
+    """Makes an image of a wanted class; the same one for the same random numbers.
+
+    It is pickled for other machines before its first image is made, so it loads models then.
+    """
 
     def makes(self, train_id: int) -> bool:
         """Whether it can make images of that class at all."""
