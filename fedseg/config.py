@@ -191,6 +191,9 @@ class Training(Section):
     precision: Precision = "auto"
     """Arithmetic of the forward pass. "auto" is bfloat16 on a GPU that has it, float16 with a
     scaled loss on another, and float32 on the CPU."""
+    compile: bool = False
+    """Whether torch.compile prepares the model. The first step then takes minutes, and the others
+    less time, most of all on a GPU. It needs a C++ compiler."""
     rare_class_temperature: float = Field(0.05, gt=0)
     """Rare-class sampling: the lower, the more often images with rare classes are drawn."""
     threads: int = Field(2, ge=1)

@@ -128,6 +128,7 @@ def _train(
 ) -> dict[str, Tensor]:
     """What each process does. Returns the trained weights."""
     limit_threads(place.world)
+    torch.backends.cudnn.benchmark = True  # all crops have one size
     settings, state = run.settings, run.state
     if place.world > 1:
         network = synchronise_norms(network, device)
@@ -136,7 +137,8 @@ def _train(
     stepper = Stepper(network, settings, device)
     best = Best(judge, settings.iterations)
     losses = load_state(state, network, stepper, best) if state else []
-    forward = place.spread(network)
+    spread = place.spread(network)
+    forward = torch.compile(spread) if settings.compile else spread
     for callback in callbacks:
         callback.on_start(losses)
     saves = Pace(run.save_seconds)
@@ -151,7 +153,7 @@ def _train(
         for part, (shown, wanted) in enumerate(
             zip(images.chunk(parts), targets.chunk(parts), strict=True), start=1
         ):
-            with _gradients_meet(forward, part == parts):
+            with _gradients_meet(spread, part == parts):
                 wanted = wanted.to(device, non_blocking=True)
                 with autocast(device, settings.precision):
                     logits = forward(normalise(shown.to(device, non_blocking=True), normalisation))
@@ -199,11 +201,11 @@ def train_mode(network: nn.Module) -> None:
             module.eval()
 
 
-def _gradients_meet(forward: nn.Module, now: bool) -> AbstractContextManager[None]:
+def _gradients_meet(spread: nn.Module, now: bool) -> AbstractContextManager[None]:
     """Within it, a backward pass sums the gradients of all processes, or not yet."""
-    if now or not isinstance(forward, DistributedDataParallel):
+    if now or not isinstance(spread, DistributedDataParallel):
         return nullcontext()
-    return forward.no_sync()
+    return spread.no_sync()
 
 
 def note_loss(
