@@ -99,6 +99,13 @@ def joined(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+def alive() -> list[dict[str, Any]]:
+    """The nodes of the cluster that this process has joined, as Ray describes them."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
 def _machines() -> list[Machine]:
     """Machines that have a core to give; none if there is nothing beside this one.
 
@@ -110,8 +117,7 @@ def _machines() -> list[Machine]:
     context = ray.get_runtime_context()
     if context.worker.mode != ray.SCRIPT_MODE:
         return []
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    found = [Machine(node["NodeID"], int(node["Resources"].get("CPU", 0))) for node in alive]
+    found = [Machine(node["NodeID"], int(node["Resources"].get("CPU", 0))) for node in alive()]
     found = [machine for machine in found if machine.cpus]
     return [] if [machine.node for machine in found] == [context.get_node_id()] else found
 

@@ -1,6 +1,5 @@
 """Targets of a later round: the average of the first ones and of the student's predictions."""
 
-from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -39,13 +38,11 @@ def join_student(
     labelling = partial(progress, "labels by the student")
     files = predict(student, images, info, predicted, labelling)
 
-    def join(numbers: Sequence[int]) -> Iterator[int]:
-        for index in numbers:
-            target = read_target(before, index).astype(np.uint16)
-            classes = target[..., : len(info.classes)]
-            classes[:] = (classes + read_array(files[index])) // 2
-            write_target(after, index, target.astype(np.uint8))
-            yield index
+    def join(index: int) -> None:
+        target = read_target(before, index).astype(np.uint16)
+        classes = target[..., : len(info.classes)]
+        classes[:] = (classes + read_array(files[index])) // 2
+        write_target(after, index, target.astype(np.uint8))
 
-    for done, _ in enumerate(sharded(join, range(len(images))), 1):
+    for done, _ in enumerate(sharded(partial(map, join), range(len(images))), 1):
         progress("joining the student", done, len(images))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from heapq import heapreplace
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from fedseg.machine import cpus
 from fedseg.models.build import best_device, build, outline
 from fedseg.models.checkpoints import describe
 from fedseg.run.progress import Progress
-from fedseg.training.best import TIMES
+from fedseg.training.best import interval
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
@@ -80,8 +81,9 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
             steps[key] = _step_seconds(client, client.model, client.training, threads)
         seconds = steps[key] * client.training.iterations
         if held_out := client.held_out:
-            looks = min(TIMES, client.training.iterations) * len(open_dataset(held_out))
-            seconds += looks * seen(client.model, client.training, held_out, PLAIN)
+            looks = ceil(client.training.iterations / interval(client.training.iterations))
+            image = seen(client.model, client.training, held_out, PLAIN)
+            seconds += looks * len(open_dataset(held_out)) * image
         trainings.append(seconds * share)
     weights = [weight_bytes(client.model) for client in federation.clients]
     memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)

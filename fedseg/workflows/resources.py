@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from fedseg.config import Resources
-from fedseg.data.shards import joined
+from fedseg.data.shards import alive, joined
 from fedseg.errors import FedsegError
 from fedseg.machine import PER_TRAINING, cpus, memory
 
@@ -45,9 +45,7 @@ def supply(address: str | None) -> Supply:
     if address is None:
         return Supply((cpus(),), (torch.cuda.device_count(),), memory())
     with joined(address):
-        import ray
-
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = [node["Resources"] for node in alive()]
     cores, gpus = (tuple(int(node.get(kind, 0)) for node in nodes) for kind in ("CPU", "GPU"))
     return Supply(cores, gpus, int(sum(node.get("memory", 0) for node in nodes)))
 

@@ -4,7 +4,6 @@ import shutil
 import numpy as np
 import pytest
 import tomli_w
-import torch
 from PIL import Image
 
 from fedseg import config
@@ -17,8 +16,6 @@ from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from tests.conftest import TINY_MODEL
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation
     assert len(calls) == 2  # both clients, and the student
 
 
-def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch, make_world):
+def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch):
     """Ten of them, or one a step."""
     monkeypatch.setattr(estimation, "_step_seconds", lambda *_: 0.5)
     monkeypatch.setattr(estimation, "_image_seconds", lambda *_: 0.1)

@@ -1,6 +1,6 @@
 """From the clients' predictions to one soft target a pixel."""
 
-from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -79,19 +79,16 @@ def write_targets(task: FusionTask) -> None:
         predictions = [teacher.probabilities(chosen[place]) for teacher in teachers]
         return fuse(predictions, coverage, weights)
 
-    def shares(places: Sequence[int]) -> Iterator[np.ndarray]:
-        for place in places:
-            yield fused(place).mean(axis=(0, 1)) / len(chosen)
+    def share(place: int) -> np.ndarray:
+        return fused(place).mean(axis=(0, 1)) / len(chosen)
 
-    def write(places: Sequence[int]) -> Iterator[int]:
-        for place in places:
-            target = balance(fused(place), prior, settings.class_balance, settings.temperature)
-            write_target(folder, place, target)
-            yield place
+    def write(place: int) -> None:
+        target = balance(fused(place), prior, settings.class_balance, settings.temperature)
+        write_target(folder, place, target)
 
     prior = np.zeros(len(task.student.classes))
-    for done, share in enumerate(sharded(shares, range(len(chosen))), 1):
-        prior += share
+    for done, part in enumerate(sharded(partial(map, share), range(len(chosen))), 1):
+        prior += part
         task.progress("measuring class priors", done, len(chosen))
-    for done, _ in enumerate(sharded(write, range(len(chosen))), 1):
+    for done, _ in enumerate(sharded(partial(map, write), range(len(chosen))), 1):
         task.progress("fusing targets", done, len(chosen))
