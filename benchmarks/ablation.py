@@ -16,9 +16,9 @@ from command import start
 from fedseg import config
 from fedseg.cli import console
 from fedseg.cli.tables import rich_table
-from fedseg.config import GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation, shared_sets
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.files import digest, write_json, write_text
+from fedseg.files import digest, write_text
 from fedseg.models.checkpoints import StoredWeights, load_info
 from fedseg.participants.answers import MOST_IMAGES
 from fedseg.participants.client import train_client
@@ -94,8 +94,9 @@ def main(
             if not only or LONG in only:
                 rows[LONG] = long_centralized(base, home / "centralized", notify)
             found.append(rows)
+            sets = shared_sets([base])
             names = [client.name for client in base.clients]
-            table = comparison.mean_over_runs(found, [*names, *BASELINES, LONG, *VARIANTS])
+            table = comparison.mean_over_runs(found, [*names, *BASELINES, LONG, *VARIANTS], sets)
             write_text(out / "table.md", table.markdown())
             console.show(rich_table(table))
 
@@ -142,7 +143,7 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     if federation.cross_site_evaluation:
         cross_site_evaluate(run, federation, progress)
     run_server(run, federation, progress)
-    write_json(run.result, gather_result(run, federation, "completed", {}, {}))
+    gather_result(run, federation, "completed", {}, {}).write(run.result)
     if folder.name == BASE.strip("+ "):
         comparison.compare([folder], progress)
     return run
@@ -169,7 +170,7 @@ def cross_site_evaluate(run: Run, federation: Federation, progress) -> None:
         weights = StoredWeights(folder)
         for site in missing_sites(run, name, list(homes)):
             found = score_at_home(homes[site], info, weights, progress, MOST_IMAGES)
-            keep(run, name, site, found.ravel().tolist())
+            keep(run, name, site, found.ravel().tolist(), federation.classes)
 
 
 if __name__ == "__main__":

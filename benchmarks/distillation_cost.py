@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from command import start
@@ -25,6 +25,7 @@ from fedseg import config
 from fedseg.config import Client, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
+from fedseg.files import EMBEDDED
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, seeded_build
 from fedseg.run.clients import good_clients
@@ -38,7 +39,7 @@ from fedseg.workflows import server_stages
 
 
 def main(
-    federation: Annotated[Path, typer.Argument()] = config.EMBEDDED,
+    federation: Annotated[Path, typer.Argument()] = EMBEDDED,
     clients: Annotated[list[int], typer.Option(help="Give several times.")] = [2, 16],  # noqa: B006
     iterations: int = 40,
     rounds: int = 3,
@@ -80,7 +81,7 @@ def server_part(
     ticks: list[float] = []
     started = time.perf_counter()
 
-    def notify(stage: str, done: int, total: int, **_: float) -> None:
+    def notify(stage: str, done: int, total: int, /, **_: Any) -> None:
         if stage == "distillation":
             ticks.append(time.perf_counter())
 
@@ -130,7 +131,7 @@ def save_untrained(run: Run, client: Client, seed: int) -> None:
         pixel_counts=(1,) * 19,
         iterations=1,
         seconds=0,
-        bytes=0,
+        bytes=1,
         sha256=content_hash(network.state_dict()),
     )
     checkpoints.save(

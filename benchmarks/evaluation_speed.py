@@ -93,7 +93,7 @@ def memory(network, info, dataset: Dataset, images: int) -> None:
     """Print the process's peak memory after a tenth of the images and after all."""
     repeats = -(-images // len(dataset))
     endless = Dataset(
-        dataset.card, dataset.split, dataset.images * repeats, dataset.labels * repeats
+        dataset.card, dataset.split, dataset.images * repeats, (dataset.labels or ()) * repeats
     )
     info = info.model_copy(update={"inference_height": 96})
     peaks = {}

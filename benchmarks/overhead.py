@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from fedseg import config
-from fedseg.files import read_json, write_json
+from fedseg.files import EMBEDDED, read_json
 from fedseg.models.checkpoints import StoredWeights
 from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store
@@ -34,7 +34,7 @@ ALLOWED_RATIO, ALLOWED_START = 1.15, 20.0
 
 
 def main(
-    federation: Annotated[Path, typer.Argument()] = config.EMBEDDED, plain_out: Path | None = None
+    federation: Annotated[Path, typer.Argument()] = EMBEDDED, plain_out: Path | None = None
 ) -> None:
     """Measure both, or, as the second process, do the plain one's work in `plain_out`."""
     if plain_out:
@@ -70,7 +70,7 @@ def run_plainly(path: Path, out: Path) -> None:
         store(run, read_upload(folder), StoredWeights(folder))
     torch.set_num_threads(cores)
     seconds = run_server(run, federation, FileProgress(run.progress, "server"))
-    write_json(run.result, gather_result(run, federation, "completed", {}, seconds))
+    gather_result(run, federation, "completed", {}, seconds).write(run.result)
 
 
 def timed(command: list[str]) -> float:

@@ -166,7 +166,8 @@ def peaks() -> Iterator[dict[str, float]]:
         Gigabytes by kind, filled meanwhile: resident memory at its peak, as the kernel kept it.
     """
     mark = f"FEDSEG_SCALE={time.monotonic_ns()}"
-    os.environ.update([mark.split("=")])
+    name, _, value = mark.partition("=")
+    os.environ[name] = value
     found: dict[str, float] = {}
     over = threading.Event()
 

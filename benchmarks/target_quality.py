@@ -54,7 +54,7 @@ def main(
     members = {name: Member(path, data) for name, path in clients.items()}
     probabilities = [member.probabilities for member in members.values()]
     knows = torch.stack([member.knows for member in members.values()])
-    score = scorer(data, probabilities[0].shape[-2:])
+    score = scorer(data, probabilities[0].shape)
 
     def row(name: str, target: Tensor) -> np.ndarray:
         """Print a row; returns the IoU by class without balance."""
@@ -109,7 +109,7 @@ class Member:
         for index in range(len(data)):
             distances.clear()
             [(_, image, logits)] = infer(network, info, data.image, [index])
-            rows, columns = view_sizes(*image.shape[:2], info)[0]
+            rows, columns = view_sizes(image.shape[0], image.shape[1], info)[0]
             size = (rows // TARGET_STRIDE, columns // TARGET_STRIDE)
             logits = resize(logits, size).masked_fill(self.knows[:, None, None] == 0, -torch.inf)
             probabilities.append(logits.softmax(dim=0))
@@ -141,20 +141,21 @@ def agreement(probabilities: list[Tensor]) -> list[Tensor]:
     return [(c * o).sum(dim=1, keepdim=True) for c, o in zip(probabilities, others, strict=True)]
 
 
-def labels_of(data: Dataset, size: tuple[int, int]) -> np.ndarray:
-    """The set's labels at the targets' resolution, uint8 [N, h, w]."""
+def labels_of(data: Dataset, shape: torch.Size) -> np.ndarray:
+    """The set's labels at the resolution of targets [N, C, h, w], uint8 [N, h, w]."""
     table = LabelMap(data.card).scored_ids()
+    *_, rows, columns = shape
     return np.stack(
         [
-            cv2.resize(table[data.label(i)], size[::-1], interpolation=cv2.INTER_NEAREST)
+            cv2.resize(table[data.label(i)], (columns, rows), interpolation=cv2.INTER_NEAREST)
             for i in range(len(data))
         ]
     )
 
 
-def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarray]:
+def scorer(data: Dataset, shape: torch.Size) -> Callable[[Tensor], np.ndarray]:
     """A function from targets [N, 19, h, w] to their IoU by scored class, 0..1 or NaN."""
-    labels = labels_of(data, size)
+    labels = labels_of(data, shape)
     membership = membership_of(LabelMap(data.card))
     classes = len(LabelMap(data.card).names)
 
@@ -170,7 +171,7 @@ def scorer(data: Dataset, size: tuple[int, int]) -> Callable[[Tensor], np.ndarra
 
 def oracle(data: Dataset, probabilities: list[Tensor], otherwise: Tensor) -> Tensor:
     """The prediction of a client that is right, wherever one is."""
-    labels = torch.from_numpy(labels_of(data, probabilities[0].shape[-2:])).long()
+    labels = torch.from_numpy(labels_of(data, probabilities[0].shape)).long()
     membership = membership_of(LabelMap(data.card))
     out = otherwise.clone()
     for chance in probabilities:

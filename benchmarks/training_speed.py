@@ -22,6 +22,7 @@ from fedseg import config
 from fedseg.config import Client
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.survey import survey, train_id_counts
+from fedseg.files import EMBEDDED
 from fedseg.models import build
 from fedseg.models.checkpoints import describe
 from fedseg.training.callbacks import ReportProgress
@@ -32,7 +33,7 @@ from fedseg.training.supervised import train_supervised
 
 
 def main(
-    federation: Annotated[Path, typer.Argument()] = config.EMBEDDED,
+    federation: Annotated[Path, typer.Argument()] = EMBEDDED,
     iterations: int = 60,
     rounds: int = 5,
 ) -> None:
