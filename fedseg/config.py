@@ -220,6 +220,8 @@ class Distillation(Training):
     iterations are shared among the rounds."""
     class_balance: float = Field(0.7, ge=0, le=1)
     """How far the targets undo the rarity of rare classes; 0 not at all, 1 entirely."""
+    class_mix: float = Field(0.0, ge=0, le=1)
+    """How often half of the classes of another view are pasted onto a view (ClassMix)."""
     fusion: FusionName = "mean"
     """"mean" of what the clients predict; "features" also asks a gate over the clients' features,
     which is learnt on the server's images."""

@@ -4,28 +4,24 @@ It knows nothing of Flower: it needs a run folder with clients in it, and can be
 that is there already is made again only if its inputs changed.
 """
 
-import math
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from fedseg.config import GLOBAL, Distillation, Federation
+from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.distillation.generation.diffusion import checkpoint_identity
-from fedseg.distillation.rounds import join_student
-from fedseg.distillation.student import distill as distill_student
-from fedseg.errors import FedsegError, ModelError, RunFailed
+from fedseg.errors import ModelError, RunFailed
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
 from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device, model_inputs, seeded_build
+from fedseg.models.build import model_inputs, seeded_build
 from fedseg.models.exported import open_here
 from fedseg.registry import BASELINES
 from fedseg.report import figures
@@ -36,10 +32,9 @@ from fedseg.run.records import Inconsistency
 from fedseg.run.result import scores
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import is_product, notices
-from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import TrainingRun
 from fedseg.training.tracking import trackers
 from fedseg.workflows.cross_site import votes
+from fedseg.workflows.students import Starts, Student, load_network
 from fedseg.workflows.targets import Labelling, make_targets
 
 
@@ -95,11 +90,10 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
         return
     # What was made from the clients and images of before.
     run.forget({*BASELINES, *map(alone, [*clients, CENTRALIZED])} - {CENTRALIZED})
-    settings = federation.server.distillation
-    info = checkpoints.describe(federation.model, settings, _union_coverage(clients))
-    key = digest(inputs)
-    targets = run.targets / key
-    first = targets / "fused"
+    info = checkpoints.describe(
+        federation.model, federation.server.distillation, _union_coverage(clients)
+    )
+    targets = run.targets / digest(inputs) / "fused"
     labelling = Labelling(
         run=run,
         federation=federation,
@@ -107,37 +101,23 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
         student=info,
         progress=progress,
     )
-    images, content = make_targets(labelling, first, inputs)
+    images, content = make_targets(labelling, targets, inputs)
     figure = figures.inconsistency_figure(content)
     figures.save(figure, run.inconsistency.with_suffix(".png"))
-    share = settings.model_copy(
-        update={"iterations": math.ceil(settings.iterations / settings.rounds)}
+    student = Student(
+        run=run,
+        federation=federation,
+        settings=federation.server.distillation,
+        info=info,
+        name=GLOBAL,
+        title="distillation",
+        inputs=inputs,
+        progress=progress,
     )
-    starts = starting_points(content, federation, clients)
-    folder = first
-    for round_ in range(settings.rounds):
-        student = run.state / f"student-{key}-{round_}"
-        if round_ > 0:
-            folder = targets / f"round-{round_}"
-            before = run.state / f"student-{key}-{round_ - 1}"
-            join_student(before, first, folder, run.predictions, images, progress)
-            starts = {"the student so far": partial(_load_network, before)}
-        if not is_product(student, inputs):
-            training = TrainingRun(
-                settings=share,
-                seed=federation.seed + round_,
-                device=best_device(),
-                state=run.state / f"distillation-{key}-{round_}",
-                callbacks=(
-                    ReportProgress(partial(progress, "distillation")),
-                    WriteCurve(run.curve(f"{GLOBAL}@{round_ + 1}")),
-                    *trackers(federation.tracking, run.tracking, run.path.name, "distillation"),
-                ),
-            )
-            train = partial(distill_student, images, folder, info=info, model=federation.model)
-            network = _first_that_trains(starts, train, training)
-            checkpoints.save(student, network, info, inputs)
-    network = _load_network(student)
+    # No label is needed to choose the client that agrees most with the others.
+    agreement = {n: a for n, a in content.agreement.items() if n not in content.suspects}
+    ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
+    network = student.train(images, targets, starting_points(ranked, federation, clients))
     checkpoints.save(run.global_model, network, info, inputs)
     _log_global(run, clients, content)
     remove_working_files(run)
@@ -149,37 +129,6 @@ def _log_global(run: Run, clients: dict[str, Path], content: Inconsistency) -> N
     used = {name: checkpoints.identity(clients[name])[0] for name in content.clients}
     left_out = {name: checkpoints.identity(clients[name])[0] for name in content.suspects}
     run.audit.add("global model made", weights=weights, clients=used, left_out=left_out)
-
-
-def _first_that_trains(
-    starts: dict[str, Callable[[], nn.Module]],
-    train: Callable[..., nn.Module],
-    training: TrainingRun[Distillation],
-) -> nn.Module:
-    """Train from one start after another until the result is finite.
-
-    A client's model may pass all checks and still overflow in training.
-
-    Args:
-        starts: untrained models by what they are.
-        train: trains one, given as `start`, in a `run`.
-        training: that run; its state is the path of the state files without suffix.
-
-    Raises:
-        RunFailed: from no start.
-    """
-    for number, (name, start) in enumerate(starts.items()):
-        file = Path(f"{training.state}-{number}.safetensors")
-        try:
-            network = train(start=start(), run=replace(training, state=file))
-            # All of them: running statistics can overflow where the loss does not.
-            list(checkpoints.checked(network.state_dict(), network.state_dict(), "the student"))
-        except (FloatingPointError, FedsegError) as error:
-            notices.warning("distillation from %s failed: %s; trying another start", name, error)
-            file.unlink(missing_ok=True)
-        else:
-            return network
-    raise RunFailed("distillation gave no finite model from any client; see the notices")
 
 
 def distillation_inputs(
@@ -215,28 +164,24 @@ def remove_working_files(run: Run) -> None:
 
 
 def starting_points(
-    content: Inconsistency, federation: Federation, clients: dict[str, Path]
-) -> dict[str, Callable[[], nn.Module]]:
-    """The models that distillation may start from, the best first, by what they are.
+    ranked: Sequence[str], federation: Federation, clients: dict[str, Path]
+) -> Starts:
+    """The models that a distillation may start from, the best first, by what they are.
 
-    Of the clients that have the global model's architecture, first comes the one that agrees most
-    with the others: no label is needed to choose it, and the steps that would teach a new decoder
-    what a road is are saved. Last comes an untrained model.
+    Of the teachers, those that have the global model's architecture: the steps that would teach a
+    new decoder what a road is are saved. Last comes an untrained model.
+
+    Args:
+        ranked: names of the teachers, the best first.
+        federation: the configuration.
+        clients: checkpoint folders by name.
     """
-    agreement = content.agreement
-    alike = set(_clients_of_architecture(federation, clients)) - set(content.suspects)
-    ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
-    starts: dict[str, Callable[[], nn.Module]] = {
-        f"client '{name}'": partial(_load_network, clients[name])
-        for name in ranked
-        if name in alike
+    alike = _clients_of_architecture(federation, clients)
+    starts: Starts = {
+        f"client '{name}'": partial(load_network, clients[name]) for name in ranked if name in alike
     }
     starts["an untrained model"] = lambda: seeded_build(federation.model, federation.seed)
     return starts
-
-
-def _load_network(folder: Path) -> nn.Module:
-    return checkpoints.load(folder)[0]
 
 
 def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:

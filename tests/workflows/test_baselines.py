@@ -14,6 +14,7 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
+from fedseg.workflows import students
 from fedseg.workflows.baselines import alone, fedavg, feddf
 from fedseg.workflows.baselines.ensemble import MeanLogits, load_ensemble
 from fedseg.workflows.server_stages import run_server
@@ -73,6 +74,7 @@ def test_pooled_variances_are_never_negative():
 
 def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, monkeypatch):
     """As in the paper; a client votes for classes that it was never shown too."""
+    federation = with_features(federation)
     run_server(run, federation, silent)
     clients = good_clients(run, federation)
     seen = {}
@@ -92,6 +94,8 @@ def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, m
     assert all(torch.equal(mean[name], tensor) for name, tensor in seen["start"].items())
     assert seen["settings"].class_balance == 0
     assert seen["settings"].temperature == 1
+    assert seen["settings"].class_mix == 0
+    assert seen["settings"].feature_weight == 0
 
     logits = []
     for folder in clients.values():
@@ -123,6 +127,41 @@ def test_the_centralized_model_is_adapted_like_a_client(run, federation):
     assert adapted.coverage == info.coverage
     before = network.state_dict()
     assert any(not torch.equal(before[n], t) for n, t in found.state_dict().items())
+
+
+def test_a_client_alone_learns_in_as_many_rounds_and_has_no_features_to_fuse(
+    run, federation, monkeypatch
+):
+    federation = with_features(federation)
+    run_server(run, federation, silent)
+    clients = {"one": good_clients(run, federation)["one"]}
+    seen = []
+    real = students.distill
+
+    def distill(images, folder, start, info, training, model):
+        seen.append((folder.name, read_target(folder, 0).shape[-1], training))
+        return real(images, folder, start, info, training, model)
+
+    monkeypatch.setattr(students, "distill", distill)
+    alone.make(run, federation, clients, silent)
+    assert [(folder, channels) for folder, channels, _ in seen] == [("fused", 19), ("round-1", 19)]
+    assert [training.settings.iterations for *_, training in seen] == [2, 2]
+    assert [training.settings.class_mix for *_, training in seen] == [0.5, 0.5]
+    checkpoints.load(run.baseline("one+alone"))
+    alone.make(run, federation, clients, silent)  # it is there
+    assert len(seen) == 2
+
+
+def with_features(federation):
+    data = federation.model_dump()
+    data["server"]["distillation"] |= {
+        "fusion": "features",
+        "feature_weight": 1.0,
+        "rounds": 2,
+        "iterations": 4,
+        "class_mix": 0.5,
+    }
+    return type(federation).model_validate(data)
 
 
 def test_no_mean_of_different_architectures(run, federation, clients):

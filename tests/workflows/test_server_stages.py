@@ -16,7 +16,7 @@ from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
-from fedseg.workflows import server_stages
+from fedseg.workflows import students
 from fedseg.workflows.server_stages import run_server
 
 
@@ -123,11 +123,24 @@ def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, m
     assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= 20 for t in second.values())
     assert all(abs(second[i] - first[i].astype(int)).max() <= 128 for i in first)
     assert any((second[i] != first[i]).any() for i in first)
-    # Killed after the first round, it ends the same.
+    assert not [path for path in run.state.glob("global*") if path.is_dir()]
+    # Killed after the first round, it ends the same, and the first is not trained again.
     shutil.rmtree(run.global_model)
-    [second_student] = run.state.glob("student-*-1")
-    shutil.rmtree(second_student)
+    shutil.rmtree(run.state)
+    with monkeypatch.context() as patch:
+        killed_at(patch, "round-1", 2)
+        with pytest.raises(KeyboardInterrupt):
+            finish(run, federation)
+    trained = []
+    real = students.distill
+
+    def distill(*given):
+        trained.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(students, "distill", distill)
     assert finish(run, federation) == whole
+    assert len(trained) == 1
 
 
 def test_what_is_done_is_not_done_again(run, federation):
@@ -232,18 +245,18 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
     run, federation, monkeypatch, caplog
 ):
     starts = []
-    real = server_stages.distill_student
+    real = students.distill
 
-    def distill(*given, start, **more):
+    def distill(images, targets, start, *more):
         starts.append(content_hash(start.state_dict()))
         if len(starts) == 1:
             raise FloatingPointError("the loss became nan at step 2")
-        network = real(*given, start=start, **more)
+        network = real(images, targets, start, *more)
         if len(starts) == 2:  # a loss may stay finite where running statistics do not
             network.segmentation_head[0].bias.data[3] = torch.inf
         return network
 
-    monkeypatch.setattr(server_stages, "distill_student", distill)
+    monkeypatch.setattr(students, "distill", distill)
     final = finish(run, federation)
     assert len(set(starts)) == 3  # both clients, and an untrained model
     assert "the loss became nan" in caplog.text
@@ -255,11 +268,11 @@ def test_no_start_that_trains(run, federation, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("the loss became nan at step 1")
 
-    monkeypatch.setattr("fedseg.workflows.server_stages.distill_student", fail)
-    with pytest.raises(RunFailed, match="no finite model from any client"):
+    monkeypatch.setattr(students, "distill", fail)
+    with pytest.raises(RunFailed, match="no finite model from any start"):
         finish(run, federation)
     assert not run.global_model.exists()
-    assert not list(run.state.glob("student*"))
+    assert not list(run.state.glob("*"))
 
 
 def test_without_a_labelled_set_there_is_a_model_and_the_inconsistency(run, federation):

@@ -4,28 +4,26 @@ The honest measure of a federation is its global model against the best of these
 centralized model with the same adaptation to the server's images.
 """
 
-from functools import partial
 from pathlib import Path
 
 from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
-from fedseg.distillation.student import distill
 from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import seeded_build
 from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
 from fedseg.workflows import server_stages, targets
-from fedseg.workflows.baselines import Clients, training_run
+from fedseg.workflows.baselines import Clients
+from fedseg.workflows.students import Student
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
     """Distill every client alone, and the centralized model: as many students.
 
-    Labels, balance, sharpening and iterations are those of the global model; the student starts
-    from the client itself, if that has the global model's architecture. It sees the server's own
-    images only, and learns in one round.
+    Labels, balance, sharpening, rounds and iterations are those of the global model; the student
+    starts from the client itself, if that has the global model's architecture. It sees the server's
+    own images only, and there are no features to fuse.
     """
     models = dict(clients)
     if run.baseline(CENTRALIZED).is_dir():
@@ -38,11 +36,15 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
 def _make_one(
     run: Run, federation: Federation, name: str, client: Path, progress: Progress
 ) -> None:
-    settings = federation.server.distillation
+    one = {"fusion": "mean", "feature_weight": 0.0}
+    settings = federation.server.distillation.model_copy(update=one)
     made = run.baseline(alone(name))
     info = checkpoints.load_info(run.global_model)
     info = info.model_copy(update={"coverage": checkpoints.load_info(client).coverage})
-    inputs = server_stages.distillation_inputs(run, federation, {name: client}) | {"alone": True}
+    inputs = server_stages.distillation_inputs(run, federation, {name: client}) | {
+        "distillation": settings.model_dump(mode="json"),
+        "alone": True,
+    }
     if is_product(made, inputs):
         return
     labelling = targets.Labelling(
@@ -56,18 +58,18 @@ def _make_one(
     teachers = targets.teachers_of(labelling.clients)
     if targets.predict_all(labelling, teachers, images):
         return  # its model gives nothing usable, of which there is a notice
-    folder = run.baseline("targets") / digest(inputs)
+    folder = run.baseline("targets") / digest(inputs) / "fused"
     targets.mean_targets(labelling, teachers, images, settings, folder)
-    network, of = checkpoints.load(client)
-    is_alike = of.model == info.model
-    network = distill(
-        images,
-        folder,
-        network if is_alike else seeded_build(federation.model, federation.seed),
-        info,
-        training_run(
-            run, federation, settings, alone(name), inputs, partial(progress, f"{name} alone")
-        ),
-        federation.model,
+    student = Student(
+        run=run,
+        federation=federation,
+        settings=settings,
+        info=info,
+        name=alone(name),
+        title=f"{name} alone",
+        inputs=inputs,
+        progress=progress,
     )
+    starts = server_stages.starting_points([name], federation, {name: client})
+    network = student.train(images, folder, starts)
     checkpoints.save(made, network, info, inputs)

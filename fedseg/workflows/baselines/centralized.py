@@ -12,7 +12,8 @@ from fedseg.run.folder import CENTRALIZED, Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
 from fedseg.training.supervised import train_supervised
-from fedseg.workflows.baselines import Clients, training_run
+from fedseg.workflows.baselines import Clients
+from fedseg.workflows.students import training_run
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:

@@ -19,10 +19,20 @@ from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress, Progress
 from fedseg.storage.provenance import is_product
 from fedseg.workflows import server_stages
-from fedseg.workflows.baselines import Clients, fedavg, training_run
+from fedseg.workflows.baselines import Clients, fedavg
 from fedseg.workflows.baselines.ensemble import MeanLogits, ensemble_info, load_ensemble
+from fedseg.workflows.students import training_run
 
 NAME = "feddf"
+PLAIN = {
+    "class_balance": 0.0,
+    "temperature": 1.0,
+    "class_mix": 0.0,
+    "rounds": 1,
+    "fusion": "mean",
+    "feature_weight": 0.0,
+}
+"""What the global model's distillation has and FedDF has not."""
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
@@ -32,9 +42,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     every client votes for every class. Where the clients' architectures differ, the student starts
     untrained. Images, augmentation and iterations are those of the global model.
     """
-    plain = federation.server.distillation.model_copy(
-        update={"class_balance": 0.0, "temperature": 1.0}
-    )
+    plain = federation.server.distillation.model_copy(update=PLAIN)
     images = open_dataset(federation.server, labelled=False)
     info = checkpoints.load_info(run.global_model)
     inputs = server_stages.distillation_inputs(run, federation, clients) | {
