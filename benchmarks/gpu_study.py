@@ -44,6 +44,7 @@ from fedseg.data.label_map import LabelMap
 from fedseg.data.sampling import RareClassSampler
 from fedseg.evaluation.metrics import iou
 from fedseg.models.build import best_device, build
+from fedseg.workflows.baselines import fedavg
 
 CROP = (160, 224)
 """Height and width of a training view."""
@@ -936,7 +937,7 @@ class Study:
         self.keep("centralized", seed, together)
         self.keep("ensemble", seed, clients)
         counts = [site.count for site in self.world.sites]
-        self.keep("FedAvg", seed, merged(clients, counts))
+        self.keep("FedAvg", seed, fedavg.average(clients, counts))
 
     def train_longer(self, seed: int) -> Recipe:
         """One model on all clients' data, three times as long."""
@@ -1111,7 +1112,7 @@ class Study:
             for name, part in self.world.parts.items()
             if name != "own"
         }
-        averaged = merged([self.states[n, seed] for n in self.names], [1.0] * len(self.names))
+        averaged = fedavg.average([self.states[n, seed] for n in self.names], [1] * len(self.names))
 
         def distill(name: str, start: State, target: Tensor, shown: np.ndarray) -> Recipe:
             targets = torch.zeros_like(target)
@@ -1143,25 +1144,6 @@ class Study:
 
 KIND_FIELDS = set(Kind.__dataclass_fields__)
 CENTRALIZED = ("centralized", "centralized, 3x")
-
-
-def merged(states: list[State], counts: list[float]) -> State:
-    """FedAvg of models with BatchNorm statistics pooled, the variance of the means included."""
-    share = [count / sum(counts) for count in counts]
-
-    def mean(tensors: list[Tensor]) -> Tensor:
-        return sum(s * t.double() for s, t in zip(share, tensors, strict=True))
-
-    result = {}
-    for name, value in states[0].items():
-        tensors = [state[name] for state in states]
-        total = mean(tensors)
-        if name.endswith("running_var"):
-            means = [state[name.replace("running_var", "running_mean")] for state in states]
-            middle = mean(means)
-            total = total + mean([(m.double() - middle) ** 2 for m in means])
-        result[name] = total.to(value.dtype)
-    return result
 
 
 @app.command()

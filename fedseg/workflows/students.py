@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -125,12 +125,13 @@ class Student:
         for name, start in starts.items():
             training = training_run(
                 self.run,
-                self.federation.model_copy(update={"seed": self.federation.seed + number - 1}),
+                self.federation,
                 share,
                 f"{self.name}@{number}",
                 {"start": name, **self.inputs},
                 partial(self.progress, self.title),
             )
+            training = replace(training, seed=training.seed + number - 1)
             try:
                 model = self.federation.model
                 network = distill(images, targets, start(), self.info, training, model)
