@@ -63,7 +63,7 @@ def test_one_of_each_is_chosen_by_name(extended, federation_data, tmp_path, caps
     run_server(run, federation, silent)
     assert (run.global_model / "model.safetensors").is_file()
     printed = capsys.readouterr().out
-    assert re.search(r"distillation 10 \{'loss': [\d.]+\}\ndistillation ended", printed)
+    assert re.search(r"global@1 10 \{'loss': [\d.]+\}\nglobal@1 ended", printed)
     assert re.search(r"scores 10 \{'mIoU/held-out/one'", printed)
     recipes = [read_json(path) for path in run.generated.glob("0*.json")]
     assert not recipes or "from" in str(recipes[0])
