@@ -142,6 +142,12 @@ class Inconsistency(Product):
     after_augmentation: ByClass | None = None
     """The inconsistency with the generated images; None where none were made."""
 
+    @property
+    def ranked(self) -> list[str]:
+        """Clients that were not left out; the one that agrees most with the others comes first."""
+        kept = [name for name in self.agreement if name not in self.suspects]
+        return sorted(kept, key=lambda name: self.agreement[name] or 0.0, reverse=True)
+
 
 class ParticipantResult(Record):
     """What became of a client or an evaluator."""

@@ -106,8 +106,7 @@ def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Eva
     if GLOBAL not in evaluation:
         return {}
     clients = [client.name for client in federation.clients]
-    agreement = Inconsistency.read(run.inconsistency).agreement
-    picked = max(agreement, key=lambda name: agreement[name] or 0.0)
+    picked = Inconsistency.read(run.inconsistency).ranked[0]
     best: dict[str, SetScore] = {}
     mean: dict[str, SetScore] = {}
     gain: dict[str, SetScore] = {}

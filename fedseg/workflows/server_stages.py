@@ -115,9 +115,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
         progress=progress,
     )
     # No label is needed to choose the client that agrees most with the others.
-    agreement = {n: a for n, a in content.agreement.items() if n not in content.suspects}
-    ranked = sorted(agreement, key=lambda name: agreement[name] or 0.0, reverse=True)
-    network = student.train(images, targets, starting_points(ranked, federation, clients))
+    network = student.train(images, targets, starting_points(content.ranked, federation, clients))
     checkpoints.save(run.global_model, network, info, inputs)
     _log_global(run, clients, content)
     remove_working_files(run)

@@ -29,7 +29,7 @@ def test_whole_picture_is_the_largest_view():
 
 
 def example(labels: np.ndarray, grey: int, classes: int = 6):
-    """A view of one grey, and the target that is sure of these classes, with a feature of 7."""
+    """A view of one grey, and a target that is sure of its classes, with the grey as a feature."""
     target = np.eye(classes, dtype=np.uint8)[labels] * 255
     feature = np.full((*labels.shape, 1), grey, np.uint8)
     view = np.full((4 * labels.shape[0], 4 * labels.shape[1], 3), grey, np.uint8)
@@ -69,7 +69,7 @@ def test_class_mix_sees_the_most_probable_class():
 
 @pytest.fixture
 def draw(tmp_path):
-    """Views of two images, black and white, each of a class of its own."""
+    """Views of two images, black and white, each of two classes of its own."""
 
     class Two(Dataset):
         def __init__(self) -> None:
