@@ -21,7 +21,7 @@ from fedseg.run.folder import Run
 from fedseg.run.progress import OnProgress, Progress
 from fedseg.storage.provenance import Inputs, is_product, notices
 from fedseg.training.callbacks import ReportProgress, WriteCurve
-from fedseg.training.loop import TrainingRun
+from fedseg.training.loop import Settings, TrainingRun
 from fedseg.training.tracking import trackers
 
 Starts = dict[str, Callable[[], nn.Module]]
@@ -31,11 +31,11 @@ Starts = dict[str, Callable[[], nn.Module]]
 def training_run(
     run: Run,
     federation: Federation,
-    settings: Distillation,
+    settings: Settings,
     name: str,
     inputs: Inputs,
     progress: OnProgress,
-) -> TrainingRun[Distillation]:
+) -> TrainingRun[Settings]:
     """How the server trains a model: each with its own state, curve and trackers.
 
     Args:

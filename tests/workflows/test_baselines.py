@@ -15,7 +15,7 @@ from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
 from fedseg.workflows import students
-from fedseg.workflows.baselines import alone, fedavg, feddf
+from fedseg.workflows.baselines import alone, centralized, fedavg, feddf
 from fedseg.workflows.baselines.ensemble import MeanLogits, load_ensemble
 from fedseg.workflows.server_stages import run_server
 
@@ -115,6 +115,22 @@ def test_mean_logits_are_the_mean_of_logits(clients):
         found = load_ensemble(clients, MeanLogits)(images)
         each = [load_ensemble({k: v}, MeanLogits)(images) for k, v in clients.items()]
     assert torch.allclose(found, sum(each) / len(each), atol=1e-5)
+
+
+def test_the_centralized_model_has_the_clients_loss_and_nothing_of_the_distillation(
+    run, federation_data
+):
+    def weights(**tables):
+        server = federation_data["server"] | {"distillation": tables.get("distillation", {})}
+        training = federation_data["training"] | tables.get("training", {})
+        data = federation_data | {"server": server, "training": training}
+        centralized.make(run, config.parse(config.Federation, data, run.config), {}, silent)
+        [file] = run.baseline("centralized").glob("*.safetensors")
+        return file.stat().st_mtime_ns, file.read_bytes()
+
+    plain = weights()
+    assert weights(distillation={"temperature": 1.0, "fusion": "features"}) == plain
+    assert weights(training={"loss": "dice"})[1] != plain[1]
 
 
 def test_the_centralized_model_is_adapted_like_a_client(run, federation):

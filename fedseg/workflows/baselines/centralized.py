@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fedseg.config import Federation
+from fedseg.config import Federation, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
@@ -20,9 +20,9 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     """Train one model on the data of all clients at once, as nobody in a federation could.
 
     It is the global model's architecture, trained with the settings, and for as many iterations,
-    as the distillation.
+    as the distillation, but with the loss of [training].
     """
-    training = federation.server.distillation
+    training = settings_of(federation)
     datasets = [open_dataset(client) for client in federation.clients]
     inputs = {
         "data": [data_inputs(dataset) for dataset in datasets],
@@ -47,3 +47,9 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         federation.seed,
     )
     checkpoints.save(run.baseline(CENTRALIZED), network, info, inputs)
+
+
+def settings_of(federation: Federation) -> Training:
+    """How the centralized model is trained; nothing in it is of the distillation alone."""
+    settings = federation.server.distillation.model_dump(include=set(Training.model_fields))
+    return Training.model_validate(settings | {"loss": federation.training.loss})
