@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 # Threads that spin while they wait slow everything down on a machine that does other things too.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared among the workers
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
