@@ -23,6 +23,7 @@ from fedseg.data.label_map import LabelMap
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, build
+from fedseg.resize import resize_image, resize_label
 from fedseg.streetsim import render
 from fedseg.training.loop import normalise
 from fedseg.training.optimisation import autocast
@@ -60,9 +61,9 @@ def make(root: Path, images: int, size: tuple[int, int]) -> Dataset:
         (root / part).mkdir(parents=True)
     for index in range(images):
         image, label = render("crosstown", 0, index)
-        large = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
+        large = resize_image(image, size)
         cv2.imwrite(str(root / "images" / f"{index:03d}.png"), large[..., ::-1])
-        large = cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST)
+        large = resize_label(label, size)
         cv2.imwrite(str(root / "labels" / f"{index:03d}.png"), large)
     return open_dataset(Source(dataset="folder", root=root))
 

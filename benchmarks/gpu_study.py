@@ -44,6 +44,7 @@ from fedseg.data.label_map import LabelMap
 from fedseg.data.sampling import RareClassSampler
 from fedseg.evaluation.metrics import iou
 from fedseg.models.build import best_device, build
+from fedseg.resize import resize_image
 from fedseg.workflows.baselines import fedavg
 
 CROP = (160, 224)
@@ -98,7 +99,7 @@ def pack(
 
     def image(pixels: np.ndarray, size: tuple[int, int] | None) -> bytes:
         if size:
-            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+            pixels = resize_image(pixels, size[::-1])
         bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
         return cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
 
@@ -226,7 +227,7 @@ def load(file: Path, device: torch.device) -> World:
         found = stack(folder, ".webp")
         parts[folder.removeprefix("made-")] = len(server) + np.arange(len(found))
         server += found
-    seen = [cv2.resize(x, SEEN[::-1], interpolation=cv2.INTER_AREA) for x in server]
+    seen = [resize_image(x, SEEN) for x in server]
     scored = {
         name: Scored(
             on_device(stack(f"scored-{name}", ".webp")),

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import psutil
 import torch
@@ -34,6 +33,7 @@ from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer, resize
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build
+from fedseg.resize import resize_image, resize_label, resize_target
 from fedseg.storage.arrays import write_planes
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit
@@ -43,6 +43,7 @@ from fedseg.workflows.targets import compare
 
 CELLS = (160, 320)
 IMAGE, LARGE = (1052, 1914), (3000, 4000)
+CROPS = (192, 256), (256, 512), (512, 1024)
 IMAGES = 8
 
 
@@ -56,10 +57,13 @@ def main() -> None:
         folder = Path(name)
         images = noisy_images(folder / "server")
         bare = len(images) / timed(lambda: [np.asarray(Image.open(p)) for p in images.images])
-        one, two = (examples_per_second(images, threads) for threads in (1, 2))
         table.add_row("images decoded by Pillow alone, a second", f"{bare:.1f}")
-        table.add_row("examples of 512x1024 made by a thread, a second", f"{one:.1f}")
-        table.add_row("examples made by 2 threads", f"{two / one:.2f} times 1")
+        for crop in CROPS:
+            first, *both = (examples_per_second(images, crop, threads) for threads in (1, 1, 2))
+            what = f"examples of {crop[0]}x{crop[1]}"
+            table.add_row(f"{what} made by a thread, a second, at first", f"{first:.1f}")
+            table.add_row(f"{what}, once all images were seen", f"{both[0]:.1f}")
+            table.add_row(f"{what}, made by 2 threads", f"{both[1] / both[0]:.2f} times 1")
         one, two = (labels_per_second(images, copies) for copies in (1, 2))
         table.add_row("labels by 2 copies of a model, a thread each", f"{two / one:.2f} times 1")
         teachers = predicted(folder, 64)
@@ -124,9 +128,9 @@ def steps_per_second(processes: int, norm: str) -> float:
     return 20 / (clock.ends[-1] - clock.ends[-21])
 
 
-def examples_per_second(dataset: Dataset, threads: int) -> float:
+def examples_per_second(dataset: Dataset, crop: tuple[int, int], threads: int) -> float:
     """Of a training: images and labels read and augmented."""
-    counts, training = np.ones((len(dataset), 19), np.int64), Training(crop=(512, 1024))
+    counts, training = np.ones((len(dataset), 19), np.int64), Training(crop=crop)
     make = Examples([dataset], [counts], training, CITYSCAPES)
     seeds = range(6 * len(dataset))
 
@@ -165,11 +169,11 @@ def noisy_images(root: Path) -> Dataset:
         (root / part).mkdir(parents=True)
     for index in range(IMAGES):
         coarse = rng.integers(0, 256, (26, 48, 3), dtype=np.uint8)
-        smooth = cv2.resize(coarse, IMAGE[::-1], interpolation=cv2.INTER_CUBIC)
+        smooth = resize_image(coarse, IMAGE)
         noisy = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(root / "images" / f"{index}.png", compress_level=1)
         blocks = rng.integers(0, 19, (26, 48), dtype=np.uint8)
-        label = cv2.resize(blocks, IMAGE[::-1], interpolation=cv2.INTER_NEAREST)
+        label = resize_label(blocks, IMAGE)
         Image.fromarray(label).save(root / "labels" / f"{index}.png")
     return open_dataset(Source(dataset="folder", root=root))
 
@@ -186,7 +190,7 @@ def predicted(folder: Path, clients: int) -> list[Teacher]:
         teacher = Teacher(checkpoint)
         for index, scene in enumerate(scenes):
             own = rng.random((12, 16, 19)).astype(np.float32)
-            scores = cv2.resize(scene, CELLS[::-1]) + 0.3 * cv2.resize(own, CELLS[::-1])
+            scores = resize_target(scene, CELLS) + 0.3 * resize_target(own, CELLS)
             scores = scores**16 / (scores**16).sum(axis=-1, keepdims=True)
             teacher.files.append(folder / str(k) / f"{index}.npz")
             write_planes(teacher.files[-1], (255 * scores).round().astype(np.uint8))

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import torch
 import typer
@@ -31,6 +30,7 @@ from fedseg.evaluation.evaluate import classify, membership_of
 from fedseg.evaluation.inference import infer, resize, view_sizes
 from fedseg.evaluation.metrics import confusion_matrix, iou
 from fedseg.models import checkpoints
+from fedseg.resize import resize_label
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import find_run
 
@@ -145,12 +145,7 @@ def labels_of(data: Dataset, shape: torch.Size) -> np.ndarray:
     """The set's labels at the resolution of targets [N, C, h, w], uint8 [N, h, w]."""
     table = LabelMap(data.card).scored_ids()
     *_, rows, columns = shape
-    return np.stack(
-        [
-            cv2.resize(table[data.label(i)], (columns, rows), interpolation=cv2.INTER_NEAREST)
-            for i in range(len(data))
-        ]
-    )
+    return np.stack([resize_label(table[data.label(i)], (rows, columns)) for i in range(len(data))])
 
 
 def scorer(data: Dataset, shape: torch.Size) -> Callable[[Tensor], np.ndarray]:

@@ -8,7 +8,6 @@ Images are taken at even distances, not chosen.
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fedseg import Source, load_checkpoint, load_result, open_dataset, predict
 from fedseg.classes import CITYSCAPES
 from fedseg.data.label_map import LabelMap
+from fedseg.resize import resize_image
 
 CELL = (176, 234)
 """Height and width of a picture in pixels."""
@@ -57,7 +57,7 @@ def draw(columns: dict[str, list[np.ndarray]]) -> Image.Image:
         middle = (left + CELL[1] // 2, HEADING // 2)
         pen.text(middle, name, "black", ImageFont.load_default(15), anchor="mm")
         for row, picture in enumerate(pictures):
-            small = cv2.resize(picture, CELL[::-1], interpolation=cv2.INTER_AREA)
+            small = resize_image(picture, CELL)
             sheet.paste(Image.fromarray(small), (left, HEADING + row * height))
     return sheet
 

@@ -98,7 +98,7 @@ def stage_table(stages: "list[Stage]") -> Table:
         table.add_row(
             stage.name,
             _duration(stage.seconds) if stage.seconds else "-",
-            _size(stage.memory),
+            _size(stage.memory) if stage.memory else "-",
             *cells,
         )
     return table

@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, sqrt
 from typing import Any
 
 # Albumentations would otherwise ask the network for a newer version of itself.
@@ -12,26 +14,64 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from fedseg.resize import resize_image, resize_label
+
 # Images are augmented in several threads already; OpenCV's own would fight with the optimiser's.
 cv2.setNumThreads(0)
+
+Window = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
+
+
+ASPECTS = (0.8, 1.25)
+"""Narrowest and widest window that is cut from an image, relative to the aspect of the crop."""
+
+
+class ResizedCrop(A.RandomResizedCrop):  # type: ignore[misc]  # Albumentations has no types
+    """Cuts a window out of image and label alike, and resizes both as everything else is."""
+
+    def apply(self, img: np.ndarray, crop_coords: Window, **params: Any) -> np.ndarray:
+        """uint8 [H, W, 3] to [*size, 3]."""
+        return resize_image(_cut(img, crop_coords), self.size)
+
+    def apply_to_mask(self, mask: np.ndarray, crop_coords: Window, **params: Any) -> np.ndarray:
+        """uint8 [H, W] to [*size]."""
+        return resize_label(_cut(mask, crop_coords), self.size)
 
 
 def geometry(crop: tuple[int, int], scale: tuple[float, float]) -> list[A.BasicTransform]:
     """A random part of the image at the size of the crop, flipped half the time.
 
-    The label goes through the same geometry by nearest neighbour: it is never interpolated.
+    The label goes through the same geometry: its classes are chosen, never interpolated.
     """
     aspect = crop[1] / crop[0]
-    return [
-        A.RandomResizedCrop(
-            size=crop,
-            scale=scale,
-            ratio=(0.8 * aspect, 1.25 * aspect),
-            interpolation=cv2.INTER_LINEAR,
-            mask_interpolation=cv2.INTER_NEAREST,
-        ),
-        A.HorizontalFlip(p=0.5),
-    ]
+    ratio = (ASPECTS[0] * aspect, ASPECTS[1] * aspect)
+    return [ResizedCrop(size=crop, scale=scale, ratio=ratio), A.HorizontalFlip(p=0.5)]
+
+
+@dataclass(frozen=True)
+class CropSource:
+    """The size to which images can be shrunk before crops are cut from them."""
+
+    crop: tuple[int, int]
+    """Height and width of the crops."""
+    smallest: float
+    """Smallest part of an image's area that a crop shows."""
+
+    def __call__(self, height: int, width: int) -> tuple[int, int]:
+        """The smallest size of an image from which no crop is enlarged, in its proportions.
+
+        The narrowest and the widest window of `geometry` ask for the same factor. An image in
+        which some crops are enlarged anyway stays as it is.
+        """
+        needed = max(ASPECTS) * self.crop[0] * self.crop[1] / self.smallest
+        factor = min(sqrt(needed / (height * width)), 1.0)
+        return ceil(height * factor), ceil(width * factor)
+
+
+def _cut(array: np.ndarray, window: Window) -> np.ndarray:
+    left, top, right, bottom = window
+    return array[top:bottom, left:right]
 
 
 def photometry() -> list[A.BasicTransform]:

@@ -1,5 +1,6 @@
 """The identity of a dataset: what its files hold, not where they lie or when they were written."""
 
+from fedseg.data.cards import Card
 from fedseg.data.dataset import Dataset
 from fedseg.files import digest
 from fedseg.run.progress import OnProgress
@@ -27,8 +28,13 @@ def data_inputs(dataset: Dataset, on_file: OnProgress | None = None) -> dict[str
     return {
         "images": digest(hashes[:count]),
         "labels": digest(hashes[count:]),
-        "card": digest(dataset.card.model_dump_json(exclude=PROSE | PATTERNS)),
+        "card": card_reading(dataset.card),
     }
+
+
+def card_reading(card: Card) -> str:
+    """A digest of what a card says of reading files."""
+    return digest(card.model_dump_json(exclude=PROSE | PATTERNS))
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -11,6 +10,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_file, check_writable
+from fedseg.resize import resize_image, resize_label
 
 WIDTH = 480
 """Pixels of each picture on the sheet."""
@@ -50,10 +50,10 @@ def write_sheet(
 def _row(dataset: Dataset, index: int, colours: np.ndarray) -> np.ndarray:
     """uint8 [h, WIDTH or 3 WIDTH, 3]: the image, its label's colours, and the two mixed."""
     image = dataset.image(index)
-    size = (WIDTH, max(1, round(image.shape[0] * WIDTH / image.shape[1])))
-    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    size = (max(1, round(image.shape[0] * WIDTH / image.shape[1])), WIDTH)
+    shown = resize_image(image, size)
     if dataset.labels is None:
         return shown
-    label = cv2.resize(dataset.label(index), size, interpolation=cv2.INTER_NEAREST)
+    label = resize_label(dataset.label(index), size)
     drawn = colours[label]
     return np.concatenate([shown, drawn, shown // 2 + drawn // 2], axis=1)

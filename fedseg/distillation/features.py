@@ -99,7 +99,7 @@ def describe(
         network, info = load(checkpoint, best_device())
         featured = Featured(network, projection.to(best_device()))
         for index, image, output in infer(featured, info, dataset.image, numbers):
-            projected = resize(output[len(info.classes) :], target_size(image, student))
+            projected = resize(output[len(info.classes) :], target_size(image.shape[:2], student))
             yield index, to_bytes(projected.permute(1, 2, 0).cpu().numpy() / RANGE)
 
     # The components are those of all images together, so each array depends on all of them.

@@ -51,7 +51,7 @@ def distill(
     with adapted(start, model or info.model):
         fit(
             network,
-            Views(dataset, targets, settings, len(info.classes)),
+            Views(dataset, targets, settings, info),
             loss,
             info.normalisation,
             run,

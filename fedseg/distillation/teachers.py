@@ -101,7 +101,7 @@ def _probabilities(
     network, info = checkpoints.load(checkpoint, best_device())
     unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
     for index, image, logits in infer(network, info, dataset.image, numbers, protocol):
-        scores = resize(logits, target_size(image, student))
+        scores = resize(logits, target_size(image.shape[:2], student))
         scores[unseen] = -torch.inf
         found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
         yield index, found.permute(1, 2, 0).cpu().numpy()
@@ -149,9 +149,14 @@ def grid_of(student: Info) -> tuple[int, int]:
     return student.inference_height, student.stride
 
 
-def target_size(image: np.ndarray, student: Info) -> tuple[int, int]:
-    """Height and width of an image's target: a quarter of the size at which the student sees it."""
-    rows, columns = input_size(image.shape[0], image.shape[1], student)
+def target_size(size: tuple[int, int], student: Info) -> tuple[int, int]:
+    """Height and width of an image's target: a quarter of the size at which the student sees it.
+
+    Args:
+        size: height and width of the image.
+        student: its input size sets that of the targets.
+    """
+    rows, columns = input_size(*size, student)
     return rows // TARGET_STRIDE, columns // TARGET_STRIDE
 
 

@@ -6,7 +6,6 @@ from itertools import count, groupby
 from queue import SimpleQueue
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from fedseg.errors import ModelError
 from fedseg.machine import limit_threads
 from fedseg.models.build import check_size
 from fedseg.models.checkpoints import Info
+from fedseg.resize import resize_image
 from fedseg.training.loop import normalise
 from fedseg.training.optimisation import autocast
 
@@ -93,7 +93,7 @@ def infer(
     def load(item: Item) -> tuple[Item, np.ndarray, Views]:
         image = read(item)
         sizes = view_sizes(image.shape[0], image.shape[1], info, protocol)
-        return item, image, tuple(_resized(image, *size) for size in sizes)
+        return item, image, tuple(resize_image(image, size) for size in sizes)
 
     limit_threads()
     places = devices_of(network) if devices is None else devices
@@ -165,13 +165,6 @@ def resize(scores: Tensor, size: tuple[int, int]) -> Tensor:
     if scores.shape[1:] == size:
         return scores
     return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
-
-
-def _resized(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    if image.shape[:2] == (rows, columns):
-        return image
-    interpolation = cv2.INTER_AREA if rows < image.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(image, (columns, rows), interpolation=interpolation)
 
 
 @torch.inference_mode()

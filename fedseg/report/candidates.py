@@ -5,7 +5,6 @@ The models are run on them anew, so that a report can be made of any run folder,
 
 from itertools import combinations
 
-import cv2
 import numpy as np
 from torch import nn
 
@@ -17,6 +16,7 @@ from fedseg.evaluation.evaluate import class_map, membership_of
 from fedseg.evaluation.inference import infer
 from fedseg.models.checkpoints import Info
 from fedseg.report import pictures
+from fedseg.resize import resize_label
 
 
 class Candidates:
@@ -84,10 +84,6 @@ class Candidates:
     def _read_labels(self, mapped: LabelMap) -> list[np.ndarray]:
         table = mapped.scored_ids()
         return [
-            cv2.resize(
-                table[self._dataset.label(index)],
-                image.shape[1::-1],
-                interpolation=cv2.INTER_NEAREST,
-            )
+            resize_label(table[self._dataset.label(index)], image.shape[:2])
             for index, image in zip(self.indices, self.images, strict=True)
         ]

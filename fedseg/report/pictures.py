@@ -4,11 +4,11 @@ import base64
 import io
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from fedseg.classes import IGNORE
+from fedseg.resize import resize_image
 
 WIDTH = 480
 """Pixels; wider pictures are made smaller."""
@@ -25,8 +25,7 @@ def shown_size(height: int, width: int) -> tuple[int, int]:
 
 def shrink(image: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] at the size at which it is shown."""
-    rows, columns = shown_size(*image.shape[:2])
-    return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+    return resize_image(image, shown_size(*image.shape[:2]))
 
 
 def photo(image: np.ndarray) -> str:

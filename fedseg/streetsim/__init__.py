@@ -10,5 +10,5 @@ from .write import paths, write
 
 __all__ = ["SCORED_STYLES", "STYLES", "VERSION", "Style", "paths", "render", "write"]
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of the pictures, so that no cache mixes old ones with new ones."""

@@ -5,6 +5,8 @@ import zlib
 import cv2
 import numpy as np
 
+from fedseg.resize import resize_image, resize_label
+
 from .camera import Camera
 from .chance import one_of, pick
 from .paint import Canvas, fill_street
@@ -40,8 +42,8 @@ def render(
     light_ground(canvas, look, scene.shadows, light[1], rng)
     for _, paint in scene.items:
         paint(canvas)
-    label = np.ascontiguousarray(canvas.pixels[::SUPERSAMPLE, ::SUPERSAMPLE, 3])
-    image = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    label = resize_label(np.ascontiguousarray(canvas.pixels[..., 3]), size)
+    image = resize_image(canvas.pixels, size)
     image = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
     if weather == "rain":
         horizon = canvas.camera.horizon / SUPERSAMPLE

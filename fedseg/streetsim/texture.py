@@ -9,6 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from fedseg.resize import enlarge
+
 TILE = 256  # pixels along a side of a noise tile
 
 Colour = tuple[float, float, float]
@@ -39,7 +41,7 @@ def noise(seed: int, coarse: int = 4, fine: int = 128, fall: float = 0.7) -> np.
     while cells <= fine:
         grid = np.pad(rng.standard_normal((cells, cells)).astype(np.float32), 2, mode="wrap")
         step = TILE // cells
-        big = cv2.resize(grid, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+        big = enlarge(grid, step)
         total += strength * big[2 * step : 2 * step + TILE, 2 * step : 2 * step + TILE]
         strength, cells = strength * fall, cells * 2
     return (total - total.mean()) / total.std()

@@ -6,6 +6,8 @@ from itertools import chain
 import cv2
 import numpy as np
 
+from fedseg.resize import resize_image
+
 from .camera import FAR, ground, project
 from .labels import ROAD, SIDEWALK, SKY, VEGETATION
 from .paint import Canvas
@@ -20,16 +22,15 @@ def sky(canvas: Canvas, zenith: Colour, low: Colour, cover: float, rng) -> None:
     share = np.linspace(0, 1, rows, dtype=np.float32)[:, None] ** float(rng.uniform(0.6, 1.6))
     graded = np.asarray(zenith) * (1 - share) + np.asarray(low) * share
     small = (max(rows // 4, 1), max(width // 4, 1))
-    field = cv2.resize(crop(noise(30, 2, 64, 0.6), 96, 80, rng), small[::-1],
-                       interpolation=cv2.INTER_LINEAR)  # fmt: skip
+    field = resize_image(crop(noise(30, 2, 64, 0.6), 96, 80, rng), small)
     cloud = np.clip((field + 3.4 * cover - 1.7) * 0.7, 0, 1) * min(1.0, 0.4 + cover)
-    half = cv2.resize(graded[:, None].astype(np.float32), (1, small[0])).reshape(-1, 1, 3)
+    half = resize_image(graded[:, None].astype(np.float32), (small[0], 1)).reshape(-1, 1, 3)
     picture = np.full((*small, 4), SKY, np.uint8)
     for i in range(3):
         white = np.float64(low[i]) * 0.4 + 255 * 0.6 - 26 * cover * field
         channel = half[..., i] + (white - half[..., i]) * cloud
         picture[..., i] = channel.clip(0, 255)
-    cv2.resize(picture, (width, rows), canvas.pixels[:rows])
+    canvas.pixels[:rows] = resize_image(picture, (rows, width))[: len(canvas.pixels)]
 
 
 def light_ground(canvas: Canvas, style: Style, shadows: list, strength: float, rng) -> None:
@@ -62,11 +63,11 @@ def light_ground(canvas: Canvas, style: Style, shadows: list, strength: float, r
     shade = cv2.blur(shade, (3, 3))
     lost = 1 - np.exp(-np.minimum(s, FAR) / canvas.visibility)
     gain *= shade * (np.float32(1 / 255) * (1 - lost))
-    gain = cv2.resize(cv2.convertScaleAbs(gain), (width, height - top))
+    gain = resize_image(cv2.convertScaleAbs(gain), (height - top, width))
     ones = np.full_like(gain, 128)  # labels stay
     region = canvas.pixels[top:]
     cv2.multiply(region, cv2.merge((gain, gain, gain, ones)), region, scale=1 / 128)
-    lost = cv2.resize(lost, (1, height - top))[..., None] * (*canvas.haze, 0.0)
+    lost = resize_image(lost, (height - top, 1))[..., None] * (*canvas.haze, 0.0)
     cv2.add(region, np.repeat(lost.astype(np.uint8), width, 1), region)
 
 
@@ -107,7 +108,7 @@ def glow(rgb: np.ndarray, glows: list, scale: float) -> np.ndarray:
         cv2.circle(small, at, max(int(min(radius * scale / 2, 12)), 1), colour, -1)
     halo = cv2.blur(cv2.blur(small, (9, 9)), (15, 15))
     light = cv2.addWeighted(cv2.blur(small, (3, 3)), 0.8, halo, 1.3, 0)
-    return cv2.add(rgb, cv2.resize(light, rgb.shape[1::-1]))
+    return cv2.add(rgb, resize_image(light, rgb.shape[:2]))
 
 
 def lens(rgb: np.ndarray, style: Style, dark: float, rng) -> np.ndarray:

@@ -25,10 +25,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from fedseg.classes import IGNORE, ClassList
 from fedseg.config import Model, Privacy, Training
-from fedseg.data.augment import Augmentation, geometry, photometry
+from fedseg.data.augment import Augmentation, CropSource, geometry, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch
+from fedseg.data.resized import ResizedDataset
 from fedseg.errors import PublicError, import_extra
 from fedseg.machine import limit_threads
 from fedseg.models.build import seeded_build
@@ -185,6 +186,7 @@ def _batches(
     every step, or the number of images in it would show.
     """
     table = LabelMap(dataset.card, classes).train_ids()
+    resized = ResizedDataset(dataset, CropSource(training.crop, training.scale[0]))
     augment = Augmentation(lambda: geometry(training.crop, training.scale) + photometry())
     rng = np.random.default_rng(secrets.randbits(128))
 
@@ -193,10 +195,10 @@ def _batches(
         return chosen, rng.integers(2**31, size=len(chosen)).tolist()
 
     def batch(drawn: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
-        examples = [
-            augment(dataset.image(index), cv2.LUT(dataset.label(index), table), seed)
-            for index, seed in zip(*drawn, strict=True)
-        ]
+        examples = []
+        for index, seed in zip(*drawn, strict=True):
+            image, label = resized.pair(index)
+            examples.append(augment.both(image, cv2.LUT(label, table), seed))
         if not examples:
             nothing = np.full(training.crop, IGNORE, np.uint8)
             examples = [(np.zeros((*training.crop, 3), np.uint8), nothing)]

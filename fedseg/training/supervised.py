@@ -11,9 +11,10 @@ from torch import nn
 
 from fedseg.classes import ClassList
 from fedseg.config import Model, Training
-from fedseg.data.augment import Augmentation, geometry, photometry
+from fedseg.data.augment import Augmentation, CropSource, geometry, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
+from fedseg.data.resized import ResizedDataset
 from fedseg.data.sampling import RareClassSampler
 from fedseg.models.adapters import Part, adapted, part
 from fedseg.models.build import seeded_build
@@ -74,7 +75,8 @@ class Examples:
         training: Training,
         classes: ClassList,
     ) -> None:
-        self._datasets = datasets
+        source = CropSource(training.crop, training.scale[0])
+        self._datasets = [ResizedDataset(dataset, source) for dataset in datasets]
         self._tables = [LabelMap(dataset.card, classes).train_ids() for dataset in datasets]
         self._samplers = [
             RareClassSampler(count, training.rare_class_temperature) for count in counts
@@ -85,8 +87,8 @@ class Examples:
         """An image, uint8 [*crop, 3] RGB, and its labels, uint8 [*crop], 255 ignored."""
         chosen = int(rng.integers(len(self._datasets)))
         index = self._samplers[chosen].draw(rng)
-        label = cv2.LUT(self._datasets[chosen].label(index), self._tables[chosen])
-        image = self._datasets[chosen].image(index)
+        image, label = self._datasets[chosen].pair(index)
+        label = cv2.LUT(label, self._tables[chosen])
         return self._augment.both(image, label, int(rng.integers(2**31)))
 
 

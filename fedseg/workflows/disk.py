@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fedseg.config import Federation, Model
+from fedseg.data.augment import CropSource
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
+from fedseg.data.resized import LARGEST, kept_bytes
 from fedseg.distillation.teachers import TARGET_STRIDE
+from fedseg.distillation.views import ViewSource
 from fedseg.errors import FedsegError
 from fedseg.evaluation.inference import input_size
 from fedseg.models.build import outline
@@ -55,6 +58,22 @@ def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Wr
         count * cells,
         weight_bytes(federation.model),
     )
+
+
+def cached(federation: Federation) -> int:
+    """Bytes that the trainings of a simulation keep in the cache, `data.resized.LARGEST` at most.
+
+    Clients' images and labels, and the server's images, at the size that crops are cut from.
+    """
+    total = 0
+    for client in federation.clients:
+        source = CropSource(client.training.crop, client.training.scale[0])
+        total += kept_bytes(open_dataset(client), source)
+    settings = federation.server.distillation
+    student = describe(federation.model, settings)
+    views = ViewSource(settings.crop, settings.scale[0], student)
+    total += kept_bytes(open_dataset(federation.server, labelled=False), views)
+    return min(total, LARGEST)
 
 
 def made_images(federation: Federation) -> int:

@@ -26,7 +26,7 @@ from fedseg.training.best import interval
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
-from fedseg.workflows.disk import made_images, weight_bytes, written
+from fedseg.workflows.disk import cached, made_images, weight_bytes, written
 
 WARM_UP, STEPS, IMAGES = 2, 4, 4
 """Of a trial: steps or images that are not timed, steps that are, and images that are."""
@@ -118,6 +118,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
             of.model,
         ),
         Stage("evaluation", scoring, PROCESS + max(weights)),
+        Stage("resized images, in the cache", 0.0, 0, cached(federation)),
     ]
 
 
@@ -177,8 +178,9 @@ class _Clock(Callback):
 
 
 def _step_seconds(client: Client, model: Model, training: Training, threads: int) -> float:
-    """Time of a training step, data loading included."""
+    """Time of a training step, data loading included, once all images are in the cache."""
     dataset = open_dataset(client)
+    dataset = dataset.every(max(len(dataset) // training.batch_size, 1))
     counts = train_id_counts(dataset, survey(dataset), model.classes)
     training = training.model_copy(update={"iterations": WARM_UP + STEPS})
     model = model.plain

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from fedseg.config import Distillation
-from fedseg.data.dataset import Dataset
-from fedseg.distillation.teachers import write_target
-from fedseg.distillation.views import Views, class_mix, random_view
+from fedseg.config import Distillation, Model, Source
+from fedseg.data.dataset import open_dataset
+from fedseg.distillation.teachers import target_size, write_target
+from fedseg.distillation.views import Views, ViewSource, aligned_size, class_mix, random_view
+from fedseg.models import checkpoints
+from tests.conftest import TINY_MODEL
+from tests.edges import TOLERANCE, black_and_white, edge, place_of
 
 
 def test_view_and_target_show_the_same_place():
@@ -71,24 +75,20 @@ def test_class_mix_sees_the_most_probable_class():
 def draw(tmp_path):
     """Views of two images, black and white, each of two classes of its own."""
 
-    class Two(Dataset):
-        def __init__(self) -> None:
-            pass
-
-        def __len__(self) -> int:
-            return 2
-
-        def image(self, index: int) -> np.ndarray:
-            return np.full((32, 64, 3), 255 * index, np.uint8)
-
+    root = tmp_path / "server"
+    (root / "images").mkdir(parents=True)
     for index in range(2):
+        shade = np.full((32, 64, 3), 255 * index, np.uint8)
+        Image.fromarray(shade).save(root / "images" / f"{index}.png")
         labels = np.full((8, 16), index)
         labels[:, 8:] = index + 2
-        write_target(tmp_path, index, example(labels, 0, 5)[1][..., :5])
+        write_target(tmp_path, index, example(labels, 0, 19)[1][..., :19])
+    images = open_dataset(Source(dataset="folder", root=root), labelled=False)
 
     def draw(seed: int, **settings):
-        chosen = Distillation(crop=(32, 64), scale=(1.0, 1.0), **settings)
-        return Views(Two(), tmp_path, chosen, 5)(np.random.default_rng(seed))
+        chosen = Distillation(crop=(32, 64), scale=(1.0, 1.0), inference_height=32, **settings)
+        info = checkpoints.describe(Model(**TINY_MODEL), chosen)
+        return Views(images, tmp_path, chosen, info)(np.random.default_rng(seed))
 
     return draw
 
@@ -110,3 +110,61 @@ def test_views_are_a_function_of_the_random_numbers(draw):
         (one, target), (other, same) = draw(3, **settings), draw(3, **settings)
         assert (one == other).all()
         assert (target == same).all()
+
+
+GRIDS = [
+    ((263, 479), (12, 20)),  # much larger than its target
+    ((97, 163), (24, 40)),
+    ((100, 161), (48, 80)),
+    ((61, 103), (48, 80)),
+    ((24, 40), (48, 80)),  # smaller
+    ((37, 53), (48, 80)),
+]
+
+
+@pytest.mark.parametrize(("size", "grid"), GRIDS)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_targets_lie_where_their_views_show_them(size, grid, axis):
+    """Edges in a view and in its target, flipped or not, wherever windows are cut."""
+    crop = 48, 80
+    rng = np.random.default_rng(0)
+    moved: dict[bool, list[float]] = {False: [], True: []}
+    for seed, place in enumerate(rng.uniform(0.2, 0.8, 800)):
+        image = black_and_white(edge(size, place, axis))
+        image[..., 1] = np.linspace(0, 255, size[1])
+        # The target's edge is soft, so that it may lie anywhere in a cell.
+        cells = np.clip(np.arange(1, grid[axis] + 1) - place_of(image[..., 0] / 255, axis)
+                        * grid[axis] / size[axis], 0, 1)  # fmt: skip
+        soft = np.broadcast_to(cells[:, None] if axis == 0 else cells, grid)
+        target = np.rint(soft[..., None] * 255).astype(np.uint8)
+        view, part = random_view(image, target, crop, (0.3, 1.0), np.random.default_rng(seed))
+        shown = view[..., 0] / 255
+        if 0.15 < shown.mean() < 0.85:
+            distance = 4 * place_of(part[..., 0] / 255, axis) - place_of(shown, axis)
+            moved[bool(view[0, 0, 1] > view[0, -1, 1])].append(distance)
+    for distances in moved.values():
+        assert len(distances) > 100
+        assert abs(np.mean(distances)) < TOLERANCE
+        assert np.abs(distances).max() < 1.5  # soft edges are cut off at the borders of a window
+
+
+@pytest.mark.parametrize(("size", "grid"), GRIDS)
+def test_a_cell_is_a_whole_number_of_pixels(size, grid):
+    rows, columns = aligned_size(size, grid, (48, 80), 0.3)
+    assert (rows % grid[0], columns % grid[1]) == (0, 0)
+    assert rows // grid[0] == columns // grid[1]
+    # No view is enlarged, but where images are too small anyway.
+    smallest = rows * np.sqrt(0.3 / 1.25), columns * np.sqrt(0.3 * 0.8)
+    cell = rows // grid[0]
+    is_enough = smallest[0] >= 48 - cell and smallest[1] >= 80 - cell
+    assert is_enough or (rows >= size[0] and columns >= size[1])
+    assert aligned_size((rows, columns), grid, (48, 80), 0.3) == (rows, columns)
+
+
+def test_views_are_cut_from_images_on_the_grid_of_their_targets():
+    settings = Distillation(crop=(32, 64), scale=(0.5, 1.0))
+    info = checkpoints.describe(Model(**TINY_MODEL), settings)
+    source = ViewSource((32, 64), 0.5, info)
+    grid = target_size((1024, 2048), info)
+    assert source(1024, 2048) == aligned_size((1024, 2048), grid, (32, 64), 0.5)
+    assert repr(source) == repr(ViewSource((32, 64), 0.5, info.model_copy(update={"coverage": ()})))

@@ -10,6 +10,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.distillation.generation.candidates import Made
 from fedseg.distillation.generation.regions import Region, Regions, draw
 from fedseg.distillation.teachers import Teacher
+from fedseg.resize import resize_image, resize_target
 
 
 def weather() -> list[A.BasicTransform]:
@@ -50,10 +51,8 @@ class Mix:
         patch, alpha = self._cut(source, train_id)
         rows = place.height * image.shape[0] * rng.uniform(0.9, 1.1)
         scale = float(np.clip(rows / patch.shape[0], 0.5, 2.0))
-        size = [max(round(side * scale), 1) for side in patch.shape[1::-1]]
-        patch, alpha = (
-            cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in (patch, alpha)
-        )
+        size = max(round(patch.shape[0] * scale), 1), max(round(patch.shape[1] * scale), 1)
+        patch, alpha = resize_image(patch, size), resize_target(alpha, size)
         if rng.random() < 0.5:
             patch, alpha = patch[:, ::-1], alpha[:, ::-1]
         bottom = round((place.top + place.height) * image.shape[0])
@@ -70,7 +69,7 @@ class Mix:
         """A region's pixels, uint8 [h, w, 3], and how opaque they are, float32 [h, w], 0..1."""
         image = self._images.image(region.image)
         cells = self._regions.cells(region.image, train_id).astype(np.float32)
-        alpha = cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        alpha = resize_target(cells, image.shape[:2])
         rows, columns = image.shape[:2]
         place = (
             slice(round(region.top * rows), round((region.top + region.height) * rows)),

@@ -87,7 +87,7 @@ def _write_targets(
     outputs = infer(network, info, images.image, every, federation.server.labelling)
     with torch.inference_mode():
         for index, image, logits in outputs:
-            probabilities = resize(logits, target_size(image, student)).softmax(dim=0)
+            probabilities = resize(logits, target_size(image.shape[:2], student)).softmax(dim=0)
             target = (probabilities * 255).round().to(torch.uint8)
             write_target(folder, index, target.permute(1, 2, 0).cpu().numpy())
             on_image(index + 1, len(images))

@@ -1,0 +1,29 @@
+"""A picture with an edge, to see whether what is made of it keeps the edge in its place."""
+
+import numpy as np
+
+TOLERANCE = 0.05
+"""Pixels by which edges may differ, on average over many places."""
+
+
+def edge(size: tuple[int, int], place: float, axis: int) -> np.ndarray:
+    """uint8 [*size]: 1 from a place on, in parts of the side, else 0; whole pixels only."""
+    positions = (np.arange(size[axis]) + 0.5) / size[axis]
+    is_behind = (positions > place).astype(np.uint8)
+    return np.broadcast_to(is_behind[:, None] if axis == 0 else is_behind, size).copy()
+
+
+def black_and_white(label: np.ndarray) -> np.ndarray:
+    """The image of such a label, uint8 [H, W, 3]: 0 or 255."""
+    return np.repeat(label[..., None] * np.uint8(255), 3, axis=2)
+
+
+def place_of(array: np.ndarray, axis: int) -> float:
+    """Where the edge lies in an array of 0..1, [H, W], in pixels along an axis.
+
+    It is the length of what is below 1, so a soft edge lies where it is half way.
+    """
+    ahead = (1 - array.astype(float)).mean(axis=1 - axis)
+    first, last = ahead[0], ahead[-1]
+    assert first > 0.99 or last > 0.99, "no edge"
+    return float(ahead.sum() if first > last else len(ahead) - ahead.sum())
