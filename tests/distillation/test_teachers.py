@@ -8,12 +8,15 @@ from PIL import Image
 
 from fedseg.config import Model, Source, Training
 from fedseg.data.dataset import open_dataset
+from fedseg.distillation import teachers
 from fedseg.distillation.teachers import predict
+from fedseg.evaluation.inference import PLAIN
 from fedseg.files import DamagedFile
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.storage.arrays import read_array
 from tests.conftest import TINY_MODEL
+from tests.edges import TOLERANCE, Brightness, black_and_white, edge, place_of
 
 
 def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world, tmp_path):
@@ -102,3 +105,22 @@ def test_a_damaged_prediction_is_made_again(make_world, tmp_path, damage):
     with pytest.raises(DamagedFile, match=files[2].name):
         read_array(files[2])
     assert (read_array(run()[2]) == whole).all()
+
+
+@pytest.mark.parametrize("size", [(190, 320), (101, 163), (48, 80), (19, 33)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_predictions_lie_where_their_images_show_them(tmp_path, monkeypatch, size, axis):
+    """On the coarse grid of the targets; soft at an edge, so to parts of a cell."""
+    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
+    (tmp_path / "images").mkdir()
+    for number, place in enumerate(np.linspace(0.3, 0.7, 40)):
+        picture = Image.fromarray(black_and_white(edge(size, place, axis)))
+        picture.save(tmp_path / f"images/{number:02d}.png")
+    images = open_dataset(Source(dataset="folder", root=tmp_path), labelled=False)
+    monkeypatch.setattr(teachers.checkpoints, "load", lambda *_: (Brightness(), info))
+    moved = []
+    for index, found in teachers._probabilities(tmp_path, images, info, PLAIN, range(len(images))):
+        scale = size[axis] / found.shape[axis]
+        place = place_of(images.image(index)[..., 0] / 255, axis)
+        moved.append(place_of(found[..., 1] / 255, axis) * scale - place)
+    assert abs(np.mean(moved)) < TOLERANCE * max(scale, 1)

@@ -7,11 +7,14 @@ from fedseg.config import Model, Training
 from fedseg.data.cards import load_card
 from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
+from fedseg.evaluation.evaluate import class_map
+from fedseg.evaluation.inference import infer
 from fedseg.evaluation.predict import find_sequences, overlay, predict_frames, predict_video
 from fedseg.evaluation.video import Video, writing
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from tests.conftest import TINY_MODEL
+from tests.edges import TOLERANCE, Brightness, black_and_white, edge, place_of
 
 FOLDER = load_card("folder")
 
@@ -142,3 +145,19 @@ def test_probabilities_sum_to_one_and_agree_with_the_label(model, make_world, tm
     label = np.asarray(Image.open(tmp_path / "0_trainId.png"))
     chosen = np.take_along_axis(found, label[None].astype(int), axis=0)
     assert (chosen >= found.max(axis=0) - 1e-3).all()
+
+
+@pytest.mark.parametrize("size", [(190, 320), (101, 163), (48, 80), (19, 33), (1500, 1501)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_predictions_lie_where_their_pictures_show_them(size, axis):
+    """At the pictures' own size, whatever the size at which the model sees them."""
+    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
+    places = np.linspace(0.3, 0.7, 10 if size[0] > 999 else 60)
+    labels = [edge(size, place, axis) for place in places]
+    moved = []
+    for index, image, logits in infer(
+        Brightness(), info, lambda index: black_and_white(labels[index]), range(len(labels))
+    ):
+        found = class_map(logits, image.shape[:2]).numpy()
+        moved.append(place_of(found, axis) - place_of(labels[index], axis))
+    assert abs(np.mean(moved)) < max(TOLERANCE, 0.05 * size[0] / 96)

@@ -7,9 +7,11 @@ from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.distillation.generation.candidates import judge, make_candidates
 from fedseg.distillation.generation.mix import Mix, paste
+from fedseg.distillation.generation.regions import Region
 from fedseg.files import read_json
 from fedseg.run.records import Recipe
 from fedseg.workflows.targets import weights_of
+from tests.edges import TOLERANCE, edge, place_of
 
 CAR, SKY, ROAD = 13, 10, 0
 SETTINGS = Augmentation(generator="mix")
@@ -149,3 +151,24 @@ def test_classes_that_nobody_sees_give_way_to_the_next_most_unstable(street):
     scores = {"car": 1.0, "sky": 0.1, "road": 0.2, "bus": 0.9, "train": None, "wall": 0.0}
     assert weights_of(mix, scores, 5, CITYSCAPES) == {ROAD: 0.2, SKY: 0.1}
     assert weights_of(mix, scores, 1, CITYSCAPES) == {ROAD: 0.2}
+
+
+@pytest.mark.parametrize("size", [(96, 160), (48, 80), (101, 67), (10, 15)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_region_is_cut_out_where_its_image_shows_it(tmp_path, size, axis):
+    """Its mask, which is coarser or finer than the image, with an edge at each of its cells."""
+    (tmp_path / "images").mkdir()
+    grid = 12, 20
+    moved = []
+    for cell in range(4, 9):
+        label = edge(grid, cell / grid[axis], axis)
+        labels = np.where(label, CAR, ROAD)[None].repeat(2, axis=0)
+        for index in range(2):
+            picture = Image.fromarray(np.full((*size, 3), 128, np.uint8))
+            picture.save(tmp_path / "images" / f"{index}.png")
+        images = open_dataset(Source(dataset="folder", root=tmp_path), labelled=False)
+        mix = Mix(SETTINGS, images, [Fake(labels), Fake(labels)])
+        _, alpha = mix._cut(Region(0, 0.0, 0.0, 1.0, 1.0, 1.0), CAR)
+        assert alpha.shape == size
+        moved.append(place_of(alpha, axis) - cell * size[axis] / grid[axis])
+    assert np.abs(moved).max() < TOLERANCE
