@@ -25,6 +25,7 @@ LAYERS = (
     "classes",
     "settings",
     "machine",
+    "resize",
     "registry",
     "files",
     "errors",
