@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedseg.deployment.gate import Refusal, read_body, whole
 from fedseg.errors import FedsegError
-from fedseg.files import write_bytes
+from fedseg.files import PRIVATE, write_bytes
 from fedseg.flower.internals import (
     HEALTH,
     REGISTER,
@@ -33,7 +33,7 @@ OPEN = (RUNTIME, HEALTH)
 
 def make_token(path: Path) -> None:
     """Write a new token to a file, readable by its owner only."""
-    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=PRIVATE)
 
 
 def read_token(path: Path) -> str:

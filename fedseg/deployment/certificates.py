@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedseg.deployment.admin import TOKEN, make_token
 from fedseg.errors import FedsegError
-from fedseg.files import check_writable, write_bytes
+from fedseg.files import PRIVATE, check_writable, write_bytes
 
 CA_DAYS, SERVER_DAYS = 3650, 365
 ALWAYS = ("localhost", "127.0.0.1")
@@ -147,5 +147,5 @@ def _write(
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_bytes(folder / f"{name}.key", private, mode=0o600)
+    write_bytes(folder / f"{name}.key", private, mode=PRIVATE)
     write_bytes(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))

@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from fedseg.errors import FedsegError, first_line
-from fedseg.files import write_bytes
+from fedseg.files import PRIVATE, write_bytes
 
 
 def write_private(path: Path, key: Any) -> None:
@@ -18,7 +18,7 @@ def write_private(path: Path, key: Any) -> None:
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
-    write_bytes(path, content, mode=0o600)
+    write_bytes(path, content, mode=PRIVATE)
 
 
 def write_public(path: Path, key: Any) -> None:
