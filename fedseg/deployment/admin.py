@@ -6,6 +6,7 @@ Which nodes are admitted and removed is logged.
 
 import contextlib
 import hashlib
+import re
 import secrets
 from pathlib import Path
 
@@ -50,8 +51,8 @@ def read_token(path: Path) -> str:
         raise FedsegError(
             f"{path}: {reason}; the admin port asks for the token that `fedseg certs` makes"
         ) from None
-    if len(token) < 32:
-        raise FedsegError(f"{path}: is no token; remove it, and `fedseg certs` makes a new one")
+    if not re.fullmatch(r"[\w-]{32,256}", token):
+        raise FedsegError(f"{path}: is no token; `fedseg certs` makes one, {TOKEN}")
     if is_open:
         raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
     return token
