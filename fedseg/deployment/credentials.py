@@ -8,6 +8,8 @@ from fedseg.errors import FedsegError, plain
 MOST_BYTES = 2**20
 """Of a file of keys or certificates; whatever is larger is something else."""
 LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+OPENSSH = re.compile(rb"(ssh|ecdsa|sk)-[\w@.-]+ ")
+"""How a public key in OpenSSH's format begins."""
 
 
 def read_credential(path: Path, wanted: str) -> bytes:
@@ -42,8 +44,8 @@ def describe(content: bytes) -> str:
         return f"holds '{labels[0]}' in PEM"
     if b"BEGIN SSH2 PUBLIC KEY" in content:
         return "holds a public key in RFC 4716's format"
-    if re.match(rb"(ssh|ecdsa|sk)-[\w@.-]+ ", content):
-        return "holds a public key in OpenSSH's format that can't be read"
+    if OPENSSH.match(content):
+        return "holds a public key in OpenSSH's format"
     if content[:1] == b"\x30" and not content.isascii():
         return "is binary, perhaps DER"
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from fedseg.deployment.credentials import describe, read_credential, unexpected
+from fedseg.deployment.credentials import OPENSSH, describe, read_credential, unexpected
 from fedseg.files import PRIVATE, write_bytes
 
 
@@ -60,7 +60,10 @@ def load_public(path: Path, kind: Any, wanted: str) -> Any:
     try:
         key = serialization.load_ssh_public_key(content)
     except Exception:
-        raise unexpected(path, describe(content), wanted) from None
+        found = describe(content)
+        if OPENSSH.match(content):
+            found += " that can't be read"
+        raise unexpected(path, found, wanted) from None
     if b"\n" in content.strip():
         raise unexpected(path, "holds more than one line", wanted)
     return _of_kind(key, path, kind, wanted)
