@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ LONGEST_NAME = 255
 TEMPORARY = ".fedseg-"
 """Prefix of files that are being written. The final name is not part of it, as it may already be as
 long as the file system allows."""
+SHARED, PRIVATE = 0o666, 0o600
+"""Permissions of new files before the umask, as of `open`; of keys and tokens, for their owner."""
 
 
 class DamagedFile(FedsegError):
@@ -51,24 +54,22 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, mode: int = 0o644, durable: bool = True) -> Iterator[Path]:
+def atomic_file(path: Path, mode: int = SHARED, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends without an error.
-
-    Until then, only its owner can read it.
 
     Args:
         path: the file to write; its folder is made if needed.
-        mode: permissions of the finished file.
+        mode: permissions of the file, less those that the umask withholds.
         durable: wait until file and folder are on the disk, so that a power failure leaves either
             the old content or the new one. Without, it may leave a damaged file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary(path.parent, path.suffix)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    permissions = _permissions(temporary)
     try:
         yield temporary
-        temporary.chmod(mode)
+        temporary.chmod(permissions)  # some writers put a file of their own in its place
         if durable:
             _sync(temporary)
         temporary.replace(path)
@@ -80,13 +81,16 @@ def atomic_file(path: Path, mode: int = 0o644, durable: bool = True) -> Iterator
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Like `atomic_file`, for a folder; an existing one is replaced."""
+    """Like `atomic_file`, for a folder of shared files; an existing one is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
+    temporary = _temporary(path.parent)
+    temporary.mkdir()
+    permissions = _permissions(temporary)
     try:
         yield temporary
-        temporary.chmod(0o755)
         for written in temporary.rglob("*"):
+            # safetensors ignores the umask; the folder shows it.
+            written.chmod(permissions if written.is_dir() else permissions & SHARED)
             _sync(written)
         _sync(temporary)
         shutil.rmtree(path, ignore_errors=True)
@@ -94,6 +98,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(folder: Path, suffix: str = "") -> Path:
+    """A path that nothing has, for what is being written."""
+    return folder / f"{TEMPORARY}{secrets.token_hex(4)}{suffix}"
+
+
+def _permissions(path: Path) -> int:
+    """What the umask, or the folder's default access list, left of the mode of a new file."""
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def _sync(path: Path) -> None:
@@ -158,7 +172,7 @@ def explain_os_error(error: OSError) -> str:
     return f"{path}: {reason}"
 
 
-def write_bytes(path: Path, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
+def write_bytes(path: Path, content: bytes, mode: int = SHARED, durable: bool = True) -> None:
     """Write a file atomically."""
     with atomic_file(path, mode, durable) as temporary:
         temporary.write_bytes(content)

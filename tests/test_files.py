@@ -1,18 +1,24 @@
 import os
+import stat
 import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from fedseg.files import (
+    PRIVATE,
     DamagedFile,
     atomic_file,
     atomic_folder,
     fitting_name,
     read_json,
     remove_unfinished,
+    write_bytes,
     write_text,
 )
+from fedseg.storage.audit import AuditLog
 
 KILLED = """
 import os, sys
@@ -98,3 +104,41 @@ def test_names_that_are_too_long_are_shortened_and_stay_apart():
     assert len(set(names)) == 4
     assert all(len(os.fsencode(name)) <= 255 for name in names)
     assert all(name.endswith("_trainId.png") for name in names)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o077, 0o002], ids=oct)
+def umask(request):
+    """The umask of this process, for the time of a test."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_files_and_folders_follow_the_umask(tmp_path, umask):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").open("w").close()
+    usual_folder, usual_file = mode(tmp_path / "folder"), mode(tmp_path / "file")
+    assert usual_file == 0o666 & ~umask
+    weights = {"weight": torch.zeros(2)}
+    with atomic_folder(tmp_path / "new" / "model") as folder:
+        save_file(weights, folder / "model.safetensors")  # 0600 whatever the umask
+        (folder / "inner").mkdir(mode=0o700)
+        write_text(folder / "inner" / "a.txt", "content")
+    with atomic_file(tmp_path / "state.safetensors") as temporary:
+        save_file(weights, temporary)
+    write_text(tmp_path / "new" / "b.txt", "content")
+    AuditLog(tmp_path / "audit.jsonl").add("event")
+    for path in tmp_path.rglob("*"):
+        assert mode(path) == (usual_folder if path.is_dir() else usual_file), path
+
+
+def test_secrets_are_private_while_written_and_after(tmp_path, umask):
+    with atomic_file(tmp_path / "a.key", PRIVATE) as temporary:
+        assert mode(temporary) == 0o600
+    write_bytes(tmp_path / "b.key", b"secret", PRIVATE)
+    write_bytes(tmp_path / "b.key", b"another", PRIVATE)
+    assert mode(tmp_path / "a.key") == mode(tmp_path / "b.key") == 0o600

@@ -6,6 +6,7 @@ Which nodes are admitted and removed is logged.
 
 import contextlib
 import hashlib
+import re
 import secrets
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedseg.deployment.gate import Refusal, read_body, whole
 from fedseg.errors import FedsegError
-from fedseg.files import write_bytes
+from fedseg.files import PRIVATE, write_bytes
 from fedseg.flower.internals import (
     HEALTH,
     REGISTER,
@@ -33,7 +34,7 @@ OPEN = (RUNTIME, HEALTH)
 
 def make_token(path: Path) -> None:
     """Write a new token to a file, readable by its owner only."""
-    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=PRIVATE)
 
 
 def read_token(path: Path) -> str:
@@ -50,8 +51,8 @@ def read_token(path: Path) -> str:
         raise FedsegError(
             f"{path}: {reason}; the admin port asks for the token that `fedseg certs` makes"
         ) from None
-    if len(token) < 32:
-        raise FedsegError(f"{path}: is no token; remove it, and `fedseg certs` makes a new one")
+    if not re.fullmatch(r"[\w-]{32,256}", token):
+        raise FedsegError(f"{path}: is no token; `fedseg certs` makes one, {TOKEN}")
     if is_open:
         raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
     return token

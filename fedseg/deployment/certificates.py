@@ -1,6 +1,5 @@
 """A private certificate authority, and the server's certificate issued by it."""
 
-import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedseg.deployment.admin import TOKEN, make_token
+from fedseg.deployment.authority import check_issued, check_pair, check_validity, read_key
+from fedseg.deployment.keys import algorithm
+from fedseg.deployment.ports import parse_host
 from fedseg.errors import FedsegError
-from fedseg.files import check_writable, write_bytes
+from fedseg.files import PRIVATE, check_writable, write_bytes
 
 CA_DAYS, SERVER_DAYS = 3650, 365
 ALWAYS = ("localhost", "127.0.0.1")
@@ -33,7 +35,7 @@ def make_certificates(folder: Path, hosts: list[str]) -> bool:
     Raises:
         FedsegError: certificates without their authority's key are there already; a bad host.
     """
-    names = [_general_name(host) for host in dict.fromkeys([*hosts, *ALWAYS])]
+    names = list(dict.fromkeys(_general_name(host) for host in [*hosts, *ALWAYS]))
     check_writable(folder, "folder")
     is_new = not (folder / "ca.key").is_file()
     if is_new:
@@ -49,6 +51,34 @@ def make_certificates(folder: Path, hosts: list[str]) -> bool:
     if not (folder / TOKEN).is_file():
         make_token(folder / TOKEN)
     return is_new
+
+
+def check_certificates(folder: Path) -> None:
+    """See that a server can use the certificates in a folder.
+
+    Raises:
+        FedsegError: server.crt is not that of server.key, was not issued by ca.crt, is not valid
+            now, or does not name this machine.
+    """
+    path = folder / "server.crt"
+    chain = check_pair(path, folder / "server.key")
+    check_issued(chain, path, folder / "ca.crt")
+    check_validity(chain[0], path, "renew it with `fedseg certs`")
+    if missing := {_general_name(host) for host in ALWAYS} - set(_names(chain[0])):
+        host = min(str(name.value) for name in missing)
+        raise FedsegError(
+            f"{path}: does not name {host}, under which the server's own processes reach it; "
+            "`fedseg certs` issues one that does"
+        )
+
+
+def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
+    """Names and addresses that a certificate is good for."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return list(found.value)
 
 
 def _make_authority(folder: Path) -> None:
@@ -82,27 +112,27 @@ def _make_server(
 
 
 def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    try:
-        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-        certificate = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
-    except (OSError, ValueError, TypeError) as error:
-        raise FedsegError(f"{folder}: ca.key and ca.crt can't be read: {error}") from None
-    if (
-        not isinstance(key, ec.EllipticCurvePrivateKey)
-        or certificate.public_key() != key.public_key()
-    ):
-        raise FedsegError(f"{folder}: ca.key is not the key of ca.crt")
-    return key, certificate
+    path = folder / "ca.key"
+    [authority, *_] = check_pair(folder / "ca.crt", path)
+    remedy = "make a new authority in another folder and give its ca.crt to every node"
+    check_validity(authority, folder / "ca.crt", remedy)
+    key = read_key(path)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise FedsegError(
+            f"{path}: holds {algorithm(key)} key, and fedseg's authorities have ECDSA keys; choose "
+            "another folder"
+        )
+    return key, authority
 
 
 def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    if not host or not host.isascii() or any(c in host for c in " /:@"):
-        raise FedsegError(f"'{host}': is no host name and no IP address; leave out port and scheme")
-    return x509.DNSName(host)
+    wildcard = "*." if host.startswith("*.") else ""
+    parsed = parse_host(host.removeprefix(wildcard))
+    if isinstance(parsed, str):
+        return x509.DNSName(wildcard + parsed)
+    if wildcard:
+        raise FedsegError(f"'{host}': only a name can follow '*.'")
+    return x509.IPAddress(parsed)
 
 
 def _subject(name: str) -> x509.Name:
@@ -147,5 +177,5 @@ def _write(
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_bytes(folder / f"{name}.key", private, mode=0o600)
+    write_bytes(folder / f"{name}.key", private, mode=PRIVATE)
     write_bytes(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))

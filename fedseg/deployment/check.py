@@ -11,7 +11,9 @@ from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap, names_cityscapes
 from fedseg.data.survey import survey
 from fedseg.deployment.connection import check_registration, check_server
-from fedseg.deployment.identity import NODE_KEY, TRUSTED, load_key
+from fedseg.deployment.identity import NODE_KEY, NODE_PUB, TRUSTED, load_key
+from fedseg.deployment.keys import openssh
+from fedseg.deployment.signing import read_trusted
 from fedseg.errors import FedsegError, first_line
 from fedseg.machine import PER_TRAINING, memory
 from fedseg.models.build import build
@@ -69,7 +71,12 @@ def _line(what: str, look: Callable[[], str]) -> Line:
 
 
 def _check_key(folder: Path) -> str:
-    load_key(folder)
+    key, public = load_key(folder).public_key(), folder / NODE_PUB
+    if public.is_file() and openssh(key) not in public.read_bytes():
+        raise FedsegError(
+            f"{public}: is not the public half of {NODE_KEY}; write it anew with "
+            f"`ssh-keygen -y -f {folder / NODE_KEY} > {public}`"
+        )
     if (folder / NODE_KEY).stat().st_mode & 0o077:
         path = folder / NODE_KEY
         raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
@@ -77,11 +84,7 @@ def _check_key(folder: Path) -> str:
 
 
 def _check_trust(folder: Path) -> str:
-    if not (folder / TRUSTED).is_file():
-        raise FedsegError(
-            f"{folder / TRUSTED}: no such file; the node would run any code it is sent. Make the "
-            "node anew with `fedseg node init --trust app.pub`"
-        )
+    read_trusted(folder / TRUSTED)
     return f"runs only an app signed by who stands in {TRUSTED}"
 
 

@@ -1,32 +1,29 @@
 """Reaching a server: over TLS that trusts one authority, and as a node that it knows."""
 
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import flwr
 import httpx
+from cryptography import x509
 
+from fedseg.deployment.authority import MINUTES, trusting, validity_problem
 from fedseg.deployment.identity import CA, load_key
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError, first_line
 from fedseg.flower.internals import KNOWN_NODE, UNKNOWN_NODE, FleetClient
 from fedseg.participants.node import Node
 
+RENEW = "its owner must renew it with `fedseg certs`"
+
 
 class Unreachable(FedsegError):
     """A server that may be reached later."""
-
-
-def trusting(ca: Path) -> ssl.SSLContext:
-    """A TLS context that trusts one authority.
-
-    Raises:
-        FedsegError: no such file, or no certificate in it.
-    """
-    try:
-        return ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise FedsegError(f"{ca}: can't be read as a certificate: {first_line(error)}") from None
 
 
 def check_server(node: Node, folder: Path) -> str:
@@ -42,7 +39,9 @@ def check_server(node: Node, folder: Path) -> str:
         response.raise_for_status()
     except httpx.TransportError as error:
         raise unreachable(address, error) from None
-    except httpx.HTTPStatusError:
+    except httpx.HTTPStatusError as error:
+        if error.response.is_server_error:  # a proxy whose server is down
+            raise Unreachable(f"{address}: answers {error.response.status_code}") from None
         raise FedsegError(f"{address}: is no server of a federation; check the port") from None
     return f"{address} answers, with a certificate of {CA}"
 
@@ -70,7 +69,8 @@ def check_registration(node: Node, folder: Path) -> str:
         )
     if found.status == 401:
         raise FedsegError(
-            "the server refuses its signature; do both machines' clocks tell the same time?"
+            "the server refuses its signature; do both machines' clocks tell the same time? This "
+            f"one's says {datetime.now(UTC):{MINUTES}}"
         )
     reason = found.message or f"answers {found.status}"
     raise FedsegError(f"{reason} (Flower {flwr.__version__} here)")
@@ -104,28 +104,62 @@ def _address(node: Node) -> str:
 def unreachable(address: str, error: Exception) -> FedsegError:
     """What kept a TLS connection from being made, and what to do.
 
+    Args:
+        address: HOST:PORT.
+        error: of httpx, or of what lies below it.
+
     Returns:
         An `Unreachable` where trying again may help.
     """
-    text = first_line(error)
-    foreign = "its certificate is of another authority than ca.crt"
-    for sign, meaning in (
-        ("Hostname mismatch", "its certificate does not name this host; issue one that does"),
-        ("IP address mismatch", "its certificate does not name this address; issue one that does"),
-        ("self-signed certificate", foreign),
-        ("self signed certificate", foreign),
-        ("unable to get local issuer", foreign),
-        ("signature failure", foreign),
-        ("has expired", "its certificate has expired; the server's owner must renew it"),
-        ("WRONG_VERSION_NUMBER", "it does not speak TLS; wrong port?"),
-    ):
-        if sign in text:
-            return FedsegError(f"{address}: {meaning}")
-    for sign, meaning in (
-        ("Connection refused", "nothing listens there; is the server up, and the port right?"),
-        ("Name or service not known", "no such host; check the name, or the DNS"),
-        ("timed out", "no answer; a firewall, or the wrong address?"),
-    ):
-        if sign in text:
-            return Unreachable(f"{address}: {meaning}")
-    return Unreachable(f"{address}: can't be reached: {text}")
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return FedsegError(f"{address}: {_distrust(address, cause)}")
+            case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ConnectionResetError():
+                meaning = "closes the connection unasked; is it starting, or the port another's?"
+                return Unreachable(f"{address}: {meaning}")
+            case ssl.SSLError() if "ALERT" in str(cause.reason):
+                reason = str(cause.reason).lower().replace("_", " ")
+                return FedsegError(f"{address}: refuses TLS ({reason}); is it the server's port?")
+            case ssl.SSLError():
+                return FedsegError(f"{address}: does not speak TLS; wrong port?")
+            case ConnectionRefusedError():
+                meaning = "nothing listens there; is the server up, and the port right?"
+                return Unreachable(f"{address}: {meaning}")
+            case socket.gaierror():
+                return Unreachable(f"{address}: no such host; check the name, or the DNS")
+            case TimeoutError():
+                return Unreachable(f"{address}: no answer; a firewall, or the wrong address?")
+    return Unreachable(f"{address}: can't be reached: {first_line(error)}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _distrust(address: str, error: ssl.SSLCertVerificationError) -> str:
+    """Why a server's certificate is not accepted, by the number that OpenSSL has for it."""
+    match error.verify_code:
+        case 9 | 10:
+            return f"{_invalid_now(address)}; set the clock, or if it is right, {RENEW}"
+        case 62:
+            return "its certificate does not name this host; issue one that does"
+        case 64:
+            return "its certificate does not name this address; issue one that does"
+        case 2 | 7 | 18 | 19 | 20 | 21 | 30:
+            return f"its certificate is of another authority than {CA}"
+    return f"its certificate is refused: {error.verify_message}; {RENEW}"
+
+
+def _invalid_now(address: str) -> str:
+    """Why a server's certificate is not valid at present, with its time if it shows it again."""
+    parts = urlsplit(f"//{address}")
+    with suppress(OSError, ValueError):
+        shown = ssl.get_server_certificate((str(parts.hostname), parts.port or 0), timeout=10)
+        if problem := validity_problem(x509.load_pem_x509_certificate(shown.encode())):
+            return problem
+    now = datetime.now(UTC)
+    return f"its certificate is not valid at this time; this machine's clock says {now:{MINUTES}}"

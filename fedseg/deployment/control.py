@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg.deployment import keys
 from fedseg.deployment.admin import TOKEN, read_token
-from fedseg.deployment.connection import trusting, unreachable
+from fedseg.deployment.authority import trusting
+from fedseg.deployment.connection import unreachable
 from fedseg.deployment.ports import check_address
 from fedseg.deployment.signing import APP_ID
 from fedseg.errors import FedsegError
@@ -43,6 +44,8 @@ class Server:
 
     def add_node(self, name: str, key: Path) -> None:
         """Let a node in, by its public key; it may speak for `name` and for nobody else."""
+        if Path(name).is_file() and not key.exists():
+            raise FedsegError(f"{name}: the name comes first: `fedseg server add {key} {name}`")
         public_key = read_public_key(key)
         if name in self.nodes():
             raise FedsegError(f"a node '{name}' is registered already; remove it first")
@@ -106,7 +109,7 @@ def read_public_key(path: Path) -> bytes:
     Raises:
         FedsegError: no ECDSA public key in OpenSSH's format.
     """
-    wanted = "node's key; `fedseg node init` makes one, node.pub"
+    wanted = "a node's public key, ECDSA in OpenSSH's format: `fedseg node init` writes node.pub"
     return public_key_to_bytes(keys.load_public(path, ec.EllipticCurvePublicKey, wanted))
 
 

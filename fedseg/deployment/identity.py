@@ -13,9 +13,11 @@ from pathlib import Path
 
 import tomli_w
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedseg import config
 from fedseg.deployment import keys, signing
+from fedseg.deployment.authority import read_authority, trusting
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_bytes, write_text
@@ -73,20 +75,14 @@ def make_node(
     check_writable(folder, "folder")
     node = config.parse(Node, given | {"state": "state"}, folder / NODE_FILE)
     check_address(str(node.server))
-    if not ca.is_file():
-        raise FedsegError(f"{ca}: no such file; ask the server's owner for ca.crt")
-    trusted = trusted or ca.parent / signing.PUBLIC_KEY
-    if not trusted.is_file():
-        raise FedsegError(
-            f"{trusted}: no such file; ask the signer of the app for app.pub, and name it "
-            "with --trust"
-        )
-    trusted_entities = signing.trust(trusted)
+    trusting(ca)
+    authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(ca))
+    trusted_entities = signing.trust(trusted or ca.parent / signing.PUBLIC_KEY)
     (folder / "state").mkdir(parents=True, exist_ok=True)  # where a container mounts a volume
     key = ec.generate_private_key(ec.SECP384R1())
     keys.write_private(folder / NODE_KEY, key)
     keys.write_public(folder / NODE_PUB, key.public_key())
-    write_bytes(folder / CA, ca.read_bytes())
+    write_bytes(folder / CA, authority)
     write_bytes(folder / TRUSTED, trusted_entities)
     write_text(folder / NODE_FILE, tomli_w.dumps(given) + OPTIONAL)
     return node
@@ -98,5 +94,5 @@ def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     Raises:
         FedsegError: it is not there or is no such key.
     """
-    wanted = "ECDSA key; make a node anew with `fedseg node init`"
+    wanted = "an ECDSA key in OpenSSH's format; `fedseg node init` makes it"
     return keys.load_private(folder / NODE_KEY, ec.EllipticCurvePrivateKey, wanted)

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 
 from fedseg.deployment import superexec
 from fedseg.deployment.admin import TOKEN, Admin, read_token
+from fedseg.deployment.certificates import check_certificates
 from fedseg.deployment.gate import HEADER_SECONDS, MOST_CONNECTIONS, Gate, Impatient
 from fedseg.deployment.ports import check_port
 from fedseg.deployment.runs_api import runs_router
@@ -89,8 +90,8 @@ def serve(
         on_ready: called once both ports are open.
 
     Raises:
-        FedsegError: a file is missing, a port can't be used, the disk is full, or the process that
-            starts runs died.
+        FedsegError: a file is missing or unfit, a port can't be used, the disk is full, or the
+            process that starts runs died.
     """
     for name in FILES:
         if not (certificates / name).is_file():
@@ -103,6 +104,7 @@ def serve(
     check_port(host, port, "--port")
     check_port("127.0.0.1", admin_port, "--admin-port")
     check_writable(state, "--state")
+    check_certificates(certificates)
     app = read_signed(certificates / SIGNED)
     token = read_token(certificates / TOKEN)
     os.umask(0o077)  # the database and the runs hold clients' models

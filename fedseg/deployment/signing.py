@@ -12,16 +12,22 @@ import json
 import time
 from pathlib import Path
 
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from fedseg.deployment import keys
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, first_line
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.flower.internals import App, app_to_sign, build_app
 
 APP_ID = "@fedseg/fedseg"
 """What a server stores it as."""
 KEY, PUBLIC_KEY, SIGNED = "app.key", "app.pub", "app.signed"
+TRUSTED_KEY = (
+    "the public key of the app's signer, Ed25519 in OpenSSH's format: `fedseg app sign` writes it, "
+    "app.pub"
+)
 
 
 def sign_app(folder: Path) -> Path:
@@ -60,7 +66,8 @@ def read_signed(path: Path) -> App:
             f"{path}: no such file; sign the app with `fedseg app sign {path.parent}`"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FedsegError(f"{path}: is no signed app: {error}") from None
+        remedy = f"`fedseg app sign {path.parent}` makes it"
+        raise FedsegError(f"{path}: is no signed app ({first_line(error)}); {remedy}") from None
 
 
 def trust(public_key: Path) -> bytes:
@@ -69,8 +76,27 @@ def trust(public_key: Path) -> bytes:
     Raises:
         FedsegError: no Ed25519 public key in OpenSSH's format.
     """
-    key = keys.load_public(public_key, Ed25519PublicKey, "Ed25519 key; `fedseg app sign` makes one")
+    key = keys.load_public(public_key, Ed25519PublicKey, TRUSTED_KEY)
     return json.dumps({key_id(key): keys.openssh(key).decode()}, indent=2).encode()
+
+
+def read_trusted(path: Path) -> list[str]:
+    """The ids of the keys in a SuperNode's file of trusted entities.
+
+    Raises:
+        FedsegError: no such file, or anything but Ed25519 public keys by name.
+    """
+    remedy = "make the node anew with `fedseg node init --trust app.pub`"
+    if not path.is_file():
+        raise FedsegError(f"{path}: no such file; without, a node would run any code; {remedy}")
+    try:
+        entities = yaml.safe_load(path.read_text("utf-8"))
+        known = [load_ssh_public_key(entity.encode()) for entity in entities.values()]
+    except Exception:  # of three parsers
+        known = []
+    if not known or not all(isinstance(key, Ed25519PublicKey) for key in known):
+        raise FedsegError(f"{path}: does not hold Ed25519 public keys by name; {remedy}")
+    return list(entities)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
@@ -83,7 +109,7 @@ def _key(folder: Path) -> Ed25519PrivateKey:
     if not path.is_file():
         keys.write_private(path, Ed25519PrivateKey.generate())
     key = keys.load_private(
-        path, Ed25519PrivateKey, "Ed25519 key; remove it, and a new one is made"
+        path, Ed25519PrivateKey, "an Ed25519 key in OpenSSH's format; without, a new one is made"
     )
     keys.write_public(folder / PUBLIC_KEY, key.public_key())
     return key

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from fedseg.files import write_bytes
+from fedseg.files import PRIVATE, write_bytes
 from fedseg.flower.supervisor import die_with_parent
 
 SECRET = "superexec.secret"
@@ -18,7 +18,7 @@ SECRET = "superexec.secret"
 def make_secret(folder: Path) -> Path:
     """Write a new secret to a folder; returns its file, readable by its owner only."""
     path = folder / SECRET
-    write_bytes(path, secrets.token_bytes(32), mode=0o600)
+    write_bytes(path, secrets.token_bytes(32), mode=PRIVATE)
     return path
 
 

@@ -15,6 +15,7 @@ from fedseg.deployment import superexec
 from fedseg.deployment.connection import Unreachable, check_registration, check_server
 from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
 from fedseg.deployment.ports import check_port
+from fedseg.deployment.signing import read_trusted
 from fedseg.errors import FedsegError
 from fedseg.flower.context import NODE_KEY as IN_CONTEXT
 from fedseg.flower.supervisor import die_with_parent, free_port, quiet_environment
@@ -53,6 +54,7 @@ def start(folder: Path, port: int | None = None) -> None:
     for name in (NODE_KEY, CA, TRUSTED):
         if not (folder / name).is_file():
             raise FedsegError(f"{folder / name}: no such file; see `fedseg node check {folder}`")
+    read_trusted(folder / TRUSTED)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         try:

@@ -34,6 +34,7 @@ from fedseg.machine import lean_memory
 from fedseg.models.build import COARSEST, Normalisation, build, normalisation, stride
 from fedseg.models.hub import WEIGHTS as WEIGHTS
 from fedseg.models.hub import local
+from fedseg.models.prefixes import strip_prefix
 from fedseg.storage import provenance
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
@@ -175,11 +176,14 @@ def restored(
     whose: str,
     device: str | torch.device = "cpu",
 ) -> nn.Module:
-    """The model that an `Info` tells of, in evaluation mode, with weights that are `checked`."""
+    """The model that an `Info` tells of, in evaluation mode, with weights that are `checked`.
+
+    A prefix that all names of the model have in them is left out; see `strip_prefix`.
+    """
     with lean_memory():  # one model after another may be loaded
         network = build(info.model)
         own = network.state_dict()
-        for name, tensor in checked(own, weights, whose):
+        for name, tensor in checked(own, strip_prefix(own, weights, whose), whose):
             own[name].copy_(tensor)
     return network.eval().to(device)
 

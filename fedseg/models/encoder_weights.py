@@ -5,6 +5,7 @@ cache has no safetensors file, so only the name of the file's repository is take
 """
 
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fedseg.config import Model
 from fedseg.errors import FedsegError, first_line
 from fedseg.models.any_size import any_size
 from fedseg.models.hub import WEIGHTS, address, local, quick_hub
+from fedseg.models.prefixes import Names, Renamed, select_weights, without_common_prefix
 
 Weights = dict[str, Tensor]
 
@@ -133,25 +135,29 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     """Load the weights of an encoder from a safetensors file.
 
     The file may use the names of SMP's encoder, of the timm model (which SMP wraps, and timm itself
-    flattens to `stages_0` for `stages.0`), or of torchvision's. What a segmentation encoder has no
-    use for, such as a classification head, is left out. Floating point of any width is converted.
+    flattens to `stages_0` for `stages.0`), or of torchvision's, below any prefix; see
+    `select_weights`. What a segmentation encoder has no use for, such as a classification head, is
+    left out. Floating point of any width is converted.
 
     Args:
         encoder: of a segmentation-models-pytorch model; changed in place.
         path: the file.
 
     Raises:
-        FedsegError: no such file, not safetensors, a tensor is missing, of another shape or not
-            finite.
+        FedsegError: no such file, not safetensors, several encoders in it, a tensor is missing, of
+            another shape or not finite.
     """
     weights = read_weights(path)
     wanted = encoder.state_dict()
-    chosen = _choose(wanted, weights)
-    fits = not _missing(encoder, wanted, chosen) and not _misshapen(wanted, chosen)
-    if not fits and hasattr(encoder, "name"):
+    chosen = _choose(encoder, wanted, weights, path)
+    if hasattr(encoder, "name"):
         # Released weights may be of an older layout, or of patches or positions of another size,
         # which the family's own module converts.
-        chosen = _choose(wanted, _converted(str(encoder.name), weights)) or chosen
+        for layout in (weights, without_common_prefix(weights)):
+            if _fits(encoder, wanted, chosen):
+                break
+            converted = _converted(str(encoder.name), layout)
+            chosen = _choose(encoder, wanted, converted, path) or chosen
     missing = _missing(encoder, wanted, chosen)
     misshapen = _misshapen(wanted, chosen)
     if missing or misshapen:
@@ -189,10 +195,31 @@ def read_weights(path: Path) -> Weights:
         ) from None
 
 
-def _choose(wanted: Weights, weights: Weights) -> Weights:
-    """The tensors of a file by the names that an encoder gives them."""
-    by_plain = {_plain(name): tensor for name, tensor in weights.items()}
-    return {name: by_plain[_plain(name)] for name in wanted if _plain(name) in by_plain}
+def _choose(encoder: nn.Module, wanted: Weights, weights: Weights, path: Path) -> Weights:
+    """The tensors of a file by the names that an encoder gives them.
+
+    Where no prefix leads to all that it needs, those that come nearest, for an error.
+    """
+    plain = {name: _plain(name) for name in wanted}
+
+    def match(names: Names) -> Names:
+        times = Counter(map(_plain, names))
+        given = {_plain(rest): name for rest, name in names.items() if times[_plain(rest)] == 1}
+        return {name: given[key] for name, key in plain.items() if key in given}
+
+    def fit(names: Names) -> Names | None:
+        found = match(names)
+        tensors = {name: weights[given] for name, given in found.items()}
+        return found if _fits(encoder, wanted, tensors) else None
+
+    least = sum(1 for _ in encoder.parameters())
+    whose = f"encoder_weights: {path}"
+    selected = select_weights(weights, fit, least, whose)
+    if selected is None:
+        both = weights, without_common_prefix(weights)
+        nearest = (Renamed(own, match({name: name for name in own})) for own in both)
+        selected = max(nearest, key=len)
+    return dict(selected)
 
 
 def _plain(name: str) -> str:
@@ -200,6 +227,10 @@ def _plain(name: str) -> str:
     while name.startswith(("model.", "module.", "encoder.", "body.")):
         name = name.partition(".")[2]
     return name.replace(".", "_")
+
+
+def _fits(encoder: nn.Module, wanted: Weights, chosen: Weights) -> bool:
+    return not _missing(encoder, wanted, chosen) and not _misshapen(wanted, chosen)
 
 
 def _missing(encoder: nn.Module, wanted: Weights, chosen: Weights) -> list[str]:

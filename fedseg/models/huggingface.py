@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from fedseg.config import Model
 from fedseg.errors import FedsegError, import_extra
 from fedseg.models.encoder_weights import read_weights, weights_file
+from fedseg.models.prefixes import Names, select_weights
 
 LEAST = 1e-6
 """Smallest probability that a mask-classification model gives to a class."""
@@ -245,14 +246,21 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
     """Load weights of the network, or of its encoder; those of other classes are left out."""
     weights = read_weights(path)
     wanted = network.state_dict()
-    if not weights.keys() & wanted.keys():
-        weights = {f"{encoder}.{name}": tensor for name, tensor in weights.items()}
+    needed = {name for name in wanted if name.startswith(f"{encoder}.")}
+
+    def fit(names: Names) -> Names | None:
+        for given in (names, {f"{encoder}.{rest}": name for rest, name in names.items()}):
+            if needed <= given.keys():
+                return {name: given[name] for name in wanted if name in given}
+        return None
+
+    whose = f"encoder_weights: {path}"
     fitting = {
         name: tensor
-        for name, tensor in weights.items()
-        if name in wanted and tensor.shape == wanted[name].shape and tensor.isfinite().all()
+        for name, tensor in (select_weights(weights, fit, len(needed), whose) or {}).items()
+        if tensor.shape == wanted[name].shape and tensor.isfinite().all()
     }
-    if missing := [n for n in wanted if n.startswith(f"{encoder}.") and n not in fitting]:
+    if missing := sorted(needed - fitting.keys()):
         raise FedsegError(
             f"encoder_weights: {path}: not the weights of this encoder: {len(missing)} tensors are "
             f"missing, of another shape or not finite, as '{missing[0]}'"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fedseg.errors import FedsegError
+from fedseg.files import SHARED
 
 AUDIT = "audit.jsonl"
 FIRST = "0" * 64
@@ -26,7 +27,7 @@ class AuditLog:
     """A log that several processes may add to.
 
     Args:
-        path: of the file; made where it is not there, readable by its owner only.
+        path: of the file; made where it is not there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +44,7 @@ class AuditLog:
             The line's hash, in hexadecimal.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, SHARED)
         with os.fdopen(handle, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed
             end, previous = _last(file.fileno())

@@ -1,21 +1,28 @@
 """Certificates, keys and signatures, against the standard library's TLS and Flower's own checks."""
 
 import json
+import os
 import socket
 import ssl
+import subprocess
 import threading
 import tomllib
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.cli.supernode.register import try_load_public_key
 from typer.testing import CliRunner
 
 from fedseg.cli.main import app
 from fedseg.deployment import signing
+from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting, unreachable
+from fedseg.deployment.check import check_node
+from fedseg.deployment.connection import unreachable
+from fedseg.deployment.control import Server
 from fedseg.deployment.identity import OPTIONAL, load_key, make_node
-from fedseg.deployment.keys import openssh
+from fedseg.deployment.keys import openssh, write_private, write_public
 from fedseg.errors import FedsegError
 from fedseg.flower.internals import is_signed
 from fedseg.participants.node import Node, UploadOptions
@@ -44,6 +51,13 @@ def reach(folder, ca, name):
     finally:
         ours.close()
         thread.join()
+
+
+def make_signer(folder):
+    """The key pair of `fedseg app sign`, without the app, which takes long to pack."""
+    key = Ed25519PrivateKey.generate()
+    write_private(folder / "app.key", key)
+    write_public(folder / "app.pub", key.public_key())
 
 
 @pytest.fixture
@@ -77,19 +91,50 @@ def test_renewing_keeps_the_authority(certs):
     reach(certs, certs / "ca.crt", "new.example.org")
 
 
-def test_nothing_is_overwritten_and_keys_are_private(certs):
-    for key in ("ca.key", "server.key"):
-        assert (certs / key).stat().st_mode & 0o777 == 0o600
+def test_nothing_is_overwritten(certs):
     (certs / "ca.key").unlink()
     with pytest.raises(FedsegError, match=r"ca\.crt: is there already"):
         make_certificates(certs, ["localhost"])
 
 
-@pytest.mark.parametrize("host", ["https://x.org", "x.org:9092", "", "zwei wörter"])
+@pytest.mark.parametrize("host", ["192.168.001.005", "https://x.org", "x.org:9092", "", "::gg"])
 def test_what_is_no_host_is_refused(tmp_path, host):
     with pytest.raises(FedsegError, match="no host name and no IP address"):
         make_certificates(tmp_path / "certs", [host])
     assert not (tmp_path / "certs").exists()
+
+
+def test_names_and_addresses_stand_apart_in_the_certificate(tmp_path):
+    hosts = ["Fed.Example.org", "bücher.example", "*.example.org", "192.0.2.7", "2001:DB8::7"]
+    make_certificates(tmp_path, [*hosts, "2001:db8::7"])
+    command = ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in"]
+    done = subprocess.run([*command, tmp_path / "server.crt"], capture_output=True, check=True)
+    assert [word.strip() for word in done.stdout.decode().splitlines()[1].split(",")] == [
+        "DNS:fed.example.org",
+        "DNS:xn--bcher-kva.example",
+        "DNS:*.example.org",
+        "IP Address:192.0.2.7",
+        "IP Address:2001:DB8:0:0:0:0:0:7",
+        "DNS:localhost",
+        "IP Address:127.0.0.1",
+    ]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002], ids=oct)
+def test_keys_alone_are_private_whatever_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        make_certificates(tmp_path / "certs", ["localhost"])
+        make_signer(tmp_path / "certs")
+        make_node(tmp_path / "node", SETTINGS, tmp_path / "certs" / "ca.crt", None)
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    secret = {path.name for path in files if path.suffix in (".key", ".token")}
+    assert secret == {"ca.key", "server.key", "app.key", "admin.token", "node.key"}
+    for path in files:
+        expected = 0o600 if path.name in secret else 0o666 & ~umask
+        assert path.stat().st_mode & 0o777 == expected, path
 
 
 def test_flower_accepts_the_signature_of_whom_the_node_trusts_only(certs, tmp_path):
@@ -113,6 +158,7 @@ def test_a_nodes_key_is_what_flower_wants(certs, tmp_path):
     public = openssh(load_key(tmp_path / "node").public_key())
     assert (tmp_path / "node" / "node.pub").read_bytes().strip() == public
     assert (tmp_path / "node" / "node.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "node" / "ca.crt").read_bytes() == (certs / "ca.crt").read_bytes()
     with pytest.raises(FedsegError, match="holds a node already"):
         make_node(tmp_path / "node", SETTINGS, certs / "ca.crt", None)
 
@@ -131,6 +177,9 @@ def test_a_node_is_made_whole_or_not_at_all(certs, tmp_path):
         (SETTINGS, certs / "ca.crt"),  # nobody has signed the app yet
         (SETTINGS, tmp_path / "nowhere.crt"),
         (SETTINGS | {"role": "boss"}, certs / "ca.crt"),
+        (SETTINGS, certs / "server.crt"),
+        (SETTINGS, certs / "ca.key"),
+        (SETTINGS | {"server": "192.168.001.005:9092"}, certs / "ca.crt"),
     ):
         with pytest.raises(FedsegError):
             make_node(tmp_path / "node", settings, ca, None)
@@ -151,3 +200,23 @@ def test_the_commands_say_what_comes_next(certs, tmp_path):
     assert "✓ configuration" in checked.output
     assert "✗ data: folder: no root" in checked.output
     assert "✗ server: localhost:1: nothing listens there" in checked.output
+
+
+def test_a_key_is_not_taken_for_a_token_nor_a_name_for_a_key(certs, tmp_path):
+    with pytest.raises(FedsegError, match=r"server\.key: is no token; `fedseg certs` makes one"):
+        Server("localhost:1", certs / "ca.crt", certs / "server.key")
+    key = tmp_path / "node.pub"
+    key.touch()
+    with pytest.raises(FedsegError, match=r"the name comes first: `fedseg server add one .*pub`"):
+        Server("localhost:1", certs / "ca.crt").add_node(str(key), Path("one"))
+
+
+def test_the_two_halves_of_a_nodes_key_fit(certs, tmp_path):
+    make_signer(certs)
+    node, other = tmp_path / "node", tmp_path / "other"
+    for folder in (node, other):
+        make_node(folder, SETTINGS, certs / "ca.crt", None)
+    (node / "node.pub").write_bytes((other / "node.pub").read_bytes())
+    [key] = [line for line in check_node(node) if line.what == "key"]
+    assert not key.is_good
+    assert "is not the public half of node.key" in key.found

@@ -1,6 +1,7 @@
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import save_file
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
@@ -64,6 +65,26 @@ def test_a_folder_that_is_no_checkpoint(tmp_path, saved):
     (folder / "made_from.json").unlink()  # as of a checkpoint that somebody else made
     with pytest.raises(FedsegError, match="can't be read"):
         checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "ema_model.", "net."])
+def test_weights_below_a_prefix_are_the_models_and_checked_all_the_same(saved, prefix):
+    folder, network = saved
+    state = network.state_dict()
+    weights = {f"{prefix}{name}": tensor.contiguous() for name, tensor in state.items()}
+    (folder / "made_from.json").unlink()  # as of a checkpoint that somebody else made
+    save_file(weights, folder / "model.safetensors")
+    loaded, _ = checkpoints.load(folder)
+    assert content_hash(loaded.state_dict()) == content_hash(network.state_dict())
+    name = f"{prefix}segmentation_head.0.weight"
+    for changed, expected in (
+        (weights[name][:5], "is float32 .*, but must be float32"),
+        (weights[name].double(), "is float64"),
+        (weights[name] * torch.nan, "holds NaN"),
+    ):
+        save_file(weights | {name: changed.contiguous()}, folder / "model.safetensors")
+        with pytest.raises(FedsegError, match=rf"'segmentation_head\.0\.weight' {expected}"):
+            checkpoints.load(folder)
 
 
 def spoil(weights, how):

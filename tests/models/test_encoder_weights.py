@@ -114,6 +114,64 @@ def test_a_tensor_that_is_missing_misshapen_or_not_finite(tmp_path):
         assert all(torch.equal(t, before[n]) for n, t in encoder.state_dict().items())
 
 
+PREFIXES = [
+    *("_orig_mod.", "module._orig_mod.", "ema_model.", "ema_model.module.", "net.", "network."),
+    *("student.backbone.", "net.encoder.", "module._orig_mod.encoder.model.", "x."),
+]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_encoder_weights_below_any_prefix(tmp_path, prefix):
+    torch.manual_seed(0)
+    whole = timm.create_model("lcnet_050").state_dict()
+    path = tmp_path / "weights.safetensors"
+    below = {f"{prefix}{name}": tensor for name, tensor in whole.items()}
+    head = {f"{prefix.split('.')[0]}.decoder.weight": torch.zeros(2), "step": torch.tensor(1)}
+    save_file(below | head, path)
+    encoder = get_encoder("tu-lcnet_050")
+    load_encoder(encoder, path)
+    assert torch.equal(encoder.state_dict()["model.conv_stem.weight"], whole["conv_stem.weight"])
+    name = f"{prefix}conv_stem.weight"
+    for changed, why in (
+        (below[name][:2], "1 of another shape"),
+        (below[name] * torch.nan, "holds NaN"),
+        (below[name].long(), "is torch.int64"),
+    ):
+        save_file(below | {name: changed}, path)
+        with pytest.raises(FedsegError, match=why):
+            load_encoder(encoder, path)
+
+
+def test_an_encoders_average_is_preferred(tmp_path, caplog):
+    encoders = [get_encoder("tu-lcnet_050") for _ in range(2)]
+    model, average = (encoder.state_dict() for encoder in encoders)
+    weights = {f"model.encoder.{name}": tensor for name, tensor in model.items()}
+    weights |= {f"ema_model.encoder.{name}": tensor for name, tensor in average.items()}
+    path = tmp_path / "weights.safetensors"
+    save_file(weights, path)
+    load_encoder(encoders[0], path)
+    assert all(torch.equal(t, average[n]) for n, t in encoders[0].state_dict().items())
+    assert "using 'ema_model.encoder.model.', the average" in caplog.text
+
+
+@pytest.mark.parametrize("prefix", ["", "_orig_mod.", "ema_model.module."])
+def test_an_older_layout_below_a_prefix_is_converted(tmp_path, prefix):
+    name = "swin_tiny_patch4_window7_224"
+    whole = timm.create_model(name).state_dict()
+    old = {key: t for key, t in whole.items() if "downsample" not in key}
+    for key, tensor in whole.items():  # of timm before 0.9: at the end of the stage before
+        if "downsample" in key:
+            stage = int(key.split(".")[1])
+            old[key.replace(f"layers.{stage}.", f"layers.{stage - 1}.")] = tensor
+    path = tmp_path / "weights.safetensors"
+    save_file({f"{prefix}{key}": tensor for key, tensor in old.items()}, path)
+    encoder = get_encoder(f"tu-{name}")
+    load_encoder(encoder, path)
+    key = "layers.1.downsample.reduction.weight"
+    [loaded] = [t for n, t in encoder.state_dict().items() if n.endswith(key.replace(".", "_", 1))]
+    assert torch.equal(loaded, whole[key])
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\x80\x04]\x94.", bytes(100)])
 def test_files_that_are_no_safetensors(tmp_path, content):
     path = tmp_path / "weights.safetensors"

@@ -51,6 +51,17 @@ def test_a_model_of_other_classes_gives_all_but_its_last_layer(tmp_path):
         assert same.shape != tensor.shape or torch.equal(same, tensor)
 
 
+@pytest.mark.parametrize("prefix", ["", "module._orig_mod.", "ema_model.", "net.segformer."])
+def test_weights_below_a_prefix(tmp_path, prefix):
+    theirs = build(Model(**SMALL, encoder_weights="none"))
+    part = theirs.encoder if prefix.endswith("segformer.") else theirs
+    weights = {f"{prefix}{name}": t.contiguous() for name, t in part.state_dict().items()}
+    save_file(weights | {"step": torch.tensor(1)}, tmp_path / "weights.safetensors")
+    ours = build(Model(**SMALL, encoder_weights=str(tmp_path / "weights.safetensors")))
+    wanted = theirs.encoder.state_dict()
+    assert all(torch.equal(t, wanted[n]) for n, t in ours.encoder.state_dict().items())
+
+
 def test_an_encoder_alone_is_enough_and_another_is_refused(tmp_path):
     encoder = build(Model(**SMALL, encoder_weights="none")).encoder
     path = save(encoder.state_dict(), tmp_path / "encoder.safetensors")
