@@ -713,6 +713,9 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
                 yield f"'{key}' is missing; add it"
             case "too_short" if detail["ctx"]["min_length"] == 1:
                 yield f"'{key}' is empty; add at least one [[{key}]] table"
+            case "too_long":
+                length = detail["ctx"]
+                yield f"'{key}': {length['actual_length']} entries, at most {length['max_length']}"
             case "string_pattern_mismatch" if detail["ctx"]["pattern"] == NAME_PATTERN:
                 yield f"'{key}' = {detail['input']!r}: use letters, digits, '.', '_' and '-' only"
             case "value_error":

@@ -41,6 +41,7 @@ from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
 from fedseg.workflows.cross_site import keep, missing_sites
+from server.class_names import check_class_names
 from server.nodes import Nodes, well_formed
 
 log = getLogger("flwr").log
@@ -121,6 +122,8 @@ class OneShot(Strategy):
         done = good_clients(self.run, self.federation)
         wanted = {client.name for client in self.federation.clients} - done.keys()
         nodes = self._find(grid, wanted)
+        if not done:
+            check_class_names(self.federation, self._known_nodes(grid))
         return [
             self._message(TRAIN, request(client.name, task), nodes[client.name])
             for client in self.federation.clients

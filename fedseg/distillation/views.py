@@ -11,6 +11,9 @@ from fedseg.data.dataset import Dataset
 from fedseg.distillation.teachers import TARGET_STRIDE, read_target
 from fedseg.training.loop import Example
 
+MOST_CHANNELS = 128
+"""Channels of an image that OpenCV 5 takes; a target may have more."""
+
 
 class Views:
     """Draws an image, a view of it and an augmentation, with the view's target."""
@@ -75,7 +78,17 @@ def random_view(
         window, part = window[:, ::-1], part[:, ::-1]
     small = (crop[1] // TARGET_STRIDE, crop[0] // TARGET_STRIDE)
     view = cv2.resize(np.ascontiguousarray(window), crop[::-1], interpolation=cv2.INTER_LINEAR)
-    return view, cv2.resize(np.ascontiguousarray(part), small, interpolation=cv2.INTER_LINEAR)
+    return view, _resize(part, small)
+
+
+def _resize(target: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Part of a target, uint8 [h, w, C] with any number of channels, at a width and height."""
+    parts = [
+        cv2.resize(np.ascontiguousarray(channels), size, interpolation=cv2.INTER_LINEAR)
+        for channels in np.split(target, range(MOST_CHANNELS, target.shape[-1], MOST_CHANNELS), -1)
+    ]
+    # OpenCV leaves out an axis of a single channel.
+    return parts[0] if len(parts) == 1 else np.dstack(parts)
 
 
 def class_mix(onto: Example, source: Example, classes: int, rng: np.random.Generator) -> Example:
