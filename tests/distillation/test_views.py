@@ -110,3 +110,16 @@ def test_views_are_a_function_of_the_random_numbers(draw):
         (one, target), (other, same) = draw(3, **settings), draw(3, **settings)
         assert (one == other).all()
         assert (target == same).all()
+
+
+@pytest.mark.parametrize("channels", [127, 129, 255 + 32])
+def test_a_target_may_have_more_channels_than_an_image(channels):
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 256, (12, 20, channels), np.uint8)
+    image = np.zeros((48, 80, 3), np.uint8)
+    _, part = random_view(image, target, (32, 64), (0.3, 1.0), np.random.default_rng(1))
+    assert part.shape == (8, 16, channels)
+    for c in (0, channels - 1):  # each channel as if it were alone
+        alone = np.repeat(target[..., c : c + 1], 3, axis=-1)
+        _, expected = random_view(image, alone, (32, 64), (0.3, 1.0), np.random.default_rng(1))
+        assert (part[..., c] == expected[..., 0]).all()
