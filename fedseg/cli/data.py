@@ -1,5 +1,6 @@
 """The commands about datasets: `fedseg data ...`."""
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
-    from fedseg.classes import ClassList
     from fedseg.data.cards import Card
     from fedseg.data.check import Report
     from fedseg.data.label_map import LabelMap
@@ -88,7 +88,7 @@ def check(
         report = check_files(described, root, split, everything, partial(bars, "checking"))
     if unknown := unknown_names(class_list, [described]):
         report.notes.append(f"neither this card nor Cityscapes has {unknown} of the class list")
-    becomes = _becomes(mapped, class_list) if classes else None
+    becomes = _becomes(mapped, class_list.names) if classes else None
     pixels, record = _pixels(described, report.pixels), _record(described, report)
     if becomes is not None:
         names = [name for name, _ in pixels]
@@ -142,7 +142,7 @@ def show(
     if classes and dataset.labels:
         mapped = LabelMap(described, class_list)
         counts = np.sum([label_counts(dataset, index) for index in sampled(dataset)], axis=0)
-        becomes, title = _becomes(mapped, class_list), f"{described.name}: {chosen}"
+        becomes, title = _becomes(mapped, class_list.names), f"{described.name}: {chosen}"
         pixels = _pixels(described, counts)
         console.show(_class_table(pixels, becomes, title, f"{rows} images opened"))
     console.show(f"{rows} of {len(dataset)} images shown in {out}")
@@ -192,15 +192,15 @@ def _classes(card: "Card") -> str:
     return f"{single} + {groups} group{'s' if groups > 1 else ''}" if groups else str(single)
 
 
-def _becomes(mapped: "LabelMap", classes: "ClassList") -> list[list[str]]:
+def _becomes(mapped: "LabelMap", names: Iterable[str]) -> list[list[str]]:
     """Names in a class list of what each of a card's classes becomes.
 
     After these stands nothing, for the pixels that the card ignores, and then each class of the
     list that no class of the card becomes.
     """
-    found = [list(names) for names in mapped.members()]
-    taken = {name for names in found for name in names}
-    return [*found, [], *([name] for name in classes.names if name not in taken)]
+    found = [list(members) for members in mapped.members()]
+    taken = {name for members in found for name in members}
+    return [*found, [], *([name] for name in names if name not in taken)]
 
 
 def _class_table(

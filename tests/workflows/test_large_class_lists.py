@@ -77,7 +77,9 @@ def completed(request, tmp_path_factory):
         accepted = parse_upload(upload.model_dump_json(), client.name, federation.classes)
         check_sizes(accepted, client.training)
         store(run, accepted, weights, client.model, seed=0)
-    run_server(run, federation, silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedseg.distillation.fusion.gated.STEPS", 20)
+        run_server(run, federation, silent)
     clients = {name: run.clients / name for name in ("one", "two")}
     ensemble.make(run, federation, clients, silent)
     result = gather_result(run, federation, "completed", {}, {})
@@ -91,12 +93,9 @@ def test_every_class_is_trained_and_scored(completed):
     assert info.coverage == tuple(range(completed.count))
     score = Score.read(completed.run.score(GLOBAL, "test"))
     assert np.array(score.confusion).shape == (completed.count, completed.count)
-    label = open_dataset(completed.federation.evaluation[0]).label(0)
-    assert (label == last).any()
-    assert sum(score.confusion[last]) == sum(
-        (np.array(Image.open(path)) == last).sum()
-        for path in open_dataset(completed.federation.evaluation[0]).labels
-    )
+    files = open_dataset(completed.federation.evaluation[0]).labels
+    labelled = sum((np.array(Image.open(path)) == last).sum() for path in files)
+    assert sum(score.confusion[last]) == labelled > 0
     page = completed.run.report.read_text("utf-8")
     assert f"thing {last}" in page
 

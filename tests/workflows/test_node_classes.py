@@ -1,13 +1,12 @@
 """What the server makes of the class names that nodes say their cards have."""
 
 import logging
-from types import SimpleNamespace
 
 import pytest
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
-from server.class_names import check_class_names
+from fedseg.workflows.node_classes import check_node_classes
 
 CLASSES = {"names": ["drivable", "sky", "lane marking"], "members": {"drivable": ["road"]}}
 
@@ -26,35 +25,34 @@ def notices(caplog):
     return lambda: "\n".join(caplog.messages)
 
 
-def nodes(late=None, **known):
-    """Nodes that said which names they know, and those that say so when they are looked for."""
-    said = dict(known)
-    return SimpleNamespace(known=said, find=lambda names, timeout: said.update(late or {}))
+def check(federation, late=None, **known):
+    """Check with the names that nodes said, and those that say so only when they are looked for."""
+    check_node_classes(federation, known, lambda names: known.update(late or {}))
 
 
 def test_a_name_that_nobody_knows_is_an_error_before_training(deployed, notices):
     with pytest.raises(FedsegError, match=r"^classes: .* 'lane marking'"):
-        check_class_names(deployed, nodes(one={"road"}, two={"road", "sky"}, city={"sky"}))
+        check(deployed, one={"road"}, two={"road", "sky"}, city={"sky"})
     assert notices() == ""
 
 
 def test_a_name_that_one_client_knows_is_right(deployed, notices):
-    check_class_names(deployed, nodes(one={"road", "sky"}, two={"lane marking"}, city=set()))
+    check(deployed, one={"road", "sky"}, two={"lane marking"}, city=set())
     assert notices() == ""
 
 
 def test_an_evaluator_is_looked_for_where_it_may_know_a_name(deployed, notices):
     late = {"city": {"lane marking"}}
-    check_class_names(deployed, nodes(late, one={"road", "sky"}, two={"road"}))
+    check(deployed, late, one={"road", "sky"}, two={"road"})
     assert "1 of the 3 classes: lane marking" in notices()
 
 
 def test_where_somebody_said_nothing_it_is_a_notice(deployed, notices):
-    check_class_names(deployed, nodes(one={"road", "sky"}, city=set()))
+    check(deployed, one={"road", "sky"}, city=set())
     assert "'lane marking'" in notices()
 
 
 def test_names_that_are_not_in_the_list_do_no_harm(deployed, notices):
     known = {"road", "sky", "lane marking", "x" * 1000}
-    check_class_names(deployed, nodes(one=known, two=known, city=known))
+    check(deployed, one=known, two=known, city=known)
     assert notices() == ""
