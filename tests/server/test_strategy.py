@@ -379,7 +379,7 @@ def test_a_class_that_no_node_knows_ends_the_run_before_training(federation, tmp
     behaviour = {client.name: upload_of(client) for client in federation.clients}
     nodes = {1: ["one"], 2: ["two"]}
     grid = TellingGrid(behaviour, nodes)
-    with pytest.raises(FedsegError, match="classes: no dataset card .* 'lane marking'"):
+    with pytest.raises(FedsegError, match=r"classes: no dataset card .* 'lane marking'"):
         OneShot(open_run(tmp_path / "run", federation), federation).start(grid, ArrayRecord())
     assert grid.trained == []
     grid = TellingGrid(behaviour, nodes)

@@ -98,6 +98,8 @@ def test_every_class_is_trained_and_scored(completed):
     assert sum(score.confusion[last]) == labelled > 0
     page = completed.run.report.read_text("utf-8")
     assert f"thing {last}" in page
+    assert 50 <= page.count(" is taken for ") <= 50 * 50  # a cell for each pair would be too many
+    assert f"The {completed.count - 50} rarest classes are left out" in page
 
 
 def test_commands_take_the_model(completed, run_cli, tmp_path):
