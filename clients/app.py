@@ -16,7 +16,7 @@ from fedseg.errors import FedsegError
 from fedseg.flower import messages
 from fedseg.flower.context import NODE_KEY, nodes_of, places_of, progress_of
 from fedseg.flower.supervisor import exit_with_parent
-from fedseg.participants.introduction import Question, introduce
+from fedseg.participants.introduction import Question, introduce, known_names
 from fedseg.participants.node import Node, ScoreTask, TrainTask, unnamed
 from fedseg.run.progress import Progress
 
@@ -47,7 +47,7 @@ def answering(handler: Handler) -> Handler:
 @app.query()
 @answering
 def describe(message: Message, context: Context) -> Message:
-    """Return the names of the participants on this node, and what its evaluators have."""
+    """Return the names of this node's participants, and what the server may know of their data."""
     nodes, classes = nodes_of(context), messages.task_in(message, Question).classes
     clients = [node.name for node in nodes if node.role == "trainer"]
     evaluators = [
@@ -55,7 +55,8 @@ def describe(message: Message, context: Context) -> Message:
         for node in nodes
         if node.role == "evaluator"
     ]
-    return Message(messages.introduction(clients, evaluators), reply_to=message)
+    known = known_names(nodes, classes)
+    return Message(messages.introduction(clients, evaluators, known), reply_to=message)
 
 
 @app.train()

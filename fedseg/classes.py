@@ -45,6 +45,25 @@ CLASSES = (
 )
 """Names of Cityscapes' classes."""
 
+OTHER_LABELS = (
+    "ego vehicle",
+    "rectification border",
+    "out of roi",
+    "static",
+    "dynamic",
+    "ground",
+    "parking",
+    "rail track",
+    "guard rail",
+    "bridge",
+    "tunnel",
+    "polegroup",
+    "caravan",
+    "trailer",
+    "license plate",
+)
+"""Labels of Cityscapes that are none of its evaluation classes."""
+
 SYNTHIA_CLASSES = tuple(name for name in CLASSES if name not in ("terrain", "truck", "train"))
 """The 16 classes that SYNTHIA has, over which papers on it average."""
 
@@ -74,8 +93,8 @@ PALETTE = np.array(
 )
 """RGB colours of Cityscapes' classes, uint8 [19, 3]."""
 
-MOST_CLASSES = 100
-"""Of a list: predictions of every class are kept for every image."""
+MOST_CLASSES = IGNORE
+"""Length of a class list, and of a card's: labels are uint8, and 255 is ignored."""
 
 
 def _trimmed(name: str) -> str:
@@ -84,7 +103,7 @@ def _trimmed(name: str) -> str:
     return name
 
 
-ClassName = Annotated[str, Field(max_length=60), AfterValidator(_trimmed)]
+ClassName = Annotated[str, Field(max_length=100), AfterValidator(_trimmed)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Byte, Byte, Byte]
 
@@ -152,7 +171,8 @@ class ClassList(Section):
     @cached_property
     def train_ids(self) -> dict[str, int]:
         """The trainId that a card's class becomes, by its name."""
-        return {part: self.names.index(name) for name, p in self._parts().items() for part in p}
+        parts = self._parts().values()
+        return {part: train_id for train_id, p in enumerate(parts) for part in p}
 
     @cached_property
     def palette(self) -> np.ndarray:

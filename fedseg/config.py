@@ -610,7 +610,10 @@ def resolved(kind: type[T], data: dict[str, Any], path: Path, settings: Iterable
 
 
 def read_classes(path: Path | None) -> ClassList:
-    """The [classes] of a federation file; Cityscapes' where there is no file.
+    """The class list in a file, which is a federation's or holds the keys of [classes] alone.
+
+    Args:
+        path: the TOML file; None: Cityscapes' classes.
 
     Raises:
         FedsegError: the file has none, or a mistake in them.
@@ -618,9 +621,9 @@ def read_classes(path: Path | None) -> ClassList:
     if path is None:
         return CITYSCAPES
     data = read_toml(path)
-    if "classes" not in data:
+    if "classes" not in data and "names" not in data:
         raise FedsegError(f"{path}: has no [classes]; see docs/classes.md")
-    return parse(ClassList, data["classes"], path)
+    return parse(ClassList, data.get("classes", data), path)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -713,6 +716,9 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
                 yield f"'{key}' is missing; add it"
             case "too_short" if detail["ctx"]["min_length"] == 1:
                 yield f"'{key}' is empty; add at least one [[{key}]] table"
+            case "too_long":
+                length = detail["ctx"]
+                yield f"'{key}': {length['actual_length']} entries, at most {length['max_length']}"
             case "string_pattern_mismatch" if detail["ctx"]["pattern"] == NAME_PATTERN:
                 yield f"'{key}' = {detail['input']!r}: use letters, digits, '.', '_' and '-' only"
             case "value_error":

@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 from fedseg.errors import FedsegError, plain
 from fedseg.flower import messages
 from fedseg.flower.internals import LOST
-from fedseg.flower.messages import CLIENTS, EVALUATORS, QUERY, items_in
+from fedseg.flower.messages import CLIENTS, EVALUATORS, QUERY, items_in, known_in
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR, what_happened
 from fedseg.participants.introduction import Introduction, Question
 from server.inbox import Inbox, Lost
@@ -51,11 +51,14 @@ class Nodes:
 
     Attributes:
         introductions: evaluators' descriptions of their datasets, by name.
+        known: names in the class list that the dataset cards of a node have, by the name that it
+            speaks for; of nodes that say so.
         refused: why a node does not speak, by the name it is registered under.
     """
 
     def __init__(self, grid: Grid, folder: Path, question: Question | None = None) -> None:
         self.introductions: dict[str, Introduction] = {}
+        self.known: dict[str, set[str]] = {}
         self.refused: dict[str, str] = {}
         self._grid = grid
         self._question = messages.question(question or Question())
@@ -181,6 +184,7 @@ class Nodes:
                 names = [str(name) for name in items_in(reply, CLIENTS)]
                 texts = [str(text) for text in items_in(reply, EVALUATORS)]
                 found = {i.name: i for i in map(Introduction.model_validate_json, texts)}
+                known = known_in(reply)
             for name in [*names, *found]:
                 if registered and name != registered:
                     raise FedsegError(f"it is registered as '{registered}', not as '{name}'")
@@ -190,6 +194,8 @@ class Nodes:
                 self.refused[registered] = plain(error, MOST_OF_AN_ERROR)
             return
         self.introductions = found | self.introductions
+        if known is not None:
+            self.known = dict.fromkeys([*names, *found], known) | self.known
         self._found = dict.fromkeys([*names, *found], node) | self._found
 
 

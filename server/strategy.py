@@ -5,6 +5,7 @@ Every client trains and uploads once; evaluators score the global model that com
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from logging import ERROR, INFO, WARNING, getLogger
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
 from fedseg.workflows.cross_site import keep, missing_sites
+from fedseg.workflows.node_classes import check_node_classes
 from server.nodes import Nodes, well_formed
 
 log = getLogger("flwr").log
@@ -121,6 +123,9 @@ class OneShot(Strategy):
         done = good_clients(self.run, self.federation)
         wanted = {client.name for client in self.federation.clients} - done.keys()
         nodes = self._find(grid, wanted)
+        if not done:
+            known, timeout = self._known_nodes(grid), self.federation.node_timeout
+            check_node_classes(self.federation, known.known, partial(known.find, timeout=timeout))
         return [
             self._message(TRAIN, request(client.name, task), nodes[client.name])
             for client in self.federation.clients

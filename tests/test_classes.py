@@ -43,9 +43,18 @@ def test_colours_are_cityscapes_or_of_their_own():
     assert palette[2].tolist() == [0, 128, 0]
 
 
-def test_a_hundred_classes_have_a_hundred_colours():
-    palette = ClassList(names=tuple(f"class {n}" for n in range(100))).palette
-    assert len(np.unique(palette, axis=0)) == 100
+def test_255_classes_have_255_colours_beside_cityscapes():
+    names = (*CLASSES, *(f"class {n}" for n in range(255 - len(CLASSES))))
+    table = ClassList(names=names).colour_table()
+    assert len(np.unique(table, axis=0)) == 256  # black stands for what is ignored
+    assert not table[255].any()
+
+
+def test_256_classes_are_refused_in_a_short_line(federation_data, tmp_path):
+    names = [f"class {n}" for n in range(256)]
+    with pytest.raises(FedsegError, match=r"'classes\.names': 256 entries, at most 255") as error:
+        parse(Federation, federation_data | {"classes": names}, tmp_path / "f.toml")
+    assert len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The commands about datasets: `fedseg data ...`."""
 
+from collections.abc import Iterable
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +13,19 @@ from fedseg.errors import FedsegError
 
 Classes = Annotated[
     Path | None,
-    typer.Option(help="Federation file whose [classes] labels become; default: Cityscapes' 19."),
+    typer.Option(
+        help="File of a federation, or of a class list alone, whose classes the labels become; "
+        "default: Cityscapes' 19."
+    ),
 ]
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.table import Table
 
     from fedseg.data.cards import Card
     from fedseg.data.check import Report
+    from fedseg.data.label_map import LabelMap
 
 data = typer.Typer(
     help="""Datasets: which there are, and whether yours is whole.
@@ -72,13 +79,24 @@ def check(
     from fedseg.config import read_classes
     from fedseg.data.cards import load_card
     from fedseg.data.check import check as check_files
+    from fedseg.data.class_names import unknown_names
     from fedseg.data.label_map import LabelMap
 
-    described = load_card(card)
-    LabelMap(described, read_classes(classes))  # a card of other classes is refused here
+    described, class_list = load_card(card), read_classes(classes)
+    mapped = LabelMap(described, class_list)  # a card of other classes is refused here
     with console.Bars() as bars:
         report = check_files(described, root, split, everything, partial(bars, "checking"))
-    console.answer(json, _record(described, report), _histogram(described, report))
+    if unknown := unknown_names(class_list, [described]):
+        report.notes.append(f"neither this card nor Cityscapes has {unknown} of the class list")
+    becomes = _becomes(mapped, class_list.names) if classes else None
+    pixels, record = _pixels(described, report.pixels), _record(described, report)
+    if becomes is not None:
+        names = [name for name, _ in pixels]
+        record["becomes"] = dict(zip(names, becomes, strict=False))
+    found = ", ".join(f"{name} {count}" for name, count in report.found.items() if count)
+    title = f"{described.name}: {found}"
+    table = _class_table(pixels, becomes, title, f"{report.opened} images opened")
+    console.answer(json, record, table)
     if not json:
         for line in [*(f"note: {note}" for note in report.notes), *report.problems]:
             console.show_line(line)
@@ -103,11 +121,15 @@ def show(
 
     Example: `fedseg data show camvid /data/CamVid --split val --out camvid.jpg`
     """
+    import numpy as np
+
     from fedseg.cli import console
     from fedseg.config import Source, read_classes
     from fedseg.data.cards import load_card
     from fedseg.data.dataset import open_dataset
-    from fedseg.data.sheet import write_sheet
+    from fedseg.data.label_map import LabelMap
+    from fedseg.data.sheet import sampled, write_sheet
+    from fedseg.data.survey import label_counts
 
     described = load_card(card)
     chosen = described.split(split)
@@ -115,7 +137,14 @@ def show(
     with console.Bars() as bars:
         rendering = partial(bars, "rendering data")
         dataset = open_dataset(source, described.splits[chosen].labelled, rendering)
-    rows = write_sheet(dataset, out, classes=read_classes(classes))
+    class_list = read_classes(classes)
+    rows = write_sheet(dataset, out, classes=class_list)
+    if classes and dataset.labels:
+        mapped = LabelMap(described, class_list)
+        counts = np.sum([label_counts(dataset, index) for index in sampled(dataset)], axis=0)
+        becomes, title = _becomes(mapped, class_list.names), f"{described.name}: {chosen}"
+        pixels = _pixels(described, counts)
+        console.show(_class_table(pixels, becomes, title, f"{rows} images opened"))
     console.show(f"{rows} of {len(dataset)} images shown in {out}")
 
 
@@ -163,24 +192,40 @@ def _classes(card: "Card") -> str:
     return f"{single} + {groups} group{'s' if groups > 1 else ''}" if groups else str(single)
 
 
-def _histogram(card: "Card", report: "Report") -> "Table":
-    """Images found by split, and the share of each class in the labels that were opened."""
+def _becomes(mapped: "LabelMap", names: Iterable[str]) -> list[list[str]]:
+    """Names in a class list of what each of a card's classes becomes.
+
+    After these stands nothing, for the pixels that the card ignores, and then each class of the
+    list that no class of the card becomes.
+    """
+    found = [list(members) for members in mapped.members()]
+    taken = {name for members in found for name in members}
+    return [*found, [], *([name] for name in names if name not in taken)]
+
+
+def _class_table(
+    pixels: list[tuple[str, int]], becomes: list[list[str]] | None, title: str, caption: str
+) -> "Table":
+    """The share of each of a card's classes in some labels; with what `_becomes` gives, if any."""
     from rich.table import Table
 
-    found = ", ".join(f"{name} {count}" for name, count in report.found.items() if count)
-    table = Table("class", title=f"{card.name}: {found}", caption=f"{report.opened} images opened")
+    table = Table("class", title=title, caption=caption)
+    if becomes is not None:
+        table.add_column("class of the list")
     table.add_column("pixels", justify="right")
     table.add_column("%", justify="right")
-    total = max(1, report.pixels.sum())
-    for name, count in _pixels(card, report).items():
-        table.add_row(name, f"{count}", f"{100 * count / total:.2f}" if count else "-")
+    total = max(1, sum(count for _, count in pixels))
+    rows = [(name, f"{n}", f"{100 * n / total:.2f}" if n else "-") for name, n in pixels]
+    for (name, *numbers), found in zip_longest(rows, becomes or (), fillvalue=("-", "0", "-")):
+        to = [] if becomes is None else [", ".join(found) or "ignored"]
+        table.add_row(name, *to, *numbers)
     return table
 
 
-def _pixels(card: "Card", report: "Report") -> dict[str, int]:
-    """Pixels of each class, and last those ignored, in the labels that were opened."""
+def _pixels(card: "Card", counts: "np.ndarray") -> list[tuple[str, int]]:
+    """Pixels of each class, and last those ignored."""
     names = [*(entry.name for entry in card.classes), "ignored"]
-    return dict(zip(names, map(int, report.pixels), strict=True))
+    return list(zip(names, map(int, counts), strict=True))
 
 
 def _record(card: "Card", report: "Report") -> dict[str, Any]:
@@ -189,7 +234,7 @@ def _record(card: "Card", report: "Report") -> dict[str, Any]:
         "card": card.name,
         "found": report.found,
         "opened": report.opened,
-        "pixels": _pixels(card, report),
+        "pixels": dict(_pixels(card, report.pixels)),
         "problems": report.problems,
         "notes": report.notes,
     }

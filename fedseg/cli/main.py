@@ -115,6 +115,7 @@ def simulate(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
+    from fedseg.data.class_names import check_class_names
     from fedseg.files import EMBEDDED
     from fedseg.run.folder import free_folder
 
@@ -123,6 +124,7 @@ def simulate(
     if ray_address is not None:
         settings = [*settings, f"resources.ray_address={ray_address}"]
     federation = configuration.load(path, settings=settings)
+    check_class_names(federation)
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
@@ -155,16 +157,19 @@ def check(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import stage_table
+    from fedseg.data.class_names import check_class_names
     from fedseg.files import EMBEDDED
 
     path = config or EMBEDDED
     federation = configuration.load(path, settings=settings or [])
+    check_class_names(federation)
     with console.Bars() as bars:
         bars.wait()
         from fedseg.workflows.check import check_federation
 
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
+    lines += [f"note: {note}" for note in report.notes]
     lines += [f"licence of the {what}: {licence}" for what, licence in report.licences.items()]
     if not report.problems:
         lines.append("nothing is wrong")

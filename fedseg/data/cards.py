@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from fedseg.classes import CITYSCAPES, CLASSES, IGNORE, Colour
+from fedseg.classes import CITYSCAPES, CLASSES, IGNORE, MOST_CLASSES, Colour
 from fedseg.config import Section, parse, read_toml
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import app_dir
 
 UNKNOWN = 254
-"""What a card's tables give for a value that the card does not list."""
+"""What a card's tables give for a value that the card does not list; see `Card.unknown`."""
 
 ENCODINGS = ("ids", "colours", "names")
 """What label files may hold; each is a field of `CardClass`, and of `Card` with `ignore_`."""
@@ -154,7 +154,8 @@ class Card(Section):
     classes: list[CardClass] = Field(
         default_factory=lambda: [
             CardClass(name=name, ids=(train_id,)) for train_id, name in enumerate(CLASSES)
-        ]
+        ],
+        max_length=MOST_CLASSES,
     )
     """The dataset's classes in the order of its tables; default: trainIds."""
 
@@ -214,18 +215,23 @@ class Card(Section):
         patterns = self.splits[split].labels or self.labels
         return [pattern.replace("{split}", split) for pattern in patterns]
 
+    @property
+    def unknown(self) -> int:
+        """`UNKNOWN`, or 256 where that is the place of a class and tables are uint16."""
+        return UNKNOWN if len(self.classes) <= UNKNOWN else 256
+
     @cached_property
     def id_table(self) -> np.ndarray:
-        """uint8 [65536]: id -> place in `classes`, IGNORE or UNKNOWN."""
-        table = np.full(1 << 16, UNKNOWN, np.uint8)
+        """uint8 or uint16 [65536]: id -> place in `classes`, IGNORE or `unknown`."""
+        table = self._unknown_table(1 << 16)
         for value, place in self._places("ids").items():
             table[value] = place
         return table
 
     @cached_property
     def colour_table(self) -> np.ndarray:
-        """uint8 [2**24]: R + 256 G + 65536 B -> place in `classes`, IGNORE or UNKNOWN."""
-        table = np.full(1 << 24, UNKNOWN, np.uint8)
+        """uint8 or uint16 [2**24]: R + 256 G + 65536 B -> as of `id_table`."""
+        table = self._unknown_table(1 << 24)
         for (red, green, blue), place in self._places("colours").items():
             table[red | green << 8 | blue << 16] = place
         return table
@@ -233,7 +239,7 @@ class Card(Section):
     @cached_property
     def usual_colours(self) -> np.ndarray:
         """Like `colour_table`, of Cityscapes' colours for the classes that are one of the 19."""
-        table = np.full(1 << 24, UNKNOWN, np.uint8)
+        table = self._unknown_table(1 << 24)
         for place, entry in enumerate(self.classes):
             if len(entry.members) == 1 and entry.members[0] in CLASSES:
                 train_id = CITYSCAPES.train_ids[entry.members[0]]
@@ -255,6 +261,9 @@ class Card(Section):
     def polygon_table(self) -> dict[str, int]:
         """Name of a polygon -> place in `classes`, or IGNORE."""
         return self._places("names")
+
+    def _unknown_table(self, size: int) -> np.ndarray:
+        return np.full(size, self.unknown, np.min_scalar_type(self.unknown))
 
     def _places(self, kind: str) -> dict[Any, int]:
         ignored = dict.fromkeys(getattr(self, f"ignore_{kind}"), IGNORE)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedseg.classes import IGNORE
 from fedseg.data.cards import Card
 from fedseg.data.dataset import Dataset
 from fedseg.data.layout import find_faults, find_labels, find_pairs, nothing_found, twins
 from fedseg.data.loading import prefetch
+from fedseg.data.survey import label_counts
 from fedseg.errors import FedsegError
 from fedseg.machine import cpus
 from fedseg.run.progress import OnProgress
@@ -228,9 +228,7 @@ def _open(card: Card, files: tuple[Path, Path | None]) -> _Opened:
         wrong.append(_problem(files, error))
     try:
         if label:
-            by_place = np.bincount(dataset.label(0).ravel(), minlength=256)
-            counts[:-1] = by_place[: len(card.classes)]
-            counts[-1] = by_place[IGNORE]
+            counts = label_counts(dataset, 0)
     except FedsegError as error:
         wrong.append(_problem(files, error))
     return _Opened(counts, wrong, orientation)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageDraw
 
 from fedseg.classes import IGNORE
-from fedseg.data.cards import UNKNOWN, Card
+from fedseg.data.cards import Card
 from fedseg.data.images import (
     MOST_PIXELS,
     SIXTEEN_BITS,
@@ -137,13 +137,13 @@ def _read_palette(path: Path, card: Card, image: Image.Image) -> np.ndarray:
     is_short = len(palette) <= min(card.largest_id, 255)
     if card.lists("colours"):
         by_colour = card.colour_table[colours]
-        is_known = (by_colour[used] != UNKNOWN).all()
-        is_renumbered = is_short or _differ(by_number[used], by_colour[used])
+        is_known = (by_colour[used] != card.unknown).all()
+        is_renumbered = is_short or _differ(card, by_number[used], by_colour[used])
         if not card.lists("ids") or (is_known and is_renumbered):
             if not is_known:
                 keys = colours[numbers]
                 return _translate(path, card, "colours", keys, card.colour_table)
-            return cv2.LUT(numbers, np.resize(by_colour, 256))
+            return cv2.LUT(numbers, np.resize(by_colour, 256)).astype(np.uint8, copy=False)
     elif not card.lists("ids"):
         raise FedsegError(
             f"{path}: is a palette image, but the card '{card.name}' lists neither ids nor "
@@ -152,7 +152,7 @@ def _read_palette(path: Path, card: Card, image: Image.Image) -> np.ndarray:
     if (palette == palette[:, :1]).all():
         shades = cv2.LUT(numbers, np.resize(palette[:, 0], 256))
         return _translate(path, card, "ids", shades, card.id_table)
-    if is_short or _differ(by_number[used], card.usual_colours[colours[used]]):
+    if is_short or _differ(card, by_number[used], card.usual_colours[colours[used]]):
         raise FedsegError(
             f"{path}: a tool has probably renumbered its palette ({len(palette)} colours), so that "
             "its numbers are no longer ids; save the labels as grey ids of 8 bits, or list their "
@@ -161,9 +161,9 @@ def _read_palette(path: Path, card: Card, image: Image.Image) -> np.ndarray:
     return _translate(path, card, "ids", numbers, card.id_table)
 
 
-def _differ(by_number: np.ndarray, by_colour: np.ndarray) -> bool:
+def _differ(card: Card, by_number: np.ndarray, by_colour: np.ndarray) -> bool:
     """Whether two readings of a palette give two classes, or one of them none, to a colour."""
-    compared = (by_colour < UNKNOWN) & (by_number != IGNORE)
+    compared = (by_colour < len(card.classes)) & (by_number != IGNORE)
     return bool((by_number != by_colour)[compared].any())
 
 
@@ -198,14 +198,14 @@ def _translate(
         keys = keys.astype(np.uint8)
     # For bytes, OpenCV is ten times faster than numpy.
     label = cv2.LUT(keys, table[:256]) if keys.dtype == np.uint8 else table.take(keys)
-    unknown = label == UNKNOWN
+    unknown = label == card.unknown
     if unknown.any():
         values, counts = np.unique(keys[unknown], return_counts=True)
         found: list[Any] = list(values)
         if kind == "colours":
             found = [(int(v) & 255, int(v) >> 8 & 255, int(v) >> 16) for v in values]
         raise _unlisted(path, card, kind, dict(zip(found, counts, strict=True)), "px")
-    return label
+    return label.astype(np.uint8, copy=False)
 
 
 def _draw_polygons(path: Path, card: Card) -> np.ndarray:

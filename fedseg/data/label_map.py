@@ -72,6 +72,10 @@ class LabelMap:
                     table[place] = index
         return table
 
+    def members(self) -> list[tuple[str, ...]]:
+        """Names in the class list of what each of the card's classes becomes; none: ignored."""
+        return [tuple(self._classes.names[c] for c in found) for found in self._train_ids]
+
     def colours(self) -> np.ndarray:
         """RGB colour of each of `names`, of its first class: uint8 [256, 3]; the rest is black."""
         if not self._groups:

@@ -18,8 +18,18 @@ WIDTH = 480
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
+ROWS = 6
+"""Images on a sheet, at most."""
+
+
+def sampled(dataset: Dataset, most: int = ROWS) -> list[int]:
+    """Indices of some images, spread evenly over a dataset."""
+    count = min(most, len(dataset))
+    return [int(index) for index in np.linspace(0, len(dataset) - 1, count)]
+
+
 def write_sheet(
-    dataset: Dataset, path: Path, rows: int = 6, classes: ClassList = CITYSCAPES
+    dataset: Dataset, path: Path, rows: int = ROWS, classes: ClassList = CITYSCAPES
 ) -> int:
     """Write a contact sheet: in each row an image, its label's colours, and both.
 
@@ -38,13 +48,12 @@ def write_sheet(
     if path.suffix.lower() not in SUFFIXES:
         raise FedsegError(f"{path}: not the name of an image; end it in {' or '.join(SUFFIXES)}")
     check_writable(path.parent)
-    rows = min(rows, len(dataset))
-    chosen = np.linspace(0, len(dataset) - 1, rows).astype(int)
+    chosen = sampled(dataset, rows)
     colours = LabelMap(dataset.card, classes).card_colours()
     sheet = np.concatenate([_row(dataset, index, colours) for index in chosen])
     with atomic_file(path) as temporary:
         Image.fromarray(sheet).save(temporary)
-    return rows
+    return len(chosen)
 
 
 def _row(dataset: Dataset, index: int, colours: np.ndarray) -> np.ndarray:

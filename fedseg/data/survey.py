@@ -64,9 +64,16 @@ def train_id_counts(
     return by_train_id
 
 
+def label_counts(dataset: Dataset, index: int) -> np.ndarray:
+    """Pixels of each of the card's classes in a label, and last those ignored: int64 [C + 1].
+
+    Raises:
+        FedsegError: the label can't be read.
+    """
+    counts = np.bincount(dataset.label(index).ravel(), minlength=256)
+    return np.append(counts[: len(dataset.card.classes)], counts[IGNORE])
+
+
 def _count(dataset: Dataset, index: int) -> np.ndarray:
     dataset.image(index)
-    if dataset.labels is None:
-        return np.zeros(0, np.int64)
-    label = dataset.label(index)
-    return np.bincount(label.ravel(), minlength=256)[: len(dataset.card.classes)]
+    return label_counts(dataset, index)[:-1] if dataset.labels else np.zeros(0, np.int64)

@@ -17,7 +17,7 @@ from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 TASK, ANSWER = "task", "answer"
 NAME, HOW, INFO = "name", "how", "info"
 ERROR, UPLOAD, CONFUSION = "error", "upload", "confusion"
-CLIENTS, EVALUATORS = "clients", "evaluators"
+CLIENTS, EVALUATORS, KNOWN = "clients", "evaluators", "known"
 TRAIN, EVALUATE, CROSS_SITE, QUERY = "train", "evaluate", "cross_site_evaluation", "query"
 """Types of messages; Flower calls the third one "evaluate.cross_site_evaluation"."""
 
@@ -66,14 +66,23 @@ def question(asked: Section) -> RecordDict:
     return RecordDict({TASK: ConfigRecord({HOW: asked.model_dump_json()})})
 
 
-def introduction(clients: Sequence[str], evaluators: Sequence[str]) -> RecordDict:
+def introduction(
+    clients: Sequence[str], evaluators: Sequence[str], known: Sequence[str] | None = None
+) -> RecordDict:
     """The content of a reply to a query.
 
     Args:
         clients: names of the clients on the node.
         evaluators: an `Introduction` as JSON of each evaluator.
+        known: names in the class list that its dataset cards have; None: not said.
     """
-    return _answer({CLIENTS: list(clients), EVALUATORS: list(evaluators)})
+    names = {CLIENTS: list(clients), EVALUATORS: list(evaluators)}
+    return _answer(names if known is None else names | {KNOWN: list(known)})
+
+
+def known_in(reply: Message) -> set[str] | None:
+    """Names in the class list that a node's cards have; None where its reply does not say."""
+    return {str(name) for name in items_in(reply, KNOWN)} if KNOWN in _record(reply) else None
 
 
 def uploaded(upload: str, weights: Records) -> RecordDict:

@@ -193,8 +193,9 @@ def _targets(encoder: nn.Module, model: Model) -> list[str]:
     ]
     if model.lora_targets:
         ends = tuple(f".{target}" for target in model.lora_targets)
-        found = [name for name in linear if f".{name}".endswith(ends)]
-        wanted = f"named {', '.join(model.lora_targets)}"
+        missing = [end[1:] for end in ends if not any(f".{name}".endswith(end) for name in linear)]
+        found = [] if missing else [name for name in linear if f".{name}".endswith(ends)]
+        wanted = f"named {', '.join(missing)}"
     else:
         found = [
             name

@@ -224,7 +224,12 @@ def load_info(folder: Path) -> Info:
         raise FedsegError(
             f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
         ) from None
-    return parse(Info, content, folder / "fedseg.json")
+    info = parse(Info, content, folder / "fedseg.json")
+    if not set(info.coverage) <= set(range(len(info.classes))):
+        raise FedsegError(
+            f"{folder / 'fedseg.json'}: coverage: not made of trainIds 0..{len(info.classes) - 1}"
+        )
+    return info
 
 
 def checked(

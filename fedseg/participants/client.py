@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fedseg.config import Client
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.fingerprint import fingerprint
+from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.evaluate import evaluate
@@ -59,6 +60,7 @@ def train_client(
         FedsegError: the data or the model can't be used.
     """
     dataset = open_dataset(client)
+    LabelMap(dataset.card, client.model.classes).train_ids()  # before the survey, which takes long
     held_out = open_dataset(client.held_out) if client.held_out else None
     settings = digest(
         client.model_dump_json(exclude={"root", "dataset", "model"}),

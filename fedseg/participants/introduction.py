@@ -1,13 +1,14 @@
-"""What an evaluator says of its set before it is asked to score anything. Needs no torch."""
+"""What a node says of its data before it is asked to do anything. Needs no torch."""
 
 import logging
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterable
 
 from pydantic import Field
 
-from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.config import Evaluator, Name, Section
+from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
+from fedseg.config import Evaluator, Name, Section, Source
+from fedseg.data.cards import load_card
+from fedseg.data.class_names import class_names
 from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError, plain
@@ -33,10 +34,27 @@ class Introduction(Section):
     """Split of the card."""
     images: int = Field(0, ge=0, le=10**9)
     """Number of images that its score rests on."""
-    classes: tuple[Annotated[str, Field(max_length=100)], ...] = Field((), max_length=255)
+    classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
     """Classes that it is scored over."""
     problem: str = Field("", max_length=2000)
     """Why it has nothing to score on, where that is so."""
+
+
+def known_names(sources: Iterable[Source], classes: ClassList) -> list[str] | None:
+    """Names in a federation's class list that are classes of a node's dataset cards.
+
+    Args:
+        sources: the data of the node's participants.
+        classes: of the federation.
+
+    Returns:
+        Sorted; None where a card can't be read.
+    """
+    try:
+        known = class_names(load_card(source.dataset) for source in sources)
+    except FedsegError:  # which follows when the data is used
+        return None
+    return sorted(known & classes.train_ids.keys())
 
 
 def introduce(

@@ -14,6 +14,8 @@ from fedseg.run.records import Inconsistency, Result, Score, SetScore
 
 LEAST = 0.005
 """Shares of pixels below this are shown by their colour only."""
+MOST_CONFUSED = 50
+"""Classes that a confusion matrix is shown of: the page holds a cell for each pair."""
 UNSEEN = "never trained on this class"
 
 
@@ -50,6 +52,8 @@ class HeatMap:
     rows: list[Row]
     foot: list[Cell] | None = None
     """Means over the rows, where they make sense."""
+    left_out: int = 0
+    """Classes that are not shown because there are too many."""
 
 
 def class_maps(result: Result, federation: Federation) -> list[HeatMap]:
@@ -90,13 +94,17 @@ def _iou_cell(result: Result, model: str, score: SetScore, label: str, classes: 
 def confusion_map(score: Score) -> HeatMap:
     """Where the pixels of each class go: rows are true classes, columns predicted ones.
 
+    Of more than `MOST_CONFUSED` classes, those with the most pixels, true or predicted, are shown.
+
     Args:
         score: of the global model, on one set.
     """
     matrix = np.array(score.confusion, np.int64)
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
-    there = [index for index in range(len(matrix)) if matrix[index].any()]
-    seen = [index for index in range(len(matrix)) if matrix[:, index].any()]
+    pixels = matrix.sum(axis=0) + matrix.sum(axis=1)
+    shown = sorted(np.argsort(-pixels, kind="stable")[:MOST_CONFUSED].tolist())
+    there = [index for index in shown if matrix[index].any()]
+    seen = [index for index in shown if matrix[:, index].any()]
     rows = []
     for index in there:
         name = score.classes[index]
@@ -109,7 +117,9 @@ def confusion_map(score: Score) -> HeatMap:
             for other in seen
         ]
         rows.append(Row(name, None, cells))
-    return HeatMap(score.dataset, [score.classes[index] for index in seen], rows)
+    names = [score.classes[index] for index in seen]
+    left_out = int((pixels > 0).sum() - (pixels[shown] > 0).sum())
+    return HeatMap(score.dataset, names, rows, left_out=left_out)
 
 
 def inconsistency_map(content: Inconsistency, classes: ClassList) -> HeatMap:

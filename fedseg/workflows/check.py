@@ -27,6 +27,8 @@ class Report:
     """What each stage will take; none where something is wrong with the files."""
     licences: dict[str, str] = field(default_factory=dict)
     """Of the data and of pretrained weights."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing, but no reason not to run it."""
 
     def content(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -45,13 +47,14 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
         FedsegError: the data of a participant is on another machine.
     """
     check_has_data(federation)
-    problems = [str(error) for error in preflight.problems(federation, progress)]
+    notes: list[str] = []
+    problems = [str(error) for error in preflight.problems(federation, progress, notes.append)]
     if problems:
         return Report(problems)
     try:
         shares = share(len(participants(federation)), federation.resources)
     except FedsegError as error:
-        return Report([str(error)])
+        return Report([str(error)], notes=notes)
     at_once = min(shares.at_once, len(federation.clients))
     stages = estimate(federation, at_once, progress)
     try:
@@ -64,4 +67,4 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
             f"memory: {largest.name} will take about {largest.memory / 1e9:.1f} GB, but "
             f"{memory() / 1e9:.1f} GB are allowed here; lower batch_size or crop"
         )
-    return Report(problems, stages, licences(federation))
+    return Report(problems, stages, licences(federation), notes)

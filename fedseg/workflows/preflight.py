@@ -8,6 +8,7 @@ import numpy as np
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
 from fedseg.data.cards import load_card
+from fedseg.data.class_names import check_class_names, untrained_classes
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.label_map import LabelMap
@@ -21,26 +22,34 @@ from fedseg.models.adapters import adapt
 from fedseg.models.build import build, check_size
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import OnProgress
+from fedseg.storage.provenance import notices
 
 SIZES_READ = 500
 """Images of a set, at most about, whose sizes are read."""
 
 
-def problems(federation: Federation, on_progress: OnProgress) -> Iterator[FedsegError]:
+def problems(
+    federation: Federation,
+    on_progress: OnProgress,
+    on_note: Callable[[str], object] = notices.warning,
+) -> Iterator[FedsegError]:
     """Everything that is wrong with a simulation, and can be known before it starts.
 
     Args:
         federation: a checked configuration.
         on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
+        on_note: called with what is worth knowing, where nothing is wrong.
 
     Yields:
         An error for each thing wrong, with the remedy and whose it is.
     """
-    checks: list[Callable[[], None]] = [check_memory, *_model_checks(federation)]
+    pixels = np.zeros(len(federation.classes), np.int64)
+    checks: list[Callable[[], None]] = [partial(check_class_names, federation), check_memory]
     checks += [
+        *_model_checks(federation),
         partial(check_trackers, federation),
         partial(check_generator, federation),
-        *_data_checks(federation, on_progress),
+        *_data_checks(federation, on_progress, pixels),
     ]
     found = False
     for done, check in enumerate(checks):
@@ -55,6 +64,8 @@ def problems(federation: Federation, on_progress: OnProgress) -> Iterator[Fedseg
             check_sizes(federation, on_progress)
         except FedsegError as error:
             yield error
+        if note := untrained_classes(federation.classes, pixels.tolist()):
+            on_note(note)
 
 
 def check_data(federation: Federation, on_progress: OnProgress) -> None:
@@ -67,18 +78,22 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
     Raises:
         FedsegError: the first thing wrong, with the remedy and whose it is.
     """
-    for check in _data_checks(federation, on_progress):
+    for check in _data_checks(federation, on_progress, np.zeros(len(federation.classes), np.int64)):
         check()
 
 
-def _data_checks(federation: Federation, on_progress: OnProgress) -> Iterator[Callable[[], None]]:
+def _data_checks(
+    federation: Federation, on_progress: OnProgress, pixels: np.ndarray
+) -> Iterator[Callable[[], None]]:
+    """Checks of everybody's data; those of clients add their labelled pixels to `pixels`."""
     everyone: list[tuple[str, str, Source]] = [("client", c.name, c) for c in federation.clients]
     everyone += [
         ("validation of client", c.name, c.held_out) for c in federation.clients if c.held_out
     ]
     everyone += [("evaluator", one.name, one) for one in federation.evaluators]
     for role, name, source in everyone:
-        check = partial(_check_data, source, federation.classes, partial(on_progress, name=name))
+        notify = partial(on_progress, name=name)
+        check = partial(_check_data, source, federation.classes, notify, pixels)
         yield partial(with_owner, f"{role} '{name}'", check)
     yield from _server_data_checks(federation, partial(on_progress, name="server"))
 
@@ -242,8 +257,16 @@ def with_owner(owner: str, action: Callable[[], object]) -> None:
         raise type(error)(f"{owner}: {error}") from error
 
 
-def _check_data(source: Source, classes: ClassList | None, on_progress: OnProgress) -> None:
-    """See that data can be read, and its labels be translated into classes; None: unlabelled."""
+def _check_data(
+    source: Source,
+    classes: ClassList | None,
+    on_progress: OnProgress,
+    pixels: np.ndarray | None = None,
+) -> None:
+    """See that data can be read, and its labels be translated into classes; None: unlabelled.
+
+    The labelled pixels of a client are added to `pixels`, int64 [C].
+    """
     labelled = classes is not None
     dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
     if classes is not None:
@@ -253,6 +276,8 @@ def _check_data(source: Source, classes: ClassList | None, on_progress: OnProgre
     counts = survey(dataset, partial(on_progress, "checking data"))
     if classes is not None and isinstance(source, Client):
         check_has_labels(dataset, counts, classes)
+        if pixels is not None:
+            pixels += train_id_counts(dataset, counts, classes).sum(axis=0)
 
 
 def check_has_labels(dataset: Dataset, counts: np.ndarray, classes: ClassList) -> None:

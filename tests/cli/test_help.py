@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from fedseg.data.cards import card_names
 from tests.commands import COMMANDS, examples, find, is_group, parse
@@ -98,6 +99,22 @@ def _fedseg(*arguments, **environment):
 def test_a_mistake_in_a_file_is_found_before_torch_is_imported(command, tmp_path):
     file = tmp_path / "federation.toml"
     file.write_text("sed = 1")
+    done = without_torch(command, file)
+    assert "unknown key 'sed'" in done.stderr
+    assert done.stdout == "2 False\n"
+
+
+@pytest.mark.parametrize("command", [["check", "{}"], ["simulate", "{}"]])
+def test_a_misspelt_class_is_found_before_torch_is_imported(command, federation_data, tmp_path):
+    file = tmp_path / "federation.toml"
+    file.write_text(tomli_w.dumps(federation_data | {"classes": ["road", "persn"]}))
+    done = without_torch(command, file)
+    assert "'persn' (did you mean 'person'?)" in done.stderr
+    assert done.stdout == "2 False\n"
+
+
+def without_torch(command, file):
+    """Run a command on a file, and print its exit status and whether it imported torch."""
     arguments = ["fedseg", *(word.format(file) for word in command)]
     code = f"""
 import sys
@@ -108,6 +125,4 @@ try:
 except SystemExit as end:
     print(end.code, "torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "unknown key 'sed'" in done.stderr
-    assert done.stdout == "2 False\n"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

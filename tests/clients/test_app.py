@@ -9,6 +9,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from PIL import Image
 
 from clients.app import app
+from fedseg.classes import CLASSES
 from fedseg.config import Federation, Protocol, load
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
@@ -195,6 +196,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     folder = make_folder("evaluator", root)
     reply, sent = ask(folder, "query", {"how": Question().model_dump_json()})
     assert reply.content["answer"]["clients"] == []
+    assert reply.content["answer"]["known"] == sorted(CLASSES)
     assert_names_nothing(sent, root)
     network, info = checkpoints.load(run.clients / "one")
     how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()

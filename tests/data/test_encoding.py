@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fedseg.data.cards import load_card
+from fedseg.data.cards import Card, load_card
 from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
 
@@ -331,3 +331,46 @@ def test_other_polygons_are_one_line(polygons, text):
     with pytest.raises(FedsegError, match=r"a\.json: .*(not readable polygons|is empty)") as error:
         polygons(text)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def full_card():
+    """A card of as many classes as a label can hold, in every encoding."""
+    classes = [
+        {"name": f"thing {n}", "ids": [n], "colours": [[n, 255 - n, 7]], "names": [f"thing {n}"]}
+        for n in range(255)
+    ]
+    where = {"images": "*.jpg", "labels": "*.png", "splits": {"all": {}}}
+    return Card(name="full", title="Full", kind="real", classes=classes, **where)
+
+
+def test_the_last_of_255_classes_is_read_in_every_encoding(tmp_path, full_card):
+    expected = np.array([[254, 0, 253, 255]])
+    ids = expected.astype(np.uint8)
+    assert (read_label(save(tmp_path / "a.png", ids), full_card) == expected).all()
+    wide = save(tmp_path / "b.png", ids.astype(np.uint16))
+    label = read_label(wide, full_card)
+    assert (label == expected).all()
+    assert label.dtype == np.uint8
+    colours = np.stack([ids, 255 - ids, np.full_like(ids, 7)], axis=-1)[:, :3]
+    label = read_label(save(tmp_path / "c.png", colours), full_card)
+    assert (label == expected[:, :3]).all()
+    assert label.dtype == np.uint8
+    polygon = [[0, 0], [3, 0], [3, 1], [0, 1]]
+    item = {"label": "thing 254", "polygon": polygon}
+    drawn = {"imgWidth": 4, "imgHeight": 2, "objects": [item]}
+    (tmp_path / "d.json").write_text(json.dumps(drawn))
+    assert (read_label(tmp_path / "d.json", full_card) == 254).all()
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), mode="P")
+    image.putpalette([254, 1, 7, 0, 255, 7])
+    image.save(tmp_path / "e.png")
+    label = read_label(tmp_path / "e.png", full_card)
+    assert label.tolist() == [[254, 0]]
+    assert label.dtype == np.uint8
+
+
+def test_what_a_card_of_255_classes_does_not_list_is_an_error(tmp_path, full_card):
+    with pytest.raises(FedsegError, match=r"does not list: 256 \(1 px\)"):
+        read_label(save(tmp_path / "a.png", np.array([[254, 256]], np.uint16)), full_card)
+    with pytest.raises(FedsegError, match=r"does not list: \(1, 2, 3\) \(1 px\)"):
+        read_label(save(tmp_path / "b.png", np.array([[[1, 2, 3]]], np.uint8)), full_card)

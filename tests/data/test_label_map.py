@@ -1,7 +1,10 @@
 """Cards' classes in class lists, against maps written by hand."""
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.data.cards import Card, load_card
@@ -124,3 +127,36 @@ def test_the_command_takes_a_list(run_cli, make_world, tmp_path):
     shown = ["data", "show", card, root, "--out", out]
     assert run_cli(*shown, "--classes", federation).returncode == 0
     assert out.is_file()
+
+
+def test_the_commands_show_what_each_class_becomes(run_cli, make_world, tmp_path):
+    """The stripes of the world are counted here, in its label files."""
+    root = make_world("world", classes=(0, 8, 13, 14))
+    labels = np.stack([np.asarray(Image.open(path)) for path in (root / "labels").iterdir()])
+    lists = tmp_path / "list.toml"
+    lists.write_text(
+        'names = ["drivable", "vehicle", "sky", "lane markin"]\n'
+        'members = { drivable = ["road"], vehicle = ["car", "truck"] }\n'
+    )
+    options = ["folder", root, "--classes", lists]
+    done = run_cli("data", "check", *options)
+    assert done.returncode == 0, done.err
+    shown = run_cli("data", "show", *options, "--out", tmp_path / "a.png")
+    expected = [
+        [name, becomes, str((labels == train_id).sum())]
+        for name, becomes, train_id in (
+            ("road", "drivable", 0),
+            ("vegetation", "ignored", 8),
+            ("sky", "sky", 10),
+            ("car", "vehicle", 13),
+            ("truck", "vehicle", 14),
+            ("-", "lane markin", 99),
+        )
+    ]
+    for out in (done.out, shown.out):
+        rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in out.splitlines()]
+        assert all(row in rows for row in expected)
+    assert "note: neither this card nor Cityscapes has 'lane markin'" in done.out
+    report = json.loads(run_cli("data", "check", *options, "--json").out)
+    assert report["becomes"]["truck"] == ["vehicle"]
+    assert report["becomes"]["person"] == []

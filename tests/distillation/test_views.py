@@ -168,3 +168,16 @@ def test_views_are_cut_from_images_on_the_grid_of_their_targets():
     grid = target_size((1024, 2048), info)
     assert source(1024, 2048) == aligned_size((1024, 2048), grid, (32, 64), 0.5)
     assert repr(source) == repr(ViewSource((32, 64), 0.5, info.model_copy(update={"coverage": ()})))
+
+
+@pytest.mark.parametrize("channels", [127, 129, 255 + 32])
+def test_a_target_may_have_more_channels_than_an_image(channels):
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 256, (12, 20, channels), np.uint8)
+    image = np.zeros((48, 80, 3), np.uint8)
+    _, part = random_view(image, target, (32, 64), (0.3, 1.0), np.random.default_rng(1))
+    assert part.shape == (8, 16, channels)
+    for c in (0, channels - 1):  # each channel as if it were alone
+        alone = np.repeat(target[..., c : c + 1], 3, axis=-1)
+        _, expected = random_view(image, alone, (32, 64), (0.3, 1.0), np.random.default_rng(1))
+        assert (part[..., c] == expected[..., 0]).all()

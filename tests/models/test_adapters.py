@@ -167,6 +167,7 @@ def test_layers_by_name():
     [
         (TINY_MODEL, "encoder tu-lcnet_050 has no layer of an attention"),
         ({"lora_targets": ("nothing",)}, "encoder mit_b0 has no layer named nothing"),
+        ({"lora_targets": ("mlp.fc1", "fc3")}, "encoder mit_b0 has no layer named fc3"),
     ],
 )
 def test_encoders_without_such_layers(change, expected):

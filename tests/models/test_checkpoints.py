@@ -5,6 +5,7 @@ from safetensors.torch import save_file
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
+from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.storage.hashes import content_hash
@@ -53,6 +54,14 @@ def test_hash_is_of_content_alone(saved):
     name = next(iter(weights))
     changed = weights | {name: weights[name] + 1}
     assert content_hash(changed) != content_hash(weights)
+
+
+def test_a_coverage_of_classes_that_are_not_there(saved):
+    folder, _ = saved
+    content = read_json(folder / "fedseg.json")
+    write_json(folder / "fedseg.json", content | {"coverage": [0, 19]})
+    with pytest.raises(FedsegError, match=r"fedseg\.json: coverage: not made of trainIds 0\.\.18"):
+        checkpoints.load_info(folder)
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path, saved):

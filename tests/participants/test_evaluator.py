@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedseg.classes import ClassList
 from fedseg.config import Evaluator, Model, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
@@ -9,7 +10,7 @@ from fedseg.evaluation.evaluate import evaluate
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.participants.evaluator import answered_score, parse_info, score_at_home
-from fedseg.participants.introduction import introduce
+from fedseg.participants.introduction import introduce, known_names
 from tests.conftest import TINY_MODEL
 
 
@@ -67,3 +68,29 @@ def test_nothing_but_counts_comes_back(evaluator, model):
     assert confusion.dtype == np.int64
     assert confusion.shape == (19, 19)
     assert confusion.sum() == 4 * 48 * 80
+
+
+def test_names_of_a_card_that_are_in_the_list_are_told(evaluator):
+    classes = ClassList(names=("drivable", "sky"), members={"drivable": ("road", "parking")})
+    assert known_names([evaluator], classes) == ["road", "sky"]
+    unreadable = evaluator.model_copy(update={"dataset": "nowhere.toml"})
+    assert known_names([evaluator, unreadable], classes) is None
+
+
+def test_long_names_of_classes_are_told_whole(make_world, tmp_path):
+    """Overlapping classes of a card are scored as one, whose name is made up of all of theirs."""
+    names = [f"{'a long name ' * 4}{n}" for n in range(4)]
+    parts = [["road", "sky"], ["sidewalk"], ["wall"], ["fence"]]
+    classes = ClassList(
+        names=("ground", "rest"), members={"ground": ["road", "wall"], "rest": ["sky", "fence"]}
+    )
+    card = [
+        f'[[classes]]\nname = "{name}"\nids = [{n}]\nmembers = {part}\n'
+        for n, (name, part) in enumerate(zip(names, parts, strict=True))
+    ]
+    head = 'name = "mine"\ntitle = "Mine"\nkind = "real"\nimages = "images/*.png"\n'
+    head += 'labels = "labels/*.png"\n[splits.all]\n'
+    (tmp_path / "mine.toml").write_text(head + "".join(card))
+    mine = Evaluator(name="city", dataset=str(tmp_path / "mine.toml"), root=make_world("city"))
+    [told] = introduce(mine, classes=classes).classes
+    assert len(told) > 100

@@ -9,7 +9,9 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 
 import server.strategy
+from fedseg.classes import ClassList
 from fedseg.config import Evaluator
+from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
@@ -357,6 +359,35 @@ def test_a_node_that_stays_away_is_given_up(federation, tmp_path):
     assert name == "one"
     assert reply.error.code == 5
     assert grid.trained == ["one"]
+
+
+class TellingGrid(Grid):
+    """Nodes that tell which names in the class list their cards have."""
+
+    known = ("sky",)
+
+    def _answer(self, message, message_id):
+        reply = super()._answer(message, message_id)
+        if message.metadata.message_type == "query":
+            reply.content["answer"]["known"] = list(self.known)
+        return reply
+
+
+def test_a_class_that_no_node_knows_ends_the_run_before_training(federation, tmp_path, upload_of):
+    classes = ClassList(names=("lane marking", "sky"))
+    federation = federation.model_copy(update={"classes": classes})
+    behaviour = {client.name: upload_of(client) for client in federation.clients}
+    nodes = {1: ["one"], 2: ["two"]}
+    grid = TellingGrid(behaviour, nodes)
+    with pytest.raises(FedsegError, match=r"classes: no dataset card .* 'lane marking'"):
+        OneShot(open_run(tmp_path / "run", federation), federation).start(grid, ArrayRecord())
+    assert grid.trained == []
+    grid = TellingGrid(behaviour, nodes)
+    grid.known = ("sky", "lane marking")
+    OneShot(open_run(tmp_path / "run", federation), federation).start(
+        grid, ArrayRecord(), timeout=0.5
+    )
+    assert grid.trained == ["one", "two"]
 
 
 def test_a_node_that_always_goes_away_is_not_asked_for_ever(federation, tmp_path):

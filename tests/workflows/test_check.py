@@ -53,6 +53,7 @@ def test_the_command_prints_the_stages_and_the_licences(
     done = run_cli("check", file, "-q")
     assert done.returncode == 0, done.err
     assert "5.0 GB" in done.out
+    assert "note: no client has a labelled pixel of 13 of the 19 classes: sidewalk" in done.out
     assert "licence of the data of folder: not known" in done.out
     shutil.rmtree(tmp_path / "one")
     done = run_cli("check", file, "-q", "--json")

@@ -121,3 +121,27 @@ def test_a_validation_split_that_is_not_there(federation_data):
     assert len(found) == 1
     assert str(found[0]).startswith("validation of client 'two': ")
     assert "val" in str(found[0])
+
+
+def test_misspelt_classes_are_found_before_anything_is_trained(federation_data):
+    """The list of the report: nothing was wrong with it, and nobody could learn a person."""
+    members = {"drivable": ["road", "parkin"], "vehicle": ["car", "trukc"]}
+    classes = {"names": ["drivable", "vehicle", "persn"], "members": members}
+    federation = Federation.model_validate(federation_data | {"classes": classes})
+    found = [str(error) for error in preflight.problems(federation, quiet)]
+    assert len(found) == 1
+    assert "'persn' (did you mean 'person'?)" in found[0]
+    assert "'trukc' in 'vehicle' (did you mean 'truck'?)" in found[0]
+
+
+def test_classes_that_no_client_has_are_noted(federation_data):
+    """Of the list's classes, the clients' worlds hold all but the truck's pixels."""
+    classes = ["road", "building", "vegetation", "terrain", "sky", "car", "truck"]
+    notes = []
+    federation = Federation.model_validate(federation_data | {"classes": classes})
+    assert not list(preflight.problems(federation, quiet, notes.append))
+    assert len(notes) == 1
+    assert "1 of the 7 classes: truck;" in notes[0]
+    federation = Federation.model_validate(federation_data | {"classes": classes[:-1]})
+    assert not list(preflight.problems(federation, quiet, notes.append))
+    assert len(notes) == 1
