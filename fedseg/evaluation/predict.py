@@ -141,12 +141,12 @@ def predict_frames(
         _save_png(
             folder / fitting_name(name, "_color.png"), cv2.cvtColor(colours, cv2.COLOR_RGB2BGR)
         )
-        with atomic_file(folder / fitting_name(name, "_overlay.jpg")) as temporary:
+        with atomic_file(folder / fitting_name(name, "_overlay.jpg"), durable=False) as temporary:
             Image.fromarray(_mixed(image, colours)).save(temporary, format="JPEG", quality=90)
         if probabilities:
             values = resize(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
             path = folder / fitting_name(name, "_probabilities.npz")
-            with atomic_file(path) as temporary, temporary.open("wb") as file:
+            with atomic_file(path, durable=False) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, probabilities=values)
 
     return _predict(network, info, sequence, write, on_image)
@@ -275,4 +275,4 @@ def _mixed(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
 def _save_png(path: Path, pixels: np.ndarray) -> None:
     """Write uint8 [H, W] as a grey image, or uint8 [H, W, 3], BGR, as one in colours."""
     _, content = cv2.imencode(".png", pixels)
-    write_bytes(path, content.tobytes())
+    write_bytes(path, content.tobytes(), durable=False)  # the command makes all of them again
