@@ -9,10 +9,30 @@ What a notebook needs can be imported from here; each has a runnable example in 
 - Errors: `FedsegError`, a mistake in a file or an argument; `RunFailed`, a run without an end.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+NO_NETWORK = {
+    "NO_ALBUMENTATIONS_UPDATE": "1",  # it looks for a newer version when it is imported
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "WANDB_ERROR_REPORTING": "false",
+}
+"""Variables that keep libraries from using the network on their own account.
+
+They are set before anything else is imported, as most libraries read them on import, and passed on
+to every process. What the user has set stays.
+"""
+for _name, _value in NO_NETWORK.items():
+    os.environ.setdefault(_name, _value)
 
 _EXPORTS = {
     "PALETTE": "classes.PALETTE",

@@ -199,7 +199,7 @@ class ClassList(Section):
         Returns:
             uint8 [H, W, 3], RGB.
         """
-        return self.colour_table()[label.astype(np.uint8)]
+        return self.colour_table().take(label.astype(np.uint8), axis=0)
 
     def _parts(self) -> dict[str, tuple[str, ...]]:
         return {n: tuple(dict.fromkeys((n, *self.members.get(n, ())))) for n in self.names}

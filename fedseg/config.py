@@ -387,7 +387,8 @@ class Tracking(Section):
     project: Name = "fedseg"
     """Experiment of MLflow, project of Weights & Biases."""
     folder: Path | None = None
-    """Where they write; default: tracking/ in the run folder, or in a node's state folder."""
+    """Where they write, in a folder for each run, but MLflow and Weights & Biases, which hold many
+    runs; default: tracking/ in the run folder, or in a node's state folder."""
 
     def load(self) -> dict[str, Any]:
         """The classes of the trackers, by name.

@@ -27,6 +27,7 @@ LAYERS = (
     "machine",
     "resize",
     "registry",
+    "processes",
     "files",
     "errors",
 )
@@ -103,6 +104,10 @@ def test_what_a_library_module_must_not_import(path):
         assert not [n for n in imports_of(path) if n.startswith("fedseg.run.folder")]
     if module[0] == "fedseg" and module[1] not in ("flower", "deployment"):
         assert "flwr" not in libraries
+    # They import the caller's script in each process; fedseg.processes does not.
+    spawning = {"concurrent.futures.ProcessPoolExecutor", "multiprocessing.Pipe"}
+    assert module == ["fedseg", "processes"] or not spawning & imports_of(path)
+    assert not imports_of(path) & {"multiprocessing", "torch.multiprocessing"}
 
 
 @pytest.mark.parametrize("package", [p for p in LAYERS if (ROOT / "fedseg" / p).is_dir()])

@@ -20,7 +20,14 @@ from fedseg.cli import deploy
 from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
 from fedseg.cli.models import models
-from fedseg.cli.options import Json, Quiet, RayAddress, Settings, complete_client
+from fedseg.cli.options import (
+    Json,
+    Quiet,
+    RayAddress,
+    Settings,
+    complete_client,
+    refuse_set,
+)
 from fedseg.errors import FedsegError, RunFailed, plain
 from fedseg.files import explain_os_error, is_disk_full
 from fedseg.flower.supervisor import direct_loopback
@@ -121,7 +128,10 @@ def simulate(
 
     path = config or EMBEDDED
     settings = settings or []
+    if seed is not None:
+        refuse_set(settings, "seed", "--seed")
     if ray_address is not None:
+        refuse_set(settings, "resources.ray_address", "--ray-address")
         settings = [*settings, f"resources.ray_address={ray_address}"]
     federation = configuration.load(path, settings=settings)
     check_class_names(federation)
@@ -255,6 +265,7 @@ def distill(
     from fedseg.data.shards import joined
     from fedseg.workflows.redistillation import redistill
 
+    refuse_set(settings or [], "resources.ray_address", "--ray-address")
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
     changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]

@@ -84,14 +84,18 @@ def predict(
         bool, typer.Option("--probabilities", help="Also write probabilities, as .npz.")
     ] = False,
     fps: Annotated[
-        float, typer.Option(min=0.1, metavar="RATE", help="Frames a second of images.")
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            min=0.1, metavar="RATE", help="Frames a second of a video of images; default: 10."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
 
-    Writes NAME_overlay.jpg and NAME_trainId.png for an image, NAME_overlay.mp4 for a video. Exit
-    status 1 if a picture can't be read.
+    Writes NAME_trainId.png (8 bits of grey, a trainId for each pixel), NAME_color.png and
+    NAME_overlay.jpg for an image, NAME_overlay.mp4 for a video. Exit status 1 if a picture can't be
+    read.
 
     Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
     """
@@ -104,13 +108,18 @@ def predict(
 
     check_writable(out)
     sequences = find_sequences(pictures, recursive)
+    films = [s for s in sequences if (isinstance(s.pictures, Video) if video is None else video)]
+    if films and probabilities:
+        raise FedsegError("--probabilities are written beside frames, not videos; add --frames")
+    if fps and all(isinstance(film.pictures, Video) for film in films):
+        raise FedsegError("--fps is for a video made of images; none is made here, see --video")
     network, info = open_model(checkpoint, best_device())
     problems: list[str] = []
     with console.Bars() as bars:
         for sequence in sequences:
             notify = partial(bars, f"predicting {sequence.name}")
-            if isinstance(sequence.pictures, Video) if video is None else video:
-                problems += predict_video(network, info, sequence, out, fps, notify)
+            if sequence in films:
+                problems += predict_video(network, info, sequence, out, fps or 10.0, notify)
             else:
                 problems += predict_frames(network, info, sequence, out, notify, probabilities)
     count = sum(map(len, sequences)) - len(problems)
@@ -180,6 +189,8 @@ def push(
     from fedseg.models.publish import push
     from fedseg.report.model_card import model_card
 
+    if card and private:
+        raise FedsegError("--private is for what is sent, and --card sends nothing; leave one out")
     text = model_card(checkpoint, repository)
     if card:
         write_text(card, text)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from fedseg.errors import FedsegError
+
 
 def _complete_card(incomplete: str) -> list[str]:
     from fedseg.data.cards import card_names
@@ -24,7 +26,6 @@ def _value(context: typer.Context, name: str) -> str:
 
 def _complete_split(context: typer.Context, incomplete: str) -> list[str]:
     from fedseg.data.cards import load_card
-    from fedseg.errors import FedsegError
 
     try:
         splits = load_card(_value(context, "card") or _value(context, "dataset")).splits
@@ -37,6 +38,17 @@ def complete_client(context: typer.Context, incomplete: str) -> list[str]:
     """Names of the clients in the run folder that the command is given."""
     clients = Path(_value(context, "run"), "clients").glob("[!.]*")
     return sorted(path.name for path in clients if path.name.startswith(incomplete))
+
+
+def refuse_set(settings: list[str], key: str, option: str) -> None:
+    """See that no `--set` gives a value that an option gives too, or would.
+
+    Raises:
+        FedsegError: one does.
+    """
+    for setting in settings:
+        if setting.partition("=")[0].strip() == key:
+            raise FedsegError(f"--set {setting}: {key} is what {option} sets; give that alone")
 
 
 def _be_quiet(value: bool) -> None:

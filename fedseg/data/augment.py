@@ -1,14 +1,10 @@
 """Training augmentation, by Albumentations."""
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
-
-# Albumentations would otherwise ask the network for a newer version of itself.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import cv2

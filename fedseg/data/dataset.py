@@ -1,5 +1,6 @@
 """A dataset on disk: which files make up a split, and how one is read."""
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -175,7 +176,8 @@ def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
             if now != was:
                 notices.warning("%s: missing or damaged; rendering it again", path)
                 path.unlink(missing_ok=True)
-        report = (lambda index: on_render(index + 1, count)) if on_render else None
+        done = itertools.count(1)
+        report = (lambda _: on_render(next(done), count)) if on_render else None
         streetsim.write(root, split, count, workers=cpus(), on_image=report)
         write_product(record, {"files": _hashes(files)}, inputs)
     return root

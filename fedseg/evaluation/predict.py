@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from fedseg.evaluation.inference import infer, resize
 from fedseg.evaluation.pictures import Picture, as_rgb
 from fedseg.evaluation.video import SUFFIXES as VIDEO_SUFFIXES
 from fedseg.evaluation.video import Video, writing
-from fedseg.files import atomic_file, fitting_name
+from fedseg.files import atomic_file, fitting_name, write_bytes
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 
@@ -114,10 +115,11 @@ def predict_frames(
     on_image: OnProgress,
     probabilities: bool = False,
 ) -> list[str]:
-    """Write `<stem>_trainId.png` and `<stem>_overlay.jpg` for each picture, at its size.
+    """Write `<stem>_trainId.png`, `_color.png` and `_overlay.jpg` for each picture, at its size.
 
-    The first holds trainIds as palette indices, so that viewers show the classes' colours. With
-    `probabilities`, `<stem>_probabilities.npz` holds an array of that name, float16 [C, H, W].
+    The first is grey, 8 bits: a trainId for each pixel, as in Cityscapes' files. The second shows
+    the classes' colours, RGB. With `probabilities`, `<stem>_probabilities.npz` holds an array of
+    that name, float16 [C, H, W].
 
     Args:
         network: in evaluation mode.
@@ -134,13 +136,17 @@ def predict_frames(
 
     def write(name: str, image: np.ndarray, logits: Tensor) -> None:
         label = _train_ids(logits, image)
-        _save(folder / fitting_name(name, "_trainId.png"), in_palette(label, info.classes))
-        mixed = Image.fromarray(overlay(image, label, info.classes))
-        _save(folder / fitting_name(name, "_overlay.jpg"), mixed)
+        colours = info.classes.colourise(label)
+        _save_png(folder / fitting_name(name, "_trainId.png"), label)
+        _save_png(
+            folder / fitting_name(name, "_color.png"), cv2.cvtColor(colours, cv2.COLOR_RGB2BGR)
+        )
+        with atomic_file(folder / fitting_name(name, "_overlay.jpg"), durable=False) as temporary:
+            Image.fromarray(_mixed(image, colours)).save(temporary, format="JPEG", quality=90)
         if probabilities:
             values = resize(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
             path = folder / fitting_name(name, "_probabilities.npz")
-            with atomic_file(path) as temporary, temporary.open("wb") as file:
+            with atomic_file(path, durable=False) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, probabilities=values)
 
     return _predict(network, info, sequence, write, on_image)
@@ -244,13 +250,6 @@ def predict(network: nn.Module, info: Info, image: Picture) -> np.ndarray:
     return _train_ids(logits, pixels)
 
 
-def in_palette(label: np.ndarray, classes: ClassList = CITYSCAPES) -> Image.Image:
-    """A trainId map, uint8 [H, W], as an image whose palette holds the classes' colours."""
-    image = Image.fromarray(label, "P")
-    image.putpalette(classes.palette.ravel().tolist())
-    return image
-
-
 def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
     """Logits at any size to trainIds at the image's, uint8 [H, W]."""
     return class_map(logits, image.shape[:2]).cpu().numpy().astype(np.uint8)
@@ -266,9 +265,14 @@ def overlay(image: np.ndarray, label: np.ndarray, classes: ClassList = CITYSCAPE
         >>> fedseg.overlay(image, label)[0, 0].tolist()  # half of it grey, half the road's colour
         [164, 132, 164]
     """
-    return (image // 2) + (classes.colourise(label) // 2)
+    return _mixed(image, classes.colourise(label))
 
 
-def _save(path: Path, image: Image.Image) -> None:
-    with atomic_file(path) as temporary:
-        image.save(temporary, format="PNG" if path.suffix == ".png" else "JPEG", quality=90)
+def _mixed(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    return (image // 2) + (colours // 2)
+
+
+def _save_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 [H, W] as a grey image, or uint8 [H, W, 3], BGR, as one in colours."""
+    _, content = cv2.imencode(".png", pixels)
+    write_bytes(path, content.tobytes(), durable=False)  # the command makes all of them again

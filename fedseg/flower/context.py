@@ -75,7 +75,8 @@ def places_of(context: Context, node: Node) -> Places:
     if node.server is None:
         run = run_of(context)
         return Places(run.curve(node.name), run.tracking, run.path.name)
-    return Places(node.state / "curve.json", node.state / "tracking", str(context.run_id))
+    run_id = str(context.run_id)
+    return Places(node.state / "curve.json", node.state / "tracking" / run_id, run_id)
 
 
 def participants(federation: Federation) -> list[Client | Evaluator]:

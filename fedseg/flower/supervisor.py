@@ -227,16 +227,13 @@ def direct_loopback() -> dict[str, str]:
 
 
 def quiet_environment(home: Path) -> dict[str, str]:
-    """Keeps Flower's state in one folder, and Flower from calling home or installing anything."""
+    """Keeps Flower's state in one folder. `fedseg.NO_NETWORK` keeps it from calling home."""
     path = os.environ.get("PATH", os.defpath)
     return {
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), path]),
         "PYTHONDONTWRITEBYTECODE": "1",  # flwr imports the app from where it lies
         "PYTHONUNBUFFERED": "1",  # the log ends where a killed process ended
         "FLWR_HOME": str(home),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         **direct_loopback(),
     }
 
@@ -246,7 +243,6 @@ def _environment(scratch: Path, home: Path) -> dict[str, str]:
     return quiet_environment(home) | {
         "TMPDIR": str(scratch),
         "RAY_TMPDIR": str(scratch),
-        "RAY_USAGE_STATS_ENABLED": "0",
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
         "COLUMNS": "1000",  # each of Flower's errors on one line
     }

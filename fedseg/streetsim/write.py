@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from fedseg.processes import map_in_processes
 
 from .render import render
 from .styles import STYLES
@@ -42,23 +42,9 @@ def write(
             missing.append(index)
         elif on_image:
             on_image(index)
-    if workers == 1 or len(missing) < 2:
-        done = map(task, missing)
-        _report(done, on_image)
-        return
-    # Spawned, because a fork of a process with torch's threads can hang.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        try:
-            _report(pool.map(task, missing, chunksize=8), on_image)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else leaving waits for all that is queued
-            raise
-
-
-def _report(done, on_image) -> None:
-    for index in done:
+    one_by_one = workers == 1 or len(missing) < 2
+    alone = partial(_in_one_thread, task)
+    for index in map(task, missing) if one_by_one else map_in_processes(alone, missing, workers):
         if on_image:
             on_image(index)
 
@@ -71,6 +57,11 @@ def paths(root: Path, style: str, images: int) -> list[Path]:
 def _paths(root: Path, style: str, index: int) -> tuple[Path, Path]:
     name = f"{index:05d}.png"
     return root / "images" / style / name, root / "labels" / style / name
+
+
+def _in_one_thread(task: Callable[[int], int], index: int) -> int:
+    cv2.setNumThreads(1)  # the CPUs are shared among the processes
+    return task(index)
 
 
 def _one(root: Path, style: str, seed: int, size: tuple[int, int], index: int) -> int:

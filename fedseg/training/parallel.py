@@ -5,30 +5,26 @@ of them take the same steps. They find each other by a file, so no port is opene
 """
 
 import logging
-import multiprocessing
 import os
-import pickle
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from fedseg.errors import FedsegError
+from fedseg.processes import Child, ProcessKilled, messages
 from fedseg.storage.provenance import notices
 from fedseg.training.callbacks import Callback
 
 TRAINED = "trained.safetensors"
-
-Message = tuple[str, Any]
-"""What a process tells the one that started it: the name of an event, and its content."""
 
 
 class Place(NamedTuple):
@@ -70,7 +66,7 @@ class Place(NamedTuple):
 
 
 class Relay(Callback):
-    """Passes each event on to the process that started this one."""
+    """Passes each event on to the process that started this one: its name, and its content."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -126,42 +122,18 @@ def run_apart(
     Raises:
         FedsegError, FloatingPointError: as `work` raised them, or a process was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="fedseg-training-") as folder:
-        pipes = (multiprocessing.Pipe(duplex=False) for _ in range(processes))
-        readers, writers = zip(*pipes, strict=True)
-        # As bytes: multiprocessing would put tensors into /dev/shm, which is small in containers.
-        content = pickle.dumps((work, arguments))
-        context = start_processes(  # type: ignore[no-untyped-call]
-            _process,
-            (processes, device.type, Path(folder), writers, content),
-            nprocs=processes,
-            join=False,
-            start_method="spawn",
-        )
-        with _ended(context.processes):
-            for name, value in _messages(context, readers):
-                _dispatch(name, value, callbacks)
-        if not (Path(folder) / TRAINED).is_file():
-            raise RuntimeError("the training's processes were interrupted")
-        return load_file(Path(folder) / TRAINED)
-
-
-def _messages(context: Any, readers: Sequence[Connection]) -> Iterator[Message]:
-    """What the processes send, until all of them have ended well."""
-    is_over = False
-    while not is_over:
-        wait([*readers, *context.sentinels])
+    with tempfile.TemporaryDirectory(prefix="fedseg-training-") as folder, ExitStack() as stack:
+        place = processes, device.type, Path(folder)
+        children = [
+            stack.enter_context(Child(_process, rank, *place, work, arguments))
+            for rank in range(processes)
+        ]
         try:
-            is_over = context.join(timeout=0)
-        except ProcessExitedException as error:
-            raise FedsegError(
-                f"a process of the training was ended ({error.signal_name or error}), mostly "
-                "because memory ran out; take a smaller batch_size or crop"
-            ) from None
-        finally:  # the reason for which a process ended comes before that it did
-            for reader in readers:
-                while reader.poll():
-                    yield reader.recv()
+            for _, (name, value) in messages(children):
+                _dispatch(name, value, callbacks)
+        except ProcessKilled as error:
+            raise FedsegError(f"training: {error}; take a smaller batch_size or crop") from None
+        return load_file(Path(folder) / TRAINED)
 
 
 def _dispatch(name: str, value: Any, callbacks: Sequence[Callback]) -> None:
@@ -184,44 +156,38 @@ def _dispatch(name: str, value: Any, callbacks: Sequence[Callback]) -> None:
                 callback.on_end(value)
 
 
-@contextmanager
-def _ended(processes: Sequence[Any]) -> Iterator[None]:
-    """Within it, processes run; none is left behind."""
-    try:
-        yield
-    finally:
-        for process in processes:
-            if process.is_alive():
-                process.kill()
-            process.join()
-
-
 def _process(
+    connection: Connection,
     rank: int,
     world: int,
     kind: str,
     folder: Path,
-    writers: Sequence[Connection],
-    content: bytes,
+    work: Callable[..., dict[str, Tensor]],
+    arguments: tuple[Any, ...],
 ) -> None:
     """One of the processes."""
-    writer = writers[rank]
+    threading.Thread(target=_end_with_caller, args=[connection], daemon=True).start()
     notices.propagate = False
     if rank == 0:
-        notices.addHandler(_Notices(writer))
+        notices.addHandler(_Notices(connection))
     device = torch.device("cuda", rank) if kind == "cuda" else torch.device(kind)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
         with _group(rank, world, kind, folder):
-            work, arguments = pickle.loads(content)
-            callbacks = (Relay(writer),) if rank == 0 else ()
+            callbacks = (Relay(connection),) if rank == 0 else ()
             weights = work(Place(rank, world), device, callbacks, *arguments)
             if rank == 0:
                 contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
                 save_file(contiguous, folder / TRAINED)
     except (FedsegError, FloatingPointError) as error:
-        writer.send(("failed", error))
+        connection.send(("failed", error))
+
+
+def _end_with_caller(connection: Connection) -> None:
+    """End this process when the one that started it ends, which sends nothing."""
+    connection.poll(None)
+    os._exit(1)
 
 
 @contextmanager

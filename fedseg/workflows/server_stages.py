@@ -75,6 +75,7 @@ def _log_scores(run: Run, federation: Federation) -> None:
         if score.miou is not None
     }
     for tracker in trackers(federation.tracking, run.tracking, run.path.name, "scores"):
+        tracker.on_start([])
         tracker.log(federation.server.distillation.iterations, found)
         tracker.close()
 

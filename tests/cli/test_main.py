@@ -12,6 +12,7 @@ from PIL import Image
 
 from fedseg import config
 from fedseg.config import Model, Training
+from fedseg.evaluation.video import writing
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.run.folder import free_folder, open_run
@@ -70,7 +71,51 @@ def test_predict(run_cli, checkpoint, make_world, tmp_path):
     assert done.returncode == 2  # 0.png is named twice
     done = run_cli("predict", checkpoint, images, "--out", tmp_path / "out")
     assert done.returncode == 0, done.err
-    assert len(list((tmp_path / "out").iterdir())) == 8
+    assert len(list((tmp_path / "out").iterdir())) == 12
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "expected"),
+    [
+        ("predict", ["--video", "--probabilities"], "--probabilities are written beside frames"),
+        ("predict", ["--fps", "5"], "--fps is for a video made of images"),
+        ("predict", ["--video", "drive.mp4", "--fps", "5"], None),
+        ("predict", ["drive.mp4", "--probabilities"], "add --frames"),
+        ("predict", ["drive.mp4", "--fps", "5"], "--fps is for a video made of images"),
+        ("predict", ["drive.mp4", "--frames", "--probabilities"], None),
+        ("push", ["me/first", "--card", "card.md", "--private"], "--card sends nothing"),
+        ("simulate", ["--seed", "1", "--set", "seed=2"], "what --seed sets"),
+        (
+            "simulate",
+            ["--ray-address", "auto", "--set", "resources.ray_address = host:1"],
+            "what --ray-address sets",
+        ),
+        ("distill", ["--set", "resources.ray_address=auto"], "what --ray-address sets"),
+    ],
+)
+def test_an_option_that_another_one_would_make_useless_is_refused(
+    run_cli, checkpoint, make_world, tmp_path, monkeypatch, command, options, expected
+):
+    monkeypatch.chdir(tmp_path)
+    images = make_world("world") / "images"
+    with writing(tmp_path / "drive.mp4", 6.0) as video:
+        video.write(np.zeros((32, 64, 3), np.uint8))
+    (tmp_path / "mine.toml").touch()
+    given = {
+        "predict": [checkpoint, images, "--out", "out"],
+        "push": [checkpoint],
+        "simulate": ["mine.toml"],
+        "distill": ["run"],
+    }
+    before = sorted(tmp_path.rglob("*"))
+    done = run_cli(command, *given[command], *options)
+    if expected is None:
+        assert done.returncode == 0, done.err
+        return
+    assert done.returncode == 2
+    assert expected in done.err
+    assert len(done.err.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_completed_run_as_json_and_in_silence(run_cli, finished):

@@ -1,15 +1,25 @@
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
+from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as evaluation
 from PIL import Image
 
-from fedseg.classes import PALETTE
+from fedseg.classes import CITYSCAPES, PALETTE
 from fedseg.config import Model, Training
 from fedseg.data.cards import load_card
 from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer
-from fedseg.evaluation.predict import find_sequences, overlay, predict_frames, predict_video
+from fedseg.evaluation.predict import (
+    find_sequences,
+    overlay,
+    predict,
+    predict_frames,
+    predict_video,
+)
 from fedseg.evaluation.video import Video, writing
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
@@ -40,14 +50,43 @@ def test_files_are_of_the_inputs_size_and_agree(model, make_world, tmp_path):
     [sequence] = find_sequences([folder])
     predict_frames(*model, sequence, tmp_path / "out", lambda *_: None)
     for path in folder.iterdir():
-        label = Image.open(tmp_path / "out" / f"{path.stem}_trainId.png")
-        drawn = Image.open(tmp_path / "out" / f"{path.stem}_overlay.jpg")
-        assert label.size == drawn.size == (80, 48)
+        label, colours, drawn = (
+            Image.open(tmp_path / "out" / f"{path.stem}_{ending}")
+            for ending in ("trainId.png", "color.png", "overlay.jpg")
+        )
+        assert label.size == colours.size == drawn.size == (80, 48)
         ids = np.asarray(label)
         assert ids.max() < 19
-        # A person sees the classes' colours.
-        assert (np.asarray(label.convert("RGB")) == PALETTE[ids]).all()
+        assert (colours.mode, np.asarray(colours).tolist()) == ("RGB", PALETTE[ids].tolist())
         assert (read_label(tmp_path / "out" / f"{path.stem}_trainId.png", FOLDER) == ids).all()
+
+
+@pytest.mark.parametrize("names", [CITYSCAPES.names, ("road", "vehicle", "sky")])
+def test_opencv_pillow_and_cityscapes_scripts_read_the_same_train_ids(names, make_world, tmp_path):
+    """Also of a class list of one's own, which has other colours."""
+    model = Model(**TINY_MODEL, classes=names)
+    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    world = make_world("world", classes=(0, 1, 2), count=1)
+    [sequence] = find_sequences([world / "images"])
+    network = seeded_build(model, 0).eval()
+    predict_frames(network, info, sequence, tmp_path / "out", lambda *_: None)
+    path = tmp_path / "out" / "0_trainId.png"
+    expected = predict(network, info, world / "images" / "0.png")
+    assert len(np.unique(expected)) > 1
+    for flag in (cv2.IMREAD_UNCHANGED, cv2.IMREAD_GRAYSCALE):
+        assert np.array_equal(cv2.imread(str(path), flag), expected)
+    with Image.open(path) as image:
+        assert image.mode == "L"
+        assert np.array_equal(np.asarray(image), expected)
+    ids = range(len(names))
+    options = SimpleNamespace(evalLabels=list(ids), evalInstLevelScore=False)
+    options.evalPixelAccuracy = False
+    truth = world / "labels" / "0.png"
+    counted = evaluation.generateMatrix(options)
+    evaluation.evaluatePair(str(path), str(truth), counted, {}, {}, options)
+    labels = np.asarray(Image.open(truth))
+    pairs = [[((labels == i) & (expected == j)).sum() for j in ids] for i in ids]
+    assert counted[: len(ids), : len(ids)].tolist() == pairs
 
 
 def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_path):
@@ -108,7 +147,7 @@ def test_an_unreadable_image_does_not_end_the_rest(model, make_world, tmp_path):
     [problem] = problems
     assert problem.startswith(f"{folder}/1.png: not a readable image")
     assert notify[-1] == (4, 4)
-    written = {path.name for path in (tmp_path / "out").glob("*.png")}
+    written = {path.name for path in (tmp_path / "out").glob("*_trainId.png")}
     assert written == {"0_trainId.png", "2_trainId.png", "3_trainId.png"}
     assert len(predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)) == 1
     assert Video(tmp_path / "out" / "images_overlay.mp4").frames == 3

@@ -70,7 +70,8 @@ def test_a_deployed_node_reads_and_writes_its_own_folder_only(tmp_path):
     context.progress_of(settings, node)("training", 1, 2)
     assert (folder / "state" / "progress" / "ann.json").is_file()
     curve, tracking, run = context.places_of(settings, node)
-    assert (curve, tracking) == (folder / "state" / "curve.json", folder / "state" / "tracking")
+    assert curve == folder / "state" / "curve.json"
+    assert tracking == folder / "state" / "tracking" / "7"  # each run's files begin anew
     assert run == "7"
     assert not (tmp_path / "elsewhere").exists()
 

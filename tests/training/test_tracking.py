@@ -1,22 +1,40 @@
 import csv
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from fedseg.config import Tracking
+from fedseg.config import Tracking, Training
 from fedseg.errors import FedsegError
+from fedseg.files import read_json
+from fedseg.models.build import IMAGENET
+from fedseg.processes import Child, ProcessKilled, messages
 from fedseg.registry import TRACKERS
 from fedseg.training import tracking
+from fedseg.training.callbacks import Callback, WriteCurve
+from fedseg.training.loop import TrainingRun, fit
+from fedseg.training.losses import cross_entropy
+from fedseg.training.state import Pace
 from fedseg.training.tracking import Track, trackers
+
+KINDS = [kind for kind in TRACKERS if kind in ("csv", "jsonl") or find_spec(kind)]
+STEPS = 12
 
 
 def train(settings, folder, name="ann", losses=(0.5, 0.25), first=1):
-    """What a training does with its trackers."""
+    """What a training does with its trackers; the steps before `first` are done already."""
     callbacks = trackers(settings, folder, "first", name)
+    for callback in callbacks:
+        callback.on_start([0.0] * (first - 1))
     for step, loss in enumerate(losses, first):
         for callback in callbacks:
             callback.on_step(step, 9, loss)
@@ -121,3 +139,150 @@ def test_a_library_is_imported_only_when_it_is_named():
 def test_an_unknown_tracker_is_a_mistake():
     with pytest.raises(ValueError, match="no tracker 'tensorbord'; did you mean 'tensorboard'"):
         Tracking(trackers=["tensorbord"])
+
+
+class KillAt(Callback):
+    """Ends the process as the system does when memory runs out."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, step, total, loss):
+        if step == self.step:
+            if find_spec("wandb"):
+                time.sleep(2)  # W&B's own process writes what came before
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def example(rng):
+    return rng.integers(0, 256, (8, 8, 3)).astype(np.uint8), rng.integers(0, 5, (8, 8))
+
+
+def fit_tracked(folder, kinds, name="ann", *others):
+    settings = Training(iterations=STEPS, batch_size=2, crop=(32, 32))
+    torch.manual_seed(0)
+    callbacks = (
+        *trackers(Tracking(trackers=kinds), folder, "first", name),
+        WriteCurve(folder / f"{name}-curve.json"),
+        *others,
+    )
+    run = TrainingRun(
+        settings=settings,
+        seed=0,
+        device=torch.device("cpu"),
+        state=folder / f"{name}.safetensors",
+        callbacks=callbacks,
+        save_seconds=0,
+    )
+    fit(nn.Conv2d(3, 5, 1), example, cross_entropy, IMAGENET, run)
+
+
+def fit_and_die(connection, folder, kinds, name, save, kill):
+    """Saves once, after a step, and is killed at a later one."""
+    calls = iter(range(1, STEPS + 1))
+    Pace.is_due = lambda self: next(calls) == save
+    fit_tracked(folder, kinds, name, KillAt(kill))
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    """What every tracker holds of a training killed at step 9, 4 after its save, and resumed.
+
+    Another one, bob's, is killed before its first save. Both are then resumed at once.
+    """
+    folder = tmp_path_factory.mktemp("tracked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv("WANDB_MODE", raising=False)
+        for name, save in (("ann", 5), ("bob", 0)):
+            with (
+                Child(fit_and_die, folder, KINDS, name, save, 9) as child,
+                pytest.raises(ProcessKilled),
+            ):
+                list(messages([child]))
+            assert (folder / f"{name}.safetensors").is_file() == bool(save)
+            fit_tracked(folder, KINDS, name)
+        fit_tracked(folder, [], "whole")
+    return folder
+
+
+def every_step(folder):
+    """Each step once, with the loss of a training that nothing interrupted."""
+    losses = read_json(folder / "whole-curve.json")["loss"]
+    return [(step, pytest.approx(loss, abs=1e-4)) for step, loss in enumerate(losses, 1)]
+
+
+@pytest.mark.parametrize("name", ["ann", "bob"])
+class TestStepsOfAResumedTrainingAreLoggedOnce:
+    def test_csv(self, tracked, name):
+        rows = list(csv.DictReader((tracked / f"{name}.csv").open()))
+        assert [(int(row["step"]), float(row["value"])) for row in rows] == every_step(tracked)
+
+    def test_json_lines(self, tracked, name):
+        lines = map(json.loads, (tracked / f"{name}.jsonl").read_text().splitlines())
+        assert [(line["step"], line["loss"]) for line in lines] == every_step(tracked)
+
+    def test_curve(self, tracked, name):
+        curve = read_json(tracked / f"{name}-curve.json")
+        assert list(zip(*curve.values(), strict=True)) == every_step(tracked)
+
+    def test_tensorboard(self, tracked, name):
+        pytest.importorskip("tensorboard")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(tracked / "tensorboard" / name)).Reload()
+        assert [(e.step, e.value) for e in events.Scalars("loss")] == every_step(tracked)
+
+    def test_mlflow(self, tracked, name):
+        pytest.importorskip("mlflow")
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{tracked}/mlflow.db")
+        experiment = client.get_experiment_by_name("fedseg").experiment_id
+        [run] = client.search_runs([experiment], f"run_name = 'first/{name}'")
+        history = client.get_metric_history(run.info.run_id, "loss")
+        assert [(metric.step, metric.value) for metric in history] == every_step(tracked)
+        assert run.info.status == "FINISHED"
+
+    def test_weights_and_biases(self, tracked, name):
+        pytest.importorskip("wandb")
+        from wandb.proto.wandb_internal_pb2 import Record
+        from wandb.sdk.internal.datastore import DataStore
+
+        seen = {}
+        for path in (tracked / "wandb").glob("offline-run-*/run-*.wandb"):
+            store = DataStore()
+            store.open_for_scan(str(path))
+            run, rows = "", []
+            while data := store.scan_data():
+                record = Record()
+                record.ParseFromString(data)
+                run = run or record.run.display_name
+                items = {item.key or item.nested_key[0]: item for item in record.history.item}
+                if "loss" in items:
+                    rows.append((record.history.step.num, json.loads(items["loss"].value_json)))
+            seen.setdefault(run, []).append(rows)
+        assert seen[name] == [every_step(tracked)]
+
+
+def test_a_line_that_a_kill_cut_short_is_logged_again(tmp_path):
+    (tmp_path / "ann.csv").write_text("step,metric,value\r\n1,loss,0.5\r\n2,loss,0.2")
+    (tmp_path / "ann.jsonl").write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
+    for track in trackers(Tracking(trackers=["csv", "jsonl"]), tmp_path, "first", "ann"):
+        track.on_start([0.5, 0.25])
+        track.on_end([0.5, 0.25])
+    rows = list(csv.DictReader((tmp_path / "ann.csv").open()))
+    assert [(row["step"], row["value"]) for row in rows] == [("1", "0.5"), ("2", "0.25")]
+    lines = map(json.loads, (tmp_path / "ann.jsonl").read_text().splitlines())
+    assert [(line["step"], line["loss"]) for line in lines] == [(1, 0.5), (2, 0.25)]
+
+
+def test_runs_that_share_a_folder_keep_their_own_files(tmp_path):
+    settings = Tracking(trackers=["csv"], folder=tmp_path)
+    for run in ("first", "second"):
+        [track] = trackers(settings, tmp_path / "unused", run, "ann")
+        track.on_start([])
+        track.on_step(1, 1, 0.5)
+        track.on_end([0.5])
+    assert sorted(path.name for path in tmp_path.rglob("ann.csv")) == ["ann.csv", "ann.csv"]
+    assert (tmp_path / "second" / "ann.csv").read_text().count("loss") == 1
