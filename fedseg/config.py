@@ -24,7 +24,8 @@ from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.errors import FedsegError, did_you_mean, first_line, why_unreadable
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, TRACKERS, Registry
 from fedseg.settings import Section as Section
-from fedseg.settings import differences, explain, refuse_twice, with_settings
+from fedseg.settings import differences, refuse_twice, with_settings
+from fedseg.settings import explain as explain
 
 T = TypeVar("T", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -629,7 +630,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         FedsegError: there is no such file, or it is not TOML.
     """
     if path.exists() and not path.is_file():
-        raise FedsegError(f"{path}: is no file")
+        files = sorted(path.glob("*.toml"))[:3] if path.is_dir() else []
+        hint = "; did you mean " + " or ".join(f"'{file}'" for file in files) + "?" if files else ""
+        raise FedsegError(f"{path}: is no file{hint}")
     try:
         # Editors on Windows begin a file with a byte order mark.
         text = path.read_text(encoding="utf-8-sig")

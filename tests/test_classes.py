@@ -52,7 +52,7 @@ def test_a_hundred_classes_have_a_hundred_colours():
     ("change", "reason"),
     [
         ({"names": ["road", "road"]}, "'road' is given twice"),
-        ({"names": ["road"]}, "at least 2 items"),
+        ({"names": ["road"]}, "a list of at least 2 "),
         ({"names": ["road", " sky"]}, "begins or ends with a space"),
         ({"colours": [[1, 2, 3]]}, "1 for 3 names"),
         ({"colours": [[1, 2, 3]] * 3}, "given twice"),

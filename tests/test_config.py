@@ -100,7 +100,7 @@ def _bad_size(data):
     ("spoil", "expected"),
     [
         (_duplicate_name, "the name 'one' is given twice"),
-        (_misspelt, "'clients.0.training.iteratons'; did you mean 'iterations'?"),
+        (_misspelt, "'clients.one.training.iteratons'; did you mean 'iterations'?"),
         (_missing_server, "'server' is missing"),
         (_too_few, "min_clients: 3"),
         (_bad_type, "'training.iterations' = 'many'"),
@@ -141,7 +141,10 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"protocol": {"window": [16, 128]}}, "window.0' = 16: input should be greater"),
+        (
+            {"protocol": {"window": [16, 128]}},
+            "window' = \\[16, 128\\]: expected a list of 2 whole numbers from 32 to 8192",
+        ),
         ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
         ({"evaluators": [{"name": "one", "dataset": "folder"}]}, "the name 'one' is given twice"),
         ({"evaluators": [{"dataset": "folder", "rot": "."}]}, "did you mean 'root'"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedseg.cli.options import CardName, Json, Quiet, Root, SomeCard, Split
+from fedseg.cli.options import CardName, Commands, Json, Quiet, SomeCard, SomeRoot, Split
 from fedseg.errors import FedsegError
 
 Classes = Annotated[
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fedseg.data.check import Report
 
 data = typer.Typer(
+    cls=Commands,
     help="""Datasets: which there are, and whether yours is whole.
 
     Example: `fedseg data check gta5 /data/GTA5`""",
@@ -51,7 +52,7 @@ def list_cards(
 @data.command()
 def check(
     card: CardName,
-    root: Root,
+    root: SomeRoot = None,
     split: Annotated[
         str | None, typer.Option(help="Split of the card; default: every one that is there.")
     ] = None,
@@ -77,7 +78,14 @@ def check(
     described = load_card(card)
     LabelMap(described, read_classes(classes))  # a card of other classes is refused here
     with console.Bars() as bars:
-        report = check_files(described, root, split, everything, partial(bars, "checking"))
+        report = check_files(
+            described,
+            root,
+            split,
+            everything,
+            on_image=partial(bars, "checking"),
+            on_render=partial(bars, "rendering data"),
+        )
     console.answer(json, _record(described, report), _histogram(described, report))
     if not json:
         for line in [*(f"note: {note}" for note in report.notes), *report.problems]:
@@ -86,16 +94,16 @@ def check(
             console.show_line("nothing wrong")
     if report.problems:
         count = len(report.problems)
-        raise FedsegError(f"{root}: {count} problem{'s' if count > 1 else ''}, listed above")
+        raise FedsegError(
+            f"{root or card}: {count} problem{'s' if count > 1 else ''}, listed above"
+        )
 
 
 @data.command()
 def show(
     card: CardName,
     out: Annotated[Path, typer.Option(help="Image file to write.")],
-    root: Annotated[
-        Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
-    ] = None,
+    root: SomeRoot = None,
     split: Split = None,
     classes: Classes = None,
 ) -> None:

@@ -20,7 +20,7 @@ from fedseg.cli import deploy
 from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
 from fedseg.cli.models import models
-from fedseg.cli.options import Json, Quiet, RayAddress, Settings, complete_client
+from fedseg.cli.options import Commands, Json, Quiet, RayAddress, Settings, complete_client
 from fedseg.errors import FedsegError, RunFailed, plain
 from fedseg.files import explain_os_error, is_disk_full
 from fedseg.flower.supervisor import direct_loopback
@@ -29,6 +29,7 @@ INTERRUPTED = 130
 """Exit status with which Typer ends after Ctrl-C."""
 
 app = typer.Typer(
+    cls=Commands,
     help="""Federated learning for synthetic-to-real segmentation of driving scenes.
 
     Example: `fedseg simulate` runs a whole federation on embedded data.""",

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from datetime import date
 from difflib import get_close_matches
+from functools import cache
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fedseg.errors import characters, did_you_mean, expected
+from fedseg.errors import characters, did_you_mean, expected, plain
 from fedseg.settings.keys import Nothing, set_option, toml
 from fedseg.settings.section import table_names
 
@@ -17,6 +19,8 @@ Location = tuple[str | int, ...]
 """The way to a value, through keys and places in lists."""
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+MOST_MISTAKES = 10
+"""That an error tells of."""
 MOST_SHOWN = 100
 """Characters of a value in an error."""
 RENAMED = {"cross_validation": "cross_site_evaluation"}
@@ -34,15 +38,14 @@ def explain(
         data: the content that was checked.
         settings: `KEY=VALUE` each, those of its values that come from the command line.
     """
-    return "; ".join(_Mistakes(kind, data, settings).explain(error))
+    return "; ".join(islice(_Mistakes(kind, data, settings).explain(error), MOST_MISTAKES))
 
 
 class _Mistakes:
     """What is wrong with a table."""
 
     def __init__(self, kind: type[BaseModel], data: Any, settings: Iterable[str]) -> None:
-        schema = kind.model_json_schema()
-        self._schema = _inlined(schema, schema.get("$defs", {}))
+        self._schema = _schema_of(kind)
         self._kind, self._data = kind, data
         keys = [setting.partition("=")[0].split(".") for setting in settings]
         self._options = [[part.strip() for part in key] for key in keys]
@@ -62,17 +65,20 @@ class _Mistakes:
 
     def _explain_one(self, detail: Any, where: Location, schema: dict[str, Any]) -> str:
         key = ".".join(self._names(where))
+        unknown = str(where[-1])[:MOST_SHOWN] if where else ""
         shown = (
-            "" if detail["loc"][-1:] == ("[key]",) else f" = {toml(detail['input'])[:MOST_SHOWN]}"
+            ""
+            if detail["loc"][-1:] == ("[key]",)
+            else f" = {plain(toml(detail['input']), MOST_SHOWN)}"
         )
         match detail["type"]:
             case "extra_forbidden" if where[-1] in RENAMED:
                 return f"'{key}' is called '{RENAMED[str(where[-1])]}' now"
             case "extra_forbidden":
-                return f"unknown key '{key}'; {did_you_mean(str(where[-1]), schema['properties'])}"
+                return f"unknown key '{key}'; {did_you_mean(unknown, schema['properties'])}"
             case "literal_error" if detail["loc"][-1] == "[key]":
                 known = _locate(self._schema, where[:-1])[1]["propertyNames"]["enum"]
-                return f"unknown key '{key}'; {did_you_mean(str(where[-1]), known)}"
+                return f"unknown key '{key}'; {did_you_mean(unknown, known)}"
             case "missing" if where == detail["loc"]:
                 return f"'{key}' is missing; add it"
             case "too_short" if "properties" in schema.get("items", {}):
@@ -87,7 +93,9 @@ class _Mistakes:
 
     def _wrong_value(self, where: Location, schema: dict[str, Any], found: Any) -> str:
         """What a key takes, if it takes no value of this type or range."""
-        while where and not isinstance(_at(self._data, where[:-1]), dict | list | Nothing):
+        while isinstance(_at(self._data, where), Nothing) and not isinstance(
+            _at(self._data, where[:-1]), dict | Nothing
+        ):
             where = where[:-1]  # a list of classes is short for a table of them
         names = self._names(where)
         value = _at(self._data, where)
@@ -97,7 +105,9 @@ class _Mistakes:
         )
         key = ".".join(names if is_option else names[-1:])
         found = found if isinstance(value, Nothing) else value
-        shown = "has no value" if isinstance(found, Nothing) else f"= {toml(found)[:MOST_SHOWN]}"
+        shown = (
+            "has no value" if isinstance(found, Nothing) else f"= {plain(toml(found), MOST_SHOWN)}"
+        )
         wrong = f"'{'.'.join(names)}' {shown}: " if where else ""
         hint = self._hint(key, where, schema, value, is_option) if where else ""
         return f"{wrong}expected {expected(schema)}{hint}"
@@ -128,7 +138,8 @@ class _Mistakes:
         try:
             self._kind.model_validate(changed)
         except ValidationError as error:
-            return all(detail["loc"][: len(focus)] != focus for detail in error.errors())
+            places = [detail["loc"] for detail in error.errors()]
+            return all(at[: len(focus)] != focus[: len(at)] for at in places)
         return True
 
     def _names(self, where: Location) -> list[str]:
@@ -139,6 +150,14 @@ class _Mistakes:
             own = table_names(tables) if isinstance(tables, list) else []
             names.append(own[part] if isinstance(part, int) and part < len(own) else str(part))
         return names
+
+
+@cache
+def _schema_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model, without references."""
+    schema = kind.model_json_schema()
+    found: dict[str, Any] = _inlined(schema, schema.get("$defs", {}))
+    return found
 
 
 def _locate(schema: dict[str, Any], location: Location) -> tuple[Location, dict[str, Any]]:
@@ -215,8 +234,9 @@ def _guesses(schema: dict[str, Any], value: Any) -> Iterator[Any]:
         yield [word.strip() for word in value.split(",")]
     elif isinstance(value, list):
         yield from (value[0], value * 2) if len(value) == 1 else ()
-    elif isinstance(value, bool | int | float | date):
+    elif isinstance(value, int | float | date) and not isinstance(value, bool):
         yield from (bool(value),) if value in (0, 1) else ()
-        yield from (toml(value), [value], [value, value])
+        yield from () if isinstance(value, float) else (toml(value),)
+        yield from ([value], [value, value])
     if not isinstance(value, dict | Nothing):
         yield from ({key: value} for key in schema.get("properties", ()))

@@ -12,7 +12,7 @@ LONGEST_TEXT = 10_000
 """Characters that a text may have: settings and what nodes say, not files."""
 
 LONGEST_NUMBER = 63
-"""Bits of a whole number, as in TOML."""
+"""Bits of a whole number in TOML."""
 
 
 class Section(BaseModel):
@@ -29,14 +29,15 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _strict(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what Pydantic would convert: 1 and "yes" to true, and true to 1."""
+        """Refuse what Pydantic would convert, as "yes" to true, and what TOML lacks."""
         is_switch = cls.model_fields[str(info.field_name)].annotation is bool
-        if is_switch != isinstance(value, bool):
-            raise PydanticCustomError("wrong_type", "wrong type")
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError("holds a NUL, which can be in no name; remove it")
-        if isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
-            raise PydanticCustomError("too_large", "too large")
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if is_switch != isinstance(item, bool):
+                raise PydanticCustomError("wrong_type", "wrong type")
+            if isinstance(item, int) and item.bit_length() > LONGEST_NUMBER:
+                raise PydanticCustomError("too_large", "too large")
+            if isinstance(item, str) and "\0" in item:
+                raise ValueError("holds a NUL, which can be in no name; remove it")
         return value
 
 
@@ -73,8 +74,8 @@ def table_names(tables: Sequence[Any]) -> list[str]:
 def _own_name(table: Any) -> str:
     if not isinstance(table, dict):
         return ""
-    name, dataset = table.get("name"), str(table.get("dataset", ""))
-    return name if isinstance(name, str) else Path(dataset).stem
+    name, dataset = table.get("name"), table.get("dataset")
+    return name if isinstance(name, str) else Path(dataset if isinstance(dataset, str) else "").stem
 
 
 def are_tables(values: list[Any]) -> bool:

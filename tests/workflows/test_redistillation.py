@@ -89,7 +89,7 @@ def test_what_cannot_be(run, redone, tmp_path):
     shutil.copytree(run.clients / "two", forged)
     meta = read_json(forged / "client.json")
     write_json(forged / "client.json", meta | {"name": "../../escape"})
-    with pytest.raises(FedsegError, match=r"client\.json: malformed metadata: name"):
+    with pytest.raises(FedsegError, match=r"client\.json: malformed metadata: 'name'"):
         redone(joiners=[forged])
     with pytest.raises(FedsegError, match="given twice"):
         redone(joiners=[run.clients / "two"])
