@@ -42,7 +42,7 @@ FILES = {
         "tracking": {"trackers": []},
         "classes": {"names": ["road", "sky"]},
     },
-    Suite: {"evaluation": [{"dataset": "camvid"}]},
+    Suite: {"evaluation": [{"name": "night", "dataset": "camvid"}]},
     Node: {"name": "metro", "role": "trainer", "dataset": "camvid", "privacy": {"epsilon": 8.0}},
     Card: {
         "name": "x",
