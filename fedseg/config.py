@@ -1,11 +1,10 @@
 """A federation as one TOML file, checked before anything is trained."""
 
-import builtins
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
+from typing import Annotated, Any, Literal, TypeVar, get_args, overload
 
 import tomli_w
 from pydantic import (
@@ -22,10 +21,11 @@ from pydantic import (
 )
 
 from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
-from fedseg.errors import FedsegError, did_you_mean
+from fedseg.errors import FedsegError, did_you_mean, first_line, why_unreadable
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, TRACKERS, Registry
 from fedseg.settings import Section as Section
 from fedseg.settings import differences, refuse_twice, with_settings
+from fedseg.settings import explain as explain
 
 T = TypeVar("T", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -33,8 +33,6 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
-RENAMED = {"cross_validation": "cross_site_evaluation"}
-"""Keys of earlier versions."""
 GLOBAL = "global"
 """What the global model is called in tables and in the names of score files."""
 
@@ -60,6 +58,8 @@ GeneratorName = Annotated[str, one_of(GENERATORS, "none"), choices(GENERATORS, "
 FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 
 
+MOST_PARTS = 100
+"""Of a dotted key."""
 MOST_CHANNELS = 4096
 """Of a decoder's layer."""
 
@@ -607,7 +607,7 @@ def resolved(kind: type[T], data: dict[str, Any], path: Path, settings: Iterable
         FedsegError: naming the file, the key and the remedy.
     """
     content = parse(kind, data, path, settings)
-    return kind.model_validate(_absolute(content.model_dump(), path.parent.absolute()))
+    return kind.model_validate(_absolute(content.model_dump(), path))
 
 
 def read_classes(path: Path | None) -> ClassList:
@@ -634,16 +634,32 @@ def read_toml(path: Path) -> dict[str, Any]:
         FedsegError: there is no such file, or it is not TOML.
     """
     if path.exists() and not path.is_file():
-        raise FedsegError(f"{path}: is no file")
+        files = sorted(path.glob("*.toml"))[:3] if path.is_dir() else []
+        hint = "; did you mean " + " or ".join(f"'{file}'" for file in files) + "?" if files else ""
+        raise FedsegError(f"{path}: is no file{hint}")
     try:
         # Editors on Windows begin a file with a byte order mark.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FedsegError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FedsegError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise FedsegError(f"{path}: not valid TOML: {error}") from None
+    return parse_toml(text, path)
+
+
+def parse_toml(text: str, origin: Path) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises:
+        FedsegError: it is none.
+    """
+    try:
+        # tomllib's memory grows with the square of a key's parts.
+        if re.search(rf"(?:[\w\"'-]+\s*\.\s*){{{MOST_PARTS}}}", text):
+            raise RecursionError
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FedsegError(f"{origin}: not valid TOML: {why_unreadable(error)}") from None
 
 
 def parse(kind: type[T], data: dict[str, Any], origin: Path, settings: Iterable[str] = ()) -> T:
@@ -653,9 +669,13 @@ def parse(kind: type[T], data: dict[str, Any], origin: Path, settings: Iterable[
         FedsegError: every mistake in one line, with a suggestion for a misspelt key.
     """
     try:
-        return kind.model_validate(with_settings(data, settings))
-    except ValidationError as error:
-        raise FedsegError(f"{origin}: " + "; ".join(_explain(kind, error))) from None
+        content = with_settings(data, settings := list(settings))
+        try:
+            return kind.model_validate(content)
+        except ValidationError as error:
+            raise FedsegError(f"{origin}: {explain(kind, error, content, settings)}") from None
+    except RecursionError as error:
+        raise FedsegError(f"{origin}: {why_unreadable(error)}") from None
 
 
 def dump(federation: Federation) -> str:
@@ -679,12 +699,13 @@ def differing_keys(one: Federation, other: Federation) -> list[str]:
     return differences(one.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
-def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
+def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
     """The paths in it made absolute: of `root`, `state`, `folder`, `dataset`, weights, `model`."""
+    base = file.parent.absolute()
 
     def resolve(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return _absolute(value, base)
+            return _absolute(value, file)
         if isinstance(value, list):
             return [resolve(key, item) for item in value]
         is_path = (
@@ -693,52 +714,14 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
             or (key == "encoder_weights" and re.fullmatch(r"(?!hf:).+\.safetensors", str(value)))
             or (key == "model" and str(value).startswith((".", "/", "~")))
         )
-        return str((base / Path(value).expanduser()).resolve()) if is_path else value
+        if not is_path:
+            return value
+        try:
+            return str((base / Path(value).expanduser()).resolve())
+        except (OSError, RuntimeError) as error:  # nobody's home, or links in a circle
+            raise FedsegError(f"{file}: {key} = '{value}': {first_line(error)}") from None
 
     return {key: resolve(key, value) for key, value in data.items()}
-
-
-def _explain(kind: type[BaseModel], error: ValidationError) -> Iterable[str]:
-    seen = set()
-    for detail in error.errors(include_url=False):
-        # A mistake in [training] or [model] comes back from everything that inherits it.
-        if (mistake := (detail["type"], detail["loc"][-1:], repr(detail["input"]))) in seen:
-            continue
-        seen.add(mistake)
-        where = [str(part) for part in detail["loc"]]
-        key = ".".join(where)
-        match detail["type"]:
-            case "extra_forbidden" if where[-1] in RENAMED:
-                yield f"'{key}' is called '{RENAMED[where[-1]]}' now"
-            case "extra_forbidden":
-                known = _fields_at(kind, detail["loc"][:-1])
-                yield f"unknown key '{key}'; {did_you_mean(where[-1], known)}"
-            case "missing":
-                yield f"'{key}' is missing; add it"
-            case "too_short" if detail["ctx"]["min_length"] == 1:
-                yield f"'{key}' is empty; add at least one [[{key}]] table"
-            case "too_long":
-                length = detail["ctx"]
-                yield f"'{key}': {length['actual_length']} entries, at most {length['max_length']}"
-            case "string_pattern_mismatch" if detail["ctx"]["pattern"] == NAME_PATTERN:
-                yield f"'{key}' = {detail['input']!r}: use letters, digits, '.', '_' and '-' only"
-            case "value_error":
-                yield (f"{key}: " if key else "") + str(detail["ctx"]["error"])
-            case _:
-                yield f"'{key}' = {detail['input']!r}: {detail['msg'].lower()}"
-
-
-def _fields_at(kind: Any, location: tuple[str | int, ...]) -> Iterable[str]:
-    """Names of the keys that the table at `location` may hold."""
-    for part in location:
-        match get_origin(kind):
-            case builtins.list | builtins.tuple:
-                kind = get_args(kind)[0]
-            case builtins.dict:
-                kind = get_args(kind)[1]
-            case _:
-                kind = kind.model_fields[part].annotation
-    return kind.model_fields
 
 
 def with_seed(federation: Federation, seed: int) -> Federation:

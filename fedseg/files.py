@@ -15,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, why_unreadable
 
 LONGEST_NAME = 255
 """Bytes that the name of a file may have, on nearly every file system."""
@@ -158,6 +158,30 @@ def check_writable(folder: Path, option: str = "--out") -> None:
         raise FedsegError(f"{there}: may not be written to; choose another {option}")
 
 
+def holders_near(path: Path, *names: str) -> str:
+    """`; did you mean 'PATH'?` for a path in place of a folder that holds one of some files.
+
+    Args:
+        path: what was given: a run folder for a checkpoint, a checkpoint for a run, or a file of
+            one; nothing is found near what is not there.
+        names: of the files.
+
+    Returns:
+        Names the nearest folders, three at most; empty if there is none.
+    """
+    start = path.parent if path.is_file() else path
+    if not start.is_dir():
+        return ""
+    above = [Path(os.path.relpath(folder)) for folder in start.absolute().parents[:3]]
+    if path.is_absolute():
+        above = [folder.absolute() for folder in above]
+    groups = ([start], start.glob("*"), start.glob("*/*"), *([folder] for folder in above))
+    for group in groups:
+        if found := sorted(f for f in group if any((f / name).is_file() for name in names)):
+            return "; did you mean " + " or ".join(f"'{folder}'" for folder in found[:3]) + "?"
+    return ""
+
+
 def explain_os_error(error: OSError) -> str:
     """What the system says of a file, with a remedy where one is known."""
     reason = error.strerror or str(error)
@@ -210,9 +234,9 @@ def read_json(path: Path, kind: type = dict) -> Any:
         OSError: it is missing or unreadable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
-        raise damaged(path, error) from None
+        raise damaged(path, why_unreadable(error)) from None
     if not isinstance(content, kind):
         raise damaged(path, f"expected a {kind.__name__}, found a {type(content).__name__}")
     return content

@@ -61,7 +61,7 @@ def test_256_classes_are_refused_in_a_short_line(federation_data, tmp_path):
     ("change", "reason"),
     [
         ({"names": ["road", "road"]}, "'road' is given twice"),
-        ({"names": ["road"]}, "at least 2 items"),
+        ({"names": ["road"]}, "a list of at least 2 "),
         ({"names": ["road", " sky"]}, "begins or ends with a space"),
         ({"colours": [[1, 2, 3]]}, "1 for 3 names"),
         ({"colours": [[1, 2, 3]] * 3}, "given twice"),

@@ -9,6 +9,7 @@ from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
 from fedseg.files import EMBEDDED
 from fedseg.models.encoder_weights import shipped_weights
+from fedseg.participants.node import Node
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def _bad_size(data):
     ("spoil", "expected"),
     [
         (_duplicate_name, "the name 'one' is given twice"),
-        (_misspelt, "'clients.0.training.iteratons'; did you mean 'iterations'?"),
+        (_misspelt, "'clients.one.training.iteratons'; did you mean 'iterations'?"),
         (_missing_server, "'server' is missing"),
         (_too_few, "min_clients: 3"),
         (_bad_type, "'training.iterations' = 'many'"),
@@ -141,7 +142,10 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"protocol": {"window": [16, 128]}}, "window.0' = 16: input should be greater"),
+        (
+            {"protocol": {"window": [16, 128]}},
+            "window' = \\[16, 128\\]: expected a list of 2 whole numbers from 32 to 8192",
+        ),
         ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
         ({"evaluators": [{"name": "one", "dataset": "folder"}]}, "the name 'one' is given twice"),
         ({"evaluators": [{"dataset": "folder", "rot": "."}]}, "did you mean 'root'"),
@@ -187,14 +191,46 @@ def test_files_as_editors_write_them(tmp_path, federation_data):
     [
         ("seed = 1".encode("utf-16"), "cannot be read as UTF-8 text"),
         (b"name = 'caf\xe9'", "cannot be read as UTF-8 text"),
-        (b"a = " + b"[" * 100_000, "not valid TOML"),
+        (b"seed = 1\0", "not valid TOML"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfseed = 1", "not valid TOML"),  # of two marks one is content
+        (b"seed = " + b"1" * 5000, "not valid TOML: it holds a number of thousands of digits"),
+        (b"seed = 0x" + b"f" * 5000, "'seed' = a number of 20000 bits: expected a whole number"),
+        (b"seed = 1e999", "'seed' = inf: expected a whole number"),
+        (b"client_timeout = 1e999", "'client_timeout' = inf: expected a number above 0"),
+        (b"client_timeout = nan", "'client_timeout' = nan: expected a number above 0"),
+        (b'server.root = "a\\u0000b"', r"server\.root: holds a NUL"),
+        *((b"seed = " + b"[" * depth + b"]" * depth, "") for depth in range(200, 500, 20)),
+        *((b"a" + b".a" * depth + b" = 1", "") for depth in range(20, 500, 20)),
+        (b"a = " + b"[" * 100_000, "not valid TOML: it is nested too deeply"),
+        (b"a = " + b"{a = " * 100_000, "not valid TOML: it is nested too deeply"),
+        (b"a" + b" . 'b'" * 100_000 + b" = 1", "not valid TOML: it is nested too deeply"),
     ],
+    ids=lambda one: repr(one[:20]),
 )
 def test_files_that_are_no_toml(tmp_path, content, why):
     path = tmp_path / "a.toml"
     path.write_bytes(content)
-    with pytest.raises(FedsegError, match=rf"a\.toml: {why}"):
-        config.load(path)
+    for kind in (config.Federation, config.Suite, Card, Node):
+        with pytest.raises(FedsegError, match=r"a\.toml: ") as caught:
+            config.load(path, kind)
+        assert "\n" not in str(caught.value)
+        if kind is config.Federation or "TOML" in why or "UTF" in why:
+            caught.match(why)
+
+
+@pytest.mark.parametrize("root", ["~nobody-of-this-name/data", "loop"])
+def test_a_path_that_cannot_be_followed_is_named(load, federation_data, tmp_path, root):
+    (tmp_path / "loop").symlink_to("loop")
+    federation_data["server"]["root"] = root
+    with pytest.raises(FedsegError, match=rf"federation\.toml: root = '{root}': "):
+        load(federation_data)
+
+
+def test_a_folder_in_place_of_a_file_names_the_files_in_it(tmp_path):
+    for name in ("config.toml", "result.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(FedsegError, match=rf"is no file; did you mean '{tmp_path}/config\.toml'\?"):
+        config.load(tmp_path)
 
 
 def test_no_file_hangs(tmp_path):

@@ -2,6 +2,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from fedseg.files import (
     atomic_file,
     atomic_folder,
     fitting_name,
+    holders_near,
     read_json,
     remove_unfinished,
     write_bytes,
@@ -95,6 +97,36 @@ def test_damaged_json_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DamagedFile, match=r"a\.json: damaged \(.*\); remove it"):
         read_json(path)
+
+
+def test_json_as_editors_on_windows_write_it(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n')
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_a_folder_near_a_wrong_path_is_named(tmp_path, monkeypatch):
+    """Of a run like those of fedseg, whatever of it is given for the run or for a checkpoint."""
+    for name in ("config.toml", "global/weights", "clients/one/weights", "clients/two/weights"):
+        file = tmp_path / "runs" / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.chdir(tmp_path)
+    for given, holder in {
+        "runs/mine": "'runs/mine/global'",
+        "runs": "'runs/mine/global'",
+        "runs/mine/clients": "'runs/mine/clients/one' or 'runs/mine/clients/two'",
+        "runs/mine/global/weights": "'runs/mine/global'",
+        "runs/mine/config.toml": "'runs/mine/global'",
+    }.items():
+        assert holders_near(Path(given), "weights") == f"; did you mean {holder}?"
+    for given in ("runs", "runs/mine/global", "runs/mine/clients/one", "runs/mine/config.toml"):
+        assert holders_near(Path(given), "config.toml") == "; did you mean 'runs/mine'?"
+        absolute = holders_near(tmp_path / given, "config.toml")
+        assert absolute == f"; did you mean '{tmp_path}/runs/mine'?"
+    monkeypatch.chdir(tmp_path / "runs" / "mine" / "global")
+    assert holders_near(Path(), "config.toml") == "; did you mean '..'?"
+    assert holders_near(tmp_path / "nowhere", "config.toml") == ""
+    assert holders_near(tmp_path / "runs", "nothing") == ""
 
 
 def test_names_that_are_too_long_are_shortened_and_stay_apart():

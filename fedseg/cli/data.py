@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedseg.cli.options import CardName, Json, Quiet, Root, SomeCard, Split
+from fedseg.cli.options import CardName, Commands, Json, Quiet, SomeCard, SomeRoot, Split
 from fedseg.errors import FedsegError
 
 Classes = Annotated[
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fedseg.data.label_map import LabelMap
 
 data = typer.Typer(
+    cls=Commands,
     help="""Datasets: which there are, and whether yours is whole.
 
     Example: `fedseg data check gta5 /data/GTA5`""",
@@ -58,7 +59,7 @@ def list_cards(
 @data.command()
 def check(
     card: CardName,
-    root: Root,
+    root: SomeRoot = None,
     split: Annotated[
         str | None, typer.Option(help="Split of the card; default: every one that is there.")
     ] = None,
@@ -85,7 +86,14 @@ def check(
     described, class_list = load_card(card), read_classes(classes)
     mapped = LabelMap(described, class_list)  # a card of other classes is refused here
     with console.Bars() as bars:
-        report = check_files(described, root, split, everything, partial(bars, "checking"))
+        report = check_files(
+            described,
+            root,
+            split,
+            everything,
+            on_image=partial(bars, "checking"),
+            on_render=partial(bars, "rendering data"),
+        )
     if unknown := unknown_names(class_list, [described]):
         report.notes.append(f"neither this card nor Cityscapes has {unknown} of the class list")
     becomes = _becomes(mapped, class_list.names) if classes else None
@@ -104,16 +112,16 @@ def check(
             console.show_line("nothing wrong")
     if report.problems:
         count = len(report.problems)
-        raise FedsegError(f"{root}: {count} problem{'s' if count > 1 else ''}, listed above")
+        raise FedsegError(
+            f"{root or card}: {count} problem{'s' if count > 1 else ''}, listed above"
+        )
 
 
 @data.command()
 def show(
     card: CardName,
     out: Annotated[Path, typer.Option(help="Image file to write.")],
-    root: Annotated[
-        Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
-    ] = None,
+    root: SomeRoot = None,
     split: Split = None,
     classes: Classes = None,
 ) -> None:

@@ -5,12 +5,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from fedseg.cli.options import Json, Quiet, RootOption, Split
+from fedseg.cli.options import Commands, Json, Quiet, RootOption, Split
 from fedseg.errors import FedsegError
 
-app = typer.Typer(no_args_is_help=True, help="The app that nodes run.")
-node = typer.Typer(no_args_is_help=True, help="One client or evaluator of a deployed federation.")
-server = typer.Typer(no_args_is_help=True, help="The server of a deployed federation.")
+app = typer.Typer(cls=Commands, no_args_is_help=True, help="The app that nodes run.")
+node = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="One client or evaluator of a deployed federation.",
+)
+server = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="The server of a deployed federation."
+)
 
 Address = Annotated[str, typer.Option("--server", help="HOST:PORT of the server's admin port.")]
 Authority = Annotated[Path, typer.Option("--ca", help="Certificate of its authority, ca.crt.")]

@@ -21,6 +21,7 @@ from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
 from fedseg.cli.models import models
 from fedseg.cli.options import (
+    Commands,
     Json,
     Quiet,
     RayAddress,
@@ -36,6 +37,7 @@ INTERRUPTED = 130
 """Exit status with which Typer ends after Ctrl-C."""
 
 app = typer.Typer(
+    cls=Commands,
     help="""Federated learning for synthetic-to-real segmentation of driving scenes.
 
     Example: `fedseg simulate` runs a whole federation on embedded data.""",

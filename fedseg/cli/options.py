@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperGroup
 
-from fedseg.errors import FedsegError
+from fedseg.errors import FedsegError, did_you_mean
 
 
 def _complete_card(incomplete: str) -> list[str]:
@@ -57,6 +59,22 @@ def _be_quiet(value: bool) -> None:
     console.progress.quiet = value
 
 
+class Commands(TyperGroup):
+    """A group of commands that tells a misspelt one once; Click and Typer would both suggest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first of some words names."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchOption:
+            raise
+        except click.UsageError:
+            near = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"no command '{args[0]}'; {near}", ctx) from None
+
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON. Everything else is on stderr.")
 ]
@@ -75,7 +93,9 @@ CardOption = Annotated[
     str | None,
     typer.Option(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
 ]
-Root = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
+SomeRoot = Annotated[
+    Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
+]
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[
     str | None, typer.Option(help="Split of the card.", autocompletion=_complete_split)

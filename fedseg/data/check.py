@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fedseg.data.cards import Card
-from fedseg.data.dataset import Dataset
+from fedseg.data.dataset import Dataset, generated_root
 from fedseg.data.layout import find_faults, find_labels, find_pairs, nothing_found, twins
 from fedseg.data.loading import prefetch
 from fedseg.data.survey import label_counts
@@ -41,24 +41,29 @@ class Report:
 
 def check(
     card: Card,
-    root: Path,
+    root: Path | None,
     split: str | None = None,
     everything: bool = False,
     on_image: OnProgress | None = None,
+    on_render: OnProgress | None = None,
 ) -> Report:
     """Find the files of a dataset, and open a sample spread evenly over them, or every one.
 
     Args:
         card: the dataset's.
-        root: its folder.
+        root: its folder; None for embedded data, which is rendered into the cache first.
         split: one of the card's; default: every split that has an image.
         everything: whether to open all files.
         on_image: called after each image that is opened.
+        on_render: called after each image that is rendered.
 
     Raises:
-        FedsegError: there is no such split, or no image at all.
+        FedsegError: there is no such split, no image at all, or no root where one is needed.
     """
     splits = list(card.splits) if split is None else [card.split(split)]
+    if root is None:
+        roots = [generated_root(card, name, on_render) for name in splits]
+        root = roots[0]
     pairs = {name: find_pairs(card, name, root) for name in splits}
     if not any(pairs.values()):
         raise nothing_found(card, splits, root)
@@ -107,13 +112,12 @@ def _compare_counts(
     if faults := find_faults(card, split, root):
         names = _names([image for image, _ in faults])
         notes.append(f"known faults of the set, left out: {names} ({card.faults[0].reason})")
+    if not found:  # others are there
+        patterns = " or ".join(card.image_patterns(split)[:3])
+        notes.append(f"{root}: no image of split '{split}'; looked for {patterns}")
+        return
     expected = card.splits[split].count
     if expected is None or expected - len(card.faults) <= found <= expected:
-        return
-    if not found:
-        patterns = " or ".join(card.image_patterns(split)[:3])
-        line = f"{root}: no image of split '{split}'; looked for {patterns}"
-        (problems if card.splits[split].labelled else notes).append(line)
         return
     line = f"{root}: split '{split}' has {found} images, {expected} are published"
     (notes if found < expected else problems).append(line)

@@ -137,7 +137,7 @@ def open_dataset(
         raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")
     card = load_card(source.dataset)
     split = card.split(source.split)
-    root = source.root or _generated(card, split, on_render)
+    root = source.root or generated_root(card, split, on_render)
     if labelled and not card.splits[split].labelled:
         known = [name for name, part in card.splits.items() if part.labelled]
         raise FedsegError(
@@ -161,8 +161,17 @@ def open_dataset(
     return Dataset(card, split, images, labels if labelled else None)
 
 
-def _generated(card: Card, split: str, on_render: OnProgress | None) -> Path:
-    """The cache folder that holds the generated split, made now where it is not there yet."""
+def generated_root(card: Card, split: str, on_render: OnProgress | None = None) -> Path:
+    """The cache folder that holds a split of embedded data, rendered now where it is not there yet.
+
+    Args:
+        card: the dataset's.
+        split: one of the card's.
+        on_render: called after each image that is rendered.
+
+    Raises:
+        FedsegError: the dataset is none that fedseg renders.
+    """
     if card.generator is None:
         raise FedsegError(f"{card.name}: no root; set `root` to the folder of the dataset")
     root = cache_dir() / f"{card.generator}-{streetsim.VERSION}"

@@ -5,7 +5,6 @@ is for the server's own machine.
 """
 
 import tempfile
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,9 +45,10 @@ def runs_router(runs: Path) -> fastapi.APIRouter:
     def lay_down_run(name: RunName, federation: Annotated[str, Body(embed=True)]) -> dict[str, str]:
         """Make a run folder, or find the one of the same federation; says what to start it with."""
         try:
-            content = config.parse(Federation, tomllib.loads(federation), Path("federation"))
+            data = config.parse_toml(federation, origin := Path("federation"))
+            content = config.parse(Federation, data, origin)
             run = open_run(runs / name, content)
-        except (FedsegError, tomllib.TOMLDecodeError) as error:
+        except FedsegError as error:
             raise HTTPException(409, str(error)) from None
         return {"federation": str(run.config), "out": str(run.path)}
 

@@ -29,7 +29,7 @@ from fedseg.config import (
     parse,
 )
 from fedseg.errors import FedsegError
-from fedseg.files import atomic_folder, read_json, write_json
+from fedseg.files import atomic_folder, holders_near, read_json, write_json
 from fedseg.machine import lean_memory
 from fedseg.models.build import COARSEST, Normalisation, build, normalisation, stride
 from fedseg.models.hub import WEIGHTS as WEIGHTS
@@ -223,6 +223,7 @@ def load_info(folder: Path) -> Info:
     except OSError:
         raise FedsegError(
             f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
+            f"{holders_near(folder, 'fedseg.json')}"
         ) from None
     info = parse(Info, content, folder / "fedseg.json")
     if not set(info.coverage) <= set(range(len(info.classes))):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fedseg.config import Section, parse
 from fedseg.errors import FedsegError, ModelError, first_line, import_extra
+from fedseg.files import holders_near
 from fedseg.machine import cpus
 from fedseg.models import checkpoints
 from fedseg.models.build import Normalisation, best_device
@@ -72,7 +73,10 @@ def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]
                 f"{path}: TorchScript holds code, which fedseg does not run; predict with the "
                 "checkpoint that it was exported from"
             )
-    raise FedsegError(f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file")
+    raise FedsegError(
+        f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file"
+        f"{holders_near(path, 'fedseg.json')}"
+    )
 
 
 def open_info(path: Path) -> Info:
@@ -102,8 +106,9 @@ def _open_weights(path: Path, device: str | torch.device) -> tuple[nn.Module, In
 def _contract(text: str | None, path: Path) -> Contract:
     try:
         content = json.loads(text or "")
-    except ValueError:
-        raise FedsegError(f"{path}: not a file of `fedseg export`") from None
+    except (ValueError, RecursionError):
+        hint = holders_near(path, "fedseg.json")
+        raise FedsegError(f"{path}: not a file of `fedseg export`{hint}") from None
     return parse(Contract, content, path)
 
 

@@ -1,5 +1,6 @@
 """Taking in what clients upload: everything is checked before anything of it is used."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,8 +9,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.config import Model, Training
-from fedseg.errors import FedsegError, first_line
+from fedseg.config import Model, Training, explain
+from fedseg.errors import FedsegError, first_line, why_unreadable
 from fedseg.models import adapters, checkpoints
 from fedseg.models.build import check_names, outline
 from fedseg.run.folder import Run
@@ -24,11 +25,12 @@ def parse_upload(text: str, expected: str | None = None, classes: ClassList = CI
         FedsegError: it is malformed, or speaks for another client than the one asked.
     """
     try:
-        upload = Upload.model_validate_json(text)
+        content = json.loads(text)
+        upload = Upload.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise FedsegError(f"malformed metadata: {where}: {first['msg']}") from None
+        raise FedsegError(f"malformed metadata: {explain(Upload, error, content)}") from None
+    except (ValueError, RecursionError) as error:
+        raise FedsegError(f"malformed metadata: {why_unreadable(error)}") from None
     if expected is not None and upload.name != expected:
         raise FedsegError(f"answered in the name of '{upload.name}'")
     info = upload.info

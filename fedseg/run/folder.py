@@ -30,7 +30,7 @@ from pathlib import Path
 from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
-from fedseg.files import check_writable, write_text
+from fedseg.files import check_writable, holders_near, write_text
 from fedseg.storage.audit import AUDIT, AuditLog
 
 MOST_KEYS = 5
@@ -110,7 +110,8 @@ def find_run(folder: Path) -> Run:
     """
     run = Run(folder.absolute())
     if not run.config.is_file():
-        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it")
+        hint = holders_near(folder, run.config.name)
+        raise FedsegError(f"{folder}: no run folder; expected {run.config.name} in it{hint}")
     return run
 
 

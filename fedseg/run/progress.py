@@ -1,13 +1,13 @@
 """Progress of long work: who reports it, and files through which other processes follow it."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedseg.files import write_json
+from fedseg.errors import FedsegError
+from fedseg.files import read_json, write_json
 
 OnProgress = Callable[..., None]
 """Called as `(done, total, **numbers)`: steps done so far, of how many, and what to show beside."""
@@ -78,8 +78,8 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted(folder.glob("[!.]*.json")):
         try:
-            found[path.stem] = json.loads(path.read_text())
-        except (OSError, ValueError):
+            found[path.stem] = read_json(path)
+        except (OSError, FedsegError):
             continue
     return found
 

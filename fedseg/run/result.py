@@ -8,6 +8,7 @@ from typing import Literal
 
 from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
+from fedseg.files import holders_near
 from fedseg.registry import BASELINES
 from fedseg.run.folder import CENTRALIZED, Run, alone
 from fedseg.run.records import (
@@ -81,7 +82,8 @@ def load_result(folder: Path | str) -> Result:
     """
     run = Run(Path(folder))
     if not run.result.is_file():
-        raise FedsegError(f"{folder}: no result of a run; expected {run.result.name} in it")
+        hint = holders_near(run.path, run.result.name)
+        raise FedsegError(f"{folder}: no result of a run; expected {run.result.name} in it{hint}")
     return Result.read(run.result)
 
 

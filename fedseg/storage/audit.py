@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fedseg.errors import FedsegError
-from fedseg.files import SHARED
+from fedseg.files import SHARED, holders_near
 
 AUDIT = "audit.jsonl"
 FIRST = "0" * 64
@@ -81,7 +81,7 @@ def read_audit(path: Path) -> Iterator[dict[str, Any]]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise FedsegError(f"{path}: {error.strerror}") from None
+        raise FedsegError(f"{path}: {error.strerror}{holders_near(path.parent, AUDIT)}") from None
     previous = FIRST
     with file:
         for number, line in enumerate(file, 1):
@@ -112,7 +112,7 @@ def _last(file: int) -> tuple[int, str]:
     whole = lines[0].rpartition(b"\n")[2]
     try:
         return size - len(lines[2]), str(json.loads(whole)["hash"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return size - len(lines[2]), hashlib.sha256(whole).hexdigest()  # verifying will find it
 
 

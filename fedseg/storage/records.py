@@ -27,7 +27,7 @@ def checked(kind: type[Model], content: object, path: Path) -> Model:
         return kind.model_validate(content)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise damaged(path, f"{where}: {error.errors()[0]['msg']}") from None
+        raise damaged(path, f"{where}: missing or of another kind") from None
 
 
 class Record(BaseModel):

@@ -10,6 +10,7 @@ from fedseg import config
 from fedseg.config import GLOBAL, Federation, differing_keys, shared_sets
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
+from fedseg.files import holders_near
 from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, alone, distinct
@@ -143,7 +144,8 @@ def side_by_side(tables: dict[str, ScoreTable], differing: list[str]) -> ScoreTa
 
 def _completed(run: Run) -> Federation:
     if not run.result.is_file() or not Result.read(run.result).is_complete:
-        raise FedsegError(f"{run.path}: not the folder of a completed run")
+        hint = "" if run.config.is_file() else holders_near(run.path, run.result.name)
+        raise FedsegError(f"{run.path}: not the folder of a completed run{hint}")
     return config.load(run.config)
 
 

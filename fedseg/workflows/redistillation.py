@@ -7,7 +7,7 @@ from pathlib import Path
 from fedseg import config
 from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.files import read_json, write_json
+from fedseg.files import holders_near, read_json, write_json
 from fedseg.models.checkpoints import StoredWeights
 from fedseg.models.hub import local
 from fedseg.participants.uploads import parse_upload, store
@@ -66,6 +66,9 @@ def redistill(
         if name not in saved:
             raise FedsegError(f"{source}: holds no client '{name}'; {did_you_mean(name, saved)}")
     kept = {name: folder for name, folder in saved.items() if name not in without}
+    if not kept and not joiners:
+        held = f"; it holds {', '.join(saved)}" if saved else ""
+        raise FedsegError(f"{source}: no client is left; keep one, or add one --with{held}")
     folders = [local(folder) for folder in joiners]
     late = {_read_upload(folder, federation).name: folder for folder in folders}
     changed = config.load(run.config, settings=settings)
@@ -112,4 +115,5 @@ def _read_upload(folder: Path, federation: Federation) -> Upload:
                 return parse_upload(text, classes=federation.classes)
             except (FedsegError, UnicodeDecodeError) as error:
                 raise FedsegError(f"{folder / name}: {error}") from None
-    raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it")
+    hint = holders_near(folder, ACCEPTED, UPLOAD)
+    raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it{hint}")

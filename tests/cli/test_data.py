@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedseg.data.cards import card_names
+from fedseg.data.cards import card_names, load_card
 
 
 @pytest.fixture
@@ -68,14 +68,38 @@ def test_mistakes_are_one_line(data, make_world, tmp_path):
         assert len(done.err.splitlines()) == 1
 
 
-def test_embedded_data_is_shown_without_a_folder(data, tmp_path, monkeypatch):
-    from fedseg.data.cards import load_card
-
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Makes every card that of streetsim, with two images a split, in a cache of its own."""
     card = load_card("streetsim")
     few = {name: split.model_copy(update={"count": 2}) for name, split in card.splits.items()}
     small = card.model_copy(update={"splits": few})
     monkeypatch.setattr("fedseg.data.cards.load_card", lambda name: small)
     monkeypatch.setattr("fedseg.data.dataset.load_card", lambda name: small)
+    monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "cache"))
+    return small
+
+
+def test_embedded_data_is_checked_without_a_folder(data, small):
+    done = data("check", "streetsim", "--json")
+    assert done.returncode == 0, done.err
+    report = json.loads(done.out)
+    assert report["found"] == dict.fromkeys(small.splits, 2)
+    assert report["opened"] == 2 * len(small.splits)
+    assert report["problems"] == report["notes"] == []
+    done = data("check", "streetsim", "--split", "harbour")
+    assert done.returncode == 0, done.err
+    assert "harbour 2" in done.out
+    assert "nothing wrong" in done.out
+
+
+def test_data_that_is_not_embedded_needs_a_folder(data):
+    done = data("check", "camvid")
+    assert done.returncode == 2
+    assert done.err == "error: camvid: no root; set `root` to the folder of the dataset\n"
+
+
+def test_embedded_data_is_shown_without_a_folder(data, small, tmp_path):
     out = tmp_path / "sheet.png"
     done = data("show", "streetsim", "--split", "harbour", "--out", out)
     assert done.returncode == 0, done.err

@@ -41,6 +41,35 @@ def test_help_shows_what_each_argument_and_option_is_for(run_cli, monkeypatch, c
         assert re.sub(r"[`\s]", "", parameter.help) in shown
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("simulat", "simulate"),
+        ("data chek", "check"),
+        ("nod init", "node"),
+        ("node strat", "start"),
+        ("server nodez", "nodes"),
+        ("app sing", "sign"),
+        ("simulate --sed 3", "--seed"),
+        ("data check camvid /x --splt val", "--split"),
+        ("--verson", "--version"),
+    ],
+)
+def test_what_is_misspelt_is_told_once(run_cli, typed, meant):
+    done = run_cli(*typed.split())
+    assert done.returncode == 2
+    said = re.sub(r"[│\s]+", " ", done.err)
+    assert said.lower().count("did you mean") == 1
+    assert said.count(f"'{meant}'") == 1
+
+
+@pytest.mark.parametrize(("typed", "known"), [("xyzzy", "simulate"), ("data xyzzy", "check, list")])
+def test_a_word_like_no_command_names_those_there_are(run_cli, typed, known):
+    done = run_cli(*typed.split())
+    assert done.returncode == 2
+    assert known in re.sub(r"[│\s]+", " ", done.err)
+
+
 def test_the_version(run_cli):
     done = run_cli("--version")
     assert (done.returncode, done.out) == (0, f"fedseg {importlib.metadata.version('fedseg')}\n")

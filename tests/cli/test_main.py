@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,52 @@ def test_a_checkpoint_that_is_none(run_cli, make_world, tmp_path):
     done = run_cli("evaluate", tmp_path, "--dataset", "folder", "--root", make_world("world"))
     assert done.returncode == 2
     assert "not a checkpoint folder" in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("evaluate runs/embedded --dataset folder --root data/stormnight", "runs/embedded/global"),
+        ("evaluate runs/embedded/config.toml --dataset folder --root data", "runs/embedded/global"),
+        ("predict runs/embedded photo.jpg --out out", "runs/embedded/global"),
+        (
+            "predict runs/embedded/global/model.safetensors photo.jpg --out out",
+            "runs/embedded/global",
+        ),
+        ("export runs/embedded --out model.onnx", "runs/embedded/global"),
+        ("push runs/embedded me/first", "runs/embedded/global"),
+        ("distill runs/embedded --with runs/embedded", "runs/embedded/clients/boulevard"),
+        ("distill runs/embedded/global", "runs/embedded"),
+        ("report runs/embedded/global", "runs/embedded"),
+        ("report runs/embedded/report.html", "runs/embedded"),
+        ("report runs/embedded runs/embedded/clients/suburb", "runs/embedded"),
+        ("watch runs/embedded/clients/suburb", "runs/embedded"),
+        ("compare runs/embedded/global", "runs/embedded"),
+        ("audit runs/embedded/global", "runs/embedded"),
+        ("simulate runs/embedded", "runs/embedded/config.toml"),
+        ("check runs/embedded", "runs/embedded/config.toml"),
+    ],
+)
+def test_a_run_for_a_checkpoint_and_the_other_way_round(
+    run_cli, finished, monkeypatch, command, meant
+):
+    monkeypatch.chdir(finished)
+    Path("runs/embedded/report.html").touch()
+    Path("runs/embedded/audit.jsonl").touch()
+    done = run_cli(*command.split())
+    assert done.returncode == 2
+    error = done.err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert re.search(f"did you mean (.* or )?'({finished}/)?{meant}'", error), error
+
+
+def test_a_setting_of_the_wrong_type_is_one_line(run_cli, tmp_path):
+    for setting in ("training=10", "training.crop=96x128", "training.iterations=" + "1" * 5000):
+        done = run_cli("simulate", "--set", setting, "--out", tmp_path / "run")
+        assert done.returncode == 2
+        assert done.err.startswith("error: ")
+        assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
 
 
 COMMANDS = {

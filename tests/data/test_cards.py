@@ -75,9 +75,9 @@ def test_a_card_of_ones_own_is_checked(tmp_path):
     [
         ("name='road'", "class 'road': list its ids, colours or names"),
         ("name='road'\nids=[1]\nmembers=[]", "list its members, or leave `members` out"),
-        ("name='road'\nids=[1]\nidz=[2]", "unknown key 'classes.0.idz'; did you mean 'ids'"),
-        ("name='road'\nids=[70000]", "less than or equal to 65535"),
-        ("name='road'\ncolours=[[0,0,256]]", "less than or equal to 255"),
+        ("name='road'\nids=[1]\nidz=[2]", "unknown key 'classes.road.idz'; did you mean 'ids'"),
+        ("name='road'\nids=[70000]", "whole numbers from 0 to 65535"),
+        ("name='road'\ncolours=[[0,0,256]]", "whole numbers from 0 to 255"),
         (
             "name='road'\nids=[1]\n[[classes]]\nname='lane'\nids=[2]\nmembers=['road']",
             "'road' is a member of two; make them one class",

@@ -72,12 +72,33 @@ def test_counts_against_the_card(tmp_path):
         Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / path)
     report = check(load_card("camvid"), tmp_path)
     looked_for = "train/*.png or train/*.jpg"
-    assert report.problems == [f"{tmp_path}: no image of split 'train'; looked for {looked_for}"]
-    assert report.notes == [  # a part of a set is no mistake
+    assert report.problems == []  # a part of a set is no mistake
+    assert report.notes == [
+        f"{tmp_path}: no image of split 'train'; looked for {looked_for}",
         f"{tmp_path}: split 'val' has 1 images, 101 are published",
         f"{tmp_path}: split 'test' has 1 images, 233 are published",
     ]
     assert report.found == {"train": 0, "val": 1, "test": 1}
+
+
+def test_a_split_that_is_not_there_is_a_problem_only_if_it_is_asked_for(tmp_path):
+    for path in ("train/a.png", "trainannot/a.png", "val/b.png", "valannot/b.png"):
+        (tmp_path / path).parent.mkdir()
+        Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / path)
+    report = check(load_card("camvid"), tmp_path)
+    assert report.problems == []
+    assert f"{tmp_path}: no image of split 'test'; looked for test/*.png" in report.notes[-1]
+    with pytest.raises(FedsegError, match=r"split 'test'; looked for .* it does hold train, val"):
+        check(load_card("camvid"), tmp_path, "test")
+
+
+def test_a_split_of_an_own_card_that_is_not_there_is_a_note(make_world):
+    root = make_world("world")
+    parts = {"all": FOLDER.splits["all"], "night": FOLDER.splits["all"].model_copy(
+        update={"images": ("night/*.png",), "labels": ("night-labels/*.png",)})}  # fmt: skip
+    report = check(FOLDER.model_copy(update={"splits": parts}), root)
+    assert report.problems == []
+    assert report.found == {"all": 4, "night": 0}
 
 
 def test_images_without_published_labels_are_opened_all_the_same(tmp_path):

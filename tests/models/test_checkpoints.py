@@ -96,6 +96,32 @@ def test_weights_below_a_prefix_are_the_models_and_checked_all_the_same(saved, p
             checkpoints.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"stride": ' + b"1" * 5000 + b"}", "damaged (it holds a number of thousands of digits)"),
+        (b'{"stride": 1e999}', "'stride' = inf: expected a whole number from 4 to 256"),
+        (b'{"stride": NaN}', "'stride' = nan: expected a whole number from 4 to 256"),
+        (b'{"crop": "96x128"}', "'crop' = '96x128': expected a list of 2 whole numbers from 1"),
+        (b'{"arch": "a\\u0000b"}', "arch: holds a NUL"),
+        (b'{"arch": ' + b"[" * 100_000, "damaged (it is nested too deeply)"),
+        (b'{"arch": ' + b"[" * 300 + b"]" * 300 + b"}", "'arch' = [[[["),
+        (b'{"arch": "\xff"}', "damaged ('utf-8' codec can't decode byte 0xff"),
+        (b"[]", "damaged (expected a dict, found a list)"),
+        (b"", "damaged (Expecting value"),
+    ],
+    ids=lambda one: repr(one[:20]) if isinstance(one, bytes) else "",
+)
+def test_a_description_that_others_wrote_wrongly_is_one_line(saved, content, said):
+    folder, _ = saved
+    (folder / "fedseg.json").write_bytes(content)
+    with pytest.raises(FedsegError) as caught:
+        checkpoints.load(folder)
+    assert said in str(caught.value)
+    assert str(folder / "fedseg.json") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def spoil(weights, how):
     name = "segmentation_head.0.weight"
     match how:

@@ -89,3 +89,14 @@ def test_several_processes_add_to_one_log(tmp_path):
 def test_a_missing_log_is_named(tmp_path):
     with pytest.raises(FedsegError, match=r"audit\.jsonl: No such file"):
         list(read_audit(tmp_path / "audit.jsonl"))
+
+
+def test_a_last_line_that_python_cannot_read_is_gone_on_after(log):
+    """Adding to a log never fails; verifying it finds the line."""
+    log.add("started")
+    for line in (b"[" * 100_000, b"1" * 5000, b"[]"):
+        with log.path.open("ab") as file:
+            file.write(line + b"\n")
+        log.add("more")
+    with pytest.raises(FedsegError, match=r"line \d+ is not the one that was written"):
+        list(read_audit(log.path))

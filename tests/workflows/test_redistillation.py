@@ -80,16 +80,37 @@ def test_called_again_it_goes_on(run, redone):
     assert (out / "global" / "model.safetensors").stat().st_mtime_ns == before
 
 
+def make_folder(path):
+    path.mkdir()
+    return path
+
+
+def test_a_run_whose_clients_all_failed_has_none_left(run, redone):
+    shutil.rmtree(run.clients)
+    with pytest.raises(FedsegError, match="no client is left"):
+        redone()
+    with pytest.raises(FedsegError, match="holds no client 'one'; there is none"):
+        redone(without=["one"])
+
+
 def test_what_cannot_be(run, redone, tmp_path):
     with pytest.raises(FedsegError, match="holds no client 'tow'; did you mean 'two'"):
         redone(without=["tow"])
+    for without in (["one", "two"], ["two", "one", "two"]):
+        with pytest.raises(FedsegError, match="no client is left; keep one, or add one --with"):
+            redone(without=without)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(
+        FedsegError, match=rf"did you mean '{run.clients}/one' or '{run.clients}/two'"
+    ):
+        redone(joiners=[run.path])
     with pytest.raises(FedsegError, match="no client's checkpoint folder"):
-        redone(joiners=[tmp_path])
+        redone(joiners=[make_folder(tmp_path / "empty")])
     forged = tmp_path / "forged"
     shutil.copytree(run.clients / "two", forged)
     meta = read_json(forged / "client.json")
     write_json(forged / "client.json", meta | {"name": "../../escape"})
-    with pytest.raises(FedsegError, match=r"client\.json: malformed metadata: name"):
+    with pytest.raises(FedsegError, match=r"client\.json: malformed metadata: 'name'"):
         redone(joiners=[forged])
     with pytest.raises(FedsegError, match="given twice"):
         redone(joiners=[run.clients / "two"])
