@@ -17,7 +17,7 @@ from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from fedseg.participants.introduction import Introduction
-from fedseg.run.folder import open_run
+from fedseg.run.folder import Run, open_run
 from fedseg.run.uploads import read_upload
 from server.nodes import Nodes
 from server.strategy import OneShot
@@ -374,19 +374,16 @@ class TellingGrid(Grid):
 
 
 def test_a_class_that_no_node_knows_ends_the_run_before_training(federation, tmp_path, upload_of):
-    classes = ClassList(names=("lane marking", "sky"))
-    federation = federation.model_copy(update={"classes": classes})
+    federation = federation.model_copy(update={"classes": ClassList(names=("lane marking", "sky"))})
     behaviour = {client.name: upload_of(client) for client in federation.clients}
-    nodes = {1: ["one"], 2: ["two"]}
-    grid = TellingGrid(behaviour, nodes)
+    run = Run(tmp_path / "run")
+    grid = TellingGrid(behaviour, {1: ["one"], 2: ["two"]})
     with pytest.raises(FedsegError, match=r"classes: no dataset card .* 'lane marking'"):
-        OneShot(open_run(tmp_path / "run", federation), federation).start(grid, ArrayRecord())
+        OneShot(run, federation).start(grid, ArrayRecord())
     assert grid.trained == []
-    grid = TellingGrid(behaviour, nodes)
+    grid = TellingGrid(behaviour, {1: ["one"], 2: ["two"]})
     grid.known = ("sky", "lane marking")
-    OneShot(open_run(tmp_path / "run", federation), federation).start(
-        grid, ArrayRecord(), timeout=0.5
-    )
+    OneShot(run, federation).start(grid, ArrayRecord(), timeout=0.5)
     assert grid.trained == ["one", "two"]
 
 
