@@ -13,7 +13,8 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import check_writable, write_json
 from fedseg.models.checkpoints import Info
 from fedseg.models.exported import open_here, open_info, weights_of
-from fedseg.models.hub import address, local
+from fedseg.models.hub import local
+from fedseg.models.locations import address
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes

@@ -11,7 +11,8 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line
 from fedseg.models import adapters, checkpoints
-from fedseg.models.build import check_names, outline
+from fedseg.models.build import outline
+from fedseg.models.names import check_names
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
