@@ -7,7 +7,8 @@ from fedseg.config import Model, Training
 from fedseg.data.cards import load_card
 from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
-from fedseg.evaluation.predict import find_sequences, overlay, predict_frames, predict_video
+from fedseg.evaluation.predict import overlay, predict_frames, predict_video
+from fedseg.evaluation.sequences import find_sequences
 from fedseg.evaluation.video import Video, writing
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
