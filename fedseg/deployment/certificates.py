@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from fedseg.deployment.admin import TOKEN, make_token
+from fedseg.deployment.credentials import TOKEN, make_token
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_bytes
 

@@ -1,11 +1,11 @@
 """Reaching a server: over TLS that trusts one authority, and as a node that it knows."""
 
-import ssl
 from pathlib import Path
 
 import flwr
 import httpx
 
+from fedseg.deployment.credentials import trusting
 from fedseg.deployment.identity import CA, load_key
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError, first_line
@@ -15,18 +15,6 @@ from fedseg.participants.node import Node
 
 class Unreachable(FedsegError):
     """A server that may be reached later."""
-
-
-def trusting(ca: Path) -> ssl.SSLContext:
-    """A TLS context that trusts one authority.
-
-    Raises:
-        FedsegError: no such file, or no certificate in it.
-    """
-    try:
-        return ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise FedsegError(f"{ca}: can't be read as a certificate: {first_line(error)}") from None
 
 
 def check_server(node: Node, folder: Path) -> str:

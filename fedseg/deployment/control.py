@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg.deployment import keys
-from fedseg.deployment.admin import TOKEN, read_token
-from fedseg.deployment.connection import trusting, unreachable
+from fedseg.deployment.connection import unreachable
+from fedseg.deployment.credentials import TOKEN, read_token, trusting
 from fedseg.deployment.ports import check_address
 from fedseg.deployment.signing import APP_ID
 from fedseg.errors import FedsegError
@@ -106,8 +105,7 @@ def read_public_key(path: Path) -> bytes:
     Raises:
         FedsegError: no ECDSA public key in OpenSSH's format.
     """
-    wanted = "node's key; `fedseg node init` makes one, node.pub"
-    return public_key_to_bytes(keys.load_public(path, ec.EllipticCurvePublicKey, wanted))
+    return public_key_to_bytes(keys.load_node_key(path))
 
 
 @contextmanager

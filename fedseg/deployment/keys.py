@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg.errors import FedsegError, first_line
 from fedseg.files import write_bytes
@@ -49,6 +50,16 @@ def load_private(path: Path, kind: Any, wanted: str) -> Any:
 def load_public(path: Path, kind: Any, wanted: str) -> Any:
     """Read a public key; all else as for `load_private`."""
     return _load(path, serialization.load_ssh_public_key, "public", kind, wanted)
+
+
+def load_node_key(path: Path) -> ec.EllipticCurvePublicKey:
+    """Read the public key of a node.
+
+    Raises:
+        FedsegError: no ECDSA public key in OpenSSH's format.
+    """
+    wanted = "node's key; `fedseg node init` makes one, node.pub"
+    return load_public(path, ec.EllipticCurvePublicKey, wanted)
 
 
 def _load(path: Path, read: Callable[[bytes], Any], half: str, kind: Any, wanted: str) -> Any:

@@ -11,8 +11,8 @@ import pytest
 import tomli_w
 
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting
 from fedseg.deployment.control import Server
+from fedseg.deployment.credentials import trusting
 from fedseg.deployment.identity import make_node
 from fedseg.deployment.signing import sign_app, trust
 from fedseg.flower.supervisor import free_port

@@ -8,8 +8,8 @@ import time
 import httpx
 import pytest
 
-from fedseg.deployment.connection import trusting
 from fedseg.deployment.control import Server
+from fedseg.deployment.credentials import trusting
 from fedseg.deployment.signing import sign_app
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json

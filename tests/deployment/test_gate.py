@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 
 from fedseg.deployment import gate
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting
+from fedseg.deployment.credentials import trusting
 from tests.deployment.serving import serving
 from tests.processes import wait_until
 

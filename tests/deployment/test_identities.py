@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from fedseg.cli.main import app
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting, unreachable
+from fedseg.deployment.connection import unreachable
+from fedseg.deployment.credentials import trusting
 from fedseg.deployment.identity import OPTIONAL, load_key, make_node
 from fedseg.deployment.keys import openssh
 from fedseg.errors import FedsegError

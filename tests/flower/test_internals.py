@@ -24,7 +24,7 @@ from starlette.datastructures import Headers
 
 from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting
+from fedseg.deployment.credentials import trusting
 from fedseg.deployment.keys import openssh
 from fedseg.files import app_dir
 from fedseg.flower import internals

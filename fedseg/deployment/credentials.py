@@ -1,0 +1,65 @@
+"""By what the owner of a server proves who they are, and trusts it. Needs no Flower."""
+
+import secrets
+import ssl
+from pathlib import Path
+
+from fedseg.deployment.ports import check_address
+from fedseg.errors import FedsegError, first_line
+from fedseg.files import write_bytes
+
+TOKEN = "admin.token"
+
+
+def make_token(path: Path) -> None:
+    """Write a new token to a file, readable by its owner only."""
+    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+
+
+def read_token(path: Path) -> str:
+    """Read a token.
+
+    Raises:
+        FedsegError: there is none, or others can read it.
+    """
+    try:
+        token = path.read_text(encoding="ascii").strip()
+        is_open = path.stat().st_mode & 0o077
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no token"
+        raise FedsegError(
+            f"{path}: {reason}; the admin port asks for the token that `fedseg certs` makes"
+        ) from None
+    if len(token) < 32:
+        raise FedsegError(f"{path}: is no token; remove it, and `fedseg certs` makes a new one")
+    if is_open:
+        raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
+    return token
+
+
+def trusting(ca: Path) -> ssl.SSLContext:
+    """A TLS context that trusts one authority.
+
+    Raises:
+        FedsegError: no such file, or no certificate in it.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except (OSError, ssl.SSLError) as error:
+        raise FedsegError(f"{ca}: can't be read as a certificate: {first_line(error)}") from None
+
+
+def check_credentials(address: str, ca: Path, token: Path | None = None) -> None:
+    """See that a server can be asked, as far as is known without asking it.
+
+    Args:
+        address: HOST:PORT of its admin port.
+        ca: certificate of its authority.
+        token: file of the admin port's token; default: admin.token beside `ca`.
+
+    Raises:
+        FedsegError: no such files, or no HOST:PORT.
+    """
+    check_address(address)
+    trusting(ca)
+    read_token(token or ca.parent / TOKEN)
