@@ -107,15 +107,17 @@ def show(
     from fedseg.config import Source, read_classes
     from fedseg.data.cards import load_card
     from fedseg.data.dataset import open_dataset
-    from fedseg.data.sheet import write_sheet
+    from fedseg.data.sheet import check_sheet, write_sheet
 
     described = load_card(card)
     chosen = described.split(split)
     source = Source(dataset=card, root=root, split=chosen)
+    class_list = read_classes(classes)
+    check_sheet(out)
     with console.Bars() as bars:
         rendering = partial(bars, "rendering data")
         dataset = open_dataset(source, described.splits[chosen].labelled, rendering)
-    rows = write_sheet(dataset, out, classes=read_classes(classes))
+    rows = write_sheet(dataset, out, classes=class_list)
     console.show(f"{rows} of {len(dataset)} images shown in {out}")
 
 

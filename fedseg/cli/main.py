@@ -117,6 +117,7 @@ def simulate(
     from fedseg.cli.tables import remarks, result_table
     from fedseg.files import EMBEDDED
     from fedseg.run.folder import free_folder
+    from fedseg.workflows.quick_checks import check_start
 
     path = config or EMBEDDED
     settings = settings or []
@@ -126,6 +127,7 @@ def simulate(
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
+    check_start(federation, out)
     with console.Bars() as bars:
         bars.wait()
         from fedseg.workflows.simulation import simulate as run_simulation
@@ -147,8 +149,9 @@ def check(
 ) -> None:
     """Check a federation, and estimate what a simulation of it takes.
 
-    Every key, file and model is checked, each model at each image size that it will see. Times come
-    from short trials. Exits with status 2 if anything is wrong.
+    Every key, file and model is checked, each model at each image size that it will see; what takes
+    long only once all else is right. Times come from short trials. Exits with status 2 if anything
+    is wrong.
 
     Example: `fedseg check examples/embedded.toml`
     """
@@ -156,13 +159,12 @@ def check(
     from fedseg.cli import console
     from fedseg.cli.tables import stage_table
     from fedseg.files import EMBEDDED
+    from fedseg.workflows.check import check_federation
 
     path = config or EMBEDDED
     federation = configuration.load(path, settings=settings or [])
     with console.Bars() as bars:
         bars.wait()
-        from fedseg.workflows.check import check_federation
-
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
     lines += [f"licence of the {what}: {licence}" for what, licence in report.licences.items()]
@@ -326,8 +328,10 @@ def watch(
     Example: `fedseg watch runs/first`
     """
     from fedseg.cli import console
+    from fedseg.flower.loopback import check_loopback
     from fedseg.report.live import make_server
 
+    check_loopback()
     with make_server(run, port) as server:
         console.show_line(f"http://localhost:{server.server_port}/ shows {run}; Ctrl-C ends it")
         try:
@@ -359,8 +363,11 @@ def compare(
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table
     from fedseg.data.shards import joined
+    from fedseg.files import check_writable
     from fedseg.workflows.comparison import compare as compare_runs
 
+    if out:
+        check_writable(out)
     with console.Bars() as bars, joined(ray_address):
         table = compare_runs(runs, bars)
     if out:
