@@ -17,7 +17,8 @@ from rich.console import Console
 from fedseg.config import Model, Training
 from fedseg.models import checkpoints
 from fedseg.models.build import build
-from fedseg.models.export import Format, export
+from fedseg.models.export import export
+from fedseg.models.export_formats import Format
 from fedseg.models.exported import open_model
 
 MODELS = (

@@ -695,8 +695,27 @@ def shared_sets(federations: Sequence[Federation]) -> tuple[str, ...]:
 
 
 def differing_keys(one: Federation, other: Federation) -> list[str]:
-    """The dotted keys whose values differ, sorted."""
-    return differences(one.model_dump(mode="json"), other.model_dump(mode="json"))
+    """The dotted keys whose values differ, sorted; of a value that is handed down, its origin."""
+    found = differences(one.model_dump(mode="json"), other.model_dump(mode="json"))
+    own = differences(_without_inherited(one), _without_inherited(other))
+    return [key for key in found if key in own]
+
+
+def _without_inherited(federation: Federation) -> dict[str, Any]:
+    """The content of a federation, without the values that tables have from others."""
+    data = federation.model_dump(mode="json")
+
+    def reduce(table: dict[str, Any], key: str, given: dict[str, Any]) -> None:
+        table[key] = {k: v for k, v in table[key].items() if k not in given or v != given[k]}
+
+    for client in data["clients"]:
+        reduce(client, "model", data["model"])
+        reduce(client, "training", data["training"])
+    reduce(data["server"], "distillation", data["training"])
+    for chosen in [*data["evaluation"], *data["evaluators"]]:
+        reduce(chosen, "protocol", data["protocol"])
+    reduce(data, "model", {"classes": data.get("classes")})
+    return data
 
 
 def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:

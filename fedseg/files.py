@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +155,7 @@ def check_writable(folder: Path, option: str = "--out") -> None:
     except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise FedsegError(f"{folder}: {reason}; choose another {option}") from None
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not os.access(there, os.W_OK | os.X_OK) or not _takes_files(there):
         raise FedsegError(f"{there}: may not be written to; choose another {option}")
 
 
@@ -180,6 +181,32 @@ def holders_near(path: Path, *names: str) -> str:
         if found := sorted(f for f in group if any((f / name).is_file() for name in names)):
             return "; did you mean " + " or ".join(f"'{folder}'" for folder in found[:3]) + "?"
     return ""
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made in a folder; root may write everywhere, but not to /proc."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=TEMPORARY):
+            return True
+    except OSError:
+        return False
+
+
+def check_new_file(path: Path, option: str = "--out") -> None:
+    """See that a file can be written or replaced, before work is done for it.
+
+    Args:
+        path: which.
+        option: by which another is chosen.
+
+    Raises:
+        FedsegError: it is a folder, its name is too long, or its folder can't be written to.
+    """
+    check_writable(path.parent, option)
+    if path.is_dir():
+        raise FedsegError(f"{path}: is a folder; name a file with {option}")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise FedsegError(f"{path}: {os.strerror(errno.ENAMETOOLONG)}; choose another {option}")
 
 
 def explain_os_error(error: OSError) -> str:

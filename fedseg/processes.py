@@ -155,6 +155,7 @@ def _answer(connection: Connection, work: Callable[[Any], Any]) -> None:
     with suppress(EOFError, ConnectionError):
         while True:
             item = connection.recv()
+            answer: tuple[Any, Exception | None]
             try:
                 answer = work(item), None
             except Exception as error:

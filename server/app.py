@@ -9,6 +9,7 @@ import logging
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
+from fedseg.config import Federation
 from fedseg.errors import explained
 from fedseg.files import remove_unfinished
 from fedseg.flower.context import federation_of, run_of
@@ -16,7 +17,7 @@ from fedseg.flower.supervisor import exit_with_parent
 from fedseg.machine import lean_memory
 from fedseg.report.write import conclude
 from fedseg.run.clients import discard_damaged
-from fedseg.run.folder import open_run
+from fedseg.run.folder import Run, in_use, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.storage.provenance import notices
@@ -33,6 +34,11 @@ def main(grid: Grid, context: Context) -> None:
     exit_with_parent()
     federation = federation_of(context)
     run = open_run(run_of(context).path, federation)
+    with in_use(run):
+        _run(grid, run, federation)
+
+
+def _run(grid: Grid, run: Run, federation: Federation) -> None:
     run.result.unlink(missing_ok=True)
     for folder in (run.path, run.clients, run.state):
         remove_unfinished(folder)

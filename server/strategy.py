@@ -33,8 +33,9 @@ from fedseg.flower.wire import from_records, to_records
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.participants.evaluator import answer_inputs, answered_score
 from fedseg.participants.introduction import Introduction, Question
+from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, score_task, train_task
-from fedseg.participants.uploads import check_sizes, parse_upload, store
+from fedseg.participants.uploads import check_sizes, store
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress

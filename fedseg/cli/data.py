@@ -136,16 +136,17 @@ def show(
     from fedseg.data.cards import load_card
     from fedseg.data.dataset import open_dataset
     from fedseg.data.label_map import LabelMap
-    from fedseg.data.sheet import sampled, write_sheet
+    from fedseg.data.sheet import check_sheet, sampled, write_sheet
     from fedseg.data.survey import label_counts
 
     described = load_card(card)
     chosen = described.split(split)
     source = Source(dataset=card, root=root, split=chosen)
+    class_list = read_classes(classes)
+    check_sheet(out)
     with console.Bars() as bars:
         rendering = partial(bars, "rendering data")
         dataset = open_dataset(source, described.splits[chosen].labelled, rendering)
-    class_list = read_classes(classes)
     rows = write_sheet(dataset, out, classes=class_list)
     if classes and dataset.labels:
         mapped = LabelMap(described, class_list)

@@ -128,6 +128,10 @@ def start_node(
 
     Example: `fedseg node start node`
     """
+    from fedseg.deployment.identity import check_local, open_node
+
+    check_local(port)
+    open_node(folder)
     from fedseg.deployment.supernode import start
 
     start(folder, port)
@@ -148,6 +152,9 @@ def start_server(
 
     Example: `fedseg server start --certs certs --state state`
     """
+    from fedseg.deployment.readiness import check_ready
+
+    check_ready(certs, state, host, port, admin_port)
     from fedseg.deployment.server import serve
 
     def on_ready() -> None:
@@ -169,6 +176,11 @@ def add_node(
 
     Example: `fedseg server add gta5 node.pub --ca certs/ca.crt`
     """
+    from fedseg.deployment.admin_token import check_credentials
+    from fedseg.deployment.keys import load_node_key
+
+    load_node_key(key)
+    check_credentials(address, ca, token)
     from fedseg.deployment.control import Server
 
     Server(address, ca, token).add_node(name, key)
@@ -186,6 +198,9 @@ def remove_node(
 
     Example: `fedseg server remove gta5 --ca certs/ca.crt`
     """
+    from fedseg.deployment.admin_token import check_credentials
+
+    check_credentials(address, ca, token)
     from fedseg.deployment.control import Server
 
     Server(address, ca, token).remove_node(name)
@@ -198,6 +213,9 @@ def list_nodes(ca: Authority, address: Address = LOCAL, token: Token = None) -> 
 
     Example: `fedseg server nodes --ca certs/ca.crt`
     """
+    from fedseg.deployment.admin_token import check_credentials
+
+    check_credentials(address, ca, token)
     from fedseg.deployment.control import Server
 
     for name, (_, status) in sorted(Server(address, ca, token).nodes().items()):
@@ -222,9 +240,13 @@ def run(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
+    from fedseg.deployment.admin_token import check_credentials
+    from fedseg.workflows.quick_checks import check_submission
 
     out = out or Path("runs") / config.stem
     federation = configuration.load(config)
+    check_submission(federation, out)
+    check_credentials(address, ca, token)
     from fedseg.deployment.control import Server
     from fedseg.deployment.submit import run_on
 

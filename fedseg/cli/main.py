@@ -124,9 +124,9 @@ def simulate(
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
-    from fedseg.data.class_names import check_class_names
     from fedseg.files import EMBEDDED
     from fedseg.run.folder import free_folder
+    from fedseg.workflows.quick_checks import check_start
 
     path = config or EMBEDDED
     settings = settings or []
@@ -136,10 +136,10 @@ def simulate(
         refuse_set(settings, "resources.ray_address", "--ray-address")
         settings = [*settings, f"resources.ray_address={ray_address}"]
     federation = configuration.load(path, settings=settings)
-    check_class_names(federation)
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
+    check_start(federation, out)
     with console.Bars() as bars:
         bars.wait()
         from fedseg.workflows.simulation import simulate as run_simulation
@@ -161,24 +161,22 @@ def check(
 ) -> None:
     """Check a federation, and estimate what a simulation of it takes.
 
-    Every key, file and model is checked, each model at each image size that it will see. Times come
-    from short trials. Exits with status 2 if anything is wrong.
+    Every key, file and model is checked, each model at each image size that it will see; what takes
+    long only once all else is right. Times come from short trials. Exits with status 2 if anything
+    is wrong.
 
     Example: `fedseg check examples/embedded.toml`
     """
     from fedseg import config as configuration
     from fedseg.cli import console
     from fedseg.cli.tables import stage_table
-    from fedseg.data.class_names import check_class_names
     from fedseg.files import EMBEDDED
+    from fedseg.workflows.check import check_federation
 
     path = config or EMBEDDED
     federation = configuration.load(path, settings=settings or [])
-    check_class_names(federation)
     with console.Bars() as bars:
         bars.wait()
-        from fedseg.workflows.check import check_federation
-
         report = check_federation(federation, out, bars)
     lines = [f"problem: {problem}" for problem in report.problems]
     lines += [f"note: {note}" for note in report.notes]
@@ -344,8 +342,10 @@ def watch(
     Example: `fedseg watch runs/first`
     """
     from fedseg.cli import console
+    from fedseg.flower.loopback import check_loopback
     from fedseg.report.live import make_server
 
+    check_loopback()
     with make_server(run, port) as server:
         console.show_line(f"http://localhost:{server.server_port}/ shows {run}; Ctrl-C ends it")
         try:
@@ -377,8 +377,11 @@ def compare(
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table
     from fedseg.data.shards import joined
+    from fedseg.files import check_writable
     from fedseg.workflows.comparison import compare as compare_runs
 
+    if out:
+        check_writable(out)
     with console.Bars() as bars, joined(ray_address):
         table = compare_runs(runs, bars)
     if out:

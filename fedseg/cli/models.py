@@ -50,7 +50,11 @@ def evaluate(
         raise FedsegError("--root and --split go with --dataset; a suite names its own")
     else:
         sets = config.load(suite, config.Suite, settings=settings or [])
-    from fedseg.data.shards import joined
+    from fedseg.data.shards import check_cluster, joined
+    from fedseg.evaluation.suite_checks import check_suite
+
+    check_suite(checkpoint, sets, out)
+    check_cluster(ray_address)
     from fedseg.evaluation.suite import as_json, score_suite, suite_table
 
     with console.Bars() as bars, joined(ray_address):
@@ -100,14 +104,18 @@ def predict(
     Example: `fedseg predict runs/first/global photo.jpg drive.mp4 --out predictions`
     """
     from fedseg.cli import console
-    from fedseg.evaluation.predict import find_sequences, predict_frames, predict_video
+    from fedseg.evaluation.sequences import find_sequences
     from fedseg.evaluation.video import Video
     from fedseg.files import check_writable
+    from fedseg.models.info import check_model
+
+    check_writable(out)
+    check_model(checkpoint)
+    sequences = find_sequences(pictures, recursive)
+    from fedseg.evaluation.predict import predict_frames, predict_video
     from fedseg.models.build import best_device
     from fedseg.models.exported import open_model
 
-    check_writable(out)
-    sequences = find_sequences(pictures, recursive)
     films = [s for s in sequences if (isinstance(s.pictures, Video) if video is None else video)]
     if films and probabilities:
         raise FedsegError("--probabilities are written beside frames, not videos; add --frames")
@@ -157,11 +165,13 @@ def export(
     Example: `fedseg export runs/first/global --out model.onnx --normalise --argmax`
     """
     from fedseg.cli import console
-    from fedseg.files import check_writable
-    from fedseg.models.export import OPSET, Format, export
+    from fedseg.models.export_formats import Format, check_export
 
-    check_writable(out.parent)
-    parity = export(checkpoint, out, Format(format), normalise, argmax, size)
+    kind_of_file = Format(format)
+    check_export(checkpoint, out, kind_of_file, normalise or argmax or bool(size))
+    from fedseg.models.export import OPSET, export
+
+    parity = export(checkpoint, out, kind_of_file, normalise, argmax, size)
     kind = f"ONNX, opset {OPSET}" if format == "onnx" else format
     console.show(f"{out}: {kind}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
 
@@ -185,7 +195,12 @@ def push(
     Example: `fedseg push runs/first/global me/first`
     """
     from fedseg.cli import console
-    from fedseg.files import write_text
+    from fedseg.files import check_new_file, write_text
+    from fedseg.models.info import check_checkpoint
+
+    check_checkpoint(checkpoint)
+    if card:
+        check_new_file(card, "--card")
     from fedseg.models.publish import push
     from fedseg.report.model_card import model_card
 

@@ -15,7 +15,7 @@ from fedseg.data.images import Picture, check_file, possible_sizes, read_picture
 from fedseg.data.label_map import LabelMap
 from fedseg.data.layout import find_pairs, nothing_found, twins
 from fedseg.errors import FedsegError
-from fedseg.files import cache_dir
+from fedseg.files import cache_dir, check_writable
 from fedseg.machine import cpus
 from fedseg.run.progress import OnProgress
 from fedseg.storage.hashes import file_hashes
@@ -133,16 +133,8 @@ def open_dataset(
         >>> dataset.split, len(dataset), dataset.image(0).shape, dataset.label(0).shape
         ('all', 4, (48, 80, 3), (48, 80))
     """
-    if not source.dataset:
-        raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")
-    card = load_card(source.dataset)
-    split = card.split(source.split)
+    card, split = _chosen(source, labelled)
     root = source.root or generated_root(card, split, on_render)
-    if labelled and not card.splits[split].labelled:
-        known = [name for name, part in card.splits.items() if part.labelled]
-        raise FedsegError(
-            f"{card.name}: no labels of split '{split}' are published; choose {' or '.join(known)}"
-        )
     pairs = find_pairs(card, split, root)
     if source.root is None:
         pairs = pairs[: card.splits[split].count]  # an older cache may hold more
@@ -161,6 +153,34 @@ def open_dataset(
     return Dataset(card, split, images, labels if labelled else None)
 
 
+def check_source(source: Source, labelled: bool = True) -> None:
+    """See that a dataset's files are there; nothing is rendered, and none is opened.
+
+    Raises:
+        FedsegError: as of `open_dataset`; or embedded data that the cache does not hold, where the
+            cache can't be written to.
+    """
+    card, split = _chosen(source, labelled)
+    if source.root or not card.generator:
+        open_dataset(source, labelled)
+    elif not _record(card, split).is_file():
+        check_writable(cache_dir(), "cache: set FEDSEG_CACHE to a folder that can be written to")
+
+
+def _chosen(source: Source, labelled: bool) -> tuple[Card, str]:
+    """The card and the split that a source names."""
+    if not source.dataset:
+        raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")
+    card = load_card(source.dataset)
+    split = card.split(source.split)
+    if labelled and not card.splits[split].labelled:
+        known = [name for name, part in card.splits.items() if part.labelled]
+        raise FedsegError(
+            f"{card.name}: no labels of split '{split}' are published; choose {' or '.join(known)}"
+        )
+    return card, split
+
+
 def generated_root(card: Card, split: str, on_render: OnProgress | None = None) -> Path:
     """The cache folder that holds a split of embedded data, rendered now where it is not there yet.
 
@@ -174,9 +194,9 @@ def generated_root(card: Card, split: str, on_render: OnProgress | None = None) 
     """
     if card.generator is None:
         raise FedsegError(f"{card.name}: no root; set `root` to the folder of the dataset")
-    root = cache_dir() / f"{card.generator}-{streetsim.VERSION}"
-    count = card.splits[split].count or 0
-    record, inputs = root / f"{split}.json", {"images": count}
+    record = _record(card, split)
+    root, count = record.parent, card.splits[split].count or 0
+    inputs = {"images": count}
     known = read_product(record, inputs)
     files = streetsim.paths(root, split, count)
     found = _hashes(files)
@@ -190,6 +210,11 @@ def generated_root(card: Card, split: str, on_render: OnProgress | None = None) 
         streetsim.write(root, split, count, workers=cpus(), on_image=report)
         write_product(record, {"files": _hashes(files)}, inputs)
     return root
+
+
+def _record(card: Card, split: str) -> Path:
+    """What a generated split was made from, beside its folders in the cache."""
+    return cache_dir() / f"{card.generator}-{streetsim.VERSION}" / f"{split}.json"
 
 
 def _hashes(files: list[Path]) -> list[str | None]:

@@ -80,23 +80,41 @@ def joined(address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
+    check_cluster(address)
     import ray
 
     try:
-        host, _, port = address.rpartition(":")
-        if host:  # Ray itself waits for many minutes where nobody listens
-            socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
         warnings.simplefilter("ignore", FutureWarning)  # of Ray, on every start
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # whatever Ray raises; or of the address
-        raise FedsegError(
-            f"ray_address: {address}: no Ray cluster can be joined there ({first_line(error)}); "
-            "start one with `ray start --head`, or leave it out"
-        ) from None
+    except Exception as error:  # whatever Ray raises
+        raise _unjoinable(address, error) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def check_cluster(address: str | None) -> None:
+    """See that somebody listens at the address of a Ray cluster; `auto` is not looked up.
+
+    Ray itself waits for many minutes where nobody does.
+
+    Raises:
+        FedsegError: nobody does.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if address and host:
+        try:
+            socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
+        except (OSError, ValueError, OverflowError) as error:  # the latter of the port
+            raise _unjoinable(address, error) from None
+
+
+def _unjoinable(address: str, error: Exception) -> FedsegError:
+    return FedsegError(
+        f"ray_address: {address}: no Ray cluster can be joined there ({first_line(error)}); "
+        "start one with `ray start --head`, or leave it out"
+    )
 
 
 def alive() -> list[dict[str, Any]]:

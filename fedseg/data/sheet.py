@@ -9,7 +9,7 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.errors import FedsegError
-from fedseg.files import atomic_file, check_writable
+from fedseg.files import atomic_file, check_new_file
 from fedseg.resize import resize_image, resize_label
 
 WIDTH = 480
@@ -45,15 +45,24 @@ def write_sheet(
     Raises:
         FedsegError: the suffix of `path` is not an image's, or a file can't be read.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise FedsegError(f"{path}: not the name of an image; end it in {' or '.join(SUFFIXES)}")
-    check_writable(path.parent)
+    check_sheet(path)
     chosen = sampled(dataset, rows)
     colours = LabelMap(dataset.card, classes).card_colours()
     sheet = np.concatenate([_row(dataset, index, colours) for index in chosen])
     with atomic_file(path) as temporary:
         Image.fromarray(sheet).save(temporary)
     return len(chosen)
+
+
+def check_sheet(path: Path) -> None:
+    """See that a contact sheet can be written to a file.
+
+    Raises:
+        FedsegError: its suffix is not an image's, or it can't be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise FedsegError(f"{path}: not the name of an image; end it in {' or '.join(SUFFIXES)}")
+    check_new_file(path)
 
 
 def _row(dataset: Dataset, index: int, colours: np.ndarray) -> np.ndarray:

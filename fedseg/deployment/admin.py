@@ -6,17 +6,13 @@ Which nodes are admitted and removed is logged.
 
 import contextlib
 import hashlib
-import re
 import secrets
-from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedseg.deployment.gate import Refusal, read_body, whole
-from fedseg.errors import FedsegError
-from fedseg.files import PRIVATE, write_bytes
 from fedseg.flower.internals import (
     HEALTH,
     REGISTER,
@@ -27,35 +23,8 @@ from fedseg.flower.internals import (
 )
 from fedseg.storage.audit import AuditLog
 
-TOKEN = "admin.token"
 OPEN = (RUNTIME, HEALTH)
 """What needs no token: Flower's own processes sign what they ask for."""
-
-
-def make_token(path: Path) -> None:
-    """Write a new token to a file, readable by its owner only."""
-    write_bytes(path, secrets.token_urlsafe(32).encode() + b"\n", mode=PRIVATE)
-
-
-def read_token(path: Path) -> str:
-    """Read a token.
-
-    Raises:
-        FedsegError: there is none, or others can read it.
-    """
-    try:
-        token = path.read_text(encoding="ascii").strip()
-        is_open = path.stat().st_mode & 0o077
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no token"
-        raise FedsegError(
-            f"{path}: {reason}; the admin port asks for the token that `fedseg certs` makes"
-        ) from None
-    if not re.fullmatch(r"[\w-]{32,256}", token):
-        raise FedsegError(f"{path}: is no token; `fedseg certs` makes one, {TOKEN}")
-    if is_open:
-        raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
-    return token
 
 
 def fingerprint(public_key: bytes) -> str:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from fedseg.deployment.admin import TOKEN, make_token
+from fedseg.deployment.admin_token import TOKEN, make_token
 from fedseg.deployment.authority import check_issued, check_pair, check_validity, read_key
 from fedseg.deployment.keys import algorithm
 from fedseg.deployment.ports import parse_host

@@ -10,13 +10,11 @@ from fedseg.config import Model
 from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap, names_cityscapes
 from fedseg.data.survey import survey
-from fedseg.deployment.connection import check_registration, check_server
 from fedseg.deployment.identity import NODE_KEY, NODE_PUB, TRUSTED, load_key
 from fedseg.deployment.keys import openssh
 from fedseg.deployment.signing import read_trusted
 from fedseg.errors import FedsegError, first_line
 from fedseg.machine import PER_TRAINING, memory
-from fedseg.models.build import build
 from fedseg.participants.node import Node, load_node
 
 DISK = 2 * 2**30
@@ -47,6 +45,8 @@ def check_node(folder: Path) -> Iterator[Line]:
     yield _line("configuration", read)
     if not nodes:
         return
+    from fedseg.deployment.connection import check_registration, check_server  # these import Flower
+
     node = nodes[0]
     yield _line("key", lambda: _check_key(folder))
     yield _line("trust", lambda: _check_trust(folder))
@@ -106,6 +106,8 @@ def _check_model(node: Node) -> str:
     own = node.model.model_dump(exclude_none=True)
     if not own:
         return "the federation's; known once a run starts"
+    from fedseg.models.build import build  # it imports torch
+
     model = Model(**own)
     build(model)
     return f"{model.arch} with {model.encoder} can be built"

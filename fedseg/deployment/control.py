@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg.deployment import keys
-from fedseg.deployment.admin import TOKEN, read_token
+from fedseg.deployment.admin_token import TOKEN, read_token
 from fedseg.deployment.authority import trusting
 from fedseg.deployment.connection import unreachable
 from fedseg.deployment.ports import check_address
@@ -109,8 +108,7 @@ def read_public_key(path: Path) -> bytes:
     Raises:
         FedsegError: no ECDSA public key in OpenSSH's format.
     """
-    wanted = "a node's public key, ECDSA in OpenSSH's format: `fedseg node init` writes node.pub"
-    return public_key_to_bytes(keys.load_public(path, ec.EllipticCurvePublicKey, wanted))
+    return public_key_to_bytes(keys.load_node_key(path))
 
 
 @contextmanager

@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedseg import config
+from fedseg.data.cards import load_card
 from fedseg.deployment import keys, signing
 from fedseg.deployment.authority import read_authority, trusting
-from fedseg.deployment.ports import check_address
+from fedseg.deployment.ports import check_address, check_port
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, write_bytes, write_text
-from fedseg.participants.node import NODE_FILE, Node
+from fedseg.flower.loopback import HOST, check_loopback
+from fedseg.participants.node import NODE_FILE, Node, load_node
 
 NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yaml"
 
@@ -75,6 +77,7 @@ def make_node(
     check_writable(folder, "folder")
     node = config.parse(Node, given | {"state": "state"}, folder / NODE_FILE)
     check_address(str(node.server))
+    load_card(node.dataset).split(node.split)  # its root may be mounted later
     trusting(ca)
     authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(ca))
     trusted_entities = signing.trust(trusted or ca.parent / signing.PUBLIC_KEY)
@@ -86,6 +89,33 @@ def make_node(
     write_bytes(folder / TRUSTED, trusted_entities)
     write_text(folder / NODE_FILE, tomli_w.dumps(given) + OPTIONAL)
     return node
+
+
+def open_node(folder: Path) -> Node:
+    """Read a node's folder, and see that its keys are there.
+
+    Raises:
+        FedsegError: no such folder, a mistake in node.toml, or a file that is missing.
+    """
+    node = load_node(folder)
+    for name in (NODE_KEY, CA, TRUSTED):
+        if not (folder / name).is_file():
+            raise FedsegError(f"{folder / name}: no such file; see `fedseg node check {folder}`")
+    return node
+
+
+def check_local(port: int | None) -> None:
+    """See that a node's processes can reach each other on this machine.
+
+    Args:
+        port: by which they shall, if that is chosen.
+
+    Raises:
+        FedsegError: the port can't be used, or this machine has no loopback interface.
+    """
+    check_loopback()
+    if port is not None:
+        check_port(HOST, port, "--port")
 
 
 def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedseg.deployment.credentials import OPENSSH, describe, read_credential, unexpected
 from fedseg.files import PRIVATE, write_bytes
@@ -52,6 +53,17 @@ def load_private(path: Path, kind: Any, wanted: str) -> Any:
             found = "holds a private key in another format than OpenSSH's"
         raise unexpected(path, found, wanted) from None
     return _of_kind(key, path, kind, wanted)
+
+
+def load_node_key(path: Path) -> ec.EllipticCurvePublicKey:
+    """Read the public key of a node.
+
+    Raises:
+        FedsegError: no ECDSA public key in OpenSSH's format.
+    """
+    wanted = "a node's public key, ECDSA in OpenSSH's format: `fedseg node init` writes node.pub"
+    key: ec.EllipticCurvePublicKey = load_public(path, ec.EllipticCurvePublicKey, wanted)
+    return key
 
 
 def load_public(path: Path, kind: Any, wanted: str) -> Any:

@@ -25,14 +25,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from fedseg.deployment import superexec
-from fedseg.deployment.admin import TOKEN, Admin, read_token
-from fedseg.deployment.certificates import check_certificates
+from fedseg.deployment.admin import Admin
+from fedseg.deployment.admin_token import TOKEN, read_token
 from fedseg.deployment.gate import HEADER_SECONDS, MOST_CONNECTIONS, Gate, Impatient
-from fedseg.deployment.ports import check_port
+from fedseg.deployment.readiness import check_ready
 from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
 from fedseg.errors import FedsegError
-from fedseg.files import check_writable, is_disk_full
+from fedseg.files import is_disk_full
 from fedseg.flower.internals import SuperLink
 from fedseg.flower.supervisor import quiet_environment
 from fedseg.machine import lean_memory
@@ -43,7 +43,6 @@ LOCK_SECONDS = 20
 can hold it longer, and a node whose request fails for that gives up altogether."""
 POLL = 1.0
 """Seconds between two looks whether the server can go on."""
-FILES = ("ca.crt", "server.crt", "server.key", TOKEN, SIGNED)
 DATABASE = "superlink.db"
 
 
@@ -93,18 +92,7 @@ def serve(
         FedsegError: a file is missing or unfit, a port can't be used, the disk is full, or the
             process that starts runs died.
     """
-    for name in FILES:
-        if not (certificates / name).is_file():
-            raise FedsegError(
-                f"{certificates / name}: no such file; make it with `fedseg certs` or "
-                "`fedseg app sign`"
-            )
-    if port == admin_port:
-        raise FedsegError(f"--port and --admin-port are both {port}; choose another for one")
-    check_port(host, port, "--port")
-    check_port("127.0.0.1", admin_port, "--admin-port")
-    check_writable(state, "--state")
-    check_certificates(certificates)
+    check_ready(certificates, state, host, port, admin_port)
     app = read_signed(certificates / SIGNED)
     token = read_token(certificates / TOKEN)
     os.umask(0o077)  # the database and the runs hold clients' models

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,8 +19,10 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from fedseg.deployment import keys
 from fedseg.errors import FedsegError, first_line
-from fedseg.files import app_dir, read_json, write_json
-from fedseg.flower.internals import App, app_to_sign, build_app
+from fedseg.files import app_dir, check_writable, read_json, write_json
+
+if TYPE_CHECKING:
+    from fedseg.flower.internals import App
 
 APP_ID = "@fedseg/fedseg"
 """What a server stores it as."""
@@ -39,7 +42,10 @@ def sign_app(folder: Path) -> Path:
     Raises:
         FedsegError: the key is no Ed25519 key in OpenSSH's format, or has a passphrase.
     """
+    check_writable(folder, "folder")
     key = _key(folder)
+    from fedseg.flower.internals import app_to_sign, build_app  # it imports Flower
+
     content = build_app(app_dir())
     signed_at = int(time.time())
     signature = key.sign(app_to_sign(hashlib.sha256(content).digest(), signed_at))
@@ -51,12 +57,14 @@ def sign_app(folder: Path) -> Path:
     return folder / SIGNED
 
 
-def read_signed(path: Path) -> App:
+def read_signed(path: Path) -> "App":
     """Read what `sign_app` wrote.
 
     Raises:
         FedsegError: there is no such file, or it is something else.
     """
+    from fedseg.flower.internals import App  # it imports Flower
+
     try:
         record = read_json(path)
         content = base64.b64decode(record["app"])

@@ -13,13 +13,10 @@ from pathlib import Path
 
 from fedseg.deployment import superexec
 from fedseg.deployment.connection import Unreachable, check_registration, check_server
-from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED
-from fedseg.deployment.ports import check_port
-from fedseg.deployment.signing import read_trusted
-from fedseg.errors import FedsegError
+from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED, check_local, open_node
 from fedseg.flower.context import NODE_KEY as IN_CONTEXT
 from fedseg.flower.supervisor import die_with_parent, free_port, quiet_environment
-from fedseg.participants.node import Node, load_node
+from fedseg.participants.node import Node
 
 AGAIN = 5.0
 """Seconds before a server is tried again, or a SuperNode that gave up is started again."""
@@ -47,14 +44,9 @@ def start(folder: Path, port: int | None = None) -> None:
         FedsegError: the folder is not complete, the server's certificate is not to be trusted, or
             the server does not know the node's key.
     """
-    if port is not None:
-        check_port("127.0.0.1", port, "--port")
+    check_local(port)
     folder = folder.absolute()
-    node = load_node(folder)
-    for name in (NODE_KEY, CA, TRUSTED):
-        if not (folder / name).is_file():
-            raise FedsegError(f"{folder / name}: no such file; see `fedseg node check {folder}`")
-    read_trusted(folder / TRUSTED)
+    node = open_node(folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         try:

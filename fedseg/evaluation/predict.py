@@ -1,7 +1,6 @@
 """Predicting pictures: a trainId map and an overlay for each, or a video of the overlays."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,101 +9,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.data.images import SUFFIXES, read_image
+from fedseg.data.images import read_image
 from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer, resize
 from fedseg.evaluation.pictures import Picture, as_rgb
-from fedseg.evaluation.video import SUFFIXES as VIDEO_SUFFIXES
+from fedseg.evaluation.sequences import Frame, Item, Sequence
 from fedseg.evaluation.video import Video, writing
 from fedseg.files import atomic_file, fitting_name, write_bytes
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
-
-Frame = tuple[str, np.ndarray]
-"""A name, and pixels."""
-Item = Path | Frame
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """Pictures that belong together: given one by one, a folder of frames, or a video."""
-
-    name: str
-    """What a video of them is called."""
-    pictures: tuple[Path, ...] | Video
-    """Image files, or a video."""
-    folder: Path = Path()
-    """Where their results go, relative to the folder for all results."""
-
-    def __len__(self) -> int:
-        return self.pictures.frames if isinstance(self.pictures, Video) else len(self.pictures)
-
-    def __iter__(self) -> Iterator[Item]:
-        """Image files, or the names and pixels of frames."""
-        if not isinstance(self.pictures, Video):
-            return iter(self.pictures)
-        return ((f"{self.name}_{i:06d}", frame) for i, frame in enumerate(self.pictures))
-
-
-def find_sequences(inputs: list[Path], recursive: bool = False) -> list[Sequence]:
-    """The pictures meant by image files, videos and folders of frames, in order.
-
-    Args:
-        inputs: files and folders.
-        recursive: also look into the folders of folders, whose results go into folders alike.
-
-    Raises:
-        FedsegError: something is not there, can't be read or holds no image, or two results would
-            have one name.
-    """
-    images: list[Path] = []
-    sequences: list[Sequence] = []
-    for path in inputs:
-        if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.is_dir()) if recursive else []
-            found = [
-                Sequence(folder.resolve().name, inside, folder.relative_to(path))
-                for folder in [path, *below]
-                if (inside := _images_in(folder))
-            ]
-            if not found:
-                hint = "" if recursive else "; --recursive looks into its folders"
-                raise FedsegError(f"{path}: no image in this folder{hint}")
-            sequences += found
-        elif not path.is_file():
-            raise FedsegError(f"{path}: no such file or folder")
-        elif path.suffix.lower() in VIDEO_SUFFIXES:
-            sequences.append(Sequence(path.stem, Video(path)))
-        else:
-            images.append(path)
-    if images:
-        sequences.insert(0, Sequence("images", tuple(images)))
-    by_name: dict[Path, Path] = {}
-    for sequence in sequences:
-        pictures = sequence.pictures
-        for path in [pictures.path] if isinstance(pictures, Video) else pictures:
-            result = sequence.folder / path.stem
-            other = by_name.setdefault(result, path)
-            if other is not path:
-                raise FedsegError(
-                    f"{path} and {other} have names that differ in folder or suffix only, so both "
-                    f"results would be {result}_*; rename one, or predict them one after the other "
-                    "with another --out"
-                )
-    return sequences
-
-
-def _images_in(folder: Path) -> tuple[Path, ...]:
-    """The image files right in a folder."""
-    return tuple(
-        sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
-    )
 
 
 def predict_frames(

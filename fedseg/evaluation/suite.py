@@ -6,14 +6,14 @@ from pathlib import Path
 from fedseg.config import Evaluation, Suite
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
-from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import evaluate_stored
 from fedseg.evaluation.scores import kept_or_scored, score_inputs
-from fedseg.evaluation.tables import ScoreTable
-from fedseg.files import check_writable, write_json
+from fedseg.evaluation.suite_checks import check_suite
+from fedseg.evaluation.tables import ScoreTable, row_names
+from fedseg.files import write_json
 from fedseg.models.checkpoints import Info
 from fedseg.models.exported import open_here, open_info, weights_of
-from fedseg.models.hub import address, local
+from fedseg.models.hub import local
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
@@ -44,8 +44,7 @@ def score_suite(
         FedsegError: a checkpoint or a dataset can't be used; found for all of them before the
             first is scored.
     """
-    if out:
-        check_writable(out)
+    check_suite(folders, suite, out)
     names = row_names(folders)
     folders = [local(folder) for folder in folders]
     infos = [open_info(folder) for folder in folders]
@@ -109,23 +108,3 @@ def suite_table(scores: Scores, sets: list[Evaluation]) -> ScoreTable:
     return ScoreTable(
         tuple(s.name for s in sets), rows, f"mIoU in %, averaged over: {'; '.join(counts)}"
     )
-
-
-def row_names(folders: list[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart.
-
-    Raises:
-        FedsegError: one checkpoint is given twice.
-    """
-    parts = [_parts(folder) for folder in folders]
-    if len(set(parts)) < len(parts):
-        raise FedsegError("a checkpoint is given twice; give each once")
-    length = 1
-    while len({path[-length:] for path in parts}) < len(parts):
-        length += 1
-    return ["/".join(path[-length:]) for path in parts]
-
-
-def _parts(folder: Path) -> tuple[str, ...]:
-    published = address(folder)
-    return (str(published),) if published else folder.resolve().parts

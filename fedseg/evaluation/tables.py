@@ -1,13 +1,14 @@
 """A table of scores, models by datasets, as papers print it: Markdown and LaTeX."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedseg.errors import plain
+from fedseg.errors import FedsegError, plain
 from fedseg.files import write_text
+from fedseg.models.locations import address
 from fedseg.storage.frames import Rows, to_frame, to_html
 
 Cell = float | None
@@ -127,3 +128,23 @@ def _markdown(text: str) -> str:
 def _escaped(text: str) -> str:
     """Text in LaTeX."""
     return "".join(LATEX.get(character, character) for character in plain(text))
+
+
+def row_names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart.
+
+    Raises:
+        FedsegError: one checkpoint is given twice.
+    """
+    parts = [_parts(folder) for folder in folders]
+    if len(set(parts)) < len(parts):
+        raise FedsegError("a checkpoint is given twice; give each once")
+    length = 1
+    while len({path[-length:] for path in parts}) < len(parts):
+        length += 1
+    return ["/".join(path[-length:]) for path in parts]
+
+
+def _parts(folder: Path) -> tuple[str, ...]:
+    published = address(folder)
+    return (str(published),) if published else folder.resolve().parts

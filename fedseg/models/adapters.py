@@ -11,15 +11,15 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from fedseg.config import Model, Section
+from fedseg.config import Model
 from fedseg.errors import FedsegError, PublicError, import_extra
 from fedseg.files import digest
 from fedseg.models.build import model_inputs, seeded_build
 from fedseg.models.checkpoints import checked
 from fedseg.models.encoder_weights import weights_source
+from fedseg.models.info import Base
 from fedseg.storage.hashes import content_hash
 
 ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj)$")
@@ -27,18 +27,6 @@ ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj
 SCALE = 2.0
 """Of the adapters' output, whatever their rank: alpha / r, arXiv 2106.09685, section 4.1."""
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-
-
-class Base(Section):
-    """The rest of a model of which a part is trained."""
-
-    weights: str = Field(max_length=200, pattern=r"^[\w./@-]+$")
-    """Where its encoder's weights are from; see `encoder_weights.weights_source`."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Hash of its tensors, as of `hashes.content_hash`."""
-
-    def __str__(self) -> str:
-        return f"'{self.weights}', sha256 {self.sha256[:12]}"
 
 
 class Part(NamedTuple):

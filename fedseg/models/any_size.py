@@ -6,7 +6,7 @@ interpolates its positional embedding at each size, or pads its windows.
 
 from typing import Any
 
-import timm
+from fedseg.models.libraries import timm
 
 PADDED = ["swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr"]
 """timm's modules of encoders that attend within windows."""

@@ -5,12 +5,10 @@ import inspect
 import math
 from contextlib import nullcontext
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from pkgutil import resolve_name
+from typing import Any, cast
 
-import segmentation_models_pytorch as smp
-import timm
 import torch
-from segmentation_models_pytorch.encoders import get_encoder_names, get_preprocessing_params
 from torch import nn
 
 from fedseg.classes import ClassList
@@ -26,6 +24,9 @@ from fedseg.models.encoder_weights import (
 )
 from fedseg.models.hub import quick_hub
 from fedseg.models.huggingface import FAMILIES, build_huggingface
+from fedseg.models.info import COARSEST, Normalisation
+from fedseg.models.libraries import smp
+from fedseg.models.names import ARCHITECTURES, check_names
 from fedseg.storage.hashes import file_hashes
 
 WITHOUT_NETWORK = (
@@ -39,19 +40,8 @@ PREFIX = "decoder_"
 """Of SMP's arguments for a decoder."""
 SEVERAL_KINDS = ("use_norm", "attention_type")
 """Settings that may be of another kind than their default."""
-COARSEST = 32
-"""Stride of a model of which no smaller one is known."""
 STEPS = (32, 64, 128, 224, 256, 384)
 """Multiples of which sizes are tried where a model does not take one."""
-ARCHITECTURES = dict(smp.MODEL_ARCHITECTURES_MAPPING)
-"""The allow-list, with `FAMILIES`: no other code is run for a model that came from others."""
-
-
-class Normalisation(NamedTuple):
-    """Mean and standard deviation of R, G and B, of pixel values in 0..1."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -68,26 +58,6 @@ def free_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     trim_memory()
-
-
-def check_names(arch: str, encoder: str) -> None:
-    """See that architecture and encoder are on the allow-list.
-
-    Raises:
-        FedsegError: with the nearest names.
-    """
-    if arch not in ARCHITECTURES and arch not in FAMILIES:
-        known = [*ARCHITECTURES, *FAMILIES]
-        raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, known)}")
-    if arch in FAMILIES:
-        known, name = [*FAMILIES[arch].encoders], encoder
-    elif encoder.startswith("tu-"):
-        known = [f"tu-{name}" for name in timm.list_models()]
-        name = encoder.split(".")[0]  # timm's NAME.TAG: the tag chooses among pretrained weights
-    else:
-        known, name = get_encoder_names(), encoder
-    if name not in known:
-        raise FedsegError(f"no encoder '{encoder}'; {did_you_mean(name, known)}")
 
 
 def build(model: Model) -> nn.Module:
@@ -117,7 +87,7 @@ def _build_smp(model: Model) -> nn.Module:
     asks_hub = imagenet and not shipped
     try:
         with quick_hub() if asks_hub else nullcontext():
-            network = ARCHITECTURES[model.arch](
+            network = resolve_name(ARCHITECTURES[model.arch])(
                 encoder_name=model.encoder,
                 # timm's own loading falls back to pickled files, so its weights are loaded below.
                 encoder_weights="imagenet" if imagenet and not is_timm else None,
@@ -145,7 +115,8 @@ def decoder_settings(model: Model) -> dict[str, Any]:
     Raises:
         FedsegError: the architecture has no such setting.
     """
-    arguments = inspect.signature(ARCHITECTURES[model.arch].__init__).parameters
+    network: Any = resolve_name(ARCHITECTURES[model.arch])
+    arguments = inspect.signature(network.__init__).parameters
     known = [name.removeprefix(PREFIX) for name in arguments if name.startswith(PREFIX)]
     for name, value in model.decoder.items():
         if name not in known:
@@ -212,7 +183,7 @@ def normalisation(model: Model) -> Normalisation:
 def _published_normalisation(encoder: str) -> Normalisation:
     try:
         with nullcontext() if encoder.startswith("tu-") else quick_hub():
-            params = get_preprocessing_params(encoder)
+            params = smp.encoders.get_preprocessing_params(encoder)
     except ValueError:  # timm has no pretrained weights under this name
         return IMAGENET
     except Exception as error:  # whatever the hub's client raises

@@ -8,32 +8,23 @@ made_from.json     what it was made from, and a hash of each file
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.config import (
-    NETWORK,
-    DecoderKey,
-    DecoderValue,
-    EncoderKey,
-    Model,
-    Probability,
-    Section,
-    Training,
-    parse,
-)
+from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
-from fedseg.files import atomic_folder, holders_near, read_json, write_json
+from fedseg.files import atomic_folder, write_json
 from fedseg.machine import lean_memory
-from fedseg.models.build import COARSEST, Normalisation, build, normalisation, stride
-from fedseg.models.hub import WEIGHTS as WEIGHTS
+from fedseg.models.build import build, normalisation, stride
 from fedseg.models.hub import local
+from fedseg.models.info import INFO
+from fedseg.models.info import Info as Info
+from fedseg.models.info import load_info as load_info
+from fedseg.models.locations import WEIGHTS as WEIGHTS
 from fedseg.models.prefixes import strip_prefix
 from fedseg.storage import provenance
 from fedseg.storage.hashes import file_hashes
@@ -41,54 +32,6 @@ from fedseg.storage.provenance import Inputs
 
 PART = "part.safetensors"
 """What was trained of a client's model, if not all of it; see `adapters`."""
-
-
-Level = Annotated[float, Field(ge=-10, le=10)]
-Deviation = Annotated[float, Field(ge=0.001, le=10)]
-Side = Annotated[int, Field(ge=1, le=8192)]
-
-
-class Info(Section):
-    """What one must know of a model to use it."""
-
-    arch: str
-    """Architecture, a name of segmentation-models-pytorch."""
-    encoder: str
-    """Encoder, a name of segmentation-models-pytorch."""
-    encoder_kwargs: dict[EncoderKey, Probability] = Field({})
-    """Arguments of its encoder; see `config.Model`."""
-    decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
-    """Settings of its decoder; see `config.Model`."""
-    norm: Literal["batch", "group"] = "batch"
-    """Its normalisation; see `config.Model`."""
-    classes: ClassList = CITYSCAPES
-    """Classes of the output channels."""
-    coverage: tuple[int, ...] = tuple(range(len(CITYSCAPES)))
-    """TrainIds of the classes the model was trained on; the others it has never seen."""
-    mean: tuple[Level, Level, Level]
-    """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
-    std: tuple[Deviation, Deviation, Deviation]
-    """Standard deviation of R, G, B, of values in 0..1."""
-    crop: tuple[Side, Side]
-    """Height and width of the training crop in pixels."""
-    inference_height: int = Field(ge=32, le=8192)
-    """Height in pixels to which a whole image is resized for inference."""
-    stride: int = Field(COARSEST, ge=4, le=256, multiple_of=4)
-    """Pixels of which the sides of images that the model sees are multiples; see `build.stride`."""
-
-    def __repr__(self) -> str:
-        return f"<Info {self.arch} with {self.encoder}, {len(self.coverage)} classes seen>"
-
-    @property
-    def normalisation(self) -> Normalisation:
-        """Of the input."""
-        return Normalisation(self.mean, self.std)
-
-    @property
-    def model(self) -> Model:
-        """The untrained model of this kind."""
-        own = {key: getattr(self, key) for key in NETWORK}
-        return Model(**own, encoder_weights="none")
 
 
 def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
@@ -129,7 +72,7 @@ def save(
         cast(Any, network.to(memory_format=torch.contiguous_format)).save_pretrained(temporary)
         network.to(memory_format=torch.channels_last)
         (temporary / "README.md").unlink(missing_ok=True)  # the hub's model card, for uploads to it
-        write_json(temporary / "fedseg.json", info.model_dump(mode="json"))
+        write_json(temporary / INFO, info.model_dump(mode="json"))
         if part is not None:
             save_file({k: t.contiguous() for k, t in part.items()}, temporary / PART)
         for name, content in extra.items():
@@ -210,27 +153,6 @@ class StoredWeights(Mapping[str, torch.Tensor]):
 
     def __len__(self) -> int:
         return len(self._file.keys())
-
-
-def load_info(folder: Path) -> Info:
-    """Read what a checkpoint folder says of its model.
-
-    Raises:
-        FedsegError: not a checkpoint folder of fedseg's.
-    """
-    try:
-        content = read_json(folder / "fedseg.json")
-    except OSError:
-        raise FedsegError(
-            f"{folder}: not a checkpoint folder (config.json, model.safetensors, fedseg.json)"
-            f"{holders_near(folder, 'fedseg.json')}"
-        ) from None
-    info = parse(Info, content, folder / "fedseg.json")
-    if not set(info.coverage) <= set(range(len(info.classes))):
-        raise FedsegError(
-            f"{folder / 'fedseg.json'}: coverage: not made of trainIds 0..{len(info.classes) - 1}"
-        )
-    return info
 
 
 def checked(

@@ -10,30 +10,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from segmentation_models_pytorch.encoders import encoders
 from torch import Tensor, nn
 
 from fedseg.config import Model
 from fedseg.errors import FedsegError, first_line
 from fedseg.models.any_size import any_size
-from fedseg.models.hub import WEIGHTS, address, local, quick_hub
+from fedseg.models.hub import local, quick_hub
+from fedseg.models.libraries import smp, timm
+from fedseg.models.locations import WEIGHTS, is_local_file
 from fedseg.models.prefixes import Names, Renamed, select_weights, without_common_prefix
 
 Weights = dict[str, Tensor]
 
 SHIPPED = Path(__file__).parent / "pretrained"
 """Weights that come with fedseg, under timm's names; NOTICE beside them says from where."""
-
-
-def is_local_file(encoder_weights: str) -> bool:
-    """Whether encoder weights are a file of this machine, which others do not have."""
-    return encoder_weights not in ("imagenet", "none") and address(encoder_weights) is None
 
 
 @cache  # a branch may move while one works
@@ -66,7 +61,7 @@ def weights_source(model: Model) -> str:
             with quick_hub():
                 return _commit_of(fetch_timm_weights(model.encoder))
         case "imagenet":
-            published = encoders[model.encoder]["pretrained_settings"]["imagenet"]
+            published = smp.encoders.encoders[model.encoder]["pretrained_settings"]["imagenet"]
             return f"{published['repo_id']}@{published['revision']}"
     if is_local_file(model.encoder_weights):
         return "file"

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +22,7 @@ from fedseg.files import atomic_file
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
 from fedseg.models.checkpoints import Info
+from fedseg.models.export_formats import Format, check_export
 from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
 from fedseg.models.huggingface import takes_sizes_in_onnx
 
@@ -34,17 +34,6 @@ file is tried with, beside those of `odd_size`."""
 Run = Callable[[Tensor], Tensor]
 EQUAL, DIFFERENCE = 0.999, 1e-3
 """Pixels of the same class and the largest difference of a probability, for a file to be kept."""
-
-
-class Format(StrEnum):
-    """What a model is exported as."""
-
-    ONNX = "onnx"
-    TORCHSCRIPT = "torchscript"
-    HALF = "safetensors-fp16"
-
-
-SUFFIXES = {Format.ONNX: ".onnx", Format.TORCHSCRIPT: ".pt", Format.HALF: ".safetensors"}
 
 
 class Parity(NamedTuple):
@@ -112,10 +101,7 @@ def export(
     Raises:
         FedsegError: the model can't be exported so.
     """
-    if path.suffix != SUFFIXES[format]:
-        raise FedsegError(f"--out {path}: a file of {format} ends with {SUFFIXES[format]}")
-    if format == Format.HALF and (normalise or argmax or size):
-        raise FedsegError(f"{format} holds weights alone: nothing can be put inside, nor a size")
+    check_export(checkpoint, path, format, normalise or argmax or bool(size))
     if format == Format.ONNX:
         for library in ("onnxscript", "onnxruntime"):
             import_extra(library, *ONNX_EXTRA)

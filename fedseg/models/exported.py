@@ -14,9 +14,9 @@ from fedseg.errors import FedsegError, ModelError, first_line, import_extra
 from fedseg.files import holders_near
 from fedseg.machine import cpus
 from fedseg.models import checkpoints
-from fedseg.models.build import Normalisation, best_device
-from fedseg.models.checkpoints import Info
-from fedseg.models.hub import address
+from fedseg.models.build import best_device
+from fedseg.models.info import Info, Normalisation, check_model
+from fedseg.models.locations import address
 
 KEY = "fedseg"
 """Under which a file's metadata hold its `Contract`, as JSON."""
@@ -58,25 +58,13 @@ def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]
     Raises:
         FedsegError: no such file, or it can't be opened.
     """
-    if address(path) or path.is_dir() or not path.suffix:
+    check_model(path)
+    if address(path) or path.is_dir():
         return checkpoints.load(path, device)
-    if not path.is_file():
-        raise FedsegError(f"{path}: no such file")
-    match path.suffix:
-        case ".onnx":
-            network = OnnxNetwork(path)
-            return network.eval(), network.contract.info
-        case ".safetensors":
-            return _open_weights(path, device)
-        case ".pt":
-            raise FedsegError(
-                f"{path}: TorchScript holds code, which fedseg does not run; predict with the "
-                "checkpoint that it was exported from"
-            )
-    raise FedsegError(
-        f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file"
-        f"{holders_near(path, 'fedseg.json')}"
-    )
+    if path.suffix == ".onnx":
+        network = OnnxNetwork(path)
+        return network.eval(), network.contract.info
+    return _open_weights(path, device)
 
 
 def open_info(path: Path) -> Info:

@@ -1,10 +1,8 @@
 """Checkpoints on the Hugging Face hub: `hf://REPOSITORY[@REVISION]` in place of a folder."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 from huggingface_hub import constants, snapshot_download
@@ -16,10 +14,10 @@ from huggingface_hub.errors import (
 )
 
 from fedseg.errors import FedsegError, first_line
+from fedseg.models.locations import WEIGHTS, address
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import notices
 
-WEIGHTS = "model.safetensors"
 FILES = (
     "config.json",
     WEIGHTS,
@@ -31,8 +29,6 @@ FILES = (
 """What is sent and fetched: of a checkpoint's weights, safetensors alone."""
 PROBE_SECONDS = 5.0
 """How long the hub may take to answer at all."""
-ADDRESS = re.compile(r"hf:/{1,2}(?P<repository>[^@]+)(@(?P<revision>.+))?")
-"""A `Path` makes one slash of two."""
 
 
 @contextmanager
@@ -57,24 +53,6 @@ def _answers(url: str) -> bool:
     except (httpx.HTTPError, httpx.InvalidURL, OSError):
         return False
     return True
-
-
-class Address(NamedTuple):
-    """A checkpoint on the hub."""
-
-    repository: str
-    """OWNER/NAME."""
-    revision: str | None
-    """Branch, tag or commit; None: the newest."""
-
-    def __str__(self) -> str:
-        return f"hf://{self.repository}" + (f"@{self.revision}" if self.revision else "")
-
-
-def address(checkpoint: Path | str) -> Address | None:
-    """The hub's checkpoint that is meant; None for a path."""
-    match = ADDRESS.fullmatch(str(checkpoint))
-    return Address(match["repository"], match["revision"]) if match else None
 
 
 def local(checkpoint: Path | str) -> Path:

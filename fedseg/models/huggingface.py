@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from fedseg.config import Model
 from fedseg.errors import FedsegError, import_extra
 from fedseg.models.encoder_weights import read_weights, weights_file
+from fedseg.models.family_encoders import ENCODERS
 from fedseg.models.prefixes import Names, select_weights
 
 LEAST = 1e-6
@@ -55,21 +56,6 @@ class Family(NamedTuple):
     note_size: Callable[[Any, int, int], None] = lambda network, rows, columns: None
 
 
-def _mix_transformer(depths: list[int], width: int = 64, decoder: int = 768) -> dict[str, Any]:
-    widths = [width, 2 * width, 5 * width, 8 * width]
-    return {"depths": depths, "hidden_sizes": widths, "decoder_hidden_size": decoder}
-
-
-def _swin(width: int, depth: int, heads: int, window: int) -> dict[str, Any]:
-    return {
-        "embed_dim": width,
-        "depths": [2, 2, depth, 2],
-        "num_heads": [heads, 2 * heads, 4 * heads, 8 * heads],
-        "window_size": window,
-        "out_features": ["stage1", "stage2", "stage3", "stage4"],
-    }
-
-
 def _mask2former(transformers: Any, backbone: dict[str, Any]) -> Any:
     return transformers.Mask2FormerConfig(backbone_config=transformers.SwinConfig(**backbone))
 
@@ -83,10 +69,6 @@ def _semantic(output: Any) -> Tensor:
     classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "no object"
     masks = output.masks_queries_logits.sigmoid()
     return torch.einsum("nqc,nqhw->nchw", classes, masks).clamp(min=LEAST).log()
-
-
-def _vit(width: int, depth: int, heads: int) -> dict[str, Any]:
-    return {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
 
 
 class Positions(nn.Embedding):
@@ -125,15 +107,7 @@ FAMILIES = {
     "hf_segformer": Family(
         network="SegformerForSemanticSegmentation",
         encoder="segformer",
-        # Xie et al., arXiv 2105.15203, table 6; those of nvidia/mit-b0 to b5.
-        encoders={
-            "mit-b0": _mix_transformer([2, 2, 2, 2], 32, 256),
-            "mit-b1": _mix_transformer([2, 2, 2, 2], decoder=256),
-            "mit-b2": _mix_transformer([3, 4, 6, 3]),
-            "mit-b3": _mix_transformer([3, 4, 18, 3]),
-            "mit-b4": _mix_transformer([3, 8, 27, 3]),
-            "mit-b5": _mix_transformer([3, 6, 40, 3]),
-        },
+        encoders=ENCODERS["hf_segformer"],
         configure=lambda transformers, arguments: transformers.SegformerConfig(**arguments),
         logits=lambda output: output.logits,
         head="decode_head.classifier",
@@ -141,13 +115,7 @@ FAMILIES = {
     "hf_mask2former": Family(
         network="Mask2FormerForUniversalSegmentation",
         encoder="model.pixel_level_module.encoder",
-        # Liu et al., arXiv 2103.14030, section 3.3; those of facebook/mask2former-swin-*.
-        encoders={
-            "swin-tiny": _swin(96, 6, 3, 7),
-            "swin-small": _swin(96, 18, 3, 7),
-            "swin-base": _swin(128, 18, 4, 12),
-            "swin-large": _swin(192, 18, 6, 12),
-        },
+        encoders=ENCODERS["hf_mask2former"],
         configure=_mask2former,
         logits=_semantic,
         sizes_in_onnx=False,  # deformable attention: torch's exporter needs minutes to fail
@@ -155,12 +123,7 @@ FAMILIES = {
     "hf_eomt": Family(
         network="EomtForUniversalSegmentation",
         encoder="layers",
-        # DINOv2's, arXiv 2304.07193, table 17; those of tue-mps/*_eomt_*.
-        encoders={
-            "dinov2-small": _vit(384, 12, 6),
-            "dinov2-base": _vit(768, 12, 12),
-            "dinov2-large": _vit(1024, 24, 16),
-        },
+        encoders=ENCODERS["hf_eomt"],
         configure=lambda transformers, arguments: transformers.EomtConfig(**arguments),
         logits=_semantic,
         stride=16,

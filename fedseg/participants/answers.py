@@ -17,7 +17,8 @@ from fedseg.evaluation.inference import view_sizes
 from fedseg.files import digest
 from fedseg.machine import memory
 from fedseg.models.adapters import check_base
-from fedseg.models.build import check_names, outline
+from fedseg.models.build import outline
+from fedseg.models.names import check_names
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.evaluator import parse_info, score_at_home
 from fedseg.participants.node import Limits, Node, Places, ScoreTask, TrainTask

@@ -15,8 +15,9 @@ from fedseg.evaluation.evaluate import evaluate, score_of
 from fedseg.evaluation.metrics import received
 from fedseg.evaluation.scores import score_inputs
 from fedseg.models import checkpoints
-from fedseg.models.build import best_device, check_names
+from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info
+from fedseg.models.names import check_names
 from fedseg.participants.introduction import Introduction
 from fedseg.run.progress import Progress
 from fedseg.run.records import ProtocolRecord, Score

@@ -25,8 +25,8 @@ from fedseg.config import (
 )
 from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
-from fedseg.models.adapters import Base, base_of
-from fedseg.models.encoder_weights import is_local_file
+from fedseg.models.info import Base
+from fedseg.models.locations import is_local_file
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
@@ -259,6 +259,8 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
 
 def train_task(federation: Federation, client: Client) -> TrainTask:
     """What the server asks of a client of its federation."""
+    from fedseg.models.adapters import base_of  # it imports torch, and commands read nodes too
+
     model = client.model
     if is_local_file(model.encoder_weights):
         model = model.model_copy(update={"encoder_weights": "file"})

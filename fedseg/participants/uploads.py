@@ -1,49 +1,19 @@
 """Taking in what clients upload: everything is checked before anything of it is used."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.config import Model, Training, explain
-from fedseg.errors import FedsegError, first_line, why_unreadable
+from fedseg.config import Model, Training
+from fedseg.errors import FedsegError, first_line
 from fedseg.models import adapters, checkpoints
-from fedseg.models.build import check_names, outline
+from fedseg.models.build import outline
+from fedseg.models.names import check_names
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
-
-
-def parse_upload(text: str, expected: str | None = None, classes: ClassList = CITYSCAPES) -> Upload:
-    """Read a client's metadata; of the client that is expected, where one is.
-
-    Raises:
-        FedsegError: it is malformed, or speaks for another client than the one asked.
-    """
-    try:
-        content = json.loads(text)
-        upload = Upload.model_validate(content)
-    except ValidationError as error:
-        raise FedsegError(f"malformed metadata: {explain(Upload, error, content)}") from None
-    except (ValueError, RecursionError) as error:
-        raise FedsegError(f"malformed metadata: {why_unreadable(error)}") from None
-    if expected is not None and upload.name != expected:
-        raise FedsegError(f"answered in the name of '{upload.name}'")
-    info = upload.info
-    if info.classes != classes:
-        raise FedsegError("its classes are not those of the federation")
-    if not info.coverage or not set(info.coverage) <= set(range(len(classes))):
-        raise FedsegError(
-            f"its class coverage is empty or not made of trainIds 0..{len(classes) - 1}"
-        )
-    counts = upload.pixel_counts
-    if counts is not None and (len(counts) != len(classes) or min(counts) < 0):
-        raise FedsegError(f"pixel_counts must be {len(classes)} numbers, none negative")
-    return upload
 
 
 def check_sizes(upload: Upload, training: Training) -> None:

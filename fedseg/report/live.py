@@ -9,8 +9,6 @@ from markupsafe import Markup
 
 from fedseg.config import load
 from fedseg.errors import FedsegError
-from fedseg.report.charts import loss_charts
-from fedseg.report.page import fill_in
 from fedseg.run.folder import Run, find_run
 from fedseg.run.progress import read_all
 
@@ -69,6 +67,9 @@ def page(run: Run) -> str:
     """The run as HTML: its report if it has ended, else how far it is."""
     if run.result.is_file() and run.report.is_file():
         return run.report.read_text(encoding="utf-8")
+    from fedseg.report.charts import loss_charts  # these import torch
+    from fedseg.report.page import fill_in
+
     names = [client.name for client in load(run.config).clients]
     charts = loss_charts(run, names)
     content = {

@@ -7,8 +7,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fedseg.config import GLOBAL, Federation, Protocol, load
 from fedseg.errors import plain
-from fedseg.models.checkpoints import load_info
 from fedseg.models.huggingface import FAMILIES
+from fedseg.models.info import load_info
 from fedseg.report.facts import missing_classes
 from fedseg.report.licences import licences
 from fedseg.run.folder import Run

@@ -5,11 +5,7 @@ from pathlib import Path
 
 from fedseg.config import GLOBAL, differing_keys, load, shared_sets
 from fedseg.errors import FedsegError
-from fedseg.files import check_writable, write_text
-from fedseg.report import facts
-from fedseg.report.heat import class_maps
-from fedseg.report.page import fill_in
-from fedseg.report.samples import find_samples
+from fedseg.files import check_new_file, write_text
 from fedseg.run.folder import distinct, find_run
 from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
@@ -51,7 +47,12 @@ def write_side_by_side(
             "[classes] in the files are the same"
         )
     out = Path(out)
-    check_writable(out.parent)
+    check_new_file(out)
+    from fedseg.report import facts  # these import torch
+    from fedseg.report.heat import class_maps
+    from fedseg.report.page import fill_in
+    from fedseg.report.samples import find_samples
+
     evaluation = {
         label: {name: row[name] for name in scored}
         for label, row in zip(labels, found, strict=True)

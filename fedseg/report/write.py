@@ -5,9 +5,7 @@ from pathlib import Path
 
 from fedseg.config import Federation, load
 from fedseg.errors import FedsegError
-from fedseg.evaluation.scores import outdated_sets
-from fedseg.files import check_writable, write_text
-from fedseg.report.page import render
+from fedseg.files import check_new_file, write_text
 from fedseg.run.folder import Run, find_run
 from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
@@ -60,8 +58,10 @@ def report_on(
     if not run.result.is_file():
         raise FedsegError(f"{folder}: the run has not ended; expected {run.result.name} in it")
     out = Path(out or folder / run.report.name)
-    check_writable(out.parent)
+    check_new_file(out)
     federation = load(run.config)
+    from fedseg.evaluation.scores import outdated_sets  # it imports torch
+
     for name in outdated_sets(run, federation):
         notices.warning(
             "%s: the data of '%s' changed after the models were scored on it; `fedseg compare %s` "
@@ -89,5 +89,7 @@ def write_report(
     Raises:
         FedsegError: a checkpoint of the run can't be used.
     """
+    from fedseg.report.page import render  # it imports torch
+
     result = result.with_scores(result.evaluation | scores(run, federation))
     write_text(out, render(run, federation, result, progress))

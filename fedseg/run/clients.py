@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError, without_remedy
-from fedseg.models import checkpoints
+from fedseg.models.info import load_info
 from fedseg.run.folder import Run
 from fedseg.run.uploads import ACCEPTED, read_accepted
 from fedseg.storage import provenance
@@ -31,7 +31,7 @@ def check_client(name: str, folder: Path) -> None:
     Raises:
         FedsegError: it was damaged or exchanged.
     """
-    checkpoints.load_info(folder)
+    load_info(folder)
     provenance.verify(folder)
     upload = read_accepted(folder)
     if upload is None or upload.name != name:

@@ -22,8 +22,10 @@ audit.jsonl            which uploads were accepted and refused, and what was mad
 log.txt                output of Flower and Ray
 """
 
+import fcntl
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 
@@ -37,6 +39,8 @@ MOST_KEYS = 5
 """Keys that an error lists."""
 
 
+FLOWER_STATE = "flower"
+"""Folder of state/ that holds Flower's own files while a simulation on a Ray cluster runs."""
 CENTRALIZED = "centralized"
 """The model trained on the data of all clients at once."""
 
@@ -94,6 +98,26 @@ class Run:
         """Where a model's score on an evaluation set is kept."""
         return self.evaluation / f"{model}@{dataset}.json"
 
+    @property
+    def has_products(self) -> bool:
+        """Whether anything was made in it, be it half a training; logs do not count."""
+        folders = [
+            *(self.clients, self.predictions, self.targets, self.generated, self.global_model),
+            *(self.evaluation, self.curves, self.tracking),
+            *(self.path / "baselines", self.path / "cross_site_evaluation"),
+            *(folder for folder in self.state.glob("*") if folder.name != FLOWER_STATE),
+        ]
+        files = (file for folder in folders for file in (folder, *folder.rglob("*")))
+        return self.inconsistency.is_file() or any(
+            file.is_file() and file.name != AUDIT for file in files
+        )
+
+    def clear(self) -> None:
+        """Remove what an attempt leaves that made nothing; the audit log stays."""
+        shutil.rmtree(self.progress, ignore_errors=True)
+        for record in (self.sources, self.notices, self.result, self.report):
+            record.unlink(missing_ok=True)
+
     def forget(self, baselines: Iterable[str]) -> None:
         """Remove baselines and their scores: what they were compared with is made again."""
         for name in baselines:
@@ -118,13 +142,33 @@ def find_run(folder: Path) -> Run:
 def open_run(path: Path, federation: Federation) -> Run:
     """Make a run folder, or go on with one of the same configuration.
 
+    A folder in which another configuration has made nothing yet is used anew.
+
     Raises:
         FedsegError: the folder holds another run, or something else.
     """
     run = check_folder(path, federation)
-    if not run.config.is_file():
+    if not _is_of(run, federation):
+        run.clear()
         write_text(run.config, config.dump(federation))
     return run
+
+
+@contextmanager
+def in_use(run: Run) -> Iterator[None]:
+    """Within it, no other process uses a run folder anew, even if nothing was made in it yet."""
+    with run.config.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # given up when the file is closed
+        yield
+
+
+def _is_in_use(run: Run) -> bool:
+    with run.config.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def check_folder(path: Path, federation: Federation) -> Run:
@@ -150,18 +194,31 @@ def free_folder(path: Path, federation: Federation) -> Path:
 def _taken(run: Run, federation: Federation) -> str | None:
     """Why a folder can't be the run folder of a federation; None if it can."""
     if run.config.is_file():
-        saved = config.load(run.config)
-        here = saved.model_copy(update={"resources": federation.resources})
-        if here == federation:
+        if _is_of(run, federation):
             return None
-        changed = _listed(config.differing_keys(here, federation))
-        return (
-            f"already holds a run with another configuration ({changed}); "
-            "choose another --out, or remove the folder"
-        )
+        if run.has_products:
+            saved = config.load(run.config)
+            here = saved.model_copy(update={"resources": federation.resources})
+            changed = _listed(config.differing_keys(here, federation))
+            return (
+                f"already holds a run with another configuration ({changed}); "
+                "choose another --out, or remove the folder"
+            )
+        if _is_in_use(run):
+            return "a run with another configuration is going on in it; choose another --out"
+        return None
     if run.path.is_dir() and any(run.path.iterdir()):
         return "is not empty and holds no run; choose another --out"
     return None
+
+
+def _is_of(run: Run, federation: Federation) -> bool:
+    """Whether a run folder is one of a federation, whatever resources it is given."""
+    try:
+        saved = config.load(run.config)
+    except FedsegError:  # there is none, or it can't be read
+        return False
+    return saved.model_copy(update={"resources": federation.resources}) == federation
 
 
 def _listed(keys: list[str]) -> str:

@@ -7,8 +7,7 @@ from pydantic import Field
 
 from fedseg.config import Name, Section
 from fedseg.files import read_json
-from fedseg.models import checkpoints
-from fedseg.models.adapters import Base
+from fedseg.models.info import Base, Info
 from fedseg.storage.records import checked
 
 UPLOAD = "upload.json"
@@ -27,7 +26,7 @@ class Upload(Section):
     """The client's name in the federation."""
     dataset: str = Field(max_length=100)
     """Name of its dataset card."""
-    info: checkpoints.Info
+    info: Info
     """Architecture, classes it was trained on, normalisation, sizes."""
     images: int = Field(ge=1, le=MOST_IMAGES)
     """Number of training images."""

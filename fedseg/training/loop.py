@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fedseg.config import Training
 from fedseg.data.loading import prefetch
 from fedseg.machine import limit_threads
-from fedseg.models.build import Normalisation
+from fedseg.models.info import Normalisation
 from fedseg.training.best import Best, Judge
 from fedseg.training.callbacks import Callback
 from fedseg.training.optimisation import Stepper, autocast

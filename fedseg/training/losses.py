@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from segmentation_models_pytorch.losses import DiceLoss, LovaszLoss
 from torch import Tensor
 from torch.nn import functional as F
 
 from fedseg.classes import IGNORE
+from fedseg.models.libraries import smp
 
 CONFIDENT = 0.7
 """Probability of the true class from which on a pixel is not hard."""
@@ -85,7 +85,7 @@ def with_dice(logits: Tensor, labels: Tensor) -> Tensor:
 
     Milletari et al., arXiv 1606.04797, section 3. Classes without a label count as 0.
     """
-    return _with(DiceLoss("multiclass", ignore_index=IGNORE), logits, labels)
+    return _with(smp.losses.DiceLoss("multiclass", ignore_index=IGNORE), logits, labels)
 
 
 def with_lovasz(logits: Tensor, labels: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def with_lovasz(logits: Tensor, labels: Tensor) -> Tensor:
 
     The Lovász-softmax loss, Berman et al., arXiv 1705.08790, over the labelled classes of a batch.
     """
-    return _with(LovaszLoss("multiclass", ignore_index=IGNORE), logits, labels)
+    return _with(smp.losses.LovaszLoss("multiclass", ignore_index=IGNORE), logits, labels)
 
 
 def _with(other: Loss, logits: Tensor, labels: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ torch's own works on GPUs; on CPUs the one here does the same.
 from typing import Any
 
 import torch
-from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
+
+from fedseg.models.libraries import timm
 
 
 def synchronise_norms(network: nn.Module, device: torch.device) -> nn.Module:
@@ -17,7 +18,8 @@ def synchronise_norms(network: nn.Module, device: torch.device) -> nn.Module:
     The names of its weights stay. At least two processes must have been started.
     """
     if device.type == "cuda":
-        synchronised: nn.Module = convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        convert: Any = timm.layers.convert_sync_batchnorm  # type: ignore[attr-defined]
+        synchronised: nn.Module = convert(network)
         return synchronised
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -1,20 +1,20 @@
 """`fedseg check`: what is wrong with a federation, and what a simulation of it will take."""
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
+from fedseg.files import check_writable
 from fedseg.flower.context import participants
 from fedseg.machine import memory
-from fedseg.report.licences import licences
 from fedseg.run.progress import Progress
-from fedseg.workflows import preflight
-from fedseg.workflows.disk import check_room
-from fedseg.workflows.estimate import Stage, estimate
-from fedseg.workflows.resources import share
-from fedseg.workflows.simulation import check_has_data
+from fedseg.workflows.quick_checks import failures, quick_problems
+
+if TYPE_CHECKING:  # it imports torch
+    from fedseg.workflows.estimate import Stage
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Report:
 
     problems: list[str]
     """What is wrong, and the remedy."""
-    stages: list[Stage] = field(default_factory=list)
+    stages: "list[Stage]" = field(default_factory=list)
     """What each stage will take; none where something is wrong with the files."""
     licences: dict[str, str] = field(default_factory=dict)
     """Of the data and of pretrained weights."""
@@ -38,6 +38,8 @@ class Report:
 def check_federation(federation: Federation, out: Path, progress: Progress) -> Report:
     """Check all that a simulation needs, and estimate what it takes.
 
+    Where `quick_checks` find something wrong, nothing else is checked.
+
     Args:
         federation: a checked configuration.
         out: folder on the disk that the run will be written to.
@@ -46,15 +48,23 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
     Raises:
         FedsegError: the data of a participant is on another machine.
     """
-    check_has_data(federation)
-    notes: list[str] = []
-    problems = [str(error) for error in preflight.problems(federation, progress, notes.append)]
-    if problems:
-        return Report(problems)
+    first = [*quick_problems(federation), *failures([partial(check_writable, out)])]
+    if first:
+        return Report([str(error) for error in first])
+    from fedseg.report.licences import licences  # these import torch
+    from fedseg.workflows import preflight
+    from fedseg.workflows.disk import check_room
+    from fedseg.workflows.estimate import estimate
+    from fedseg.workflows.resources import share
+
     try:
         shares = share(len(participants(federation)), federation.resources)
     except FedsegError as error:
-        return Report([str(error)], notes=notes)
+        return Report([str(error)])
+    notes: list[str] = []
+    problems = [str(error) for error in preflight.problems(federation, progress, notes.append)]
+    if problems:
+        return Report(problems, notes=notes)
     at_once = min(shares.at_once, len(federation.clients))
     stages = estimate(federation, at_once, progress)
     try:

@@ -11,15 +11,11 @@ from fedseg.config import GLOBAL, Federation, differing_keys, shared_sets
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import holders_near
-from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, alone, distinct
 from fedseg.run.progress import OnProgress, silent
 from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
 from fedseg.run.result import best_alone, model_names, scores
-from fedseg.workflows.baselines import make_baselines
-from fedseg.workflows.server_stages import evaluate_all
-from fedseg.workflows.sources import check_sources
 
 REFERENCES = (
     "best client alone",
@@ -63,6 +59,11 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         raise FedsegError(
             f"{shared}; a set is shared if its table and [classes] in the files are the same"
         )
+    from fedseg.report.write import write_report  # these import torch
+    from fedseg.workflows.baselines import make_baselines
+    from fedseg.workflows.server_stages import evaluate_all
+    from fedseg.workflows.sources import check_sources
+
     configurations: list[_Configuration] = []
     for run, federation in zip(runs, federations, strict=True):
         notify = partial(on_progress, name=run.path.name)

@@ -1,6 +1,9 @@
-"""Everything that can be known to be wrong before a federation starts, found before it starts."""
+"""Everything that can be known to be wrong before a federation starts, found before it starts.
 
-from collections.abc import Callable, Iterator
+`quick_checks` come first; what is here builds models and opens images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -8,7 +11,7 @@ import numpy as np
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
 from fedseg.data.cards import load_card
-from fedseg.data.class_names import check_class_names, untrained_classes
+from fedseg.data.class_names import untrained_classes
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.label_map import LabelMap
@@ -17,12 +20,22 @@ from fedseg.distillation.features import feature_width
 from fedseg.distillation.generation.diffusion import fetch
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.inference import PLAIN, view_sizes
-from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models.adapters import adapt
 from fedseg.models.build import build, check_size
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import OnProgress
 from fedseg.storage.provenance import notices
+from fedseg.workflows.quick_checks import (
+    Check,
+    Data,
+    all_data,
+    check_classes,
+    failures,
+    models_of,
+    server_data,
+    server_problems,
+    with_owner,
+)
 
 SIZES_READ = 500
 """Images of a set, at most about, whose sizes are read."""
@@ -33,7 +46,7 @@ def problems(
     on_progress: OnProgress,
     on_note: Callable[[str], object] = notices.warning,
 ) -> Iterator[FedsegError]:
-    """Everything that is wrong with a simulation, and can be known before it starts.
+    """Everything that is wrong with a simulation that passes `quick_checks`.
 
     Args:
         federation: a checked configuration.
@@ -44,26 +57,20 @@ def problems(
         An error for each thing wrong, with the remedy and whose it is.
     """
     pixels = np.zeros(len(federation.classes), np.int64)
-    checks: list[Callable[[], None]] = [partial(check_class_names, federation), check_memory]
-    checks += [
-        *_model_checks(federation),
+    checks: list[Check] = [
         partial(check_trackers, federation),
+        *_model_checks(federation),
         partial(check_generator, federation),
-        *_data_checks(federation, on_progress, pixels),
+        *_data_checks(all_data(federation), on_progress, pixels),
     ]
     found = False
     for done, check in enumerate(checks):
         on_progress("checking", done, len(checks))
-        try:
-            check()
-        except FedsegError as error:
+        for error in failures([check]):
             found = True
             yield error
     if not found:  # sizes are those of the data and the models, which are right
-        try:
-            check_sizes(federation, on_progress)
-        except FedsegError as error:
-            yield error
+        yield from failures([partial(check_sizes, federation, on_progress)])
         if note := untrained_classes(federation.classes, pixels.tolist()):
             on_note(note)
 
@@ -78,38 +85,17 @@ def check_data(federation: Federation, on_progress: OnProgress) -> None:
     Raises:
         FedsegError: the first thing wrong, with the remedy and whose it is.
     """
-    for check in _data_checks(federation, on_progress, np.zeros(len(federation.classes), np.int64)):
+    for check in _data_checks(all_data(federation), on_progress):
         check()
 
 
 def _data_checks(
-    federation: Federation, on_progress: OnProgress, pixels: np.ndarray
-) -> Iterator[Callable[[], None]]:
-    """Checks of everybody's data; those of clients add their labelled pixels to `pixels`."""
-    everyone: list[tuple[str, str, Source]] = [("client", c.name, c) for c in federation.clients]
-    everyone += [
-        ("validation of client", c.name, c.held_out) for c in federation.clients if c.held_out
-    ]
-    everyone += [("evaluator", one.name, one) for one in federation.evaluators]
-    for role, name, source in everyone:
-        notify = partial(on_progress, name=name)
-        check = partial(_check_data, source, federation.classes, notify, pixels)
-        yield partial(with_owner, f"{role} '{name}'", check)
-    yield from _server_data_checks(federation, partial(on_progress, name="server"))
-
-
-def check_memory() -> None:
-    """See that a simulation fits into the memory that this process may use.
-
-    Raises:
-        FedsegError: it does not.
-    """
-    if memory() < PER_SIMULATION:
-        raise FedsegError(
-            f"{memory() / 2**30:.1f} GiB of memory are allowed here, but a simulation needs "
-            f"{PER_SIMULATION / 2**30:.1f} at least, and more with larger models; raise the limit "
-            "(of a container: docker run --memory, or its Kubernetes limits)"
-        )
+    data: Iterable[Data], on_progress: OnProgress, pixels: np.ndarray | None = None
+) -> Iterator[Check]:
+    """Checks of data; those of clients add their labelled pixels to `pixels`, int64 [C]."""
+    for owner, name, source, classes in data:
+        check = partial(_check_data, source, classes, partial(on_progress, name=name), pixels)
+        yield partial(with_owner, owner, check)
 
 
 def check_server(federation: Federation, on_progress: OnProgress) -> None:
@@ -120,13 +106,15 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     Raises:
         FedsegError: the first thing wrong, with the remedy.
     """
+    for problem in server_problems(federation):
+        raise problem
     student = federation.server.distillation
     check = partial(_check_model, federation.model, student, student.fusion)
     with_owner("the global model", check)
     check_generator(federation)
     check_trackers(federation)
-    for check_data in _server_data_checks(federation, on_progress):
-        check_data()
+    for owner, _, source, classes in server_data(federation):
+        with_owner(owner, partial(_check_data, source, classes, on_progress))
     check_sizes(federation, on_progress, has_all_data=False)
 
 
@@ -140,7 +128,7 @@ def check_models(federation: Federation) -> None:
         check()
 
 
-def _model_checks(federation: Federation) -> Iterator[Callable[[], None]]:
+def _model_checks(federation: Federation) -> Iterator[Check]:
     fusion = federation.server.distillation.fusion
     for (model, training), owner in models_of(federation).items():
         yield partial(with_owner, owner, partial(_check_model, model, training, fusion))
@@ -211,22 +199,6 @@ def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
     return {(min(rows, height), min(columns, width)) for height, width in whole}
 
 
-def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
-    """Each different model of a federation with its training, and who is the first with it."""
-    wanted: dict[tuple[Model, Training], str] = {}
-    seen = set()
-    everyone: list[tuple[str, Model, Training]] = [
-        ("the global model", federation.model, federation.server.distillation)
-    ]
-    everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
-    for owner, model, training in everyone:
-        key = (model, training.crop, training.batch_size, training.inference_height)
-        if key not in seen:
-            seen.add(key)
-            wanted[model, training] = owner
-    return wanted
-
-
 def check_generator(federation: Federation) -> None:
     """See that what makes more images for the server can be had.
 
@@ -249,14 +221,6 @@ def check_trackers(federation: Federation) -> None:
     federation.tracking.load()
 
 
-def with_owner(owner: str, action: Callable[[], object]) -> None:
-    """Run something; its error, if it has one, says whose it is."""
-    try:
-        action()
-    except FedsegError as error:
-        raise type(error)(f"{owner}: {error}") from error
-
-
 def _check_data(
     source: Source,
     classes: ClassList | None,
@@ -270,9 +234,7 @@ def _check_data(
     labelled = classes is not None
     dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
     if classes is not None:
-        mapped = LabelMap(dataset.card, classes)  # a card of other classes is refused here
-        if isinstance(source, Client):
-            mapped.train_ids()  # and one too coarse to train on
+        check_classes(source, classes)
     counts = survey(dataset, partial(on_progress, "checking data"))
     if classes is not None and isinstance(source, Client):
         check_has_labels(dataset, counts, classes)
@@ -293,12 +255,3 @@ def check_has_labels(dataset: Dataset, counts: np.ndarray, classes: ClassList) -
     """
     if not train_id_counts(dataset, counts, classes).any():
         raise PublicError("no labelled pixel in its data; check the card")
-
-
-def _server_data_checks(
-    federation: Federation, on_progress: OnProgress
-) -> Iterator[Callable[[], None]]:
-    yield partial(with_owner, "server", partial(_check_data, federation.server, None, on_progress))
-    for chosen in federation.evaluation:
-        check = partial(_check_data, chosen, federation.classes, on_progress)
-        yield partial(with_owner, f"evaluation '{chosen.name}'", check)

@@ -7,19 +7,16 @@ from pathlib import Path
 from fedseg import config
 from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.files import holders_near, read_json, write_json
-from fedseg.models.checkpoints import StoredWeights
-from fedseg.models.hub import local
-from fedseg.participants.uploads import parse_upload, store
-from fedseg.report.write import conclude
+from fedseg.files import check_writable, holders_near, read_json, write_json
+from fedseg.participants.metadata import parse_upload
 from fedseg.run.clients import discard_damaged, good_clients
-from fedseg.run.folder import find_run, open_run
+from fedseg.run.folder import check_folder, find_run, open_run
 from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import ACCEPTED, UPLOAD, Upload, read_accepted
 from fedseg.storage.hashes import content_hash
-from fedseg.workflows.server_stages import run_server
+from fedseg.workflows.quick_checks import server_problems
 
 
 def redistill(
@@ -57,10 +54,14 @@ def redistill(
     """
     source, out = Path(source), Path(out)
     run = find_run(source)
+    check_writable(out)
     for setting in settings:
         if setting.partition("=")[0].split(".")[0].strip() in ("clients", "training"):
             raise FedsegError(f"--set {setting}: the clients are trained already; set server.*")
     federation = config.load(run.config)
+    changed = config.load(run.config, settings=settings)
+    for problem in server_problems(changed):
+        raise problem
     saved = good_clients(run, federation)
     for name in without:
         if name not in saved:
@@ -69,10 +70,16 @@ def redistill(
     if not kept and not joiners:
         held = f"; it holds {', '.join(saved)}" if saved else ""
         raise FedsegError(f"{source}: no client is left; keep one, or add one --with{held}")
-    folders = [local(folder) for folder in joiners]
+    folders = _local_folders(joiners)
     late = {_read_upload(folder, federation).name: folder for folder in folders}
-    changed = config.load(run.config, settings=settings)
-    new_run = open_run(out, _with_clients(changed, kept, late, run.config))
+    federation = _with_clients(changed, kept, late, run.config)
+    check_folder(out, federation)
+    from fedseg.models.checkpoints import StoredWeights  # these import torch
+    from fedseg.participants.uploads import store
+    from fedseg.report.write import conclude
+    from fedseg.workflows.server_stages import run_server
+
+    new_run = open_run(out, federation)
     federation = config.load(new_run.config)
     discard_damaged(new_run, federation)
     for name, folder in (kept | late).items():
@@ -89,6 +96,15 @@ def redistill(
     result = gather_result(new_run, federation, "completed", {}, seconds)
     conclude(new_run, federation, result, progress)
     return result
+
+
+def _local_folders(checkpoints: Sequence[Path | str]) -> list[Path]:
+    """Folders of checkpoints; those on the hub are downloaded."""
+    if not checkpoints:
+        return []
+    from fedseg.models.hub import local  # it imports the hub's client
+
+    return [local(checkpoint) for checkpoint in checkpoints]
 
 
 def _with_clients(

@@ -13,7 +13,7 @@ from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
 from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
-from fedseg.run.folder import Run, check_folder, open_run
+from fedseg.run.folder import FLOWER_STATE, Run, in_use, open_run
 from fedseg.run.progress import Progress, follow, read_all, silent
 from fedseg.run.records import Result
 from fedseg.run.result import scores
@@ -21,6 +21,7 @@ from fedseg.storage import provenance
 from fedseg.workflows import preflight
 from fedseg.workflows.baselines import centralized as centralized_training
 from fedseg.workflows.disk import check_room
+from fedseg.workflows.quick_checks import check_start
 from fedseg.workflows.resources import share
 from fedseg.workflows.server_stages import evaluate_all
 from fedseg.workflows.sources import update_sources
@@ -55,33 +56,19 @@ def simulate(
         ('completed', ['boulevard', 'oldtown', 'suburb'])
     """
     out = Path(out)
-    check_has_data(federation)
-    check_folder(out, federation)
+    check_start(federation, out)
+    share(len(participants(federation)), federation.resources)  # raises where there is not enough
     for problem in preflight.problems(federation, progress):
         raise problem
-    share(len(participants(federation)), federation.resources)  # raises before anything is written
     if not Run(out).result.is_file():
         check_room(federation, out)
     run = open_run(out, federation)
-    if update_sources(run, federation) or not _is_complete(run, federation):
-        federate(run, federation, progress)
-    if centralized:
-        _add_centralized(run, federation, progress)
+    with in_use(run):
+        if update_sources(run, federation) or not _is_complete(run, federation):
+            federate(run, federation, progress)
+        if centralized:
+            _add_centralized(run, federation, progress)
     return Result.read(run.result)
-
-
-def check_has_data(federation: Federation) -> None:
-    """See that everybody's data is on this machine.
-
-    Raises:
-        FedsegError: somebody names none.
-    """
-    for participant in participants(federation):
-        if not participant.dataset:
-            raise FedsegError(
-                f"'{participant.name}' names no dataset: its data is on its own node; run this "
-                "with `fedseg run`, or name `dataset` and `root` to simulate it"
-            )
 
 
 def _is_complete(run: Run, federation: Federation) -> bool:
@@ -115,7 +102,7 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
         cpus_per_client=shares.cpus_per_client,
         gpus_per_client=shares.gpus_per_client,
         ray_address=federation.resources.ray_address,
-        shared=run.state / "flower",
+        shared=run.state / FLOWER_STATE,
     )
     progress = WholeRun(federation, progress)
     notices = follow_notices(run)

@@ -228,7 +228,8 @@ def test_another_seed_goes_into_a_folder_of_its_own(federation_data, tmp_path):
     two = config.with_seed(one, one.seed + 1)
     first = tmp_path / "runs" / "mine"
     assert free_folder(first, one) == first
-    open_run(first, one)
+    run = open_run(first, one)
+    run.inconsistency.touch()
     assert free_folder(first, one) == first  # to be resumed
     reordered = one.model_copy(update={"clients": one.clients[::-1]})
     assert free_folder(first, reordered) == tmp_path / "runs" / "mine-2"

@@ -20,8 +20,9 @@ from fedseg.models import checkpoints
 from fedseg.models.adapters import base_of
 from fedseg.models.build import seeded_build
 from fedseg.participants.introduction import Question
+from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, train_task
-from fedseg.participants.uploads import parse_upload, store
+from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
 from fedseg.storage.audit import read_audit
 from fedseg.storage.hashes import content_hash

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import tomli_w
 
+from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting
 from fedseg.deployment.control import Server
 from fedseg.deployment.identity import make_node
 from fedseg.deployment.signing import sign_app, trust

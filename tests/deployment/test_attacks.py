@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from fedseg.deployment.connection import trusting
+from fedseg.deployment.authority import trusting
 from fedseg.deployment.control import Server
 from fedseg.deployment.signing import sign_app
 from fedseg.errors import FedsegError

@@ -7,9 +7,9 @@ import pytest
 
 from fedseg.config import Evaluator
 from fedseg.data.dataset import open_dataset
+from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.check import check_node
-from fedseg.deployment.connection import trusting
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import read_json
 from fedseg.models import checkpoints

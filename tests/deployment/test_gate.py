@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from fedseg.deployment import gate
+from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting
 from tests.deployment.serving import serving
 from tests.processes import wait_until
 

@@ -13,13 +13,8 @@ from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer
-from fedseg.evaluation.predict import (
-    find_sequences,
-    overlay,
-    predict,
-    predict_frames,
-    predict_video,
-)
+from fedseg.evaluation.predict import overlay, predict, predict_frames, predict_video
+from fedseg.evaluation.sequences import find_sequences
 from fedseg.evaluation.video import Video, writing
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build

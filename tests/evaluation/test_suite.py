@@ -11,7 +11,8 @@ from fedseg.classes import CLASSES
 from fedseg.config import Model, Suite, Training
 from fedseg.data.cards import load_card
 from fedseg.errors import FedsegError
-from fedseg.evaluation.suite import as_json, row_names, score_suite
+from fedseg.evaluation.suite import as_json, score_suite
+from fedseg.evaluation.tables import row_names
 from fedseg.files import read_json, write_json
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build

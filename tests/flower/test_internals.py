@@ -23,8 +23,8 @@ from flwr.supernode import start_client_internal
 from starlette.datastructures import Headers
 
 from fedseg.deployment import signing
+from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.connection import trusting
 from fedseg.deployment.keys import openssh
 from fedseg.files import app_dir
 from fedseg.flower import internals

@@ -21,7 +21,8 @@ from fedseg.evaluation.suite import score_suite
 from fedseg.models import checkpoints
 from fedseg.models import export as exporter
 from fedseg.models.build import seeded_build
-from fedseg.models.export import SUFFIXES, Format, export
+from fedseg.models.export import export
+from fedseg.models.export_formats import SUFFIXES, Format
 from fedseg.models.exported import KEY, open_model
 from tests.conftest import TINY_MODEL
 

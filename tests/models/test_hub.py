@@ -14,7 +14,7 @@ from fedseg.errors import FedsegError, PublicError
 from fedseg.models.adapters import base_of
 from fedseg.models.build import build, model_inputs, seeded_build
 from fedseg.models.encoder_weights import weights_file, weights_source
-from fedseg.models.hub import Address, address
+from fedseg.models.locations import Address, address
 from fedseg.participants.node import Node, OwnModel, train_task
 from tests.conftest import TINY_MODEL
 from tests.models.hub_server import COMMIT, serving

@@ -5,7 +5,8 @@ import torch
 
 from fedseg.errors import FedsegError
 from fedseg.models import checkpoints
-from fedseg.participants.uploads import check_sizes, parse_upload, store
+from fedseg.participants.metadata import parse_upload
+from fedseg.participants.uploads import check_sizes, store
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage.hashes import content_hash

@@ -6,7 +6,7 @@ import pytest
 import tomli_w
 
 from fedseg.config import Federation
-from fedseg.workflows import check, disk
+from fedseg.workflows import check, disk, estimate
 from fedseg.workflows.check import check_federation
 
 
@@ -27,8 +27,8 @@ def test_everything_that_is_wrong_is_listed_at_once(federation_data, tmp_path):
 @pytest.fixture
 def estimated(monkeypatch):
     """A federation that takes 5 GB of disk and 3 GB of memory."""
-    stage = check.Stage("clients", 9.0, memory=3 * 10**9, disk=5 * 10**9)
-    monkeypatch.setattr(check, "estimate", lambda *_: [stage])
+    stage = estimate.Stage("clients", 9.0, memory=3 * 10**9, disk=5 * 10**9)
+    monkeypatch.setattr(estimate, "estimate", lambda *_: [stage])
     monkeypatch.setattr(disk, "written", lambda _: [5 * 10**9])
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from fedseg.config import Federation, Model
 from fedseg.errors import FedsegError
 from fedseg.models.build import check_size
-from fedseg.workflows import preflight
+from fedseg.workflows import preflight, quick_checks
 from tests.conftest import TINY_MODEL
 
 
@@ -104,9 +104,9 @@ def test_a_client_without_a_labelled_pixel_is_found_before_others_train(federati
 
 
 def test_too_little_memory_is_found_before_others_train(monkeypatch):
-    monkeypatch.setattr(preflight, "memory", lambda: 2 * 2**30)
+    monkeypatch.setattr(quick_checks, "memory", lambda: 2 * 2**30)
     with pytest.raises(FedsegError, match=r"2\.0 GiB of memory are allowed here, but .* 2\.5 at"):
-        preflight.check_memory()
+        quick_checks.check_memory()
 
 
 def test_what_the_server_needs_is_there(federation_data):

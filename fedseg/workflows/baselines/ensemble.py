@@ -10,8 +10,9 @@ from fedseg.config import Federation
 from fedseg.distillation.fusion.mean import FEWEST_VOTERS
 from fedseg.files import digest
 from fedseg.models import checkpoints
-from fedseg.models.build import Normalisation, best_device
+from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info, identity, load_info
+from fedseg.models.info import Normalisation
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.workflows.baselines import Clients

@@ -1,0 +1,155 @@
+"""What one must know of a model, and whether a model is there at all. Needs no torch."""
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from fedseg.classes import CITYSCAPES, ClassList
+from fedseg.config import (
+    NETWORK,
+    DecoderKey,
+    DecoderValue,
+    EncoderKey,
+    Model,
+    Probability,
+    Section,
+    parse,
+)
+from fedseg.errors import FedsegError
+from fedseg.files import holders_near, read_json
+from fedseg.models.locations import WEIGHTS, address
+
+INFO = "fedseg.json"
+"""File of a checkpoint folder that holds its model's `Info`."""
+OPENED = (".onnx", ".safetensors")
+"""Suffixes of the files of `export` that fedseg opens itself."""
+COARSEST = 32
+"""Stride of a model of which no smaller one is known."""
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of R, G and B, of pixel values in 0..1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+Level = Annotated[float, Field(ge=-10, le=10)]
+Deviation = Annotated[float, Field(ge=0.001, le=10)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+
+
+class Info(Section):
+    """What one must know of a model to use it."""
+
+    arch: str
+    """Architecture, a name of segmentation-models-pytorch."""
+    encoder: str
+    """Encoder, a name of segmentation-models-pytorch."""
+    encoder_kwargs: dict[EncoderKey, Probability] = Field({})
+    """Arguments of its encoder; see `config.Model`."""
+    decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
+    """Settings of its decoder; see `config.Model`."""
+    norm: Literal["batch", "group"] = "batch"
+    """Its normalisation; see `config.Model`."""
+    classes: ClassList = CITYSCAPES
+    """Classes of the output channels."""
+    coverage: tuple[int, ...] = tuple(range(len(CITYSCAPES)))
+    """TrainIds of the classes the model was trained on; the others it has never seen."""
+    mean: tuple[Level, Level, Level]
+    """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
+    std: tuple[Deviation, Deviation, Deviation]
+    """Standard deviation of R, G, B, of values in 0..1."""
+    crop: tuple[Side, Side]
+    """Height and width of the training crop in pixels."""
+    inference_height: int = Field(ge=32, le=8192)
+    """Height in pixels to which a whole image is resized for inference."""
+    stride: int = Field(COARSEST, ge=4, le=256, multiple_of=4)
+    """Pixels of which the sides of images that the model sees are multiples; see `build.stride`."""
+
+    def __repr__(self) -> str:
+        return f"<Info {self.arch} with {self.encoder}, {len(self.coverage)} classes seen>"
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of the input."""
+        return Normalisation(self.mean, self.std)
+
+    @property
+    def model(self) -> Model:
+        """The untrained model of this kind."""
+        own = {key: getattr(self, key) for key in NETWORK}
+        return Model(**own, encoder_weights="none")
+
+
+class Base(Section):
+    """The rest of a model of which a part is trained; see `adapters`."""
+
+    weights: str = Field(max_length=200, pattern=r"^[\w./@-]+$")
+    """Where its encoder's weights are from; see `encoder_weights.weights_source`."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hash of its tensors, as of `hashes.content_hash`."""
+
+    def __str__(self) -> str:
+        return f"'{self.weights}', sha256 {self.sha256[:12]}"
+
+
+def load_info(folder: Path) -> Info:
+    """Read what a checkpoint folder says of its model.
+
+    Raises:
+        FedsegError: not a checkpoint folder of fedseg's.
+    """
+    try:
+        content = read_json(folder / INFO)
+    except OSError:
+        raise FedsegError(
+            f"{folder}: not a checkpoint folder (config.json, {WEIGHTS}, {INFO})"
+            f"{holders_near(folder, INFO)}"
+        ) from None
+    info = parse(Info, content, folder / INFO)
+    if not set(info.coverage) <= set(range(len(info.classes))):
+        raise FedsegError(
+            f"{folder / INFO}: coverage: not made of trainIds 0..{len(info.classes) - 1}"
+        )
+    return info
+
+
+def check_checkpoint(checkpoint: Path) -> None:
+    """See that a checkpoint folder is one; an address on the hub is not looked up.
+
+    Raises:
+        FedsegError: it is not there, or something else.
+    """
+    if address(checkpoint):
+        return
+    if not checkpoint.is_dir():
+        raise FedsegError(
+            f"{checkpoint}: no such checkpoint folder; that of a run's global model is RUN/global"
+        )
+    load_info(checkpoint)
+    if not (checkpoint / WEIGHTS).is_file():
+        raise FedsegError(f"{checkpoint}: {WEIGHTS} is missing; copy the whole folder")
+
+
+def check_model(path: Path) -> None:
+    """See that a path is what `exported.open_model` takes: a checkpoint, or a file of `export`.
+
+    Raises:
+        FedsegError: it is not there, or something else.
+    """
+    if address(path) or path.is_dir() or not path.suffix:
+        check_checkpoint(path)
+    elif not path.is_file():
+        raise FedsegError(f"{path}: no such file")
+    elif path.suffix == ".pt":
+        raise FedsegError(
+            f"{path}: TorchScript holds code, which fedseg does not run; predict with the "
+            "checkpoint that it was exported from"
+        )
+    elif path.suffix not in OPENED:
+        raise FedsegError(
+            f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file"
+            f"{holders_near(path, INFO)}"
+        )

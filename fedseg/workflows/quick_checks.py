@@ -1,0 +1,262 @@
+"""What can be known to be wrong with a federation without torch and without opening an image.
+
+All of it is looked at before anything that takes longer, such as the import of torch, the rendering
+of embedded data, or the first model.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from fedseg.classes import ClassList
+from fedseg.config import Client, Federation, Model, Source, Training
+from fedseg.data.cards import load_card
+from fedseg.data.class_names import check_class_names
+from fedseg.data.dataset import check_source
+from fedseg.data.label_map import LabelMap
+from fedseg.data.shards import check_cluster
+from fedseg.errors import FedsegError
+from fedseg.files import check_writable
+from fedseg.flower.context import participants
+from fedseg.flower.loopback import check_loopback
+from fedseg.machine import PER_SIMULATION, memory
+from fedseg.models.locations import is_local_file
+from fedseg.models.names import check_names
+from fedseg.run.folder import check_folder
+
+Check = Callable[[], None]
+"""Raises a FedsegError where something is wrong."""
+
+
+def check_start(federation: Federation, out: Path) -> None:
+    """See that a simulation may start, as far as can be known at once.
+
+    Args:
+        federation: a checked configuration.
+        out: the run folder.
+
+    Raises:
+        FedsegError: the first thing wrong, with the remedy.
+    """
+    for problem in quick_problems(federation):
+        raise problem
+    check_folder(out, federation)
+
+
+def quick_problems(federation: Federation) -> Iterator[FedsegError]:
+    """Everything that is wrong with a simulation and can be known at once.
+
+    Args:
+        federation: a checked configuration.
+
+    Yields:
+        An error for each thing wrong, with the remedy and whose it is.
+
+    Raises:
+        FedsegError: the data of a participant is on another machine.
+    """
+    check_has_data(federation)
+    yield from failures(
+        [
+            partial(check_class_names, federation),
+            check_memory,
+            check_loopback,
+            partial(check_cluster, federation.resources.ray_address),
+            *model_checks(federation),
+            partial(check_generator_files, federation),
+            partial(check_tracking, federation),
+            *data_checks(all_data(federation)),
+        ]
+    )
+
+
+def server_problems(federation: Federation) -> Iterator[FedsegError]:
+    """Everything that is wrong with the server's part alone, and can be known at once.
+
+    Args:
+        federation: a checked configuration.
+
+    Yields:
+        An error for each thing wrong, with the remedy and whose it is.
+    """
+    yield from failures(
+        [
+            partial(with_owner, "the global model", partial(check_model_names, federation.model)),
+            partial(check_generator_files, federation),
+            partial(check_tracking, federation),
+            *data_checks(server_data(federation)),
+        ]
+    )
+
+
+def check_submission(federation: Federation, out: Path) -> None:
+    """See that a federation may be sent to a server, whose paths are not known here.
+
+    Args:
+        federation: a checked configuration.
+        out: folder for the results.
+
+    Raises:
+        FedsegError: a name that is not known, or a folder that can't be written to.
+    """
+    for (model, _), owner in models_of(federation).items():
+        with_owner(owner, partial(check_names, model.arch, model.encoder))
+    check_writable(out)
+
+
+def failures(checks: Iterable[Check]) -> Iterator[FedsegError]:
+    """The errors of the checks that fail."""
+    for check in checks:
+        try:
+            check()
+        except FedsegError as error:
+            yield error
+
+
+def check_has_data(federation: Federation) -> None:
+    """See that everybody's data is on this machine.
+
+    Raises:
+        FedsegError: somebody names none.
+    """
+    for participant in participants(federation):
+        if not participant.dataset:
+            raise FedsegError(
+                f"'{participant.name}' names no dataset: its data is on its own node; run this "
+                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+            )
+
+
+def check_memory() -> None:
+    """See that a simulation fits into the memory that this process may use.
+
+    Raises:
+        FedsegError: it does not.
+    """
+    if memory() < PER_SIMULATION:
+        raise FedsegError(
+            f"{memory() / 2**30:.1f} GiB of memory are allowed here, but a simulation needs "
+            f"{PER_SIMULATION / 2**30:.1f} at least, and more with larger models; raise the limit "
+            "(of a container: docker run --memory, or its Kubernetes limits)"
+        )
+
+
+def model_checks(federation: Federation) -> Iterator[Check]:
+    """Checks of the names in each different model, and of its file of weights."""
+    for (model, _), owner in models_of(federation).items():
+        yield partial(with_owner, owner, partial(check_model_names, model))
+
+
+def check_model_names(model: Model) -> None:
+    """See that architecture and encoder are known, and that a file of weights is there.
+
+    Raises:
+        FedsegError: with the nearest names, or the file that is missing.
+    """
+    check_names(model.arch, model.encoder)
+    weights = model.encoder_weights
+    if is_local_file(weights) and not Path(weights).is_file():
+        raise FedsegError(f"encoder_weights: {weights}: no such file")
+
+
+def check_generator_files(federation: Federation) -> None:
+    """See that a folder that the generator of images needs is there.
+
+    Raises:
+        FedsegError: it is not.
+    """
+    augmentation = federation.server.augmentation
+    folder = Path(augmentation.model or "")
+    if augmentation.generator == "diffusion" and folder.is_absolute() and not folder.is_dir():
+        raise FedsegError(f"server: model: {folder}: no such folder")
+
+
+def check_tracking(federation: Federation) -> None:
+    """See that trackers can write to the folder that they are given.
+
+    Raises:
+        FedsegError: they can't.
+    """
+    tracking = federation.tracking
+    if tracking.trackers and tracking.folder:
+        check_writable(tracking.folder, "[tracking] folder")
+
+
+def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
+    """Each different model of a federation with its training, and who is the first with it."""
+    wanted: dict[tuple[Model, Training], str] = {}
+    seen = set()
+    everyone: list[tuple[str, Model, Training]] = [
+        ("the global model", federation.model, federation.server.distillation)
+    ]
+    everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
+    for owner, model, training in everyone:
+        key = (model, training.crop, training.batch_size, training.inference_height)
+        if key not in seen:
+            seen.add(key)
+            wanted[model, training] = owner
+    return wanted
+
+
+class Data(NamedTuple):
+    """A dataset of a federation."""
+
+    owner: str
+    """Whose it is, and what for; for errors."""
+    name: str
+    """Whose progress it is to look at it."""
+    source: Source
+    classes: ClassList | None
+    """What its labels become; None where they are not used."""
+
+
+def all_data(federation: Federation) -> Iterator[Data]:
+    """All data of a simulated federation."""
+    classes = federation.classes
+    for client in federation.clients:
+        yield Data(f"client '{client.name}'", client.name, client, classes)
+    for client in federation.clients:
+        if held_out := client.held_out:
+            yield Data(f"validation of client '{client.name}'", client.name, held_out, classes)
+    for evaluator in federation.evaluators:
+        yield Data(f"evaluator '{evaluator.name}'", evaluator.name, evaluator, classes)
+    yield from server_data(federation)
+
+
+def server_data(federation: Federation) -> Iterator[Data]:
+    """The data of the server."""
+    yield Data("server", "server", federation.server, None)
+    for chosen in federation.evaluation:
+        yield Data(f"evaluation '{chosen.name}'", "server", chosen, federation.classes)
+
+
+def data_checks(data: Iterable[Data]) -> Iterator[Check]:
+    """Checks that files are where the cards say, and that the cards fit the classes."""
+    for owner, _, source, classes in data:
+        yield partial(with_owner, owner, partial(_check_files, source, classes))
+
+
+def _check_files(source: Source, classes: ClassList | None) -> None:
+    check_source(source, classes is not None)
+    if classes is not None:
+        check_classes(source, classes)
+
+
+def check_classes(source: Source, classes: ClassList) -> None:
+    """See that the labels of a dataset can be translated into classes.
+
+    Raises:
+        FedsegError: its card has other classes, or a client's has coarser ones.
+    """
+    mapped = LabelMap(load_card(source.dataset), classes)
+    if isinstance(source, Client):
+        mapped.train_ids()
+
+
+def with_owner(owner: str, action: Callable[[], object]) -> None:
+    """Run something; its error, if it has one, says whose it is."""
+    try:
+        action()
+    except FedsegError as error:
+        raise type(error)(f"{owner}: {error}") from error
