@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fedseg.errors import characters, did_you_mean, expected, plain
+from fedseg.errors import characters, did_you_mean, expected, plain, why_unreadable
 from fedseg.settings.keys import Nothing, set_option, toml
 from fedseg.settings.section import table_names
 
@@ -38,7 +38,10 @@ def explain(
         data: the content that was checked.
         settings: `KEY=VALUE` each, those of its values that come from the command line.
     """
-    return "; ".join(islice(_Mistakes(kind, data, settings).explain(error), MOST_MISTAKES))
+    try:
+        return "; ".join(islice(_Mistakes(kind, data, settings).explain(error), MOST_MISTAKES))
+    except RecursionError as too_deep:
+        return why_unreadable(too_deep)
 
 
 class _Mistakes:
@@ -66,11 +69,6 @@ class _Mistakes:
     def _explain_one(self, detail: Any, where: Location, schema: dict[str, Any]) -> str:
         key = ".".join(self._names(where))
         unknown = str(where[-1])[:MOST_SHOWN] if where else ""
-        shown = (
-            ""
-            if detail["loc"][-1:] == ("[key]",)
-            else f" = {plain(toml(detail['input']), MOST_SHOWN)}"
-        )
         match detail["type"]:
             case "extra_forbidden" if where[-1] in RENAMED:
                 return f"'{key}' is called '{RENAMED[str(where[-1])]}' now"
@@ -89,7 +87,9 @@ class _Mistakes:
             case "string_too_long":
                 return f"'{key}' is a text of more than {detail['ctx']['max_length']} characters"
             case "string_pattern_mismatch":
-                return f"'{key}'{shown}: use {characters(detail['ctx']['pattern'])} only"
+                found = plain(toml(detail["input"]), MOST_SHOWN)
+                shown = f"'{key}'" if detail["loc"][-1] == "[key]" else f"'{key}' = {found}"
+                return f"{shown}: use {characters(detail['ctx']['pattern'])} only"
             case "value_error":
                 return (f"{key}: " if key else "") + str(detail["ctx"]["error"])
         return self._wrong_value(where, schema, detail["input"])
@@ -108,9 +108,8 @@ class _Mistakes:
         )
         key = ".".join(names if is_option else names[-1:])
         found = found if isinstance(value, Nothing) else value
-        shown = (
-            "has no value" if isinstance(found, Nothing) else f"= {plain(toml(found), MOST_SHOWN)}"
-        )
+        text = plain(toml(found), MOST_SHOWN)
+        shown = "has no value" if isinstance(found, Nothing) else f"= {text}"
         wrong = f"'{'.'.join(names)}' {shown}: " if where else ""
         hint = self._hint(key, where, schema, value, is_option) if where else ""
         return f"{wrong}expected {expected(schema)}{hint}"
@@ -122,9 +121,8 @@ class _Mistakes:
         if "properties" in schema and isinstance(value, list) and not is_option:
             return f"; write [{key}]"
         if "properties" in schema.get("items", {}):
-            return (
-                f"; write {set_option(f'{key}.NAME.KEY', 'VALUE') if is_option else f'[[{key}]]'}"
-            )
+            option = set_option(f"{key}.NAME.KEY", "VALUE")
+            return f"; write {option if is_option else f'[[{key}]]'}"
         for guess in _guesses(schema, value):
             if self._is_taken(where, guess):
                 return f"; write {_written(key, guess, is_option)}"
@@ -219,8 +217,8 @@ def _default(schema: dict[str, Any]) -> Any:
     """The default of a key that has one worth showing; of a table, that of its first such key."""
     if "properties" in schema:
         known = {name: _default(one) for name, one in schema["properties"].items()}
-        plain = ({k: v} for k, v in known.items() if v is not None and not isinstance(v, dict))
-        return next(plain, None)
+        usable = ({k: v} for k, v in known.items() if v is not None and not isinstance(v, dict))
+        return next(usable, None)
     default = schema.get("default")
     return None if default in ("", [], {}) else default
 

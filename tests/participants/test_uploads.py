@@ -65,13 +65,17 @@ def test_more_or_less_of_a_model_than_was_asked_for(
         ({"dataset": "x" * 20_000_000}, "malformed metadata: 'dataset'"),
         ({"sha256": "../../etc/passwd"}, "malformed metadata: 'sha256'"),
         ({"iterations": 0}, "malformed metadata: 'iterations'"),
+        ({"images": "DEEP"}, "malformed metadata: .* nested too deeply"),
+        ({"images": "LONG"}, "malformed metadata: it holds a number of thousands of digits"),
+        ({f"key{n}": n for n in range(1000)}, "malformed metadata: unknown key"),
         ({"path": "/home/alice"}, "malformed metadata: unknown key 'path'"),
     ],
 )
 def test_metadata_that_cannot_be(uploaded, change, expected):
-    content = uploaded[0].model_dump(mode="json") | change
+    content = json.dumps(uploaded[0].model_dump(mode="json") | change)
+    content = content.replace('"DEEP"', "[" * 900 + "]" * 900).replace('"LONG"', "1" * 5000)
     with pytest.raises(FedsegError, match=expected):
-        parse_upload(json.dumps(content), expected="one")
+        parse_upload(content, expected="one")
 
 
 @pytest.mark.parametrize(
