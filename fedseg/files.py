@@ -239,6 +239,21 @@ def is_disk_full(error: BaseException) -> bool:
     return any(phrase in str(error) for phrase in words)
 
 
+def refuse_full_disk(error: BaseException, what: object) -> None:
+    """Say that the disk is full, if that is why a library failed, and not what it says.
+
+    Args:
+        error: of the library.
+        what: could not be written.
+
+    Raises:
+        FedsegError: the disk is full.
+    """
+    if is_disk_full(error):
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(what))
+        raise FedsegError(explain_os_error(full)) from None
+
+
 def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Write UTF-8 text atomically; bytes of names that are not UTF-8 become escapes."""
     write_bytes(path, text.encode(errors="backslashreplace"), durable=durable)

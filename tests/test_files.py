@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from fedseg.errors import FedsegError
 from fedseg.files import (
     PRIVATE,
     DamagedFile,
@@ -16,6 +17,7 @@ from fedseg.files import (
     fitting_name,
     holders_near,
     read_json,
+    refuse_full_disk,
     remove_unfinished,
     write_bytes,
     write_text,
@@ -174,3 +176,10 @@ def test_secrets_are_private_while_written_and_after(tmp_path, umask):
     write_bytes(tmp_path / "b.key", b"secret", PRIVATE)
     write_bytes(tmp_path / "b.key", b"another", PRIVATE)
     assert mode(tmp_path / "a.key") == mode(tmp_path / "b.key") == 0o600
+
+
+def test_a_full_disk_is_named_in_place_of_a_librarys_words():
+    refuse_full_disk(ValueError("no such revision"), "a model")
+    words = RuntimeError("unexpected pos 64 vs 0: [Errno 28] No space left on device")
+    with pytest.raises(FedsegError, match=r"a model: No space left on device; make room"):
+        refuse_full_disk(words, "a model")

@@ -112,15 +112,15 @@ def predict(
     check_writable(out)
     check_model(checkpoint)
     sequences = find_sequences(pictures, recursive)
-    from fedseg.evaluation.predict import predict_frames, predict_video
-    from fedseg.models.build import best_device
-    from fedseg.models.exported import open_model
-
     films = [s for s in sequences if (isinstance(s.pictures, Video) if video is None else video)]
     if films and probabilities:
         raise FedsegError("--probabilities are written beside frames, not videos; add --frames")
     if fps and all(isinstance(film.pictures, Video) for film in films):
         raise FedsegError("--fps is for a video made of images; none is made here, see --video")
+    from fedseg.evaluation.predict import predict_frames, predict_video
+    from fedseg.models.build import best_device
+    from fedseg.models.exported import open_model
+
     network, info = open_model(checkpoint, best_device())
     problems: list[str] = []
     with console.Bars() as bars:

@@ -14,6 +14,7 @@ from torch import nn
 from fedseg.classes import ClassList
 from fedseg.config import Model
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
+from fedseg.files import refuse_full_disk
 from fedseg.machine import trim_memory
 from fedseg.models.any_size import any_size
 from fedseg.models.encoder_weights import (
@@ -98,6 +99,7 @@ def _build_smp(model: Model) -> nn.Module:
             )
             published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
     except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
+        refuse_full_disk(error, f"weights of encoder {model.encoder}")
         hint = WITHOUT_NETWORK if asks_hub else ""
         raise FedsegError(
             f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
@@ -187,6 +189,7 @@ def _published_normalisation(encoder: str) -> Normalisation:
     except ValueError:  # timm has no pretrained weights under this name
         return IMAGENET
     except Exception as error:  # whatever the hub's client raises
+        refuse_full_disk(error, f"normalisation of encoder {encoder}")
         raise FedsegError(
             f"what encoder {encoder} expects of its input can't be had: {first_line(error)}"
             f"{WITHOUT_NETWORK}"

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,19 +19,22 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from fedseg.errors import FedsegError, first_line, import_extra
-from fedseg.files import atomic_file
+from fedseg.files import atomic_file, refuse_full_disk
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
 from fedseg.models.checkpoints import Info
 from fedseg.models.export_formats import Format, check_export
 from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
 from fedseg.models.huggingface import takes_sizes_in_onnx
+from fedseg.models.whole_strides import WholeStrides, pad_in_onnx
 
 OPSET = 18
 """Of ONNX: the oldest that torch's exporter writes itself, so that most programs read it."""
 SIZES = ((128, 192), (192, 128), (256, 320))
 """Height and width of the example that a model of any size is exported with, and of images that the
 file is tried with, beside those of `odd_size`."""
+ANY_SIZE = (131, 161)
+"""Height and width that are multiples of nothing; a file pads such images itself."""
 Run = Callable[[Tensor], Tensor]
 EQUAL, DIFFERENCE = 0.999, 1e-3
 """Pixels of the same class and the largest difference of a probability, for a file to be kept."""
@@ -93,7 +97,7 @@ def export(
         normalise: the file takes uint8 RGB [N, 3, H, W] and normalises it.
         argmax: the file gives trainIds, int64 [N, H, W].
         size: height and width of the only images that it shall take, one at a time; None: batches
-            of any size of multiples of the model's stride.
+            of any size, padded inside to multiples of the model's stride (see `WholeStrides`).
 
     Returns:
         How it compares with the checkpoint.
@@ -116,10 +120,11 @@ def export(
     with atomic_file(path) as temporary, torch.no_grad(), _silent():
         try:
             run = WRITERS[format](whole, contract, temporary)
-            parity = _compare(whole, contract, run)
+            parity = _compare(whole, contract, run, format != Format.HALF and not size)
         except FedsegError:
             raise
         except Exception as error:  # exporters and what runs their files raise anything
+            refuse_full_disk(error, path)
             raise _impossible(contract, format, first_line(error)) from error
         far = parity.difference is not None and parity.difference > DIFFERENCE
         if format != Format.HALF and (far or parity.equal < EQUAL):
@@ -175,6 +180,8 @@ def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
     assert program is not None
     program.model.metadata_props[KEY] = contract.model_dump_json()
     program.save(path, external_data=False)
+    if not contract.size:
+        pad_in_onnx(path, contract.info.stride)
     network_again = OnnxNetwork(path)
     return lambda images: torch.from_numpy(network_again.run(images.numpy()))
 
@@ -183,7 +190,11 @@ def _write_torchscript(network: Inside, contract: Contract, path: Path) -> Run:
     example = _images(network, contract.size or SIZES[0], 1)
     jit = cast(Any, torch.jit)
     traced = jit.trace(network, example, check_trace=False)
-    jit.save(traced, path, {f"{KEY}.json": contract.model_dump_json()})
+    if not contract.size:
+        traced = jit.script(WholeStrides(traced, contract.info.stride))
+    content = BytesIO()  # where the disk is full, torch's own writer ends the process
+    jit.save(traced, content, {f"{KEY}.json": contract.model_dump_json()})
+    path.write_bytes(content.getbuffer())
     return cast(Run, jit.load(path))
 
 
@@ -212,12 +223,15 @@ def _images(network: Inside, size: tuple[int, int], count: int) -> Tensor:
     return images if network.normalise else network.normalised(images)
 
 
-def _compare(network: Inside, contract: Contract, run: Run) -> Parity:
+def _compare(network: Inside, contract: Contract, run: Run, takes_any: bool) -> Parity:
     equal, difference = [], []
+    reference: nn.Module = network if contract.size else WholeStrides(network, contract.info.stride)
     sizes = [contract.size] if contract.size else [*SIZES, odd_size(contract.info)]
+    if takes_any:
+        sizes.append(ANY_SIZE)
     for count, size in enumerate(sizes, 1):
         images = _images(network, size, count)
-        wanted, given = network(images), run(images)
+        wanted, given = reference(images), run(images)
         if given.shape != wanted.shape:
             raise ValueError(f"its output is {list(given.shape)}, not {list(wanted.shape)}")
         if not contract.argmax:

@@ -36,7 +36,7 @@ class Contract(Section):
     argmax: bool = False
     """It gives trainIds, int64 [N, H, W], and not logits, float32 [N, C, H, W]."""
     size: tuple[int, int] | None = None
-    """The only height and width that it takes; None: multiples of the model's stride."""
+    """The only height and width that it takes; None: any."""
 
 
 def open_here(path: Path) -> nn.Module:

@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from fedseg.errors import FedsegError, first_line
+from fedseg.files import refuse_full_disk
 from fedseg.models.locations import WEIGHTS, address
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import notices
@@ -85,6 +86,7 @@ def local(checkpoint: Path | str) -> Path:
             f"{wanted}: the hub can't be reached, and its cache does not hold this checkpoint"
         ) from None
     except Exception as error:  # of the hub, of the network or of the disk, in many classes
+        refuse_full_disk(error, wanted)
         raise FedsegError(f"{wanted}: can't be downloaded: {first_line(error)}") from None
     if not (folder / WEIGHTS).is_file():
         raise FedsegError(

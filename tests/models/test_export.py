@@ -24,7 +24,9 @@ from fedseg.models.build import seeded_build
 from fedseg.models.export import export
 from fedseg.models.export_formats import SUFFIXES, Format
 from fedseg.models.exported import KEY, open_model
+from fedseg.models.whole_strides import WholeStrides
 from tests.conftest import TINY_MODEL
+from tests.disks import small_disk
 
 SIZE = (96, 160)
 LITE = "tu-tf_efficientnet_lite0"
@@ -71,6 +73,38 @@ def test_onnx_gives_the_logits_of_smp_at_any_size(checkpoint, plain, count):
     assert (given.argmax(1) == wanted.argmax(1)).float().mean() > 0.999
 
 
+@pytest.mark.parametrize("size", [(131, 161), (130, 160), (97, 33), (20, 27), (1, 1), (64, 96)])
+def test_onnx_continues_images_of_odd_sizes_and_cuts_off_what_it_added(checkpoint, plain, size):
+    images = np.random.default_rng(0).standard_normal((3, 3, *size)).astype(np.float32)
+    missing = [(0, -side % 32) for side in size]
+    continued = np.pad(images, ((0, 0), (0, 0), *missing), mode="edge")
+    with torch.inference_mode():
+        wanted = smp.from_pretrained(checkpoint).eval()(torch.from_numpy(continued))
+    given = run(plain, images)
+    assert given.shape == (3, 19, *size)
+    assert np.abs(given - wanted[..., : size[0], : size[1]].numpy()).max() < 1e-3
+
+
+@pytest.mark.parametrize("size", [(131, 161), (20, 27)])
+def test_torchscript_takes_any_size_and_gives_trainids_of_bytes(checkpoint, tmp_path, size):
+    path = tmp_path / "model.pt"
+    export(checkpoint, path, Format.TORCHSCRIPT, normalise=True, argmax=True)
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, *size), dtype=np.uint8)
+    given = run_script(path, images)
+    assert given.shape == (2, *size)
+    continued = np.pad(images, ((0, 0), (0, 0), *[(0, -side % 32) for side in size]), mode="edge")
+    assert (given == run_script(path, continued)[:, : size[0], : size[1]]).all()
+
+
+@pytest.mark.parametrize("format", [Format.TORCHSCRIPT, Format.HALF])
+def test_a_full_disk_is_said_to_be_full(checkpoint, tmp_path, format):
+    """And not that the model can't be exported, or might be at another size."""
+    with small_disk(tmp_path / "disk", "200k") as disk:
+        with pytest.raises(FedsegError, match=r"No space left on device; make room"):
+            export(checkpoint, disk / f"model{SUFFIXES[format]}", format)
+        assert not list(disk.iterdir())
+
+
 def run_script(path, images):
     with torch.inference_mode():
         return torch.jit.load(path)(torch.from_numpy(images)).numpy()
@@ -89,6 +123,9 @@ def test_normalisation_and_argmax_inside(checkpoint, tmp_path, format, runs):
     path = tmp_path / f"model{SUFFIXES[format]}"
     export(checkpoint, path, format, normalise=True, argmax=True)
     given = runs(path, images)
+    odd = runs(path, np.ascontiguousarray(images[..., :91, :130]))
+    assert odd.shape == (2, 91, 130)
+    assert odd.dtype == np.int64
     info = checkpoints.load_info(checkpoint)
     mean, std = (np.float32(v)[:, None, None] for v in info.normalisation)
     with torch.inference_mode():
@@ -196,7 +233,7 @@ def test_a_file_that_differs_is_not_kept(checkpoint, tmp_path, monkeypatch):
 
     def write(network, contract, path):
         path.write_text("newer")
-        return lambda images: network(images).flip(1)
+        return lambda images: WholeStrides(network, contract.info.stride)(images).flip(1)
 
     monkeypatch.setitem(exporter.WRITERS, Format.TORCHSCRIPT, write)
     with pytest.raises(FedsegError, match="of the pixels of random images have the same class"):

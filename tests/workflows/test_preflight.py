@@ -128,7 +128,7 @@ def test_misspelt_classes_are_found_before_anything_is_trained(federation_data):
     members = {"drivable": ["road", "parkin"], "vehicle": ["car", "trukc"]}
     classes = {"names": ["drivable", "vehicle", "persn"], "members": members}
     federation = Federation.model_validate(federation_data | {"classes": classes})
-    found = [str(error) for error in preflight.problems(federation, quiet)]
+    found = [str(error) for error in quick_checks.quick_problems(federation)]
     assert len(found) == 1
     assert "'persn' (did you mean 'person'?)" in found[0]
     assert "'trukc' in 'vehicle' (did you mean 'truck'?)" in found[0]

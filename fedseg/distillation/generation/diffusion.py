@@ -20,7 +20,7 @@ from fedseg.distillation.generation.candidates import Made
 from fedseg.distillation.generation.regions import Region, Regions, draw
 from fedseg.distillation.teachers import Teacher, class_list
 from fedseg.errors import FedsegError, first_line, import_extra
-from fedseg.files import digest
+from fedseg.files import digest, refuse_full_disk
 from fedseg.models.build import best_device
 from fedseg.storage.hashes import file_hashes
 
@@ -287,6 +287,7 @@ def _diffusers() -> ModuleType:
 
 
 def _unusable(model: str | None, error: Exception) -> FedsegError:
+    refuse_full_disk(error, f"model: {model}")
     return FedsegError(
         f"model: {model}: can't be used: {first_line(error).rstrip('.')}; name a Stable Diffusion "
         "checkpoint in safetensors on the Hugging Face hub, or its folder ('./' or '/' in front)"
