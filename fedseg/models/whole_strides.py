@@ -59,20 +59,20 @@ def pad_in_onnx(path: Path, stride: int) -> None:
         array = helper.make_tensor(f"pad.{name}", onnx.TensorProto.INT64, [len(values)], values)
         graph.initializer.append(array)
 
-    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> Any:
+    def make_node(kind: str, inputs: list[str], output: str, **attributes: Any) -> Any:
         return helper.make_node(kind, inputs, [output], name=f"pad.{output}", **attributes)
 
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend(
         [
-            node("Shape", [given.name], "pad.size", start=2, end=4),
-            node("Neg", ["pad.size"], "pad.negative"),
-            node("Mod", ["pad.negative", "pad.stride"], "pad.missing"),
-            node("Concat", ["pad.start", "pad.missing"], "pad.both", axis=0),
-            node("Pad", [given.name, "pad.both", "", "pad.sides"], inner, mode="edge"),
+            make_node("Shape", [given.name], "pad.size", start=2, end=4),
+            make_node("Neg", ["pad.size"], "pad.negative"),
+            make_node("Mod", ["pad.negative", "pad.stride"], "pad.missing"),
+            make_node("Concat", ["pad.start", "pad.missing"], "pad.both", axis=0),
+            make_node("Pad", [given.name, "pad.both", "", "pad.sides"], inner, mode="edge"),
             *nodes,
-            node("Slice", [outer, "pad.start", "pad.size", "pad.ends"], made.name),
+            make_node("Slice", [outer, "pad.start", "pad.size", "pad.ends"], made.name),
         ]
     )
     for value in (given, made):
