@@ -1,6 +1,7 @@
 """Pictures and labels as PNG files."""
 
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,8 @@ def write(
             missing.append(index)
         elif on_image:
             on_image(index)
-    one_by_one = workers == 1 or len(missing) < 2
+    # Windows has no file descriptors to pass on to a process.
+    one_by_one = workers == 1 or len(missing) < 2 or sys.platform == "win32"
     alone = partial(_in_one_thread, task)
     for index in map(task, missing) if one_by_one else map_in_processes(alone, missing, workers):
         if on_image:
