@@ -11,8 +11,9 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.models import checkpoints
 from fedseg.participants.client import pack, train_client
+from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import UploadOptions
-from fedseg.participants.uploads import check_sizes, parse_upload, store
+from fedseg.participants.uploads import check_sizes, store
 from fedseg.report.write import conclude
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
