@@ -108,10 +108,12 @@ def test_commands_take_the_model(completed, run_cli, tmp_path):
     image = open_dataset(chosen).images[0]
     done = run_cli("predict", completed.run.global_model, image, "--out", tmp_path)
     assert done.returncode == 0, done.err
-    predicted = Image.open(tmp_path / f"{image.stem}_trainId.png")
-    colours = np.array(predicted.getpalette()).reshape(-1, 3)[: completed.count]
-    assert len(np.unique(colours, axis=0)) == completed.count
-    assert np.asarray(predicted).max() < completed.count
+    predicted = np.asarray(Image.open(tmp_path / f"{image.stem}_trainId.png"))
+    colours = np.asarray(Image.open(tmp_path / f"{image.stem}_color.png"))
+    assert predicted.max() < completed.count
+    table = completed.federation.classes.colour_table()[: completed.count]
+    assert len(np.unique(table, axis=0)) == completed.count
+    assert (colours == table[predicted]).all()
     where = ["--dataset", chosen.dataset, "--root", chosen.root]
     done = run_cli("evaluate", completed.run.global_model, *where)
     assert done.returncode == 0, done.err
