@@ -59,7 +59,7 @@ FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 
 
 MOST_PARTS = 100
-"""Of a dotted key."""
+"""Parts that a dotted key may have."""
 MOST_CHANNELS = 4096
 """Of a decoder's layer."""
 

@@ -198,14 +198,14 @@ def push(
     from fedseg.files import check_new_file, write_text
     from fedseg.models.info import check_checkpoint
 
+    if card and private:
+        raise FedsegError("--private is for what is sent, and --card sends nothing; leave one out")
     check_checkpoint(checkpoint)
     if card:
         check_new_file(card, "--card")
     from fedseg.models.publish import push
     from fedseg.report.model_card import model_card
 
-    if card and private:
-        raise FedsegError("--private is for what is sent, and --card sends nothing; leave one out")
     text = model_card(checkpoint, repository)
     if card:
         write_text(card, text)

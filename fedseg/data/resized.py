@@ -23,7 +23,7 @@ from fedseg.storage.arrays import SUFFIX, read_array, write_array
 from fedseg.storage.hashes import file_hashes
 
 VERSION = 1
-"""Of how images are resized; another number makes all files anew."""
+"""Version of the files; raised when images are resized in another way."""
 LARGEST = 32 * 2**30
 """Bytes that the folder may take; beyond them, images are decoded each time."""
 COUNTED_EVERY = 256

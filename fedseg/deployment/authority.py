@@ -157,7 +157,7 @@ def check_validity(certificate: x509.Certificate, whose: object, remedy: str) ->
 
 
 def validity_problem(certificate: x509.Certificate) -> str | None:
-    """Why a certificate can't be used at this machine's time; None where it can."""
+    """Say how a certificate is invalid by this machine's clock; None if it is valid."""
     now = datetime.now(UTC)
     since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if since <= now <= until:

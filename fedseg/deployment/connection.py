@@ -141,7 +141,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _distrust(address: str, error: ssl.SSLCertVerificationError) -> str:
-    """Why a server's certificate is not accepted, by the number that OpenSSL has for it."""
+    """Say why a server's certificate is refused, from OpenSSL's error code."""
     match error.verify_code:
         case 9 | 10:
             return f"{_invalid_now(address)}; set the clock, or if it is right, {RENEW}"

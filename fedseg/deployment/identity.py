@@ -95,12 +95,13 @@ def open_node(folder: Path) -> Node:
     """Read a node's folder, and see that its keys are there.
 
     Raises:
-        FedsegError: no such folder, a mistake in node.toml, or a file that is missing.
+        FedsegError: no such folder, a mistake in node.toml, or a file that is missing or unfit.
     """
     node = load_node(folder)
     for name in (NODE_KEY, CA, TRUSTED):
         if not (folder / name).is_file():
             raise FedsegError(f"{folder / name}: no such file; see `fedseg node check {folder}`")
+    signing.read_trusted(folder / TRUSTED)  # Flower would fail on another file again and again
     return node
 
 
