@@ -1,8 +1,14 @@
 """A picture with an edge, to see whether what is made of it keeps the edge in its place."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
+
+from fedseg.config import Source
+from fedseg.data.dataset import Dataset, open_dataset
 
 TOLERANCE = 0.05
 """Pixels by which edges may differ, on average over many places."""
@@ -18,6 +24,17 @@ def edge(size: tuple[int, int], place: float, axis: int) -> np.ndarray:
 def black_and_white(label: np.ndarray) -> np.ndarray:
     """The image of such a label, uint8 [H, W, 3]: 0 or 255."""
     return np.repeat(label[..., None] * np.uint8(255), 3, axis=2)
+
+
+def write_edges(folder: Path, size: tuple[int, int], axis: int, count: int = 60) -> Dataset:
+    """A labelled dataset of such pictures, whose edges are spread over the middle."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for number, place in enumerate(np.linspace(0.3, 0.7, count)):
+        label = edge(size, place, axis)
+        Image.fromarray(black_and_white(label)).save(folder / f"images/{number:02d}.png")
+        Image.fromarray(label).save(folder / f"labels/{number:02d}.png")
+    return open_dataset(Source(dataset="folder", root=folder))
 
 
 def place_of(array: np.ndarray, axis: int) -> float:

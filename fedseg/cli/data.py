@@ -136,7 +136,8 @@ def show(
     from fedseg.data.cards import load_card
     from fedseg.data.dataset import open_dataset
     from fedseg.data.label_map import LabelMap
-    from fedseg.data.sheet import check_sheet, sampled, write_sheet
+    from fedseg.data.sampling import spread_indices
+    from fedseg.data.sheet import ROWS, check_sheet, write_sheet
     from fedseg.data.survey import label_counts
 
     described = load_card(card)
@@ -150,7 +151,8 @@ def show(
     rows = write_sheet(dataset, out, classes=class_list)
     if classes and dataset.labels:
         mapped = LabelMap(described, class_list)
-        counts = np.sum([label_counts(dataset, index) for index in sampled(dataset)], axis=0)
+        chosen_indices = spread_indices(len(dataset), ROWS)
+        counts = np.sum([label_counts(dataset, index) for index in chosen_indices], axis=0)
         becomes, title = _becomes(mapped, class_list.names), f"{described.name}: {chosen}"
         pixels = _pixels(described, counts)
         console.show(_class_table(pixels, becomes, title, f"{rows} images opened"))

@@ -12,6 +12,7 @@ from fedseg.data.cards import Card
 from fedseg.data.dataset import Dataset, generated_root
 from fedseg.data.layout import find_faults, find_labels, find_pairs, nothing_found, twins
 from fedseg.data.loading import prefetch
+from fedseg.data.sampling import spread_indices
 from fedseg.data.survey import label_counts
 from fedseg.errors import FedsegError
 from fedseg.machine import cpus
@@ -82,8 +83,8 @@ def check(
             files[image] = label if has_label else files.get(image)
 
     chosen = list(files.items())
-    if not everything and len(chosen) > SAMPLE:
-        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, SAMPLE).astype(int)]
+    if not everything:
+        chosen = [chosen[index] for index in spread_indices(len(chosen), SAMPLE)]
     pixels = np.zeros(len(card.classes) + 1, np.int64)
     oriented: dict[tuple[int, bool], list[Path]] = {}
     unreadable: list[Problem] = []

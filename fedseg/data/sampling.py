@@ -1,6 +1,11 @@
-"""Which image comes next: rare-class sampling, as in DAFormer."""
+"""Which images are taken: rare classes often, as in DAFormer; or some at even distances."""
 
 import numpy as np
+
+
+def spread_indices(count: int, most: int) -> list[int]:
+    """Indices of at most `most` of `count` things, at even distances from the first to the last."""
+    return [int(index) for index in np.linspace(0, count - 1, min(most, count))]
 
 
 def rare_class_probabilities(counts: np.ndarray, temperature: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from PIL import Image
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
+from fedseg.data.sampling import spread_indices
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_file, check_new_file
 from fedseg.resize import resize_image, resize_label
@@ -16,16 +17,8 @@ WIDTH = 480
 """Pixels of each picture on the sheet."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-
 ROWS = 6
 """Images on a sheet, at most."""
-
-
-def sampled(dataset: Dataset, most: int = ROWS) -> list[int]:
-    """Indices of some images, spread evenly over a dataset."""
-    count = min(most, len(dataset))
-    return [int(index) for index in np.linspace(0, len(dataset) - 1, count)]
 
 
 def write_sheet(
@@ -46,7 +39,7 @@ def write_sheet(
         FedsegError: the suffix of `path` is not an image's, or a file can't be read.
     """
     check_sheet(path)
-    chosen = sampled(dataset, rows)
+    chosen = spread_indices(len(dataset), rows)
     colours = LabelMap(dataset.card, classes).card_colours()
     sheet = np.concatenate([_row(dataset, index, colours) for index in chosen])
     with atomic_file(path) as temporary:

@@ -120,7 +120,7 @@ def export(
     with atomic_file(path) as temporary, torch.no_grad(), _silent():
         try:
             run = WRITERS[format](whole, contract, temporary)
-            parity = _compare(whole, contract, run, format != Format.HALF and not size)
+            parity = _compare(whole, contract, run)
         except FedsegError:
             raise
         except Exception as error:  # exporters and what runs their files raise anything
@@ -205,7 +205,7 @@ def _write_half(network: Inside, contract: Contract, path: Path) -> Run:
         if not torch.isfinite(weights[name]).all():
             raise FedsegError(f"tensor '{name}' holds values beyond half precision's 65504")
     save_file(weights, path, {KEY: contract.model_dump_json()})
-    return open_model(path, "cpu")[0]
+    return WholeStrides(open_model(path, "cpu")[0], contract.info.stride)
 
 
 WRITERS: dict[Format, Callable[[Inside, Contract, Path], Run]] = {
@@ -223,12 +223,10 @@ def _images(network: Inside, size: tuple[int, int], count: int) -> Tensor:
     return images if network.normalise else network.normalised(images)
 
 
-def _compare(network: Inside, contract: Contract, run: Run, takes_any: bool) -> Parity:
+def _compare(network: Inside, contract: Contract, run: Run) -> Parity:
     equal, difference = [], []
     reference: nn.Module = network if contract.size else WholeStrides(network, contract.info.stride)
-    sizes = [contract.size] if contract.size else [*SIZES, odd_size(contract.info)]
-    if takes_any:
-        sizes.append(ANY_SIZE)
+    sizes = [contract.size] if contract.size else [*SIZES, odd_size(contract.info), ANY_SIZE]
     for count, size in enumerate(sizes, 1):
         images = _images(network, size, count)
         wanted, given = reference(images), run(images)

@@ -12,6 +12,7 @@ from fedseg.classes import IGNORE, ClassList
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
+from fedseg.data.sampling import spread_indices
 from fedseg.evaluation.evaluate import class_map, membership_of
 from fedseg.evaluation.inference import infer
 from fedseg.models.checkpoints import Info
@@ -47,8 +48,7 @@ class Candidates:
         self.classes = self._mapped.names if self._mapped else list(classes.names)
         self.colours = self._mapped.colours() if self._mapped else classes.colour_table()
         self._membership = membership_of(self._mapped) if self._mapped else None
-        last, count = len(dataset) - 1, min(count, len(dataset))
-        self.indices = [int(index) for index in np.linspace(0, last, count)]
+        self.indices = spread_indices(len(dataset), count)
         self.images = [pictures.shrink(dataset.image(index)) for index in self.indices]
         self.labels = self._read_labels(self._mapped) if self._mapped else None
         self.predictions: dict[str, list[np.ndarray]] = {}

@@ -12,7 +12,7 @@ from fedseg.data.augment import CropSource
 from fedseg.data.dataset import open_dataset
 from fedseg.data.resized import ResizedDataset, kept_bytes
 from fedseg.resize import resize_image, resize_label
-from tests.edges import TOLERANCE, black_and_white, edge, place_of
+from tests.edges import TOLERANCE, place_of, write_edges
 
 HALF = CropSource(crop=(12, 20), smallest=0.5)  # of 48x80 pixels, 1.25 * 240 / 0.5 are needed
 
@@ -138,13 +138,7 @@ def test_other_processes_can_use_it(world):
 def test_edges_stay_in_their_place(tmp_path, monkeypatch, size, axis):
     """Of images and labels alike, from the files to what crops are cut from."""
     monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "cache"))
-    for part in ("images", "labels"):
-        (tmp_path / part).mkdir()
-    for number, place in enumerate(np.linspace(0.3, 0.7, 60)):
-        label = edge(size, place, axis)
-        Image.fromarray(black_and_white(label)).save(tmp_path / f"images/{number:02d}.png")
-        Image.fromarray(label).save(tmp_path / f"labels/{number:02d}.png")
-    dataset = open_dataset(Source(dataset="folder", root=tmp_path))
+    dataset = write_edges(tmp_path / "edges", size, axis)
     small = ResizedDataset(dataset, CropSource(crop=(24, 40), smallest=0.5))
     moved = []
     for index in range(60):

@@ -16,7 +16,7 @@ from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.storage.arrays import read_array
 from tests.conftest import TINY_MODEL
-from tests.edges import TOLERANCE, Brightness, black_and_white, edge, place_of
+from tests.edges import TOLERANCE, Brightness, place_of, write_edges
 
 
 def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world, tmp_path):
@@ -112,11 +112,7 @@ def test_a_damaged_prediction_is_made_again(make_world, tmp_path, damage):
 def test_predictions_lie_where_their_images_show_them(tmp_path, monkeypatch, size, axis):
     """On the coarse grid of the targets; soft at an edge, so to parts of a cell."""
     info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
-    (tmp_path / "images").mkdir()
-    for number, place in enumerate(np.linspace(0.3, 0.7, 40)):
-        picture = Image.fromarray(black_and_white(edge(size, place, axis)))
-        picture.save(tmp_path / f"images/{number:02d}.png")
-    images = open_dataset(Source(dataset="folder", root=tmp_path), labelled=False)
+    images = write_edges(tmp_path / "edges", size, axis, 40)
     monkeypatch.setattr(teachers.checkpoints, "load", lambda *_: (Brightness(), info))
     moved = []
     for index, found in teachers._probabilities(tmp_path, images, info, PLAIN, range(len(images))):

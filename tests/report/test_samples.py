@@ -16,7 +16,7 @@ from fedseg.report import pictures, samples
 from fedseg.report.candidates import Candidates
 from fedseg.report.samples import find_samples
 from tests.conftest import TINY_MODEL
-from tests.edges import TOLERANCE, Brightness, black_and_white, edge, place_of
+from tests.edges import TOLERANCE, Brightness, place_of, write_edges
 
 INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
 
@@ -152,13 +152,7 @@ def test_a_picture_keeps_its_proportions_and_its_classes():
 @pytest.mark.parametrize("size", [(187, 967), (101, 711), (37, 53)])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_labels_and_predictions_lie_where_their_images_show_them(tmp_path, size, axis):
-    for part in ("images", "labels"):
-        (tmp_path / part).mkdir()
-    for number, place in enumerate(np.linspace(0.3, 0.7, 60)):
-        label = edge(size, place, axis)
-        Image.fromarray(black_and_white(label)).save(tmp_path / f"images/{number:02d}.png")
-        Image.fromarray(label).save(tmp_path / f"labels/{number:02d}.png")
-    dataset = open_dataset(Source(dataset="folder", root=tmp_path))
+    dataset = write_edges(tmp_path / "edges", size, axis)
     candidates = Candidates("edges", dataset, CITYSCAPES, PLAIN, 60)
     candidates.predict("model", Brightness(), INFO)
     for maps in (candidates.labels, candidates.predictions["model"]):
