@@ -126,7 +126,7 @@ def simulate(
     from fedseg.cli.tables import remarks, result_table
     from fedseg.files import EMBEDDED
     from fedseg.run.folder import free_folder
-    from fedseg.workflows.quick_checks import check_start
+    from fedseg.workflows.simulation import simulate as run_simulation
 
     path = config or EMBEDDED
     settings = settings or []
@@ -139,11 +139,8 @@ def simulate(
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
-    check_start(federation, out)
     with console.Bars() as bars:
         bars.wait()
-        from fedseg.workflows.simulation import simulate as run_simulation
-
         result = run_simulation(federation, out, centralized, bars)
     lines = [*remarks(result), *console.run_locations(out)]
     console.answer(json, result.content(), result_table(result), *lines)

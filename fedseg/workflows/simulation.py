@@ -18,14 +18,7 @@ from fedseg.run.progress import Progress, follow, read_all, silent
 from fedseg.run.records import Result
 from fedseg.run.result import scores
 from fedseg.storage import provenance
-from fedseg.workflows import preflight
-from fedseg.workflows.baselines import centralized as centralized_training
-from fedseg.workflows.disk import check_room
 from fedseg.workflows.quick_checks import check_start
-from fedseg.workflows.resources import share
-from fedseg.workflows.server_stages import evaluate_all
-from fedseg.workflows.sources import update_sources
-from fedseg.workflows.whole_run import WholeRun
 
 
 def simulate(
@@ -57,6 +50,11 @@ def simulate(
     """
     out = Path(out)
     check_start(federation, out)
+    from fedseg.workflows import preflight  # these import torch
+    from fedseg.workflows.disk import check_room
+    from fedseg.workflows.resources import share
+    from fedseg.workflows.sources import update_sources
+
     share(len(participants(federation)), federation.resources)  # raises where there is not enough
     for problem in preflight.problems(federation, progress):
         raise problem
@@ -88,6 +86,9 @@ def _is_complete(run: Run, federation: Federation) -> bool:
 
 def federate(run: Run, federation: Federation, progress: Progress) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
+    from fedseg.workflows.resources import share
+    from fedseg.workflows.whole_run import WholeRun
+
     run.result.unlink(missing_ok=True)
     run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
@@ -134,6 +135,9 @@ def follow_notices(run: Run) -> Iterator[None]:
 
 
 def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
+    from fedseg.workflows.baselines import centralized as centralized_training
+    from fedseg.workflows.server_stages import evaluate_all
+
     clients = good_clients(run, federation)
     centralized_training.make(run, federation, clients, progress)
     with joined(federation.resources.ray_address):
