@@ -21,7 +21,7 @@ from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.check import check_node
 from fedseg.deployment.connection import unreachable
 from fedseg.deployment.control import Server
-from fedseg.deployment.identity import OPTIONAL, load_key, make_node
+from fedseg.deployment.identity import OPTIONAL, load_key, make_node, open_node
 from fedseg.deployment.keys import openssh, write_private, write_public
 from fedseg.errors import FedsegError
 from fedseg.flower.internals import is_signed
@@ -184,6 +184,20 @@ def test_a_node_is_made_whole_or_not_at_all(certs, tmp_path):
         with pytest.raises(FedsegError):
             make_node(tmp_path / "node", settings, ca, None)
         assert not (tmp_path / "node").exists()
+
+
+def test_a_node_does_not_start_without_keys_that_it_trusts(certs, tmp_path):
+    """Flower's SuperNode would fail on such a file, and be started again for ever."""
+    make_signer(certs)
+    folder = tmp_path / "node"
+    make_node(folder, SETTINGS, certs / "ca.crt", None)
+    assert open_node(folder).name == SETTINGS["name"]
+    (folder / "trusted.yaml").write_text("text")
+    with pytest.raises(FedsegError, match="does not hold Ed25519 public keys by name"):
+        open_node(folder)
+    (folder / "trusted.yaml").unlink()
+    with pytest.raises(FedsegError, match=r"trusted\.yaml: no such file"):
+        open_node(folder)
 
 
 def test_the_commands_say_what_comes_next(certs, tmp_path):
