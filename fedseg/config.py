@@ -22,7 +22,17 @@ from pydantic import (
 
 from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.errors import FedsegError, did_you_mean, first_line, why_unreadable
-from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, TRACKERS, Registry
+from fedseg.plugins import is_reference, located
+from fedseg.registry import (
+    BASELINES,
+    FUSION_RULES,
+    GENERATORS,
+    LOSSES,
+    TRACKERS,
+    TRAINERS,
+    Registry,
+    sources,
+)
 from fedseg.settings import Section as Section
 from fedseg.settings import differences, refuse_twice, with_settings
 from fedseg.settings import explain as explain
@@ -38,11 +48,14 @@ GLOBAL = "global"
 
 
 def one_of(registry: Registry, *others: str) -> AfterValidator:
-    """Checks that a string is a name in a registry, or one of a few others."""
+    """Checks that a string is a name in a registry, one of a few others, or "module:object".
+
+    Nothing is imported: a node's owner decides what a node imports.
+    """
 
     def check(name: str) -> str:
         known = [*others, *registry]
-        if name not in known:
+        if name not in known and not is_reference(name):
             raise ValueError(f"no {registry.kind} '{name}'; {did_you_mean(name, known)}")
         return name
 
@@ -56,6 +69,10 @@ def choices(registry: Registry, *others: str) -> WithJsonSchema:
 
 GeneratorName = Annotated[str, one_of(GENERATORS, "none"), choices(GENERATORS, "none")]
 FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
+LossName = Annotated[str, one_of(LOSSES), choices(LOSSES)]
+TrainerName = Annotated[str, one_of(TRAINERS), choices(TRAINERS)]
+PLUGIN_KEYS = ("generator", "fusion", "loss", "trainer", "trackers")
+"""Keys that take "module:object"."""
 
 
 MOST_PARTS = 100
@@ -169,10 +186,10 @@ class Training(Section):
     """AdamW's weight decay."""
     decay_vectors: bool = True
     """Whether it also applies to biases and the parameters of normalisations."""
-    loss: Literal["cross_entropy", "weighted", "ohem", "dice", "lovasz"] = "cross_entropy"
+    loss: LossName = "cross_entropy"
     """Of clients and centralized training: "weighted" is the cross-entropy in which rare classes
     count more, "ohem" that of the hard pixels alone; "dice" and "lovasz" are added to that of
-    all."""
+    all; or a "module:object" of your own."""
     max_grad_norm: float | None = Field(None, gt=0)
     """L2 norm that the gradient of a step is clipped to; default: not clipped."""
     accumulation: int = Field(1, ge=1)
@@ -224,7 +241,7 @@ class Distillation(Training):
     """How often half of the classes of another view are pasted onto a view (ClassMix)."""
     fusion: FusionName = "mean"
     """"mean" of what the clients predict; "features" also asks a gate over the clients' features,
-    which is learnt on the server's images."""
+    which is learnt on the server's images; or a "module:object" of your own."""
     feature_weight: float = Field(0.0, ge=0)
     """Of the loss by which the student's features follow the fused ones, fusion = "features"."""
 
@@ -279,6 +296,8 @@ class Client(Source):
     """Overrides [model] for this client."""
     training: Training = Training()
     """Overrides [training] for this client."""
+    trainer: TrainerName = "supervised"
+    """How it trains: "supervised", or a "module:object" of your own."""
     validation: str | None = None
     """Split of the dataset by which the best of ten models on the way is chosen. Default: none, and
     the last one is taken."""
@@ -299,7 +318,7 @@ class Augmentation(Section):
     generator: GeneratorName = "none"
     """"mix" pastes regions that clients see into other images of the server's; "streetsim"
     renders new streets; "diffusion" paints new images, and new regions into the server's, and needs
-    fedseg[diffusion]."""
+    fedseg[diffusion]; or a "module:object" of your own."""
     images: int = Field(200, ge=1)
     """How many images to make."""
     unstable_classes: int = Field(5, ge=1, le=MOST_CLASSES)
@@ -383,7 +402,7 @@ class Tracking(Section):
 
     trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = Field([])
     """Any of "csv", "jsonl", "tensorboard", "mlflow" and "wandb"; the last three need the extra of
-    their name, as in `pip install 'fedseg[tensorboard]'`."""
+    their name, as in `pip install 'fedseg[tensorboard]'`; or a "module:object" of your own."""
     project: Name = "fedseg"
     """Experiment of MLflow, project of Weights & Biases."""
     folder: Path | None = None
@@ -508,6 +527,11 @@ class Federation(Section):
                 raise ValueError(
                     f"client '{client.name}': privacy: private training trains all of a model; "
                     "set model.train to 'all'"
+                )
+            if client.privacy and client.trainer != "supervised":
+                raise ValueError(
+                    f"client '{client.name}': privacy: private training is a trainer of its own; "
+                    "leave out trainer"
                 )
             if client.name in (GLOBAL, *BASELINES):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
@@ -733,6 +757,8 @@ def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
             or (key == "encoder_weights" and re.fullmatch(r"(?!hf:).+\.safetensors", str(value)))
             or (key == "model" and str(value).startswith((".", "/", "~")))
         )
+        if key in PLUGIN_KEYS and value is not None and is_reference(str(value)):
+            return located(str(value), (base, Path.cwd()))
         if not is_path:
             return value
         try:
@@ -741,6 +767,27 @@ def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
             raise FedsegError(f"{file}: {key} = '{value}': {first_line(error)}") from None
 
     return {key: resolve(key, value) for key, value in data.items()}
+
+
+def plugins_of_client(client: Client) -> dict[str, str]:
+    """Hashes of the plugins that a client trains with, by their names.
+
+    Raises:
+        FedsegError: there is no such module.
+    """
+    return sources([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
+
+
+def plugins_of_server(server: Server) -> dict[str, str]:
+    """Hashes of the plugins that the global model is made with, by their names.
+
+    Raises:
+        FedsegError: there is no such module.
+    """
+    chosen = [(FUSION_RULES, server.distillation.fusion)]
+    if server.augmentation.generator != "none":
+        chosen.append((GENERATORS, server.augmentation.generator))
+    return sources(chosen)
 
 
 def with_seed(federation: Federation, seed: int) -> Federation:

@@ -1,48 +1,93 @@
-"""What a configuration chooses by name: one line for each choice, imported when it is chosen.
+"""What a configuration chooses by name, imported when it is chosen.
 
-docs/extending.md adds one of each, step by step.
+A name is built in, the entry point of an installed package, or "module:object": docs/extending.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
+
+from fedseg.plugins import (
+    check_methods,
+    check_signature,
+    is_reference,
+    load_object,
+    source_hash,
+)
 
 
 class Registry:
     """Names, and where what they stand for is defined.
 
     Args:
-        kind: what is chosen, for errors.
-        entries: "module:object" by name.
+        kind: what is chosen, for errors; packages offer more as entry points `fedseg.<kind>`.
+        entries: "module:object" by name, of what is built in.
+        parameters: what it is called with.
+        methods: what a class of it must have.
     """
 
-    def __init__(self, kind: str, entries: dict[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: dict[str, str],
+        parameters: tuple[str, ...],
+        methods: tuple[str, ...] = (),
+    ) -> None:
         self.kind = kind
         self._entries = dict(entries)
+        self._parameters = parameters
+        self._methods = methods
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter({**_offered(self.kind), **self._entries})
 
     def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in _offered(self.kind)
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether a name is fedseg's own."""
         return name in self._entries
-
-    def register(self, name: str, target: str) -> None:
-        """Add a choice, or replace one.
-
-        Args:
-            name: as it stands in the configuration.
-            target: "module:object".
-        """
-        self._entries[name] = target
 
     def load(self, name: str) -> Any:
         """Import what a name stands for.
 
+        Args:
+            name: of an entry, or "module:object".
+
         Raises:
-            KeyError: there is no such name.
+            FedsegError: a plugin that can't be imported, or is not what it should be.
         """
-        module, _, attribute = self._entries[name].partition(":")
-        return getattr(import_module(module), attribute)
+        if name in self._entries:
+            module, _, attribute = self._entries[name].partition(":")
+            return getattr(import_module(module), attribute)
+        found = load_object(self.kind, self._reference(name))
+        check_signature(self.kind, name, found, self._parameters)
+        check_methods(self.kind, name, found, self._methods)
+        return found
+
+    def source(self, name: str) -> dict[str, str]:
+        """Hash of a plugin's source, by its name; nothing of what is built in.
+
+        Raises:
+            FedsegError: there is no such module.
+        """
+        return {} if name in self._entries else {name: source_hash(self._reference(name))}
+
+    def _reference(self, name: str) -> str:
+        return name if is_reference(name) else _offered(self.kind)[name]
+
+
+@cache
+def _offered(kind: str) -> dict[str, str]:
+    """What installed packages offer, "module:object" by name."""
+    return {point.name: point.value for point in entry_points(group=f"fedseg.{kind}")}
+
+
+def sources(chosen: Iterable[tuple[Registry, str]]) -> dict[str, str]:
+    """Hashes of the plugins among some names: what is made with them depends on their source."""
+    return {name: value for registry, one in chosen for name, value in registry.source(one).items()}
 
 
 _DISTILLATION = "fedseg.distillation"
@@ -53,16 +98,38 @@ GENERATORS = Registry(
         "streetsim": f"{_DISTILLATION}.generation.rendered:Streetsim",
         "diffusion": f"{_DISTILLATION}.generation.diffusion:Diffusion",
     },
+    ("settings", "images", "teachers"),
+    ("makes", "make"),
 )
-"""Classes that satisfy `distillation.generation.candidates.Generator`."""
+"""Classes that satisfy `fedseg.extend.Generator`."""
 FUSION_RULES = Registry(
     "fusion",
     {
         "mean": f"{_DISTILLATION}.fusion.mean:write_targets",
         "features": f"{_DISTILLATION}.fusion.gated:write_targets",
     },
+    ("task",),
 )
-"""Functions from a `distillation.fusion.task.FusionTask` to targets on disk."""
+"""Functions from a `fedseg.extend.FusionTask` to targets on disk."""
+_LOSSES = "fedseg.training.losses"
+LOSSES = Registry(
+    "loss",
+    {
+        "cross_entropy": f"{_LOSSES}:cross_entropy",
+        "weighted": f"{_LOSSES}:weighted_cross_entropy",
+        "ohem": f"{_LOSSES}:hard_pixels",
+        "dice": f"{_LOSSES}:with_dice",
+        "lovasz": f"{_LOSSES}:with_lovasz",
+    },
+    ("logits", "labels", "weights"),
+)
+"""Functions that satisfy `fedseg.extend.Loss`."""
+TRAINERS = Registry(
+    "trainer",
+    {"supervised": "fedseg.training.supervised:train"},
+    ("task",),
+)
+"""Functions from a `fedseg.extend.TrainTask` to a trained model."""
 BASELINES = Registry(
     "baseline",
     {
@@ -72,8 +139,9 @@ BASELINES = Registry(
         "centralized": "fedseg.workflows.baselines.centralized:make",
         "alone": "fedseg.workflows.baselines.alone:make",
     },
+    ("run", "federation", "clients", "progress"),
 )
-"""Functions `make(run, federation, clients, progress)` that write a model, or one a client."""
+"""Functions that satisfy `fedseg.extend.Baseline`."""
 _TRACKERS = "fedseg.training.trackers"
 TRACKERS = Registry(
     "tracker",
@@ -84,5 +152,7 @@ TRACKERS = Registry(
         "mlflow": f"{_TRACKERS}.mlflow:MLflow",
         "wandb": f"{_TRACKERS}.wandb:WandB",
     },
+    ("folder", "project", "run", "name"),
+    ("log", "close"),
 )
-"""Classes that satisfy `training.tracking.Tracker`; the last three need the extra of their name."""
+"""Classes that satisfy `fedseg.extend.Tracker`; the last three need the extra of their name."""

@@ -1,75 +1,239 @@
-"""docs/extending.md, followed step by step."""
+"""docs/extending.md and examples/plugins: code outside of the package, chosen by "module:object"."""
 
 import re
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from fedseg import registry
+from fedseg import config
 from fedseg.config import Federation
+from fedseg.errors import FedsegError
 from fedseg.files import read_json
-from fedseg.run.clients import good_clients
+from fedseg.models import checkpoints
+from fedseg.plugins import located, source_hash
+from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, LOSSES, TRACKERS, TRAINERS
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
+from fedseg.run.result import scores
+from fedseg.training.losses import check_loss, cross_entropy
 from fedseg.workflows.baselines import make_baselines
-from fedseg.workflows.server_stages import run_server
+from fedseg.workflows.server_stages import distillation_inputs, evaluate_all, run_server
 from tests.conftest import train_and_upload
 
-PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
-NAMES = ("night", "maximum", "largest", "printed")
-BLOCKS = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, flags=re.DOTALL)
+REPOSITORY = Path(__file__).parents[1]
+PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
+PLUGINS = REPOSITORY / "examples" / "plugins"
 
 
-@pytest.fixture
-def extended(tmp_path, monkeypatch):
-    """The page's files in a package beside fedseg, and its lines in the registries."""
-    for block in BLOCKS:
-        if not (found := re.match(r"# fedseg/(\S+)\n", block)):
-            continue
-        module = found[1].removesuffix(".py").replace("/", ".")
-        path = tmp_path / "extra" / f"{module.rpartition('.')[2]}.py"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(block)
-    monkeypatch.syspath_prepend(tmp_path / "extra")
-    registries = (
-        registry.GENERATORS,
-        registry.FUSION_RULES,
-        registry.BASELINES,
-        registry.TRACKERS,
+def plugin(name):
+    return located(name, [PLUGINS])
+
+
+def test_the_page_shows_the_examples_as_they_are():
+    shown = dict(
+        re.findall(r"```python\n# examples/plugins/(\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
     )
-    for kind, name in zip(registries, NAMES, strict=True):
-        line = next(block for block in BLOCKS if block.startswith(f'"{name}": '))
-        target = line.split('"')[3]
-        module, _, attribute = target.rpartition(":")
-        monkeypatch.setattr(kind, "_entries", dict(kind._entries))
-        kind.register(name, f"{module.rpartition('.')[2]}:{attribute}")
-    yield
-    for name in NAMES:
-        sys.modules.pop(name, None)
+    files = {path.name: path.read_text() for path in PLUGINS.glob("*.py")}
+    assert shown == files
+    assert all(len(text.splitlines()) <= 40 for text in files.values())
 
 
-def test_the_page_shows_a_file_and_a_line_of_each():
-    assert len([block for block in BLOCKS if block.startswith("# fedseg/")]) == len(NAMES)
-    assert len([block for block in BLOCKS if block.startswith('"')]) == len(NAMES)
-
-
-def test_one_of_each_is_chosen_by_name(extended, federation_data, tmp_path, capsys):
-    federation_data["server"]["augmentation"] = {"generator": "night", "images": 4}
-    federation_data["server"]["distillation"] = {"fusion": "maximum", "iterations": 10}
-    federation_data["tracking"] = {"trackers": ["printed"]}
+def test_one_of_each_makes_a_federation(federation_data, tmp_path, capsys):
+    federation_data["server"]["augmentation"] = {
+        "generator": plugin("night:Night"),
+        "images": 4,
+    }
+    federation_data["server"]["distillation"] = {
+        "fusion": plugin("maximum:write_targets"),
+        "iterations": 10,
+    }
+    federation_data["training"]["loss"] = plugin("focal:focal_loss")
+    for client in federation_data["clients"]:
+        client["trainer"] = plugin("fedprox:train")
+    federation_data["tracking"] = {"trackers": [plugin("printed:Printed")]}
     federation = Federation.model_validate(federation_data)
     run = train_and_upload(federation, tmp_path)
     run_server(run, federation, silent)
     assert (run.global_model / "model.safetensors").is_file()
     printed = capsys.readouterr().out
     assert re.search(r"global@1 10 \{'loss': [\d.]+\}\nglobal@1 ended", printed)
-    assert re.search(r"scores 10 \{'mIoU/held-out/one'", printed)
     recipes = [read_json(path) for path in run.generated.glob("0*.json")]
     assert not recipes or "from" in str(recipes[0])
-    make_baselines(open_run(run.path, federation), federation, silent)
-    assert run.baseline("largest").is_dir()
-    assert good_clients(run, federation)
+    make_baselines(open_run(run.path, federation), federation, silent, [plugin("largest:make")])
+    clients = {client.name: run.clients / client.name for client in federation.clients}
+    evaluate_all(run, federation, clients, silent)
+    assert "held-out" in scores(run, federation)["largest"]
+
+
+def write(folder, name, text):
+    path = folder / f"{name}.py"
+    path.write_text(text)
+    return path
+
+
+def test_a_name_in_a_file_becomes_the_path_of_the_module_beside_it(tmp_path, monkeypatch):
+    shutil.copy(REPOSITORY / "examples" / "embedded.toml", tmp_path / "own.toml")
+    write(tmp_path, "beside_the_file", "def rule(task): ...\n")
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path / "elsewhere", "in_the_folder", "def rule(task): ...\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name, folder in (("beside_the_file", tmp_path), ("in_the_folder", tmp_path / "elsewhere")):
+        setting = f"server.distillation.fusion={name}:rule"
+        federation = config.load(tmp_path / "own.toml", settings=[setting])
+        fusion = federation.server.distillation.fusion
+        assert fusion == f"{folder / name}.py:rule"
+        (tmp_path / "run.toml").write_text(config.dump(federation))
+        assert config.load(tmp_path / "run.toml") == federation
+        assert FUSION_RULES.load(fusion).__name__ == "rule"
+
+
+def test_a_plugins_source_is_an_input_of_what_it_makes(federation_data, tmp_path):
+    path = write(tmp_path, "input_rule", "def rule(task): ...\n")
+    federation_data["server"]["distillation"] = {"fusion": f"{path}:rule"}
+    federation = Federation.model_validate(federation_data)
+    run = open_run(tmp_path / "run", federation)
+    before = distillation_inputs(run, federation, {})
+    assert distillation_inputs(run, federation, {}) == before
+    write(tmp_path, "input_rule", "def rule(task): pass\n")
+    after = distillation_inputs(run, federation, {})
+    assert {key for key in after if after[key] != before[key]} == {"plugins"}
+
+
+def test_all_files_of_a_package_are_its_source(tmp_path):
+    package = tmp_path / "own_rules"
+    package.mkdir()
+    write(package, "__init__", "")
+    write(package, "helper", "VALUE = 1\n")
+    write(package, "rule", "from own_rules.helper import VALUE\n\ndef rule(task): return VALUE\n")
+    reference = located("own_rules.rule:rule", [tmp_path])
+    assert reference == f"{package / 'rule.py'}:rule"
+    assert FUSION_RULES.load(reference)(None) == 1
+    before = source_hash(reference)
+    write(package, "helper", "VALUE = 2\n")
+    assert source_hash(reference) != before
+
+
+MISTAKES = [
+    (FUSION_RULES, "no_such_module:rule", "importing it failed: ModuleNotFoundError: No module"),
+    (FUSION_RULES, "wrong:missing", "the module has no 'missing'"),
+    (FUSION_RULES, "wrong:two", "takes (one, two); expected fusion(task)"),
+    (FUSION_RULES, "wrong:NUMBER", "is a int; expected fusion(task)"),
+    (FUSION_RULES, "syntax:rule", "importing it failed: SyntaxError"),
+    (FUSION_RULES, "division:rule", "ZeroDivisionError: division by zero (division.py, line 1)"),
+    (GENERATORS, "wrong:Empty", "takes (); expected generator(settings, images, teachers)"),
+    (TRACKERS, "wrong:Silent", "has no method 'log'"),
+    (LOSSES, "wrong:two", "takes (one, two); expected loss(logits, labels, weights)"),
+    (TRAINERS, "wrong:two", "takes (one, two); expected trainer(task)"),
+    (BASELINES, "wrong:two", "expected baseline(run, federation, clients, progress)"),
+]
+
+
+@pytest.mark.parametrize(("registry", "name", "message"), MISTAKES)
+def test_a_mistake_is_one_line_that_names_the_plugin(registry, name, message, tmp_path):
+    write(
+        tmp_path,
+        "wrong",
+        "NUMBER = 3\n\ndef two(one, two): ...\n\nclass Empty:\n    ...\n\n"
+        "class Silent:\n    def __init__(self, folder, project, run, name): ...\n",
+    )
+    write(tmp_path, "syntax", "def rule(task:\n")
+    write(tmp_path, "division", "1 / 0\n")
+    with pytest.raises(FedsegError) as caught:
+        registry.load(located(name, [tmp_path]))
+    assert message in str(caught.value)
+    assert f"{registry.kind} '" in str(caught.value)
+    assert name in str(caught.value).replace(f"{tmp_path}/", "").replace(".py:", ":")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return logits", "returned [2, 19, 4, 4]; expected a scalar tensor"),
+        ("return 3.0", "returned float; expected a scalar tensor"),
+        ("return torch.tensor(1.0)", "gave 1 without a gradient"),
+        ("return logits.sum() / (labels != 255).sum()", "random pixels without labels"),
+        ("return logits[7].sum()", "failed: IndexError: index 7"),
+    ],
+)
+def test_a_loss_is_tried_before_training(body, message, tmp_path):
+    path = tmp_path / "own_loss.py"
+    path.write_text(f"import torch\n\ndef loss(logits, labels, weights):\n    {body}\n")
+    with pytest.raises(FedsegError, match=re.escape(message)):
+        check_loss(f"{path}:loss", 19)
+    unload("own_loss")
+
+
+def unload(name):
+    import sys
+
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("pass", "wrote no target of image 0"),
+        ("task.write(0, task.predictions(0)[0][1:])", "expected uint8 ["),
+        ("task.write(0, task.predictions(0)[0] / 255)", "the target is float64"),
+        ("task.write(0, None)", "the target is NoneType"),
+        ("task.teachers['nobody']", "failed: KeyError: 'nobody' (own_rule.py, line 2)"),
+    ],
+)
+def test_a_fusion_rule_that_writes_nonsense_is_named(
+    body, message, federation_data, tmp_path, trained
+):
+    path = tmp_path / "own_rule.py"
+    path.write_text(f"def rule(task):\n    {body}\n")
+    federation_data["server"]["distillation"] = {"fusion": f"{path}:rule", "iterations": 2}
+    federation = Federation.model_validate(federation_data)
+    run = open_run(tmp_path / "run", federation)
+    shutil.copytree(trained, run.clients, dirs_exist_ok=True)
+    with pytest.raises(FedsegError, match=re.escape(message)) as caught:
+        run_server(run, federation, silent)
+    assert "own_rule.py:rule" in str(caught.value)
+    unload("own_rule")
+
+
+@pytest.fixture
+def trained(federation_data, tmp_path_factory):
+    """The clients' folder of a federation."""
+    federation = Federation.model_validate(federation_data)
+    return train_and_upload(federation, tmp_path_factory.mktemp("trained")).clients
+
+
+def test_fedprox_stays_nearer_to_its_first_weights(federation_data, tmp_path):
+    path = tmp_path / "strong_prox.py"
+    path.write_text((PLUGINS / "fedprox.py").read_text().replace("MU = 0.01", "MU = 100.0"))
+
+    def distance(trainer):
+        for client in federation_data["clients"]:
+            client["trainer"] = trainer
+        federation = Federation.model_validate(federation_data)
+        run = train_and_upload(federation, tmp_path / trainer.rpartition(":")[2])
+        folder = run.clients / federation.clients[0].name
+        network, _ = checkpoints.load(folder)
+        from fedseg.models.build import seeded_build
+
+        first = seeded_build(federation.clients[0].model, federation.seed)
+        pairs = zip(network.parameters(), first.parameters(), strict=True)
+        return sum(float((a - b).detach().square().sum()) for a, b in pairs)
+
+    assert distance(f"{path}:train") < 0.7 * distance("supervised")
+
+
+def test_every_built_in_loss_satisfies_the_seam():
+    logits = torch.randn(2, 19, 8, 8, requires_grad=True)
+    labels = torch.randint(19, (2, 8, 8), dtype=torch.uint8)
+    weights = torch.ones(19)
+    for name in LOSSES:
+        value = LOSSES.load(name)(logits, labels, weights)
+        assert value.ndim == 0
+        assert value.requires_grad
+    expected = cross_entropy(logits, labels).item()
+    assert LOSSES.load("weighted")(logits, labels, weights).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -357,6 +357,10 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the table, as Markdown and LaTeX.")
     ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="Baseline of your own, module:object; may be repeated."),
+    ] = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -380,7 +384,7 @@ def compare(
     if out:
         check_writable(out)
     with console.Bars() as bars, joined(ray_address):
-        table = compare_runs(runs, bars)
+        table = compare_runs(runs, bars, baseline or [])
     if out:
         table.write(out)
     console.answer(json, asdict(table), rich_table(table))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fedseg.errors import FedsegError, RunFailed, first_line
+from fedseg.plugins import modules_of_files
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -145,6 +146,10 @@ def _spread(
 ) -> Iterator[Result]:
     """`sharded`, where there are machines. Each does one part at a time, with all that it has."""
     import ray
+    from ray import cloudpickle
+
+    for module in modules_of_files():
+        cloudpickle.register_pickle_by_value(module)
 
     blocks = ceil(len(items) / BLOCK)
     size = BLOCK * ceil(blocks / (PARTS * len(machines)))

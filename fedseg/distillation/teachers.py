@@ -165,6 +165,11 @@ def target_file(folder: Path, index: int) -> Path:
     return folder / f"{index:06d}{SUFFIX}"
 
 
+def is_written(folder: Path, index: int) -> bool:
+    """Whether the target of an image is there."""
+    return target_file(folder, index).is_file()
+
+
 def read_target(folder: Path, index: int) -> np.ndarray:
     """A target, uint8 [h, w, C] or with fused features after the classes."""
     return read_array(target_file(folder, index))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fedseg.config import Client
+from fedseg.config import Client, plugins_of_client
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.fingerprint import fingerprint
 from fedseg.data.label_map import LabelMap
@@ -68,6 +68,7 @@ def train_client(
         seed,
         fingerprint(dataset),
         *([fingerprint(held_out)] if held_out else []),
+        *([plugins] if (plugins := plugins_of_client(client)) else []),
     )
     folder = home / f"checkpoint-{settings}"
     if _is_whole(folder):
@@ -104,7 +105,7 @@ def train_client(
     else:
         validation = partial(_miou, held_out) if held_out else None
         network, info, part = train_supervised(
-            [dataset], [counts], client.model, run, seed, validation
+            [dataset], [counts], client.model, run, seed, validation, client.trainer
         )
     sent = part.weights if part else network.state_dict()
     upload = Upload(

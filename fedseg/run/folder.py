@@ -86,6 +86,11 @@ class Run:
         """Checkpoint folder of a baseline."""
         return self.path / "baselines" / name
 
+    def baselines(self) -> list[str]:
+        """Names of the baselines that are there, sorted."""
+        folders = (self.path / "baselines").glob("*/made_from.json")
+        return sorted(path.parent.name for path in folders)
+
     def cross_site_evaluation(self, model: str, site: str) -> Path:
         """Where the score of one client's model on another's data is kept."""
         return self.path / "cross_site_evaluation" / f"{model}@{site}.json"

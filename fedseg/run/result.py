@@ -87,10 +87,18 @@ def load_result(folder: Path | str) -> Result:
     return Result.read(run.result)
 
 
-def model_names(federation: Federation) -> list[str]:
-    """What may have a score: clients, baselines, what is distilled alone, and the global model."""
+def model_names(federation: Federation, *runs: Run) -> list[str]:
+    """What may have a score: clients, baselines, what is distilled alone, and the global model.
+
+    Args:
+        federation: the configuration.
+        runs: whose baselines of plugins are named too.
+    """
     clients = [client.name for client in federation.clients]
-    return [*clients, *BASELINES, *map(alone, [*clients, CENTRALIZED]), GLOBAL]
+    distilled = [alone(name) for name in [*clients, CENTRALIZED]]
+    known = [*BASELINES, *distilled]
+    others = {name for run in runs for name in run.baselines()}.difference(known)
+    return [*clients, *BASELINES, *sorted(others), *distilled, GLOBAL]
 
 
 def best_alone(
@@ -111,7 +119,7 @@ def best_alone(
 def scores(run: Run, federation: Federation) -> Evaluation:
     """The scores in a run folder, in short."""
     found: Evaluation = {}
-    for model in model_names(federation):
+    for model in model_names(federation, run):
         for chosen in [*federation.evaluation, *federation.evaluators]:
             path = run.score(model, chosen.name)
             if path.is_file():

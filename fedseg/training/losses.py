@@ -1,8 +1,9 @@
-"""Losses of a supervised training, by the name that `[training] loss` gives them."""
+"""The losses of supervised training that are built in; `[training] loss` chooses one."""
 
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fedseg.classes import IGNORE
+from fedseg.errors import FedsegError
 from fedseg.models.libraries import smp
+from fedseg.plugins import blaming
+from fedseg.registry import LOSSES
 
 CONFIDENT = 0.7
 """Probability of the true class from which on a pixel is not hard."""
@@ -19,16 +23,35 @@ FEWEST = 1 / 16
 SOFTEST = 1.02
 """What bounds the weight of a rare class: at 1 / ln(1.02), 50."""
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of logits and labels, as `cross_entropy` takes them."""
+
+class Loss(Protocol):
+    """Loss of a supervised training: a function, or an object that can be called.
+
+    It is pickled where several GPUs share a training.
+    """
+
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Compute the loss of a batch.
+
+        Args:
+            logits: float32 [N, C, H, W].
+            labels: uint8 [N, H, W], trainIds, 255 ignored; all may be 255.
+            weights: float32 [C], how much a pixel of each class counts if rare classes are to count
+                more, as `class_weights` gives them; on the CPU.
+
+        Returns:
+            A scalar: a mean over the labelled pixels.
+        """
+        ...
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the labelled pixels of a batch; 0 where there are none.
 
     Args:
         logits: float32 [N, C, H, W].
         labels: uint8 [N, H, W], trainIds, 255 ignored.
+        weights: not used.
     """
     labels = labels.long()
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
@@ -52,7 +75,7 @@ def class_weights(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(weights / ((weights * part).sum() or 1)).float()
 
 
-def weighted_cross_entropy(weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """`cross_entropy` in which the pixels of each class count by its weight, float32 [C]."""
     labels = labels.long()
     weights = weights.to(logits.device)
@@ -60,7 +83,7 @@ def weighted_cross_entropy(weights: Tensor, logits: Tensor, labels: Tensor) -> T
     return total / (labels != IGNORE).sum().clamp(min=1)
 
 
-def hard_pixels(logits: Tensor, labels: Tensor) -> Tensor:
+def hard_pixels(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the hard pixels of a batch: online hard example mining.
 
     Shrivastava et al., arXiv 1604.03540; here those whose true class has a probability below 0.7,
@@ -69,6 +92,7 @@ def hard_pixels(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: float32 [N, C, H, W].
         labels: uint8 [N, H, W], trainIds, 255 ignored.
+        weights: not used.
     """
     labels = labels.long()
     each = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
@@ -80,7 +104,7 @@ def hard_pixels(logits: Tensor, labels: Tensor) -> Tensor:
     return hard.mean() if len(hard) >= fewest else each.topk(fewest).values.mean()
 
 
-def with_dice(logits: Tensor, labels: Tensor) -> Tensor:
+def with_dice(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """`cross_entropy`, and the Dice loss: the mean over classes of 1 - 2 |A B| / (|A| + |B|).
 
     Milletari et al., arXiv 1606.04797, section 3. Classes without a label count as 0.
@@ -88,7 +112,7 @@ def with_dice(logits: Tensor, labels: Tensor) -> Tensor:
     return _with(smp.losses.DiceLoss("multiclass", ignore_index=IGNORE), logits, labels)
 
 
-def with_lovasz(logits: Tensor, labels: Tensor) -> Tensor:
+def with_lovasz(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """`cross_entropy`, and a loss that is 1 - IoU where predictions are certain.
 
     The Lovász-softmax loss, Berman et al., arXiv 1705.08790, over the labelled classes of a batch.
@@ -96,7 +120,7 @@ def with_lovasz(logits: Tensor, labels: Tensor) -> Tensor:
     return _with(smp.losses.LovaszLoss("multiclass", ignore_index=IGNORE), logits, labels)
 
 
-def _with(other: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+def _with(other: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
     plain = cross_entropy(logits, labels)
     return plain + other(logits, labels.long()) if labelled(labels) else plain
 
@@ -106,16 +130,56 @@ def labelled(labels: Tensor) -> Tensor:
     return (labels != IGNORE).sum()
 
 
-def loss_of(name: str, pixels: np.ndarray) -> Loss:
-    """The loss of that name, for data with that many pixels of each class, int64 [C]."""
-    if name == "weighted":
-        return partial(weighted_cross_entropy, class_weights(pixels))
-    return LOSSES[name]
+def loss_of(name: str, pixels: np.ndarray) -> Callable[[Tensor, Tensor], Tensor]:
+    """Load a loss, for data with that many pixels of each class.
+
+    Args:
+        name: of a loss, or "module:object".
+        pixels: int64 [C].
+
+    Raises:
+        FedsegError: a plugin that can't be imported.
+    """
+    loss, weights = LOSSES.load(name), class_weights(pixels)
+    if LOSSES.is_built_in(name):
+        return partial(loss, weights=weights)
+    return partial(_checked, name, loss, weights)
 
 
-LOSSES: dict[str, Loss] = {
-    "cross_entropy": cross_entropy,
-    "ohem": hard_pixels,
-    "dice": with_dice,
-    "lovasz": with_lovasz,
-}
+def _checked(name: str, loss: Loss, weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """A plugin's loss, or an error that names the plugin."""
+    with blaming("loss", name):
+        value = loss(logits, labels, weights)
+    if not isinstance(value, Tensor) or value.ndim:
+        found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise FedsegError(f"loss '{name}': returned {found}; expected a scalar tensor")
+    return value
+
+
+def check_loss(name: str, classes: int) -> None:
+    """Try a plugin's loss on a few random pixels, without labels too.
+
+    Args:
+        name: of a loss.
+        classes: number of classes.
+
+    Raises:
+        FedsegError: it can't be imported, fails, or gives no scalar that has a gradient.
+    """
+    if LOSSES.is_built_in(name):
+        return
+    loss = loss_of(name, np.ones(classes, np.int64))
+    random = torch.Generator().manual_seed(0)
+    for labels in (
+        torch.randint(classes, (2, 4, 4), generator=random, dtype=torch.uint8),
+        torch.full((2, 4, 4), IGNORE, dtype=torch.uint8),
+    ):
+        logits = torch.randn(2, classes, 4, 4, generator=random, requires_grad=True)
+        value = loss(logits, labels)
+        if not value.requires_grad or not torch.isfinite(value):
+            gradient = "" if value.requires_grad else " without a gradient"
+            unlabelled = " without labels" if (labels == IGNORE).all() else ""
+            raise FedsegError(
+                f"loss '{name}': gave {value.item():g}{gradient} for random pixels{unlabelled}; "
+                "expected a finite scalar that depends on the logits"
+            )

@@ -1,13 +1,14 @@
 """Supervised training on labelled datasets: what a client does, and centralized training."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import albumentations as A
 import cv2
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from fedseg.classes import ClassList
 from fedseg.config import Model, Training
@@ -16,10 +17,14 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.data.resized import ResizedDataset
 from fedseg.data.sampling import RareClassSampler
+from fedseg.errors import FedsegError
 from fedseg.models.adapters import Part, adapted, part
 from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe
+from fedseg.plugins import blaming
+from fedseg.registry import TRAINERS
 from fedseg.run.progress import OnProgress
+from fedseg.training.best import Judge
 from fedseg.training.loop import Example, TrainingRun, fit
 from fedseg.training.losses import labelled, loss_of
 
@@ -31,6 +36,7 @@ def train_supervised(
     run: TrainingRun[Any],
     initial_seed: int,
     validation: Callable[[Info, nn.Module, OnProgress], float] | None = None,
+    trainer: str = "supervised",
 ) -> tuple[nn.Module, Info, Part | None]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -42,27 +48,98 @@ def train_supervised(
         initial_seed: of the untrained weights. Clients of a federation share it, so that those of
             one architecture begin with the same weights, as in FedAvg.
         validation: scores the model now and then; the best is taken. Default: the last one is.
+        trainer: name of how it is trained, or "module:object".
 
     Returns:
         The model, in evaluation mode on the CPU; what to know of it, where its coverage is the set
         of classes with at least one labelled pixel; and what was trained of it, if not all.
+
+    Raises:
+        FedsegError: a plugin that fails, or returns another model than it was given.
     """
     pixels = np.sum([count.sum(axis=0) for count in counts], axis=0)
     coverage = np.flatnonzero(pixels)
     info = describe(model, run.settings, tuple(int(c) for c in coverage))
     network = seeded_build(model, initial_seed)
     with adapted(network, model):
-        fit(
-            network,
-            Examples(datasets, counts, run.settings, model.classes),
-            loss_of(run.settings.loss, pixels),
-            info.normalisation,
-            run,
-            labelled,
-            partial(validation, info) if validation else None,
+        task = TrainingTask(
+            network=network,
+            datasets=datasets,
+            counts=counts,
+            model=model,
+            info=info,
+            run=run,
+            validation=partial(validation, info) if validation else None,
         )
+        train_model = TRAINERS.load(trainer)
+        with blaming("trainer", trainer):
+            returned = train_model(task)
+        if returned is not network:
+            found = type(returned).__name__
+            raise FedsegError(f"trainer '{trainer}': returned {found}; expected task.network")
+        network.eval().cpu()
         trained = part(network, model) if model.train != "all" else None
     return network, info, trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTask:
+    """What a trainer is given: a model with its first weights, and the data to train it on."""
+
+    network: nn.Module
+    """The model, to be trained in place: from normalised images float32 [N, 3, H, W] to logits
+    float32 [N, C, H, W]."""
+    datasets: list[Dataset]
+    """Labelled; a client has one."""
+    counts: list[np.ndarray]
+    """For each dataset int64 [N, C], pixels of each trainId in each image."""
+    model: Model
+    """The model's configuration."""
+    info: Info
+    """Normalisation, classes and sizes of the model."""
+    run: TrainingRun[Any]
+    """Settings of the training, seed, device, state and callbacks."""
+    validation: Judge | None = None
+    """Scores the model now and then."""
+
+    @cached_property
+    def examples(self) -> "Examples":
+        """Draws augmented examples: from random numbers to image and label."""
+        return Examples(self.datasets, self.counts, self.run.settings, self.model.classes)
+
+    @cached_property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The configured loss, from logits [N, C, H, W] and labels [N, H, W] to a scalar."""
+        pixels = np.sum([count.sum(axis=0) for count in self.counts], axis=0)
+        return loss_of(self.run.settings.loss, pixels)
+
+    def fit(self, loss: Callable[[Tensor, Tensor], Tensor] | None = None) -> nn.Module:
+        """Train the model in fedseg's loop, which shows progress and resumes.
+
+        Args:
+            loss: from logits float32 [N, C, H, W] and labels uint8 [N, H, W] to a scalar; default:
+                the configured one.
+
+        Returns:
+            `network`, in evaluation mode on the CPU.
+
+        Raises:
+            FloatingPointError: the loss became NaN or infinite.
+        """
+        return fit(
+            self.network,
+            self.examples,
+            loss or self.loss,
+            self.info.normalisation,
+            self.run,
+            labelled,
+            self.validation,
+        )
+
+
+def train(task: TrainingTask) -> nn.Module:
+    """Train with the configured loss: what "supervised" stands for."""
+    return task.fit()
 
 
 class Examples:

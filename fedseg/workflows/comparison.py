@@ -11,6 +11,8 @@ from fedseg.config import GLOBAL, Federation, differing_keys, shared_sets
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import holders_near
+from fedseg.plugins import located
+from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, alone, distinct
 from fedseg.run.progress import OnProgress, silent
@@ -28,12 +30,17 @@ knows without labels; the one that agrees most with the others; their mean; and 
 best."""
 
 
-def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> ScoreTable:
+def compare(
+    folders: Sequence[Path | str],
+    on_progress: OnProgress = silent,
+    baselines: Sequence[str] = (),
+) -> ScoreTable:
     """Make and score every baseline of every run, and put them in one table.
 
     Args:
         folders: run folders. Those that differ in nothing but the seed count as one configuration.
         on_progress: called with a stage, and else as any `OnProgress`.
+        baselines: "module:object" of more baselines, which `fedseg.extend.Baseline` describes.
 
     Returns:
         Rows are the clients, the baselines, the global model and the `REFERENCES` of each
@@ -42,8 +49,8 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         configurations differ.
 
     Raises:
-        FedsegError: a folder is no completed run, the runs share no evaluation set, or the data
-            that a run's models were made from has changed.
+        FedsegError: a folder is no completed run, the runs share no evaluation set, the data that a
+            run's models were made from has changed, or a plugin fails.
 
     Examples:
         >>> import fedseg
@@ -51,6 +58,9 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         >>> table.columns, "feddf" in table.rows
         (('stormnight',), True)
     """
+    plugins = [located(name, [Path.cwd()]) for name in baselines]
+    for plugin in plugins:
+        BASELINES.load(plugin)
     runs = [Run(Path(folder)) for folder in folders]
     federations = [_completed(run) for run in runs]
     sets = shared_sets(federations)
@@ -68,7 +78,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
     for run, federation in zip(runs, federations, strict=True):
         notify = partial(on_progress, name=run.path.name)
         check_sources(run, federation)
-        make_baselines(run, federation, notify)
+        make_baselines(run, federation, notify, plugins)
         evaluate_all(run, federation, good_clients(run, federation), notify)
         evaluation = scores(run, federation)
         references = _references(evaluation, run, federation)
@@ -80,6 +90,7 @@ def compare(folders: Sequence[Path | str], on_progress: OnProgress = silent) -> 
         if known is None:
             known = _Configuration(kind, run.path.name)
             configurations.append(known)
+        known.runs.append(run)
         known.found.append(evaluation | references)
     first, *others = configurations
     tables = [one.table(sets) for one in configurations]
@@ -98,9 +109,12 @@ class _Configuration:
     """With seed 0."""
     label: str
     found: list[Evaluation] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
     def table(self, sets: tuple[str, ...]) -> ScoreTable:
-        return mean_over_runs(self.found, [*model_names(self.federation), *REFERENCES], sets)
+        return mean_over_runs(
+            self.found, [*model_names(self.federation, *self.runs), *REFERENCES], sets
+        )
 
 
 def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Evaluation:

@@ -25,6 +25,7 @@ from fedseg.models.build import build, check_size
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import OnProgress
 from fedseg.storage.provenance import notices
+from fedseg.training.losses import check_loss
 from fedseg.workflows.quick_checks import (
     Check,
     Data,
@@ -135,6 +136,7 @@ def _model_checks(federation: Federation) -> Iterator[Check]:
 
 
 def _check_model(model: Model, training: Training, fusion: str) -> None:
+    check_loss(training.loss, len(model.classes))
     network = build(model)
     adapt(network, model)
     if fusion == "features":

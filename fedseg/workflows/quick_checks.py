@@ -23,6 +23,14 @@ from fedseg.flower.loopback import check_loopback
 from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models.locations import is_local_file
 from fedseg.models.names import check_names
+from fedseg.registry import (
+    FUSION_RULES,
+    GENERATORS,
+    LOSSES,
+    TRACKERS,
+    TRAINERS,
+    Registry,
+)
 from fedseg.run.folder import check_folder
 
 Check = Callable[[], None]
@@ -60,6 +68,7 @@ def quick_problems(federation: Federation) -> Iterator[FedsegError]:
     yield from failures(
         [
             partial(check_class_names, federation),
+            *plugin_checks(federation),
             check_memory,
             check_loopback,
             partial(check_cluster, federation.resources.ray_address),
@@ -82,6 +91,7 @@ def server_problems(federation: Federation) -> Iterator[FedsegError]:
     """
     yield from failures(
         [
+            partial(check_server_plugins, federation),
             partial(with_owner, "the global model", partial(check_model_names, federation.model)),
             partial(check_generator_files, federation),
             partial(check_tracking, federation),
@@ -172,6 +182,41 @@ def check_generator_files(federation: Federation) -> None:
         raise FedsegError(f"server: model: {folder}: no such folder")
 
 
+def plugin_checks(federation: Federation) -> Iterator[Check]:
+    """Checks that the plugins of the server and of all clients can be imported."""
+    yield partial(check_server_plugins, federation)
+    for client in federation.clients:
+        yield partial(with_owner, f"client '{client.name}'", partial(check_client_plugins, client))
+
+
+def check_server_plugins(federation: Federation) -> None:
+    """See that the server's plugins can be imported, and called as they should be.
+
+    Raises:
+        FedsegError: one can't.
+    """
+    server = federation.server
+    chosen = [(FUSION_RULES, server.distillation.fusion)]
+    chosen += [(GENERATORS, server.augmentation.generator)]
+    chosen += [(TRACKERS, name) for name in federation.tracking.trackers]
+    _check_plugins(chosen)
+
+
+def check_client_plugins(client: Client) -> None:
+    """See that a client's plugins can be imported, and called as they should be.
+
+    Raises:
+        FedsegError: one can't.
+    """
+    _check_plugins([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
+
+
+def _check_plugins(chosen: Iterable[tuple[Registry, str]]) -> None:
+    for registry, name in chosen:
+        if name != "none" and not registry.is_built_in(name):
+            registry.load(name)
+
+
 def check_tracking(federation: Federation) -> None:
     """See that trackers can write to the folder that they are given.
 
@@ -192,7 +237,8 @@ def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
     ]
     everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
     for owner, model, training in everyone:
-        key = (model, training.crop, training.batch_size, training.inference_height)
+        sizes = training.crop, training.batch_size, training.inference_height
+        key = (model, *sizes, training.loss)
         if key not in seen:
             seen.add(key)
             wanted[model, training] = owner

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from fedseg.config import GLOBAL, Federation
+from fedseg.config import GLOBAL, Federation, plugins_of_server
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.distillation.generation.diffusion import checkpoint_identity
@@ -23,13 +23,12 @@ from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import model_inputs, seeded_build
 from fedseg.models.exported import open_here
-from fedseg.registry import BASELINES
 from fedseg.report import figures
 from fedseg.run.clients import good_clients
-from fedseg.run.folder import CENTRALIZED, Run, alone
+from fedseg.run.folder import CENTRALIZED, Run
 from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency
-from fedseg.run.result import scores
+from fedseg.run.result import model_names, scores
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import is_product, notices
 from fedseg.training.tracking import trackers
@@ -90,7 +89,7 @@ def distill(run: Run, federation: Federation, clients: dict[str, Path], progress
     if has_model and Inconsistency.read_if_made_from(run.inconsistency, inputs):
         return
     # What was made from the clients and images of before.
-    run.forget({*BASELINES, *map(alone, [*clients, CENTRALIZED])} - {CENTRALIZED})
+    run.forget({*model_names(federation, run)} - {*clients, CENTRALIZED, GLOBAL})
     info = checkpoints.describe(
         federation.model, federation.server.distillation, _union_coverage(clients)
     )
@@ -142,6 +141,7 @@ def distillation_inputs(
     augmentation = server.augmentation.model_dump(mode="json")
     if server.augmentation.generator == "diffusion":
         augmentation["model"] = checkpoint_identity(server.augmentation.model)
+    plugins = plugins_of_server(server)
     return {
         "clients": {name: checkpoints.identity(folder) for name, folder in clients.items()},
         "images": images,
@@ -153,6 +153,7 @@ def distillation_inputs(
         if starts_from_client
         else model_inputs(model),
         "seed": federation.seed,
+        **({"plugins": plugins} if plugins else {}),
     }
 
 
@@ -191,10 +192,8 @@ def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -
 
 def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
     """Checkpoint folders of everything to be scored."""
-    baselines = [*BASELINES, *map(alone, [*clients, CENTRALIZED])]
-    folders = clients | {name: run.baseline(name) for name in baselines}
-    folders |= {GLOBAL: run.global_model}
-    return {name: folder for name, folder in folders.items() if folder.is_dir()}
+    folders = clients | {name: run.baseline(name) for name in run.baselines()}
+    return folders | ({GLOBAL: run.global_model} if run.global_model.is_dir() else {})
 
 
 def evaluate_all(

@@ -27,6 +27,7 @@ from fedseg.distillation.teachers import Teacher, predict
 from fedseg.errors import ModelError, RunFailed
 from fedseg.models import checkpoints
 from fedseg.models.build import free_memory
+from fedseg.plugins import blaming
 from fedseg.registry import FUSION_RULES, GENERATORS
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
@@ -96,21 +97,23 @@ def make_targets(
         content = content.model_copy(update={"after_augmentation": after.inconsistency})
     content.write(run.inconsistency, inputs)
     kept = replace(images, images=tuple(images.images[index] for index in chosen))
-    write_targets = FUSION_RULES.load(federation.server.distillation.fusion)
-    write_targets(
-        FusionTask(
-            folder=folder,
-            working=run.predictions,
-            settings=federation.server.distillation,
-            teachers=trusted,
-            images=kept,
-            chosen=chosen,
-            student=labelling.student,
-            seed=federation.seed,
-            progress=progress,
-            weights=votes(run, list(trusted), federation.classes),
-        )
+    task = FusionTask(
+        folder=folder,
+        working=run.predictions,
+        settings=federation.server.distillation,
+        teachers=trusted,
+        images=kept,
+        chosen=chosen,
+        student=labelling.student,
+        seed=federation.seed,
+        progress=progress,
+        weights=votes(run, list(trusted), federation.classes),
     )
+    fusion = federation.server.distillation.fusion
+    write_targets = FUSION_RULES.load(fusion)
+    with blaming("fusion", fusion):
+        write_targets(task)
+    task.check()
     return kept, content
 
 
@@ -163,19 +166,21 @@ def _augment(
     judges = list(teachers.values())
 
     def generate() -> list[Path]:  # its model is gone when the clients' are loaded
-        generator = GENERATORS.load(augmentation.generator)(augmentation, images, judges)
+        make_generator = GENERATORS.load(augmentation.generator)
         classes, most = federation.classes, augmentation.unstable_classes
-        wanted = weights_of(generator, inconsistency, most, classes)
-        return make_candidates(
-            generator,
-            augmentation.images,
-            wanted,
-            classes,
-            federation.seed,
-            run.generated,
-            inputs,
-            partial(labelling.progress, "generating images"),
-        )
+        with blaming("generator", augmentation.generator):
+            generator = make_generator(augmentation, images, judges)
+            wanted = weights_of(generator, inconsistency, most, classes)
+            return make_candidates(
+                generator,
+                augmentation.images,
+                wanted,
+                classes,
+                federation.seed,
+                run.generated,
+                inputs,
+                partial(labelling.progress, "generating images"),
+            )
 
     candidates = generate()
     free_memory()

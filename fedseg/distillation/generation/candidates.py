@@ -119,8 +119,34 @@ def _make(
     generator: Generator, train_ids: list[int], rngs: list[np.random.Generator]
 ) -> list[Made | None]:
     if isinstance(generator, BatchGenerator):
-        return generator.make_batch(train_ids, rngs)
-    return [generator.make(*one) for one in zip(train_ids, rngs, strict=True)]
+        images = generator.make_batch(train_ids, rngs)
+    else:
+        images = [generator.make(*one) for one in zip(train_ids, rngs, strict=True)]
+    for made in images:
+        check_made(made)
+    return images
+
+
+def check_made(made: object) -> None:
+    """See that a generator made what it should.
+
+    Raises:
+        TypeError: it is no `Made` with an image, uint8 [H, W, 3], and it is not None.
+    """
+    image = made.image if isinstance(made, Made) else made
+    if made is None or (isinstance(made, Made) and _is_rgb(image)):
+        return
+    found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image)
+    raise TypeError(f"make returned {found}; expected Made with an image uint8 [H, W, 3], or None")
+
+
+def _is_rgb(image: object) -> bool:
+    return (
+        isinstance(image, np.ndarray)
+        and image.dtype == np.uint8
+        and image.ndim == 3
+        and image.shape[2] == 3
+    )
 
 
 def _write(path: Path, made: Made, class_name: str, inputs: Inputs) -> None:

@@ -8,6 +8,7 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.models import checkpoints
 from fedseg.models.build import model_inputs
+from fedseg.registry import LOSSES, sources
 from fedseg.run.folder import CENTRALIZED, Run
 from fedseg.run.progress import Progress
 from fedseg.storage.provenance import is_product
@@ -29,6 +30,7 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         "model": model_inputs(federation.model),
         "training": training.model_dump(mode="json"),
         "seed": federation.seed,
+        **sources([(LOSSES, training.loss)]),
     }
     if is_product(run.baseline(CENTRALIZED), inputs):
         return

@@ -1,0 +1,26 @@
+"""What code outside of the package builds on; docs/extending.md shows one of each.
+
+A name in a configuration may be "module:object", where the module is installed, lies beside the
+federation file, or in the working directory. Installed packages offer names of their own by entry
+points, of the group `fedseg.fusion`, `fedseg.generator`, `fedseg.loss`, `fedseg.trainer`,
+`fedseg.baseline` or `fedseg.tracker`.
+"""
+
+from fedseg.data.dataset import Dataset as Dataset
+from fedseg.distillation.fusion.task import FusionRule as FusionRule
+from fedseg.distillation.fusion.task import FusionTask as FusionTask
+from fedseg.distillation.generation.candidates import BatchGenerator as BatchGenerator
+from fedseg.distillation.generation.candidates import Generator as Generator
+from fedseg.distillation.generation.candidates import Made as Made
+from fedseg.distillation.generation.regions import Regions as Regions
+from fedseg.distillation.teachers import Teacher as Teacher
+from fedseg.models import checkpoints as checkpoints
+from fedseg.run.folder import Run as Run
+from fedseg.run.progress import Progress as Progress
+from fedseg.run.uploads import read_accepted as read_accepted
+from fedseg.training.losses import Loss as Loss
+from fedseg.training.supervised import TrainingTask as TrainingTask
+from fedseg.training.tracking import Resumable as Resumable
+from fedseg.training.tracking import Tracker as Tracker
+from fedseg.workflows.baselines import Baseline as Baseline
+from fedseg.workflows.baselines import Clients as Clients

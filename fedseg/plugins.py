@@ -1,0 +1,179 @@
+"""Code outside of the package, chosen by name: "module:object", as a configuration writes it.
+
+A module may lie beside the federation file, or in the working directory. `located` then puts the
+file's path in place of its name ("/folder/my_fusion.py:write_targets"), so that other processes,
+resumed runs and the machines of a cluster find the same file.
+"""
+
+import hashlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fedseg.errors import FedsegError, did_you_mean, explained
+
+_FILES: dict[str, ModuleType] = {}
+"""Modules that were imported from files, by name."""
+REFERENCE = re.compile(r"[^:\s][^:\n]*:[A-Za-z_]\w*")
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name is that of code outside of the package."""
+    return REFERENCE.fullmatch(name) is not None
+
+
+def located(reference: str, folders: Iterable[Path]) -> str:
+    """Replace a module by its file, where it lies in one of some folders.
+
+    Args:
+        reference: "module:object" or "file.py:object".
+        folders: looked through in this order.
+
+    Returns:
+        "/path/of/file.py:object"; the reference as it is where no folder has such a file.
+    """
+    module, _, name = reference.rpartition(":")
+    relative = Path(module if module.endswith(".py") else module.replace(".", "/") + ".py")
+    for folder in folders:
+        if (path := folder / relative.expanduser()).is_file():
+            return f"{path.resolve()}:{name}"
+    return reference
+
+
+def load_object(kind: str, reference: str) -> Any:
+    """Import what a reference names.
+
+    Args:
+        kind: what it is, for errors.
+        reference: as `located` gives it.
+
+    Raises:
+        FedsegError: no such module or object, or importing it fails.
+    """
+    module, _, name = reference.rpartition(":")
+    try:
+        loaded = _import_file(Path(module)) if module.endswith(".py") else import_module(module)
+    except FedsegError as error:
+        raise FedsegError(f"{kind} '{reference}': {error}") from None
+    except Exception as error:
+        reason = f"{explained(error)}{_place(error)}"
+        raise FedsegError(f"{kind} '{reference}': importing it failed: {reason}") from error
+    if not hasattr(loaded, name):
+        public = [each for each in vars(loaded) if not each.startswith("_")]
+        hint = did_you_mean(name, public)
+        raise FedsegError(f"{kind} '{reference}': the module has no '{name}'; {hint}")
+    return getattr(loaded, name)
+
+
+def check_signature(kind: str, name: str, target: Any, parameters: tuple[str, ...]) -> None:
+    """See that something can be called with some arguments, by position.
+
+    Raises:
+        FedsegError: it can't.
+    """
+    expected = f"expected {kind}({', '.join(parameters)})"
+    if not callable(target):
+        raise FedsegError(f"{kind} '{name}': is a {type(target).__name__}; {expected}")
+    signature = inspect.signature(target)
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        raise FedsegError(f"{kind} '{name}': takes {signature}; {expected}") from None
+
+
+def check_methods(kind: str, name: str, target: Any, methods: Iterable[str]) -> None:
+    """See that a class has some methods.
+
+    Raises:
+        FedsegError: it lacks one.
+    """
+    for method in methods:
+        if not callable(getattr(target, method, None)):
+            raise FedsegError(f"{kind} '{name}': has no method '{method}'")
+
+
+def modules_of_files() -> list[ModuleType]:
+    """Modules that this process imported from files: other machines can't import them by name."""
+    return list(_FILES.values())
+
+
+@contextmanager
+def blaming(kind: str, name: str) -> Iterator[None]:
+    """Name a plugin in the errors that it raises, in one line, with their place in its code."""
+    try:
+        yield
+    except (FedsegError, FloatingPointError):
+        raise
+    except Exception as error:
+        if not is_reference(name):
+            raise
+        reason = f"{explained(error)}{_place(error)}"
+        raise FedsegError(f"{kind} '{name}' failed: {reason}") from error
+
+
+def source_hash(reference: str) -> str:
+    """Hash a plugin's source: its file or, of a package, every Python file in it.
+
+    Raises:
+        FedsegError: there is no such module.
+    """
+    module, _, _ = reference.rpartition(":")
+    path = Path(module) if module.endswith(".py") else _origin(module)
+    if path is None or not path.is_file():
+        raise FedsegError(f"'{reference}': no such module; name one that is installed, or a file")
+    top, _ = _package(path)
+    files = [path] if top == path else sorted(top.rglob("*.py"))
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.relative_to(top.parent)}\0".encode() + file.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def _origin(module: str) -> Path | None:
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file by its module's name, so that other processes can unpickle what is in it."""
+    if not path.is_file():
+        raise FedsegError(f"{path}: no such file")
+    top, name = _package(path)
+    if str(top.parent) not in sys.path:
+        sys.path.append(str(top.parent))
+    module = import_module(name)
+    if module.__file__ is None or Path(module.__file__).resolve() != path.resolve():
+        raise FedsegError(f"another module is called '{name}' ({module.__file__}); rename the file")
+    _FILES[name] = module
+    return module
+
+
+def _package(path: Path) -> tuple[Path, str]:
+    """The outermost package that a file is in, or the file itself; and its module's name."""
+    top, parts = path, [path.stem] if path.stem != "__init__" else []
+    while (top.parent / "__init__.py").is_file():
+        top = top.parent
+        parts.insert(0, top.name)
+    return top, ".".join(parts)
+
+
+def _place(error: Exception) -> str:
+    """Where in a plugin's code an error came from."""
+    here = str(Path(__file__).parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((here, "<frozen")) and "site-packages" not in (
+            frame.filename
+        ):
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
