@@ -12,16 +12,28 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from fedseg.errors import FedsegError, did_you_mean, explained
 
-_FILES: dict[str, ModuleType] = {}
-"""Modules that were imported from files, by name."""
+
+class _File(NamedTuple):
+    """A module that was imported from a file."""
+
+    module: ModuleType
+    path: Path
+    source: str
+    """Its hash."""
+
+
+_FILES: dict[str, _File] = {}
+"""By the module's name."""
+_FOLDERS: list[str] = []
+"""Where such files lie."""
 REFERENCE = re.compile(r"[^:\s][^:\n]*:[A-Za-z_]\w*")
 
 
@@ -102,7 +114,7 @@ def check_methods(kind: str, name: str, target: Any, methods: Iterable[str]) -> 
 
 def modules_of_files() -> list[ModuleType]:
     """Modules that this process imported from files: other machines can't import them by name."""
-    return list(_FILES.values())
+    return [file.module for file in _FILES.values()]
 
 
 @contextmanager
@@ -129,10 +141,13 @@ def source_hash(reference: str) -> str:
     path = Path(module) if module.endswith(".py") else _origin(module)
     if path is None or not path.is_file():
         raise FedsegError(f"'{reference}': no such module; name one that is installed, or a file")
-    top, _ = _package(path)
-    files = [path] if top == path else sorted(top.rglob("*.py"))
+    return _hash(_package(path)[0], path)
+
+
+def _hash(top: Path, path: Path) -> str:
+    """Hash a file, or all Python files of the package `top` that it is in."""
     total = hashlib.sha256()
-    for file in files:
+    for file in [path] if top == path else sorted(top.rglob("*.py")):
         total.update(f"{file.relative_to(top.parent)}\0".encode() + file.read_bytes())
     return total.hexdigest()[:16]
 
@@ -146,17 +161,51 @@ def _origin(module: str) -> Path | None:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file by its module's name, so that other processes can unpickle what is in it."""
+    """Import a file by its module's name, so that other processes can unpickle what is in it.
+
+    A file that changed, or another one of the same name, takes the place of what was imported.
+    """
     if not path.is_file():
         raise FedsegError(f"{path}: no such file")
     top, name = _package(path)
-    if str(top.parent) not in sys.path:
-        sys.path.append(str(top.parent))
-    module = import_module(name)
+    source = _hash(top, path)
+    if (known := _FILES.get(name)) and known.path == path and known.source == source:
+        return known.module
+    _forget(name.partition(".")[0])
+    _search_first(str(top.parent))
+    with _without_bytecode():  # whose age is told in seconds
+        module = import_module(name)
     if module.__file__ is None or Path(module.__file__).resolve() != path.resolve():
         raise FedsegError(f"another module is called '{name}' ({module.__file__}); rename the file")
-    _FILES[name] = module
+    _FILES[name] = _File(module, path, source)
     return module
+
+
+def _forget(top: str) -> None:
+    """Drop a module that was imported from a file, with all others of its package."""
+    for name in [name for name in _FILES if name.partition(".")[0] == top]:
+        del _FILES[name]
+        for loaded in [each for each in sys.modules if each.partition(".")[0] == top]:
+            del sys.modules[loaded]
+
+
+def _search_first(folder: str) -> None:
+    """Look for modules in a folder before others of plugins, and after all that is installed."""
+    if folder not in _FOLDERS and folder in sys.path:
+        return
+    installed = [each for each in sys.path if each not in _FOLDERS]
+    _FOLDERS[:] = [folder, *(each for each in _FOLDERS if each != folder)]
+    sys.path[:] = [*installed, *_FOLDERS]
+    invalidate_caches()
+
+
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _package(path: Path) -> tuple[Path, str]:

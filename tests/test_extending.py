@@ -1,8 +1,10 @@
-"""docs/extending.md and examples/plugins: code outside of the package, chosen by "module:object"."""
+"""docs/extending.md and examples/plugins: code outside of the package, by "module:object"."""
 
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +13,6 @@ from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
-from fedseg.models import checkpoints
 from fedseg.plugins import located, source_hash
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, LOSSES, TRACKERS, TRAINERS
 from fedseg.run.folder import open_run
@@ -89,15 +90,16 @@ def test_a_name_in_a_file_becomes_the_path_of_the_module_beside_it(tmp_path, mon
         assert FUSION_RULES.load(fusion).__name__ == "rule"
 
 
-def test_a_plugins_source_is_an_input_of_what_it_makes(federation_data, tmp_path):
+def test_a_plugins_source_is_an_input_of_what_it_makes(federation_data, tmp_path, trained):
     path = write(tmp_path, "input_rule", "def rule(task): ...\n")
     federation_data["server"]["distillation"] = {"fusion": f"{path}:rule"}
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
-    before = distillation_inputs(run, federation, {})
-    assert distillation_inputs(run, federation, {}) == before
+    clients = {folder.name: folder for folder in trained.iterdir()}
+    before = distillation_inputs(run, federation, clients)
+    assert distillation_inputs(run, federation, clients) == before
     write(tmp_path, "input_rule", "def rule(task): pass\n")
-    after = distillation_inputs(run, federation, {})
+    after = distillation_inputs(run, federation, clients)
     assert {key for key in after if after[key] != before[key]} == {"plugins"}
 
 
@@ -163,13 +165,6 @@ def test_a_loss_is_tried_before_training(body, message, tmp_path):
     path.write_text(f"import torch\n\ndef loss(logits, labels, weights):\n    {body}\n")
     with pytest.raises(FedsegError, match=re.escape(message)):
         check_loss(f"{path}:loss", 19)
-    unload("own_loss")
-
-
-def unload(name):
-    import sys
-
-    sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +189,6 @@ def test_a_fusion_rule_that_writes_nonsense_is_named(
     with pytest.raises(FedsegError, match=re.escape(message)) as caught:
         run_server(run, federation, silent)
     assert "own_rule.py:rule" in str(caught.value)
-    unload("own_rule")
 
 
 @pytest.fixture
@@ -204,24 +198,40 @@ def trained(federation_data, tmp_path_factory):
     return train_and_upload(federation, tmp_path_factory.mktemp("trained")).clients
 
 
-def test_fedprox_stays_nearer_to_its_first_weights(federation_data, tmp_path):
-    path = tmp_path / "strong_prox.py"
-    path.write_text((PLUGINS / "fedprox.py").read_text().replace("MU = 0.01", "MU = 100.0"))
+def test_fedprox_adds_the_distance_from_the_first_weights():
+    module = module_of(plugin("fedprox:train"))
+    network = torch.nn.Linear(2, 1)
+    task = SimpleNamespace(network=network, loss=lambda logits, labels: logits.sum())
+    loss = module.ProximalLoss(task)
+    with torch.no_grad():
+        network.weight += 3.0  # two weights move by 3, and one bias by 1: 9 + 9 + 1 = 19
+        network.bias -= 1.0
+    value = loss(torch.tensor([5.0]), None)
+    assert value.item() == pytest.approx(5 + 0.01 / 2 * 19)
+    value.backward()  # mu (w - w0)
+    assert network.weight.grad.tolist() == [[pytest.approx(0.03), pytest.approx(0.03)]]
 
-    def distance(trainer):
-        for client in federation_data["clients"]:
-            client["trainer"] = trainer
-        federation = Federation.model_validate(federation_data)
-        run = train_and_upload(federation, tmp_path / trainer.rpartition(":")[2])
-        folder = run.clients / federation.clients[0].name
-        network, _ = checkpoints.load(folder)
-        from fedseg.models.build import seeded_build
 
-        first = seeded_build(federation.clients[0].model, federation.seed)
-        pairs = zip(network.parameters(), first.parameters(), strict=True)
-        return sum(float((a - b).detach().square().sum()) for a, b in pairs)
+def module_of(name):
+    return sys.modules[TRAINERS.load(name).__module__]
 
-    assert distance(f"{path}:train") < 0.7 * distance("supervised")
+
+def test_a_file_that_changed_is_imported_anew(tmp_path):
+    for value in (1, 2):
+        path = write(tmp_path, "changing", f"def rule(task): return {value}\n")
+        assert FUSION_RULES.load(f"{path}:rule")(None) == value
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other", "changing", "def rule(task): return 3\n")
+    assert FUSION_RULES.load(f"{other}:rule")(None) == 3
+    assert FUSION_RULES.load(f"{path}:rule")(None) == 2
+
+
+def test_a_file_named_like_an_installed_module_is_refused(tmp_path):
+    path = write(tmp_path, "calendar", "def rule(task): ...\n")
+    with pytest.raises(
+        FedsegError, match="another module is called 'calendar' .*; rename the file"
+    ):
+        FUSION_RULES.load(f"{path}:rule")
 
 
 def test_every_built_in_loss_satisfies_the_seam():
