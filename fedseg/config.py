@@ -61,8 +61,8 @@ FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 MOST_PARTS = 100
 """Parts that a dotted key may have."""
 LONG_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++\s*+\.\s*+){{{MOST_PARTS}}}")
-"""A key of more parts. It is looked for from the beginnings of words, and nothing is tried twice, so
-that the time grows with the length of the text."""
+"""A key of more parts. It is looked for from the beginnings of words, and nothing is tried twice:
+the time grows with the length of the text."""
 MOST_CHANNELS = 4096
 """Of a decoder's layer."""
 

@@ -168,7 +168,7 @@ class Card(Section):
             if twice := {str(value) for value, count in Counter(listed).items() if count > 1}:
                 raise ValueError(f"classes: listed twice in {kind}: {', '.join(sorted(twice))}")
         members = [member for entry in self.classes for member in entry.members]
-        if twice := [member for member, count in Counter(members).items() if count > 1]:
+        if twice := {member for member, count in Counter(members).items() if count > 1}:
             raise ValueError(
                 f"classes: '{min(twice)}' is a member of two; make them one class with both's "
                 "ids, colours or names"

@@ -104,8 +104,9 @@ def match_stars(pattern: str, name: str, is_folder: bool = False) -> tuple[str, 
     """
     stem, dot, suffix = pattern.rpartition(".")
     if dot and "*" not in suffix and not is_folder:
-        start, end = name[: -len(suffix) - 1], name[-len(suffix) - 1 :]
-        return match_stars(stem, start, True) if end.lower() == f".{suffix.lower()}" else None
+        cut = max(len(name) - len(suffix) - 1, 0)
+        has_suffix = name[cut:].lower() == f".{suffix.lower()}"
+        return match_stars(stem, name[:cut], True) if has_suffix else None
     if "*" not in pattern:
         return () if name == pattern else None
     first, *between, last = pattern.split("*")

@@ -16,12 +16,13 @@ from fedseg.deployment.control import Server
 from fedseg.deployment.identity import make_node
 from fedseg.deployment.signing import sign_app, trust
 from fedseg.flower.supervisor import free_port
-from tests.conftest import TINY_MODEL, TINY_TRAINING, make_world_in
+from tests.conftest import LOOSE_MINIMA, TINY_MODEL, TINY_TRAINING, make_world_in
 from tests.processes import wait_until, wait_until_gone
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
-SPARING = '\n[upload]\nprecision = "float16"\npixel_counts = false\n[limits]\niterations = 2\n'
-OWN_MODEL = '\n[model]\narch = "unet"\nencoder = "resnet18"\n'
+OFTEN = "\n[limits]\ntrainings_per_day = 100\n"
+SPARING = f'{OFTEN}iterations = 2\n[upload]\nprecision = "float16"\npixel_counts = false\n'
+OWN_MODEL = f'{OFTEN}[model]\narch = "unet"\nencoder = "resnet18"\n'
 PATIENCE = 120.0
 """Seconds within which a process is up, on a machine that is busy."""
 
@@ -54,7 +55,7 @@ class Deployment:
         settings["server"] = f"localhost:{self.port}"
         make_node(folder, settings, self.certs / "ca.crt", None)
         with (folder / "node.toml").open("a") as file:
-            file.write(extra)
+            file.write(LOOSE_MINIMA + extra)
         self.server.add_node(name, folder / "node.pub")
         return folder
 
