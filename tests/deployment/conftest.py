@@ -48,14 +48,16 @@ class Deployment:
         self._start("server", "server", "start", *folders, "--host", "127.0.0.1", *ports)
         wait_until(self._is_up, PATIENCE, lambda: self.log("server"))
 
-    def make_node(self, name: str, role: str, root: Path, extra: str = "") -> Path:
+    def make_node(
+        self, name: str, role: str, root: Path, extra: str = "", minima: str = LOOSE_MINIMA
+    ) -> Path:
         """A node's folder, let in by the server."""
         folder = self.home / f"node-{name}"
         settings = {"name": name, "role": role, "dataset": "folder", "root": str(root)}
         settings["server"] = f"localhost:{self.port}"
         make_node(folder, settings, self.certs / "ca.crt", None)
         with (folder / "node.toml").open("a") as file:
-            file.write(LOOSE_MINIMA + extra)
+            file.write(minima + extra)
         self.server.add_node(name, folder / "node.pub")
         return folder
 
