@@ -132,15 +132,18 @@ class Allowance:
         """
         return int.from_bytes(sha256(self._secret() + task.encode()).digest()[:8])
 
-    def spend_privacy(self, dataset: Dataset, cost: Spent) -> None:
-        """Note what a private training costs, before it starts.
+    def pay(self, dataset: Dataset, task: str, cost: Spent) -> None:
+        """Note what a private training costs, and count it, before it starts.
 
         Raises:
-            PublicError: it would exceed the budget of the dataset.
+            PublicError: it would exceed the budget of the dataset, or what may be done in a day.
         """
-        if self._node.privacy:
-            budget = PrivacyBudget(self._node.state, self._node.privacy)
-            budget.spend(file_hashes(dataset.images), cost)
+        assert self._node.privacy, "a node that trains privately has a budget"
+        budget = PrivacyBudget(self._node.state, self._node.privacy)
+        images = file_hashes(dataset.images)
+        budget.check(images, cost)  # what is refused is not counted
+        self.count_training(task)
+        budget.spend(images, cost)
 
     def _secret(self) -> bytes:
         path = self._node.state / DRAWS

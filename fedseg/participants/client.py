@@ -90,7 +90,8 @@ def train_client(
 
     if allowance:
         allowance.check_draws(client, counts)
-        allowance.count_training(settings)
+        if client.privacy is None:  # which counts once it is paid for
+            allowance.count_training(settings)
     state = home / f"training-{settings}.safetensors"
     run = TrainingRun(
         settings=client.training,
@@ -109,7 +110,7 @@ def train_client(
             client.privacy,
             run,
             seed,
-            partial(allowance.spend_privacy, dataset) if allowance else lambda _: None,
+            partial(allowance.pay, dataset, settings) if allowance else lambda _: None,
         )
     else:
         validation = partial(_miou, held_out) if held_out else None

@@ -64,21 +64,28 @@ class PrivacyBudget:
         known = [costs[image] for image in set(images) if image in costs]
         return Spent(*(max(part) for part in zip(*known, strict=True))) if known else Spent(0, 0)
 
-    def spend(self, images: Sequence[str], cost: Spent) -> None:
-        """Note what a training costs, before it starts: one that is interrupted has spent it.
+    def check(self, images: Sequence[str], cost: Spent) -> None:
+        """See that a training may be paid for.
 
         Raises:
             PublicError: it would exceed the total, or the record is lost.
         """
+        before = self.spent(images)
+        after = Spent(before.epsilon + cost.epsilon, before.delta + cost.delta)
+        if any(a > most * ROUNDING for a, most in zip(after, self.total, strict=True)):
+            raise PublicError(
+                f"its privacy budget is used up: {_shown(before)} of {_shown(self.total)} is "
+                f"spent on its data, and this training would cost {_shown(cost)} more "
+                "(node.toml, privacy.total_epsilon)"
+            )
+
+    def spend(self, images: Sequence[str], cost: Spent) -> None:
+        """Note what a training costs, before it starts: one that is interrupted has spent it.
+
+        Raises what `check` does.
+        """
         with locked(self._lock):
-            before = self.spent(images)
-            after = Spent(before.epsilon + cost.epsilon, before.delta + cost.delta)
-            if any(a > most * ROUNDING for a, most in zip(after, self.total, strict=True)):
-                raise PublicError(
-                    f"its privacy budget is used up: {_shown(before)} of {_shown(self.total)} is "
-                    f"spent on its data, and this training would cost {_shown(cost)} more "
-                    "(node.toml, privacy.total_epsilon)"
-                )
+            self.check(images, cost)
             costs = self._read()
             for image in set(images):
                 epsilon, delta = costs.get(image, (0.0, 0.0))
