@@ -60,6 +60,9 @@ FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 
 MOST_PARTS = 100
 """Parts that a dotted key may have."""
+LONG_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++\s*+\.\s*+){{{MOST_PARTS}}}")
+"""A key of more parts. It is looked for from the beginnings of words, and nothing is tried twice:
+the time grows with the length of the text."""
 MOST_CHANNELS = 4096
 """Of a decoder's layer."""
 
@@ -655,7 +658,7 @@ def parse_toml(text: str, origin: Path) -> dict[str, Any]:
     """
     try:
         # tomllib's memory grows with the square of a key's parts.
-        if re.search(rf"(?:[\w\"'-]+\s*\.\s*){{{MOST_PARTS}}}", text):
+        if LONG_KEY.search(text):
             raise RecursionError
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ LONGEST_NAME = 255
 TEMPORARY = ".fedseg-"
 """Prefix of files that are being written. The final name is not part of it, as it may already be as
 long as the file system allows."""
-SHARED, PRIVATE = 0o666, 0o600
-"""Permissions of new files before the umask, as of `open`; of keys and tokens, for their owner."""
+SHARED, PRIVATE, PRIVATE_FOLDER = 0o666, 0o600, 0o700
+"""Permissions of new files before the umask, as of `open`; of keys and tokens, for their owner; and
+of folders for their owner."""
 
 
 class DamagedFile(FedsegError):
@@ -121,6 +122,40 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+@contextmanager
+def private_files(folder: Path) -> Iterator[None]:
+    """Within it, new files and folders are their owner's alone, and so is all that `folder` holds.
+
+    The umask is that of the whole process, and of those that it starts.
+    """
+    before = os.umask(0o777 & ~PRIVATE_FOLDER)
+    try:
+        make_private(folder)
+        yield
+    finally:
+        os.umask(before)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and all that it holds, except what links in it lead to, its owner's alone.
+
+    What belongs to another user, such as a volume's lost+found, is left as it is.
+    """
+    folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+    for parent, _, names in os.walk(folder.resolve()):
+        _restrict(Path(parent), PRIVATE_FOLDER)
+        for name in names:
+            _restrict(Path(parent, name), PRIVATE)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    """Withhold a file or folder from others; it may be gone meanwhile."""
+    with suppress(FileNotFoundError, PermissionError):
+        # A mode that is right stays: a change is one of the file, for `storage.hashes`.
+        if not path.is_symlink() and _permissions(path) & 0o077:
+            path.chmod(mode)
 
 
 def remove_unfinished(folder: Path) -> None:

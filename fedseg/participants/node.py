@@ -25,12 +25,15 @@ from fedseg.config import (
 )
 from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
+from fedseg.machine import cpus
 from fedseg.models.info import Base
 from fedseg.models.locations import is_local_file
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
 """Limits that a training is cut down to; others refuse it."""
+MOST_A_DAY = 10_000
+"""Of what an owner may allow within a day: each is remembered for as long."""
 WITHOUT_FILE = ("imagenet", "none")
 """Encoder weights that a node takes without its owner's word."""
 
@@ -42,7 +45,7 @@ class TrainTask(Section):
     """The client's model in the federation file; a path of weights is replaced by "file"."""
     training: Training
     """The client's training in the federation file."""
-    seed: int
+    seed: int = Field(ge=0, lt=2**31)
     """The federation's seed."""
     base: Base | None = None
     """The server's copy of what the client does not train, where that is not all."""
@@ -79,7 +82,8 @@ class Limits(Section):
     """The most that a node gives, whatever the server asks for."""
 
     threads: int | None = Field(None, ge=1)
-    """CPU threads that compute, and threads that read images."""
+    """CPU threads that compute, and threads that read images. Default: as many of the latter as the
+    machine has cores."""
     iterations: int | None = Field(None, ge=1)
     """Training steps."""
     batch_size: int | None = Field(None, ge=2)
@@ -94,8 +98,55 @@ class Limits(Section):
     """Time for one training or one scoring."""
     memory: float | None = Field(None, gt=0)
     """GiB of memory for one training or one scoring; default: nine tenths of the machine's."""
-    scores_per_day: int = Field(100, ge=0)
+    scores_per_day: int = Field(100, ge=0, le=MOST_A_DAY)
     """Confusion matrices that are sent within 24 hours: each tells something of the labels."""
+    trainings_per_day: int = Field(4, ge=0, le=MOST_A_DAY)
+    """Different trainings within 24 hours: uploads that differ in little can be subtracted."""
+    learning_rate: float = Field(0.01, gt=0)
+    """Learning rate, the encoder's too. A higher one can stop learning after the first step, which
+    then is all that the upload tells."""
+    weight_decay: float = Field(1.0, ge=0)
+    """Weight decay. A stronger one forgets all but the last steps."""
+
+
+class Minima(Section):
+    """The least that a training must be, so that its upload tells little of a single image.
+
+    Less is refused: gradients of a few steps on a few images can be inverted to the images.
+    """
+
+    iterations: int = Field(50, ge=1)
+    """Optimiser steps; with `validation`, before the first model that may be chosen."""
+    batch_size: int = Field(4, ge=1)
+    """Images a step: the statistics of batch normalisations are those of the last steps."""
+    passes: float = Field(0.5, ge=0)
+    """Images drawn in all, as a multiple of those that the dataset has."""
+    images: float = Field(4, ge=1)
+    """Images that share the draws: none is more than one in so many of those drawn, as rare-class
+    sampling with the federation's classes and temperature draws them."""
+    crop: int = Field(64, ge=1)
+    """Pixels of each side of a training crop: small ones are the easiest to reconstruct."""
+    learning_rate: float = Field(1e-5, ge=0)
+    """Learning rate. With a lower one, the upload is the sum of all gradients at known weights."""
+    max_grad_norm: float = Field(0.01, ge=0)
+    """L2 norm that gradients are clipped to, where they are. Below, AdamW adds the gradients
+    themselves, with no scaling of each weight's own."""
+
+
+class NodePrivacy(Privacy):
+    """Differential privacy of a node's training, and of all of its trainings together."""
+
+    total_epsilon: float | None = Field(None, gt=0, le=10**6)
+    """The most that all private trainings on an image may cost together: their epsilons and deltas
+    are added up in the node's state folder, and a training that exceeds the total is refused. The
+    deltas may add up to `delta` times `total_epsilon` / `epsilon`. Default: `epsilon`, which is one
+    training."""
+
+    @property
+    def total(self) -> tuple[float, float]:
+        """Epsilon and delta of all trainings together."""
+        epsilon = self.total_epsilon or self.epsilon
+        return epsilon, self.delta * epsilon / self.epsilon
 
 
 class UploadOptions(Section):
@@ -125,11 +176,13 @@ class Node(Source):
     """Its own model, for a trainer that does not want the federation's."""
     limits: Limits = Limits()
     """The most that it gives."""
+    minima: Minima = Minima()
+    """The least that a training must be."""
     validation: str | None = None
     """For a trainer: split of the dataset by which the best of ten models on the way is chosen."""
     upload: UploadOptions = UploadOptions()
     """What it sends."""
-    privacy: Privacy | None = None
+    privacy: NodePrivacy | None = None
     """Trains with differential privacy; the server has no say in it. Default: without."""
     tracking: Tracking = Tracking()
     """Trackers of its training; the server neither chooses them nor sees what they get."""
@@ -157,6 +210,8 @@ class Node(Source):
             )
         wanted = task.training.model_dump()
         limits = self.limits.model_dump(exclude_none=True, include=set(AT_MOST))
+        if self.server is not None:
+            limits = {"threads": cpus()} | limits
         training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
         batch = training["batch_size"]
         parts = range(1, wanted["accumulation"] + 1)  # of a smaller batch perhaps fewer
@@ -165,7 +220,7 @@ class Node(Source):
             name=self.name,
             model=model,
             training=Training(**training),
-            privacy=self.privacy,
+            privacy=self._privacy(),
             validation=self.validation,
             **self._source(),
         )
@@ -202,6 +257,12 @@ class Node(Source):
         if self.server is None or isinstance(error, PublicError):
             return explained(error)
         return unnamed(error)
+
+    def _privacy(self) -> Privacy | None:
+        """What one training may cost."""
+        if self.privacy is None:
+            return None
+        return Privacy(**self.privacy.model_dump(include=set(Privacy.model_fields)))
 
     def _source(self) -> dict[str, Any]:
         return {"dataset": self.dataset, "root": self.root, "split": self.split}
@@ -248,7 +309,7 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
         settings = {
             "model": own,
             "upload": upload,
-            "privacy": role.privacy,
+            "privacy": role.privacy and role.privacy.model_dump(),
             "validation": role.validation,
             "tracking": tracking or Tracking(),
             **source,
