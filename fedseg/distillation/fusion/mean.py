@@ -1,6 +1,7 @@
 """From the clients' predictions to one soft target a pixel."""
 
 from functools import partial
+from statistics import median_low
 
 import numpy as np
 
@@ -25,6 +26,7 @@ def fuse(
     The maximum bounds what one client can do that says it alone knows a class: where all others
     are certain of another class, its share of the target is less than 1.5 / K, and so less than
     half from K = 3 on. Weights of one class may differ by a factor of 1.5 at most for that to hold.
+    `balance` keeps it so.
 
     Args:
         probabilities: each client's, uint8 [h, w, C].
@@ -45,8 +47,28 @@ def fuse(
     return total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
 
 
+def typical_prior(priors: np.ndarray, coverage: list[set[int]]) -> np.ndarray:
+    """How common each class is: the median over the clients that know it, of two the lower value.
+
+    So one client among three that know a class moves its prior at most to what an honest one says.
+
+    Args:
+        priors: float [K, C], each client's mean probability of each class over the dataset.
+        coverage: S_k, the trainIds each client was trained on.
+
+    Returns:
+        float [C]; 0 for a class that nobody knows.
+    """
+    prior = np.zeros(priors.shape[1])
+    for c in range(len(prior)):
+        known = [own[c] for own, classes in zip(priors, coverage, strict=True) if c in classes]
+        if known:
+            prior[c] = median_low(known)
+    return prior
+
+
 def balance(
-    fused: np.ndarray, prior: np.ndarray, strength: float, temperature: float
+    fused: np.ndarray, prior: np.ndarray, strength: float, temperature: float, clients: int
 ) -> np.ndarray:
     """Raise the classes that the clients are too shy to predict, and sharpen.
 
@@ -55,16 +77,25 @@ def balance(
     post-hoc logit adjustment of Menon et al. (arXiv 2007.07314, eq. 9). A temperature below 1
     sharpens, as in MixMatch (Berthelot et al., arXiv 1905.02249, eq. 7).
 
+    Where one class has more votes than all but one of the clients can give it, 1 - 1.5 / K (see
+    `fuse`), no other class is raised further than it: what is left may be one client's vote.
+
     Args:
         fused: float32 [h, w, C], sums to 1.
-        prior: float [C], the mean of all fused predictions over the dataset.
+        prior: float [C], as `typical_prior` gives it.
         strength: 0 leaves the classes as they are, 1 takes the prior out entirely.
         temperature: T, above 0.
+        clients: K, how many were fused; the votes of fewer than three are not bounded.
 
     Returns:
         uint8 [h, w, C], 255 = certain.
     """
-    target = (fused / np.maximum(prior, RAREST).astype(np.float32) ** strength) ** (1 / temperature)
+    factors = np.maximum(prior, RAREST).astype(np.float32) ** -strength
+    if clients >= 3:
+        first = fused.argmax(axis=-1)[..., np.newaxis]
+        settled = np.take_along_axis(fused, first, axis=-1) > 1 - 1 / (FEWEST_VOTERS * clients)
+        factors = np.where(settled, np.minimum(factors, factors[first]), factors)
+    target = (fused * factors) ** (1 / temperature)
     target /= np.maximum(target.sum(axis=-1, keepdims=True), 1e-12)
     return np.rint(target * 255).astype(np.uint8)
 
@@ -75,20 +106,22 @@ def write_targets(task: FusionTask) -> None:
     coverage = [teacher.coverage for teacher in teachers]
     folder, chosen, weights = task.folder, task.chosen, task.weights
 
-    def fused(place: int) -> np.ndarray:
-        predictions = [teacher.probabilities(chosen[place]) for teacher in teachers]
-        return fuse(predictions, coverage, weights)
+    def predictions(place: int) -> list[np.ndarray]:
+        return [teacher.probabilities(chosen[place]) for teacher in teachers]
 
-    def share(place: int) -> np.ndarray:
-        return fused(place).mean(axis=(0, 1)) / len(chosen)
+    def shares(place: int) -> np.ndarray:
+        return np.stack([p.mean(axis=(0, 1)) / 255 for p in predictions(place)]) / len(chosen)
 
     def write(place: int) -> None:
-        target = balance(fused(place), prior, settings.class_balance, settings.temperature)
+        fused = fuse(predictions(place), coverage, weights)
+        strength, temperature = settings.class_balance, settings.temperature
+        target = balance(fused, prior, strength, temperature, len(teachers))
         write_target(folder, place, target)
 
-    prior = np.zeros(len(task.student.classes))
-    for done, part in enumerate(sharded(partial(map, share), range(len(chosen))), 1):
-        prior += part
+    priors = np.zeros((len(teachers), len(task.student.classes)))
+    for done, part in enumerate(sharded(partial(map, shares), range(len(chosen))), 1):
+        priors += part
         task.progress("measuring class priors", done, len(chosen))
+    prior = typical_prior(priors, coverage)
     for done, _ in enumerate(sharded(partial(map, write), range(len(chosen))), 1):
         task.progress("fusing targets", done, len(chosen))

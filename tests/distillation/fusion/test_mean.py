@@ -1,9 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from fedseg.distillation.fusion.mean import balance, fuse
+from fedseg.classes import CITYSCAPES
+from fedseg.config import Distillation
+from fedseg.distillation.fusion.mean import balance, fuse, typical_prior, write_targets
+from fedseg.distillation.teachers import read_target
 
 ALL = set(range(19))
+ROAD, BUILDING, POLE, SKY, PERSON, TRAIN = 0, 2, 5, 10, 11, 16
 
 
 def one_hot(train_id, chance=255):
@@ -65,24 +71,118 @@ def pixel():
 
 def test_balanced_targets_undo_the_prior(pixel):
     # Half the correction divides by sqrt(0.64) = 0.8 and sqrt(0.01) = 0.1: 0.75, 3 and 0.125.
-    target = balance(*pixel, strength=0.5, temperature=1.0)[0, 0]
+    target = balance(*pixel, strength=0.5, temperature=1.0, clients=2)[0, 0]
     expected = np.array([0.75, 3, 0.125]) / 3.875
     assert target[[0, 5, 10]] / 255 == pytest.approx(expected, abs=1 / 500)
     assert target.sum() == pytest.approx(255, abs=2)
 
 
 def test_a_low_temperature_sharpens(pixel):
-    target = balance(*pixel, strength=0.0, temperature=0.5)[0, 0]
+    target = balance(*pixel, strength=0.0, temperature=0.5, clients=2)[0, 0]
     expected = np.array([0.36, 0.09, 0.01]) / 0.46
     assert target[[0, 5, 10]] / 255 == pytest.approx(expected, abs=1 / 500)
 
 
 def test_neither_changes_nothing(pixel):
-    target = balance(*pixel, strength=0.0, temperature=1.0)
+    target = balance(*pixel, strength=0.0, temperature=1.0, clients=2)
     assert target.argmax() == 0
     assert target[0, 0, [0, 5, 10]] / 255 == pytest.approx([0.6, 0.3, 0.1], abs=1 / 500)
 
 
 def test_classes_nobody_predicts_stay_at_nought(pixel):
-    target = balance(*pixel, strength=1.0, temperature=0.5)[0, 0]
+    target = balance(*pixel, strength=1.0, temperature=0.5, clients=2)[0, 0]
     assert target[[c for c in range(19) if c not in (0, 5, 10)]].max() == 0
+
+
+@pytest.mark.parametrize("clients", [3, 4, 5, 10])
+def test_balance_never_lifts_a_class_over_a_settled_one(clients):
+    """Random votes and priors: a class of more than 1 - 1.5 / K of the votes stays the largest."""
+    rng = np.random.default_rng(clients)
+    fused = rng.dirichlet(np.full(19, 0.05), (64, 64)).astype(np.float32)
+    settled = fused.max(axis=-1) > 1 - 1.5 / clients
+    assert 0.02 < settled.mean() < 0.98
+    prior = rng.choice([0, 1e-6, 1e-3, 0.1, 0.9], 19)
+    plain = balance(fused, prior, 0.7, 0.5, clients=2)
+    target = balance(fused, prior, 0.7, 0.5, clients)
+    assert (target.argmax(axis=-1) == fused.argmax(axis=-1))[settled].all()
+    assert (target == plain)[~settled].all()  # all others are balanced as before
+    assert (target != plain)[settled].any()
+
+
+def test_a_prior_is_the_median_of_those_who_know_the_class():
+    priors = np.zeros((4, 19))
+    priors[:, 0] = 0.1, 0.4, 0.2, 0.9
+    priors[:, 1] = 0.3, 0.1, 0.0, 0.9
+    coverage = [{0, 1}, {0, 1}, {0}, set()]
+    assert typical_prior(priors, coverage)[:3] == pytest.approx([0.2, 0.1, 0])
+
+
+@pytest.mark.parametrize("honest", [2, 3, 4, 9])
+def test_one_client_cannot_move_a_prior_beyond_what_others_say(honest):
+    rng = np.random.default_rng(honest)
+    said = rng.dirichlet(np.ones(19), honest)
+    for lie in (np.zeros(19), np.ones(19), rng.dirichlet(np.ones(19))):
+        for known in (ALL, {PERSON}, set()):
+            prior = typical_prior(np.vstack([said, lie]), [ALL] * honest + [known])
+            assert (prior >= said.min(axis=0)).all()
+            assert (prior <= said.max(axis=0)).all()
+
+
+class Scenes:
+    """Streets of sky, building, poles, road, and about 1 % persons; and a client that is sure."""
+
+    def __init__(self, count=3, side=60):
+        rng = np.random.default_rng(0)
+        self.labels = []
+        for _ in range(count):
+            label = np.full((side, side), ROAD, np.uint8)
+            label[:15], label[15:33], label[12:36, 30] = SKY, BUILDING, POLE
+            row, column = rng.integers(36, side - 10), rng.integers(0, side - 4)
+            label[row : row + 10, column : column + 4] = PERSON
+            self.labels.append(label)
+
+    def client(self, coverage, say=lambda label: label):
+        """A teacher that is certain of what it says."""
+        maps = [np.eye(19, dtype=np.uint8)[say(label)] * 255 for label in self.labels]
+        return SimpleNamespace(coverage=coverage, probabilities=maps.__getitem__)
+
+    def persons_kept(self, teachers, folder):
+        """Share of the true persons that the real targets call persons, with default settings."""
+        write_targets(
+            SimpleNamespace(
+                folder=folder,
+                settings=Distillation(),
+                teachers=teachers,
+                chosen=list(range(len(self.labels))),
+                weights=None,
+                student=SimpleNamespace(classes=CITYSCAPES),
+                progress=lambda *done: None,
+            )
+        )
+        kept = [
+            (read_target(folder, index).argmax(axis=-1) == PERSON)[label == PERSON]
+            for index, label in enumerate(self.labels)
+        ]
+        return np.concatenate(kept).mean()
+
+
+@pytest.mark.parametrize("clients", [3, 4, 5])
+@pytest.mark.parametrize("share", [0, 0.15, 0.3, 1])
+@pytest.mark.parametrize("instead", [TRAIN, POLE, ROAD])
+def test_one_client_cannot_turn_a_class(clients, share, instead, tmp_path):
+    """It calls buildings persons, which raises their prior, and persons something else."""
+    scenes, rng = Scenes(), np.random.default_rng(1)
+
+    def lie(label):
+        said = label.copy()
+        said[(label == BUILDING) & (rng.random(label.shape) < share)] = PERSON
+        said[label == PERSON] = instead
+        return said
+
+    for number, (known, honest) in enumerate(
+        [(ALL, ALL), (ALL, ALL - {instead}), ({instead}, ALL), (ALL - {PERSON}, ALL - {instead})]
+    ):
+        teachers = {str(k): scenes.client(honest) for k in range(clients - 1)}
+        teachers["liar"] = scenes.client(known, lie)
+        (tmp_path / str(number)).mkdir()
+        assert scenes.persons_kept(teachers, tmp_path / str(number)) == 1
