@@ -15,10 +15,10 @@ RAREST = 1e-3
 """Smallest share of the pixels that a class counts as having: what bounds the correction."""
 
 
-def fuse(
+def cast_votes(
     probabilities: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Class-aware mean of the clients: a class's probability is averaged over those who know it.
+    """How much each client says for each class, so that their sum is the class-aware mean.
 
     t_c ~ sum over k with c in S_k of w_k,c p_k,c / max(sum over the same k of w_k,c, 2 K / 3),
     normalised over c. So a class that one client was never shown is not voted down by it.
@@ -26,7 +26,6 @@ def fuse(
     The maximum bounds what one client can do that says it alone knows a class: where all others
     are certain of another class, its share of the target is less than 1.5 / K, and so less than
     half from K = 3 on. Weights of one class may differ by a factor of 1.5 at most for that to hold.
-    `balance` keeps it so.
 
     Args:
         probabilities: each client's, uint8 [h, w, C].
@@ -35,16 +34,22 @@ def fuse(
             the same.
 
     Returns:
-        float32 [h, w, C], sums to 1 over the classes.
+        float32 [K, h, w, C], sums to 1 over clients and classes.
     """
     classes = probabilities[0].shape[-1]
     knows = np.array([[c in known for c in range(classes)] for known in coverage])
-    votes = knows.astype(np.float32) if weights is None else knows * weights
-    total = np.zeros(probabilities[0].shape, np.float32)
-    for client, vote in zip(probabilities, votes, strict=True):
-        total += client * vote
-    total /= np.maximum(votes.sum(axis=0), FEWEST_VOTERS * len(probabilities))
-    return total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-6)
+    counts = knows.astype(np.float32) if weights is None else knows * weights
+    counts /= np.maximum(counts.sum(axis=0), FEWEST_VOTERS * len(probabilities))
+    votes = np.stack([p * count for p, count in zip(probabilities, counts, strict=True)])
+    votes /= np.maximum(votes.sum(axis=(0, -1))[..., np.newaxis], 1e-6)
+    return votes.astype(np.float32)
+
+
+def fuse(
+    probabilities: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Class-aware mean of the clients, float32 [h, w, C]: the sum of `cast_votes`."""
+    return cast_votes(probabilities, coverage, weights).sum(axis=0)
 
 
 def typical_prior(priors: np.ndarray, coverage: list[set[int]]) -> np.ndarray:
@@ -68,7 +73,7 @@ def typical_prior(priors: np.ndarray, coverage: list[set[int]]) -> np.ndarray:
 
 
 def balance(
-    fused: np.ndarray, prior: np.ndarray, strength: float, temperature: float, clients: int
+    votes: np.ndarray, prior: np.ndarray, strength: float, temperature: float
 ) -> np.ndarray:
     """Raise the classes that the clients are too shy to predict, and sharpen.
 
@@ -77,25 +82,27 @@ def balance(
     post-hoc logit adjustment of Menon et al. (arXiv 2007.07314, eq. 9). A temperature below 1
     sharpens, as in MixMatch (Berthelot et al., arXiv 1905.02249, eq. 7).
 
-    Where one class has more votes than all but one of the clients can give it, 1 - 1.5 / K (see
-    `fuse`), no other class is raised further than it: what is left may be one client's vote.
+    From three clients on, a client's vote is raised only as far as another one votes for the class:
+    what is above the second largest vote for it counts as much as votes for the class that the
+    mean gives there. So what one client says alone stays the small share that `cast_votes` bounds.
 
     Args:
-        fused: float32 [h, w, C], sums to 1.
+        votes: float32 [K, h, w, C], sums to 1 over clients and classes.
         prior: float [C], as `typical_prior` gives it.
         strength: 0 leaves the classes as they are, 1 takes the prior out entirely.
         temperature: T, above 0.
-        clients: K, how many were fused; the votes of fewer than three are not bounded.
 
     Returns:
         uint8 [h, w, C], 255 = certain.
     """
     factors = np.maximum(prior, RAREST).astype(np.float32) ** -strength
-    if clients >= 3:
-        first = fused.argmax(axis=-1)[..., np.newaxis]
-        settled = np.take_along_axis(fused, first, axis=-1) > 1 - 1 / (FEWEST_VOTERS * clients)
-        factors = np.where(settled, np.minimum(factors, factors[first]), factors)
-    target = (fused * factors) ** (1 / temperature)
+    fused = votes.sum(axis=0)
+    raised = fused * factors
+    if len(votes) >= 3:
+        second, largest = np.partition(votes, -2, axis=0)[-2:]
+        common = factors[fused.argmax(axis=-1)][..., np.newaxis]
+        raised -= (largest - second) * np.maximum(factors - common, 0)
+    target = np.maximum(raised, 0) ** (1 / temperature)
     target /= np.maximum(target.sum(axis=-1, keepdims=True), 1e-12)
     return np.rint(target * 255).astype(np.uint8)
 
@@ -113,9 +120,8 @@ def write_targets(task: FusionTask) -> None:
         return np.stack([p.mean(axis=(0, 1)) / 255 for p in predictions(place)]) / len(chosen)
 
     def write(place: int) -> None:
-        fused = fuse(predictions(place), coverage, weights)
-        strength, temperature = settings.class_balance, settings.temperature
-        target = balance(fused, prior, strength, temperature, len(teachers))
+        votes = cast_votes(predictions(place), coverage, weights)
+        target = balance(votes, prior, settings.class_balance, settings.temperature)
         write_target(folder, place, target)
 
     priors = np.zeros((len(teachers), len(task.student.classes)))
