@@ -46,7 +46,6 @@ OPTIONAL = """
 # scores_per_day = 100          # confusion matrices sent
 # [upload]
 # precision = "float32"         # "float16" halves the upload
-# pixel_counts = false          # true: also send how many pixels of each class there are
 # cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [tracking]                    # of its training's loss; the server does not see it
 # trackers = ["tensorboard"]    # or csv, jsonl, mlflow, wandb

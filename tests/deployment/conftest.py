@@ -20,7 +20,7 @@ from tests.conftest import TINY_MODEL, TINY_TRAINING, make_world_in
 from tests.processes import wait_until, wait_until_gone
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
-SPARING = '\n[upload]\nprecision = "float16"\npixel_counts = false\n[limits]\niterations = 2\n'
+SPARING = '\n[upload]\nprecision = "float16"\n[limits]\niterations = 2\n'
 OWN_MODEL = '\n[model]\narch = "unet"\nencoder = "resnet18"\n'
 PATIENCE = 120.0
 """Seconds within which a process is up, on a machine that is busy."""
