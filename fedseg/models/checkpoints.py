@@ -170,4 +170,3 @@ def checked(
         if name.endswith("running_var") and (tensor < 0).any():
             raise FedsegError(f"{whose}: tensor '{name}' holds a negative variance")
         yield name, tensor
-

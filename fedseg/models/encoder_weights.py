@@ -197,9 +197,7 @@ def read_weights(path: Path) -> WeightFile:
         raise FedsegError(f"encoder_weights: {error}") from None
 
 
-def _choose(
-    encoder: nn.Module, wanted: Tensors, weights: Tensors, path: Path
-) -> Renamed:
+def _choose(encoder: nn.Module, wanted: Tensors, weights: Tensors, path: Path) -> Renamed:
     """The tensors of a file by the names that an encoder gives them.
 
     Where no prefix leads to all that it needs, those that come nearest, for an error.

@@ -55,7 +55,7 @@ class WeightFile(Mapping[str, Tensor]):
                 # By its number, as another file may have taken the place of this one. Of a file
                 # that is mapped, all that was read would count as memory of ours.
                 self._file: Any = _opened(f"/dev/fd/{file.fileno()}")
-            self.announced = {name: self._announced(name) for name in self._file.keys()}
+            self.announced = {name: self._announced(name) for name in self._file.keys()}  # noqa: SIM118
         except OSError as error:
             raise FedsegError(f"{path}: can't be read: {error.strerror or error}") from None
         except ValueError as error:

@@ -78,8 +78,8 @@ def _check_base_size(own: Model, asked: Model) -> None:
     numbers = [sum(t.numel() for t in state_outline(m).values()) for m in (own, asked)]
     if numbers[0] > MOST_COST * numbers[1]:
         raise FedsegError(
-            f"its model, {own.arch} with encoder {own.encoder}, has more than {MOST_COST} times the "
-            "parameters of the one it was asked for, and it sends a part of them"
+            f"sends a part of {own.arch} with encoder {own.encoder}, which has more than "
+            f"{MOST_COST} times the parameters of the model it was asked for"
         )
 
 

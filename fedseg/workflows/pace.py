@@ -33,7 +33,8 @@ class Pace:
 
     def __init__(self, on_image: OnProgress, usual: Callable[[], float]) -> None:
         self._on_image, self._usual = on_image, usual
-        self._begun, self._images = time.monotonic(), 0
+        self._begun: float | None = None
+        self._images = 0
 
     def __call__(self, done: int, total: int) -> None:
         """Report that an image is done.
@@ -42,8 +43,14 @@ class Pace:
             ModelError: the model is too slow.
         """
         self._on_image(done, total)
+        now = time.monotonic()
+        if (
+            self._begun is None
+        ):  # a model is loaded before its first image, which counts for nothing
+            self._begun = now
+            return
         self._images += 1
-        spent = time.monotonic() - self._begun
+        spent = now - self._begun
         if spent <= PATIENCE or done == total:
             return
         each, most = spent / self._images, SLOWEST * self._usual()
