@@ -22,7 +22,7 @@ class Cost(NamedTuple):
     """Bytes of the largest tensor on the way."""
 
 
-class _Largest(TorchDispatchMode):
+class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
     nbytes = 0
 
     def __torch_dispatch__(
@@ -43,7 +43,8 @@ def image_cost(model: Model, size: tuple[int, int]) -> Cost:
     """
     network = outline(model.plain).eval()
     image = torch.zeros(1, 3, *size, device="meta")
-    counter, largest = FlopCounterMode(display=False), _Largest()
+    counter = FlopCounterMode(display=False)
+    largest = _Largest()  # type: ignore[no-untyped-call]
     try:
         with torch.no_grad(), counter, largest:
             network(image)

@@ -5,7 +5,7 @@ names of transformers, so that its own classes open it. No code of a checkpoint 
 network follows from the tables below.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -219,7 +219,7 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
         return None
 
     whose = f"encoder_weights: {path}"
-    selected = select_weights(weights, fit, len(needed), whose) or {}
+    selected: Mapping[str, Tensor] = select_weights(weights, fit, len(needed), whose) or {}
     fitting = {
         name: selected[name]
         for name, outline in announced(selected).items()
