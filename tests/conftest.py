@@ -140,7 +140,7 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
         home = train_client(
             client, 0, folder / client.name, notify, [WriteCurve(run.curve(client.name))]
         )
-        weights, upload = pack(home, UploadOptions(pixel_counts=True))
+        weights, upload = pack(home, UploadOptions())
         store(run, upload, weights, client.model, seed=0)
     return run
 

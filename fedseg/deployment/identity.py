@@ -57,7 +57,6 @@ OPTIONAL = """
 # max_grad_norm = 0.01          # where gradients are clipped
 # [upload]
 # precision = "float32"         # "float16" halves the upload
-# pixel_counts = false          # true: also send how many pixels of each class there are
 # cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [tracking]                    # of its training's loss; the server does not see it
 # trackers = ["tensorboard"]    # or csv, jsonl, mlflow, wandb

@@ -123,7 +123,6 @@ def train_client(
         dataset=dataset.card.name,
         info=info,
         images=len(dataset),
-        pixel_counts=tuple(int(n) for n in counts.sum(axis=0)),
         iterations=client.training.iterations,
         seconds=round(time.monotonic() - started, 1),
         bytes=sum(tensor.nbytes for tensor in sent.values()),
@@ -191,8 +190,6 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
         size = sum(tensor.nbytes for tensor in weights.values())
         changes = {"bytes": size, "sha256": content_hash(weights)}
         upload = upload.model_copy(update=changes)
-    if not options.pixel_counts:
-        upload = upload.model_copy(update={"pixel_counts": None})
     return weights, upload
 
 

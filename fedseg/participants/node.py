@@ -154,8 +154,6 @@ class UploadOptions(Section):
 
     precision: Literal["float32", "float16"] = "float32"
     """Of the weights; float16 halves the upload."""
-    pixel_counts: bool = False
-    """Whether the number of labelled pixels of each class is sent."""
     cross_site_evaluation: bool = False
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""

@@ -36,7 +36,7 @@ from tests.conftest import LOOSE_MINIMA
 from tests.deployment.test_identities import make_signer
 from tests.disks import no_space, small_disk
 
-TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
+TELLS = {"name", "dataset", "info", "images", "iterations", "seconds", "bytes",
          "sha256", "base", "epsilon", "delta"}  # fmt: skip
 """What the README says that a client tells, beside its weights."""
 HOST = "annas-own-machine"
@@ -139,7 +139,6 @@ def test_an_owner_may_halve_the_upload(make_folder, federation, tmp_path):
     folder = make_folder("trainer", federation.clients[0].root, extra)
     reply, _ = train(folder, federation)
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
-    assert upload.pixel_counts is None
     weights = from_records(reply.content)
     assert upload.bytes == sum(tensor.nbytes for tensor in weights.values())
     assert upload.sha256 == content_hash(weights)
@@ -151,13 +150,6 @@ def test_an_owner_may_halve_the_upload(make_folder, federation, tmp_path):
         torch.testing.assert_close(theirs[name], tensor, rtol=1e-3, atol=1e-6)
     record = read_json(kept / "client.json")
     assert record["sha256"] == content_hash(theirs)  # it can be distilled from again
-
-
-def test_pixel_counts_leave_only_where_the_owner_says_so(make_folder, federation):
-    folder = make_folder("trainer", federation.clients[0].root, "\n[upload]\npixel_counts = true\n")
-    reply, _ = train(folder, federation)
-    upload = parse_upload(reply.content["answer"]["upload"], expected="one")
-    assert sum(upload.pixel_counts) == 4 * 48 * 80
 
 
 def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):

@@ -21,7 +21,7 @@ from tests.processes import wait_until, wait_until_gone
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
 OFTEN = "\n[limits]\ntrainings_per_day = 100\n"
-SPARING = f'{OFTEN}iterations = 2\n[upload]\nprecision = "float16"\npixel_counts = false\n'
+SPARING = f'{OFTEN}iterations = 2\n[upload]\nprecision = "float16"\n'
 OWN_MODEL = f'{OFTEN}[model]\narch = "unet"\nencoder = "resnet18"\n'
 PATIENCE = 120.0
 """Seconds within which a process is up, on a machine that is busy."""
