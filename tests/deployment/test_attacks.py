@@ -144,7 +144,7 @@ def test_a_node_goes_on_after_all_of_this(nodes, federation_content):
     assert [c["status"] for c in result["clients"].values()] == ["good", "good"]
     assert set(result["evaluation"]["global"]) == {"held-out", "city"}
     for name in ("one", "two", "city"):
-        assert processes_of(nodes.home / f"node-{name}", "flower-superexec")
+        assert processes_of(nodes.home / f"node-{name}", "fedseg.deployment.superexec")
         entries = list(read_audit(nodes.home / f"node-{name}" / "state" / "audit.jsonl"))
         sent = {"city": "confusion matrix sent"}.get(name, "model sent")
         assert entries[-1]["event"] == sent

@@ -12,21 +12,26 @@ import time
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.proto.fleet_pb2 import PullMessagesRequest
 from flwr.proto.message_pb2 import PushObjectRequest
+from flwr.proto.node_pb2 import Node
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER as PUBLIC_KEY
 from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes, sign_message
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from fedseg.deployment import gate
+from fedseg.deployment import admission, gate
 from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
+from fedseg.deployment.quota import Quota
 from tests.deployment.serving import serving
 from tests.processes import wait_until
 
 KNOWN, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 MAX_UPLOAD = 20 * 2**20
+NODE, RUN = 7, 1
+PULL = PullMessagesRequest(node=Node(node_id=NODE)).SerializeToString()
 
 
 def signed(key=KNOWN, age=0.0, signature=None, timestamp=None):
@@ -55,23 +60,33 @@ class Application:
         await PlainTextResponse("answer")(scope, receive, send)
 
 
+class OneNode:
+    """In the place of Flower's records: one node is registered, and was asked in one run."""
+
+    def node_id(self, public_key):
+        return NODE if public_key == public_key_to_bytes(KNOWN.public_key()) else None
+
+    def has_part(self, node_id, run_id, object_id=None):
+        return (node_id, run_id) == (NODE, RUN)
+
+
 @pytest.fixture
 def door(tmp_path, monkeypatch):
     """The gate before an application, over TLS: its address, and what reached the application."""
-    monkeypatch.setattr(gate, "HEADER_SECONDS", 1.0)
+    monkeypatch.setattr(admission, "HEADER_SECONDS", 1.0)
     monkeypatch.setattr(gate, "BODY_SECONDS", 2.0)
-    monkeypatch.setattr("fedseg.deployment.server.HEADER_SECONDS", 1.0)
     make_certificates(tmp_path, ["localhost"])
     application = Application()
-    known = public_key_to_bytes(KNOWN.public_key())
-    door = gate.Gate(application, lambda key: key == known, MAX_UPLOAD)
-    options = {"http": gate.Impatient, "ws": "none", "lifespan": "off", "limit_concurrency": 20}
+    quota = Quota(tmp_path / "quota.db", lambda runs: [])
+    quota.open(NODE, RUN)
+    door = gate.Gate(application, OneNode(), quota, MAX_UPLOAD)
+    options = {"http": admission.Impatient, "ws": "none", "lifespan": "off"}
     with serving(door, tmp_path, **options) as port:
         application.port, application.tls = port, trusting(tmp_path / "ca.crt")
         yield application
 
 
-def post(door, path="/v1/fleet/pull-messages", content=b"", headers=None):
+def post(door, path="/v1/fleet/pull-messages", content=PULL, headers=None):
     return httpx.post(
         f"https://localhost:{door.port}{path}",
         content=content,
@@ -79,6 +94,13 @@ def post(door, path="/v1/fleet/pull-messages", content=b"", headers=None):
         verify=door.tls,
         timeout=20,
     )
+
+
+def push(door, content=b"x" * 5_000_000, **fields):
+    """Push an object, as one that was announced."""
+    known = {"run_id": RUN, "object_id": "a" * 64, "session_id": "s"}
+    request = PushObjectRequest(node=Node(node_id=NODE), object_content=content, **known | fields)
+    return post(door, "/v1/fleet/push-object", request.SerializeToString()).status_code
 
 
 def connect(door):
@@ -98,9 +120,12 @@ def closed_after(connection):
 
 
 def test_a_registered_nodes_request_is_passed_on(door):
-    assert post(door, content=b"x" * 6_000_000).text == "answer"
+    assert push(door, b"x" * 6_000_000) == 200
     assert post(door).text == "answer"
-    assert door.bodies == [("/v1/fleet/pull-messages", 6_000_000), ("/v1/fleet/pull-messages", 0)]
+    (path, size), pulled = door.bodies
+    assert path == "/v1/fleet/push-object"
+    assert 6_000_000 < size < 6_000_200
+    assert pulled == ("/v1/fleet/pull-messages", len(PULL))
     assert httpx.get(f"https://localhost:{door.port}/health", verify=door.tls).text == "answer"
 
 
@@ -134,7 +159,20 @@ def test_an_old_signature_is_refused(door):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/control/start-run", "/v1/runtime/x", "/fedseg/runs/a", "/docs"]
+    "path",
+    [
+        "/v1/control/start-run",
+        "/v1/runtime/push-object",
+        "/v1/fleet/register-node",
+        "/v1/fleet/unregister-node",
+        "/v1/fleet/new-in-the-next-flower",
+        "/v1/fleet/pull-messages/",
+        "/v1/fleet//pull-messages",
+        "/v1/fleet/pull-messages%3F",
+        "/V1/fleet/pull-messages",
+        "/fedseg/runs/a",
+        "/docs",
+    ],
 )
 def test_nothing_but_nodes_requests_is_passed_on(door, path):
     assert post(door, path).status_code == 403
@@ -142,14 +180,16 @@ def test_nothing_but_nodes_requests_is_passed_on(door, path):
 
 
 def test_a_body_that_is_too_large_is_refused(door):
-    assert post(door, content=b"x" * (gate.MOST_BYTES + 1)).status_code == 413
+    assert push(door, b"x" * gate.MOST_BYTES) == 413
+    assert post(door, content=b"x" * (gate.MOST_SMALL_BYTES + 1)).status_code == 413
+    assert post(door, "/v1/fleet/push-messages", b"x" * 70_000).status_code == 413
 
     def endless():
         while True:
             yield b"x" * 1_000_000
 
     with contextlib.suppress(httpx.WriteError, httpx.ReadError):  # closed while we wrote
-        assert post(door, content=endless()).status_code == 413
+        assert post(door, "/v1/fleet/push-object", endless()).status_code == 413
     assert door.bodies == []
 
 
@@ -216,10 +256,7 @@ def test_one_node_does_not_ask_for_everything_at_once(door, monkeypatch):
 
 
 def test_one_node_does_not_push_more_than_it_may_in_a_run(door):
-    def push(run_id):
-        request = PushObjectRequest(run_id=run_id, object_id="a", object_content=b"x" * 5_000_000)
-        return post(door, "/v1/fleet/push-object", request.SerializeToString()).status_code
-
-    assert [push(1) for _ in range(6)] == [200, 200, 200, 200, 413, 413]
-    assert push(2) == 200
+    assert [push(door) for _ in range(6)] == [200, 200, 200, 200, 413, 413]
+    assert push(door, run_id=2) == 403  # no run of this node's, and not counted anywhere
+    assert push(door, session_id="") == 403
     assert post(door, "/v1/fleet/push-object", b"\xff\xff").status_code == 400
