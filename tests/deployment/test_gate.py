@@ -26,7 +26,6 @@ from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.quota import Quota
 from tests.deployment.serving import serving
-from tests.processes import wait_until
 
 KNOWN, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 MAX_UPLOAD = 20 * 2**20
@@ -73,7 +72,8 @@ class OneNode:
 @pytest.fixture
 def door(tmp_path, monkeypatch):
     """The gate before an application, over TLS: its address, and what reached the application."""
-    monkeypatch.setattr(admission, "HEADER_SECONDS", 1.0)
+    if admission.MOST_OF_ADDRESS > 8:  # not `few_places`
+        monkeypatch.setattr(admission, "HEADER_SECONDS", 1.0)
     monkeypatch.setattr(gate, "BODY_SECONDS", 2.0)
     make_certificates(tmp_path, ["localhost"])
     application = Application()
@@ -229,14 +229,100 @@ def test_connections_that_are_never_encrypted_are_closed(door):
         assert closed_after(connection) < 3
 
 
-def test_slow_senders_do_not_keep_others_out(door):
+@pytest.fixture
+def few_places(monkeypatch):
+    """Places are few; ask for it before `door`."""
+    monkeypatch.setattr(admission, "HEADER_SECONDS", 30.0)
+    for name, places in (
+        *(("MOST_STRANGERS", 12), ("MOST_OF_ADDRESS", 8)),
+        *(("MOST_OF_NODES", 12), ("MOST_OF_NODE", 8)),
+    ):
+        monkeypatch.setattr(admission, name, places)
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_idle_connections_of_an_address_do_not_keep_its_nodes_out(few_places, door, encrypted):
+    """Nodes behind the same router: one that is connected, and those that come."""
+    address = ("localhost", door.port)
+    with httpx.Client(verify=door.tls, headers=signed()) as node, contextlib.ExitStack() as stack:
+        url = f"https://localhost:{door.port}/v1/fleet/pull-messages"
+        assert node.post(url, content=PULL).status_code == 200
+        before = node._transport._pool.connections[0]
+        idle = [connect(door) if encrypted else socket.create_connection(address) for _ in range(8)]
+        idle += [
+            connect(door) if encrypted else socket.create_connection(address) for _ in range(8)
+        ]
+        for connection in idle:
+            stack.enter_context(connection)
+        assert post(door).status_code == 200  # a new connection has a place
+        assert node.post(url, content=PULL).status_code == 200
+        assert node._transport._pool.connections == [before]  # its old one was kept
+        for connection in idle[:8]:  # they gave way
+            assert closed_after(connection) < 1
+
+
+def test_slow_senders_do_not_keep_others_out(few_places, door):
     """As many as there may be connections, each sending a byte now and then."""
-    slow = [connect(door) for _ in range(20)]
+    slow = [connect(door) for _ in range(8)]
     for connection in slow:
         connection.sendall(b"POST /v1/fleet/push-object HTTP/1.1\r\nHost")
-    wait_until(lambda: post(door).status_code == 200, 5)
+    assert post(door).status_code == 200
     for connection in slow:
         connection.close()
+
+
+def test_a_node_keeps_no_other_out(few_places, door):
+    """A node with more connections than it may have loses its own, and so it does all together."""
+    taken = {1: [], 2: [], 3: []}
+    lobby = admission.Lobby()
+    for node, number in ((1, 10), (2, 3), (3, 3)):
+        for _ in range(number):
+            connection = Connection()
+            admission.Place(lobby, connection).recognise(node)
+            taken[node].append(connection)
+    assert [c.closed for c in taken[1]] == [True] * 4 + [False] * 6
+    assert not any(c.closed for c in taken[2] + taken[3])
+
+
+class Connection:
+    """In the place of a transport."""
+
+    closed = False
+
+    def __init__(self, address="192.0.2.1"):
+        self.address = address
+
+    def get_extra_info(self, _):
+        return (self.address, 1)
+
+    def is_closing(self):
+        return self.closed
+
+    def abort(self):
+        self.closed = True
+
+
+def test_many_addresses_do_not_keep_another_out(few_places):
+    """The oldest of whoever has most gives way; a network of IPv6 is one address."""
+    lobby = admission.Lobby()
+    crowd = [Connection(f"2001:db8::{index}") for index in range(8)]
+    others = [Connection(f"192.0.2.{index}") for index in range(5)]
+    for connection in crowd + others:
+        admission.Place(lobby, connection)
+    assert [c.closed for c in crowd] == [True] + [False] * 7
+    assert not any(c.closed for c in others)
+
+
+def test_places_are_given_back(few_places):
+    lobby = admission.Lobby()
+    for _ in range(20):
+        place = admission.Place(lobby, Connection())
+        place.leave()
+        place = admission.Place(lobby, Connection())
+        place.recognise(1)
+        place.leave()
+    assert not lobby.strangers._taken
+    assert not lobby.nodes._taken
 
 
 def test_one_node_does_not_ask_for_everything_at_once(door, monkeypatch):
