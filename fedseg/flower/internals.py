@@ -208,7 +208,7 @@ class NodeRequest:
 
     @property
     def is_in_session(self) -> bool:
-        """Whether a pushed object names the session that it was announced in, a secret of a node."""
+        """Whether a pushed object names the session, known to one node, of its announcement."""
         return bool(self._proto.session_id)
 
     def announcement(self) -> "Announcement":
