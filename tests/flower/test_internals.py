@@ -109,11 +109,11 @@ def test_an_owner_registers_nodes_and_starts_runs(superlink, served, certs, tls)
     public_key = internals.public_key_to_bytes(key.public_key())
     assert superlink.node_id(public_key) is None
     owner.register_node("metro", public_key)
-    assert superlink.node_id(public_key) == owner.nodes()["metro"][0]
     assert served.requests[-1][1]["Authorization"] == "Bearer secret"
     assert served.requests[-1][0] == internals.REGISTER
     node_id, status = owner.nodes()["metro"]
     assert status == "registered"
+    assert superlink.node_id(public_key) == node_id
 
     run = owner.start_run(signing.APP_ID, {"out": "a"})
     assert owner.active_runs()[run]["out"] == "a"
