@@ -128,7 +128,6 @@ def save_untrained(run: Run, client: Client, seed: int) -> None:
         dataset=client.dataset,
         info=info,
         images=1,
-        pixel_counts=(1,) * 19,
         iterations=1,
         seconds=0,
         bytes=1,

@@ -36,6 +36,8 @@ FEDSEG = str(Path(sys.executable).parent / "fedseg")
 TINY = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 LARGE = {"arch": "unet", "encoder": "senet154", "encoder_weights": "none"}
 TRAINING = {"iterations": 1, "batch_size": 2, "crop": [32, 64]}
+MINIMA = "\n[minima]\niterations = 1\nbatch_size = 2\nimages = 1\ncrop = 32\n"
+"""What a node's owner says so that it is allowed."""
 KINDS = {
     "SuperLink": ("flower-superlink", "fedseg server start"),
     "ServerApp": ("flwr-serverapp", "flwr-simulation"),
@@ -82,6 +84,8 @@ def uploads(number: int = 4) -> None:
         for name in names:
             node = {"name": name, "role": "trainer", "dataset": "folder", "root": str(data)}
             make_node(home / name, node | {"server": f"localhost:{port}"}, certs / "ca.crt", None)
+            with (home / name / "node.toml").open("a") as file:
+                file.write(MINIMA)
             server.add_node(name, home / name / "node.pub")
             stack.enter_context(started(home / f"{name}.log", "node", "start", str(home / name)))
         content = federation([{"name": name, "model": LARGE} for name in names], data)

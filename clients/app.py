@@ -5,6 +5,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from fedseg.errors import FedsegError
+from fedseg.files import private_files
 from fedseg.flower import messages
 from fedseg.flower.context import NODE_KEY, nodes_of, places_of, progress_of
 from fedseg.flower.supervisor import exit_with_parent
@@ -115,13 +117,33 @@ def _at_work(
     task: TrainTask | ScoreTask,
 ) -> Message:
     """Do what one of this node's roles is asked for; what goes wrong is the answer."""
+    name = messages.name_in(message)
+    node = next(node for node in nodes_of(context) if node.name == name)
+    with nullcontext() if node.server is None else private_files(node.state):
+        try:
+            return _watched(node, context, work, task)
+        except FedsegError as error:
+            log.error("%s '%s': %s", role, name, error)
+            reason = node.explain(error)
+        except Exception as error:
+            log.exception("%s '%s' failed", role, name)
+            reason = node.explain(error)
+        progress_of(context, node)("failed", 0, 1)
+    return Message(messages.failed(reason), reply_to=message)
+
+
+def _watched(
+    node: Node,
+    context: Context,
+    work: Callable[[Node, Progress], Message],
+    task: TrainTask | ScoreTask,
+) -> Message:
+    """Work until it is done, or a limit or the end of the run says to give up."""
     import torch
 
     from fedseg.participants.answers import guards_of
     from fedseg.participants.watchdog import watched
 
-    name = messages.name_in(message)
-    node = next(node for node in nodes_of(context) if node.name == name)
     if node.limits.threads:
         torch.set_num_threads(node.limits.threads)
     guards = guards_of(node, task.timeout)
@@ -129,16 +151,7 @@ def _at_work(
         exit_with_parent()
         guards.append(_end_of_run(context, node))
     progress = progress_of(context, node)
-    try:
-        return watched(lambda notify: work(node, notify), progress, task.stall_timeout, *guards)
-    except FedsegError as error:
-        log.error("%s '%s': %s", role, name, error)
-        reason = node.explain(error)
-    except Exception as error:
-        log.exception("%s '%s' failed", role, name)
-        reason = node.explain(error)
-    progress("failed", 0, 1)
-    return Message(messages.failed(reason), reply_to=message)
+    return watched(lambda notify: work(node, notify), progress, task.stall_timeout, *guards)
 
 
 def _end_of_run(context: Context, node: Node) -> "Guard":

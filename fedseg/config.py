@@ -22,7 +22,7 @@ from pydantic import (
 
 from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.errors import FedsegError, did_you_mean, first_line, why_unreadable
-from fedseg.plugins import is_reference, located
+from fedseg.plugins import REFERENCE, is_reference, located
 from fedseg.registry import (
     BASELINES,
     FUSION_RULES,
@@ -71,12 +71,16 @@ GeneratorName = Annotated[str, one_of(GENERATORS, "none"), choices(GENERATORS, "
 FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 LossName = Annotated[str, one_of(LOSSES), choices(LOSSES)]
 TrainerName = Annotated[str, one_of(TRAINERS), choices(TRAINERS)]
-PLUGIN_KEYS = ("generator", "fusion", "loss", "trainer", "trackers")
+PluginName = Annotated[str, Field(pattern=REFERENCE.pattern)]
+PLUGIN_KEYS = ("generator", "fusion", "loss", "trainer", "trackers", "plugins")
 """Keys that take "module:object"."""
 
 
 MOST_PARTS = 100
 """Parts that a dotted key may have."""
+LONG_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++\s*+\.\s*+){{{MOST_PARTS}}}")
+"""A key of more parts. It is looked for from the beginnings of words, and nothing is tried twice:
+the time grows with the length of the text."""
 MOST_CHANNELS = 4096
 """Of a decoder's layer."""
 
@@ -679,7 +683,7 @@ def parse_toml(text: str, origin: Path) -> dict[str, Any]:
     """
     try:
         # tomllib's memory grows with the square of a key's parts.
-        if re.search(rf"(?:[\w\"'-]+\s*\.\s*){{{MOST_PARTS}}}", text):
+        if LONG_KEY.search(text):
             raise RecursionError
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

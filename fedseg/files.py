@@ -10,7 +10,8 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ LONGEST_NAME = 255
 TEMPORARY = ".fedseg-"
 """Prefix of files that are being written. The final name is not part of it, as it may already be as
 long as the file system allows."""
-SHARED, PRIVATE = 0o666, 0o600
-"""Permissions of new files before the umask, as of `open`; of keys and tokens, for their owner."""
+SHARED, PRIVATE, PRIVATE_FOLDER = 0o666, 0o600, 0o700
+"""Permissions of new files before the umask, as of `open`; of keys and tokens, for their owner; and
+of folders for their owner."""
 
 
 class DamagedFile(FedsegError):
@@ -121,6 +123,40 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+@contextmanager
+def private_files(folder: Path) -> Iterator[None]:
+    """Within it, new files and folders are their owner's alone, and so is all that `folder` holds.
+
+    The umask is that of the whole process, and of those that it starts.
+    """
+    before = os.umask(0o777 & ~PRIVATE_FOLDER)
+    try:
+        make_private(folder)
+        yield
+    finally:
+        os.umask(before)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and all that it holds, except what links in it lead to, its owner's alone.
+
+    What belongs to another user, such as a volume's lost+found, is left as it is.
+    """
+    folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+    for parent, _, names in os.walk(folder.resolve()):
+        _restrict(Path(parent), PRIVATE_FOLDER)
+        for name in names:
+            _restrict(Path(parent, name), PRIVATE)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    """Withhold a file or folder from others; it may be gone meanwhile."""
+    with suppress(FileNotFoundError, PermissionError):
+        # A mode that is right stays: a change is one of the file, for `storage.hashes`.
+        if not path.is_symlink() and _permissions(path) & 0o077:
+            path.chmod(mode)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -264,19 +300,53 @@ def write_json(path: Path, value: Any, durable: bool = True) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", durable)
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file to read its bytes.
+
+    Reading anything else, such as a pipe that somebody put in a file's place, may never end.
+
+    Raises:
+        OSError: it is missing, unreadable, or no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_text(path: Path, most: int | None = None) -> str:
+    """Read a UTF-8 file, with or without a byte order mark.
+
+    Args:
+        path: a regular file.
+        most: bytes that it may have; None: any number.
+
+    Raises:
+        ValueError: it is not UTF-8, or longer.
+        OSError: it is missing, unreadable, or no regular file.
+    """
+    with open_regular(path) as file:
+        content = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(content) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return content.decode("utf-8-sig")
+
+
+def read_json(path: Path, kind: type = dict, most: int | None = None) -> Any:
     """Read a JSON file that fedseg wrote.
 
     Args:
         path: the file.
         kind: what its content must be: dict, list or str.
+        most: bytes that it may have, where others may have written it; None: any number.
 
     Raises:
         DamagedFile: it is not JSON, or its content is of another kind.
-        OSError: it is missing or unreadable.
+        OSError: it is missing, unreadable, or no regular file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_text(path, most))
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
         raise damaged(path, why_unreadable(error)) from None
     if not isinstance(content, kind):
@@ -291,7 +361,7 @@ def damaged(path: Path, reason: object) -> DamagedFile:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

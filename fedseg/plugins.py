@@ -34,7 +34,7 @@ _FILES: dict[str, _File] = {}
 """By the module's name."""
 _FOLDERS: list[str] = []
 """Where such files lie."""
-REFERENCE = re.compile(r"[^:\s][^:\n]*:[A-Za-z_]\w*")
+REFERENCE = re.compile(r"^[^:\s][^:\n]*:[A-Za-z_]\w*$")
 
 
 def is_reference(name: str) -> bool:
@@ -58,6 +58,12 @@ def located(reference: str, folders: Iterable[Path]) -> str:
         if (path := folder / relative.expanduser()).is_file():
             return f"{path.resolve()}:{name}"
     return reference
+
+
+def module_name(reference: str) -> str:
+    """The reference without the folder of its file: "module:object"."""
+    module, _, name = reference.rpartition(":")
+    return f"{Path(module).stem if module.endswith('.py') else module}:{name}"
 
 
 def load_object(kind: str, reference: str) -> Any:

@@ -33,6 +33,8 @@ from fedseg.workflows.sources import update_sources
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
+LOOSE_MINIMA = "\n[minima]\niterations = 1\nbatch_size = 2\nimages = 1\ncrop = 32\n"
+"""What the owner of a node says so that such a training is allowed."""
 
 
 def pytest_collection_modifyitems(items):
@@ -138,7 +140,7 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
         home = train_client(
             client, 0, folder / client.name, notify, [WriteCurve(run.curve(client.name))]
         )
-        weights, upload = pack(home, UploadOptions(pixel_counts=True))
+        weights, upload = pack(home, UploadOptions())
         store(run, upload, weights, client.model, seed=0)
     return run
 

@@ -16,6 +16,8 @@ from fedseg.files import (
     atomic_folder,
     fitting_name,
     holders_near,
+    make_private,
+    private_files,
     read_json,
     refuse_full_disk,
     remove_unfinished,
@@ -176,6 +178,44 @@ def test_secrets_are_private_while_written_and_after(tmp_path, umask):
     write_bytes(tmp_path / "b.key", b"secret", PRIVATE)
     write_bytes(tmp_path / "b.key", b"another", PRIVATE)
     assert mode(tmp_path / "a.key") == mode(tmp_path / "b.key") == 0o600
+
+
+def test_a_private_folder_is_its_owners_alone_whatever_it_was(tmp_path, umask):
+    old, outside = tmp_path / "state", tmp_path / "outside.txt"
+    (old / "inner").mkdir(parents=True)
+    write_text(outside, "content")
+    for path in (old / "a.json", old / "inner" / "b.json"):
+        write_text(path, "content")
+        path.chmod(0o666)
+    old.chmod(0o777)
+    (old / "link").symlink_to(outside)
+    (old / "loop").symlink_to(old)
+    (tmp_path / "linked").symlink_to(old)
+    usual = mode(outside)
+    (old / "kept").touch(0o400)
+    for folder in (tmp_path / "linked", tmp_path / "new" / "state"):
+        with private_files(folder):
+            write_text(folder / "written.json", "content")
+            (folder / "made").mkdir()
+            with atomic_folder(folder / "model") as temporary:
+                write_text(temporary / "weights", "content")
+    assert mode(old) == mode(tmp_path / "new" / "state") == 0o700
+    for path in (*old.rglob("*"), *(tmp_path / "new" / "state").rglob("*")):
+        if not path.is_symlink():
+            expected = 0o700 if path.is_dir() else 0o400 if path.name == "kept" else 0o600
+            assert mode(path) == expected, path
+    assert mode(outside) == usual  # what a link leads to is not ours
+    write_text(tmp_path / "after.txt", "content")
+    assert mode(tmp_path / "after.txt") == 0o666 & ~umask
+
+
+def test_what_is_private_already_is_not_touched(tmp_path):
+    """A change of the mode is one of the file, for whoever compares its times."""
+    with private_files(tmp_path / "state"):
+        write_text(tmp_path / "state" / "a.json", "content")
+    before = (tmp_path / "state" / "a.json").stat().st_ctime_ns
+    make_private(tmp_path / "state")
+    assert (tmp_path / "state" / "a.json").stat().st_ctime_ns == before
 
 
 def test_a_full_disk_is_named_in_place_of_a_librarys_words():

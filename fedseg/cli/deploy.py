@@ -131,10 +131,12 @@ def start_node(
     from fedseg.deployment.identity import check_local, open_node
 
     check_local(port)
-    open_node(folder)
+    node = open_node(folder)
     from fedseg.deployment.supernode import start
+    from fedseg.files import private_files
 
-    start(folder, port)
+    with private_files(node.state):
+        start(folder, port)
 
 
 @server.command("start")

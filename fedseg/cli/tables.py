@@ -52,7 +52,8 @@ def result_table(result: Result) -> Table:
         if not evaluator.is_good:
             caption.append(_warning(f"no score from evaluator {name}: {evaluator.reason}"))
     for name in result.suspects:
-        caption.append(_warning(f"{name} agrees with nobody; the global model was made without it"))
+        why = result.why_left_out(name)
+        caption.append(_warning(f"{name}: {why}; the global model was made without it"))
     for name in result.doubtful:
         caption.append(_warning(f"{name} agrees with nobody; kept, as there are too few to judge"))
     table = Table("model", caption=caption)

@@ -1,6 +1,7 @@
 """Dataset cards: everything that distinguishes one dataset from another, as data."""
 
 import re
+from collections import Counter
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -164,10 +165,10 @@ class Card(Section):
         for kind in ENCODINGS:
             listed = [value for entry in self.classes for value in getattr(entry, kind)]
             listed += getattr(self, f"ignore_{kind}")
-            if twice := {str(value) for value in listed if listed.count(value) > 1}:
+            if twice := {str(value) for value, count in Counter(listed).items() if count > 1}:
                 raise ValueError(f"classes: listed twice in {kind}: {', '.join(sorted(twice))}")
         members = [member for entry in self.classes for member in entry.members]
-        if twice := {member for member in members if members.count(member) > 1}:
+        if twice := {member for member, count in Counter(members).items() if count > 1}:
             raise ValueError(
                 f"classes: '{min(twice)}' is a member of two; make them one class with both's "
                 "ids, colours or names"

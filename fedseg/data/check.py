@@ -200,7 +200,9 @@ def by_kind(problems: list[Problem]) -> list[str]:
     """
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
-        kinds.setdefault(re.sub(r"\S*\d\S*", "#", problem.reason), []).append(problem)
+        words = problem.reason.split()
+        kind = " ".join("#" if re.search(r"\d", word) else word for word in words)
+        kinds.setdefault(kind, []).append(problem)
     return [
         f"{found[0].file}: {found[0].reason}"
         if len(found) == 1

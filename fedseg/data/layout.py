@@ -59,19 +59,15 @@ class Listing:
     def match(self, folder: Path, pattern: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
         """Paths below a folder that match a pattern, and what each `*` stands for."""
         head, _, rest = pattern.partition("/")
-        if not rest:
-            wanted = _regex(pattern)
-            for name in self._visible(folder, head):
-                if found := wanted.fullmatch(name):
-                    yield folder / name, found.groups()
-        elif "*" not in head:
+        if rest and "*" not in head:
             yield from self.match(folder / head, rest)
-        else:
-            wanted = _regex(head, is_folder=True)
-            for name in self._visible(folder, head):
-                if found := wanted.fullmatch(name):
-                    for path, groups in self.match(folder / name, rest):
-                        yield path, found.groups() + groups
+            return
+        for name in self._visible(folder, head):
+            if (stars := match_stars(head, name, is_folder=bool(rest))) is None:
+                continue
+            below = self.match(folder / name, rest) if rest else [(folder / name, ())]
+            for path, others in below:
+                yield path, stars + others
 
     def find(self, path: Path) -> Path:
         """The file that is there for a path, by suffix in either case and any Unicode form."""
@@ -95,14 +91,36 @@ class Listing:
         return [name for name in self._names[folder] if shows_hidden or not name.startswith(".")]
 
 
-def _regex(pattern: str, is_folder: bool = False) -> re.Pattern[str]:
-    """What a pattern matches: `*` stands for part of a name, a suffix for either case of it."""
+def match_stars(pattern: str, name: str, is_folder: bool = False) -> tuple[str, ...] | None:
+    """What each `*` of a pattern stands for in a name; None where the name does not match.
+
+    Earlier stars take as much as they can. A regular expression would try every way to share a
+    name among them, in time that grows with a power of their number.
+
+    Args:
+        pattern: of one name: `*` stands for any part of it, a suffix for either case of it.
+        name: of a file or folder.
+        is_folder: whether a suffix is none.
+    """
     stem, dot, suffix = pattern.rpartition(".")
-    stars = re.escape(pattern).replace(r"\*", "([^/]*)")
-    if is_folder or not dot or "*" in suffix or "/" in suffix:
-        return re.compile(stars)
-    stars = re.escape(stem).replace(r"\*", "([^/]*)")
-    return re.compile(rf"{stars}\.(?i:{re.escape(suffix)})")
+    if dot and "*" not in suffix and not is_folder:
+        cut = max(len(name) - len(suffix) - 1, 0)
+        has_suffix = name[cut:].lower() == f".{suffix.lower()}"
+        return match_stars(stem, name[:cut], True) if has_suffix else None
+    if "*" not in pattern:
+        return () if name == pattern else None
+    first, *between, last = pattern.split("*")
+    end = len(name) - len(last)
+    if end < len(first) or not (name.startswith(first) and name.endswith(last)):
+        return None
+    stars: list[str] = []
+    for literal in reversed(between):  # each as far to the right as it can be
+        place = name.rfind(literal, len(first), end)
+        if place < 0:
+            return None
+        stars.append(name[place + len(literal) : end])
+        end = place
+    return (name[len(first) : end], *reversed(stars))
 
 
 def _key(name: str) -> str:

@@ -40,6 +40,11 @@ class RareClassSampler:
         weights = np.sqrt(counts.astype(np.float64))
         self._images = weights / np.maximum(weights.sum(axis=0), 1e-12)
 
+    @property
+    def shares(self) -> np.ndarray:
+        """float64 [N]: probability of each image, sums to 1."""
+        return self._images @ self._classes
+
     def draw(self, rng: np.random.Generator) -> int:
         """Index of an image."""
         wanted = rng.choice(len(self._classes), p=self._classes)

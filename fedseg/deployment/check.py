@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,11 @@ from fedseg.deployment.identity import NODE_KEY, NODE_PUB, TRUSTED, load_key
 from fedseg.deployment.keys import openssh
 from fedseg.deployment.signing import read_trusted
 from fedseg.errors import FedsegError, first_line
+from fedseg.files import make_private
 from fedseg.machine import PER_TRAINING, memory
-from fedseg.participants.node import Node, load_node
+from fedseg.participants.node import Node, NodePrivacy, load_node
+from fedseg.participants.quota import Quota
+from fedseg.storage.hashes import file_hashes
 
 DISK = 2 * 2**30
 """Bytes below the state folder that a training is reckoned to need."""
@@ -53,6 +57,10 @@ def check_node(folder: Path) -> Iterator[Line]:
     yield _line("data", lambda: _check_data(node))
     if node.role == "trainer":
         yield _line("model", lambda: _check_model(node))
+        yield _line("limits", lambda: _check_limits(node))
+    yield _line("today", lambda: _check_quota(node))
+    if node.role == "trainer" and (privacy := node.privacy):
+        yield _line("privacy", partial(_check_privacy, node, privacy))
     yield _line("memory", _check_memory)
     yield _line("disk", lambda: _check_disk(node))
     reached = _line("server", lambda: check_server(node, folder))
@@ -113,13 +121,41 @@ def _check_model(node: Node) -> str:
     return f"{model.arch} with {model.encoder} can be built"
 
 
+def _check_limits(node: Node) -> str:
+    for key in ("iterations", "batch_size"):
+        least, most = getattr(node.minima, key), getattr(node.limits, key)
+        if most is not None and most < least:
+            raise FedsegError(
+                f"limits.{key} = {most} is below minima.{key} = {least}, so that no training is "
+                "allowed; change one of them in node.toml"
+            )
+    return f"from {node.minima.iterations} iterations on; see [limits] and [minima] in node.toml"
+
+
+def _check_quota(node: Node) -> str:
+    kind, most = ("score", node.limits.scores_per_day)
+    if node.role == "trainer":
+        kind, most = ("training", node.limits.trainings_per_day)
+    return f"{Quota(node.state).count(kind)} of {most} {kind}s within the last 24 hours"
+
+
+def _check_privacy(node: Node, privacy: NodePrivacy) -> str:
+    from fedseg.participants.privacy_budget import PrivacyBudget  # it imports torch
+
+    budget = PrivacyBudget(node.state, privacy)
+    spent = budget.spent(file_hashes(open_dataset(node).images))
+    left = [max(most - part, 0.0) for most, part in zip(budget.total, spent, strict=True)]
+    shown = zip(("epsilon", "delta"), left, budget.total, strict=True)
+    return ", ".join(f"{name} {have:.4g} of {most:.4g}" for name, have, most in shown) + " left"
+
+
 def _check_memory() -> str:
     remedy = "memory; give the machine or the container more"
     return _enough(memory(), PER_TRAINING, remedy)
 
 
 def _check_disk(node: Node) -> str:
-    node.state.mkdir(parents=True, exist_ok=True)
+    make_private(node.state)
     if not os.access(node.state, os.W_OK):
         raise FedsegError(f"{node.state}: can't be written to; let this user write there")
     return _enough(shutil.disk_usage(node.state).free, DISK, f"free below {node.state}; make room")

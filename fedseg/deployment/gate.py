@@ -1,40 +1,54 @@
-"""The port that nodes reach: who may ask, how much, and how slowly.
+"""The port that nodes reach: who may ask, for what, how much, and how slowly.
 
 The headers of a request carry the node's key and signature, so that is looked at before anything of
 the body is read. A body has a size, a time and a share of the run's bytes that it may not exceed.
+What it asks for must be on a list, and belong to the node whose key it was signed with.
 """
 
 import asyncio
+import contextlib
+import math
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from fedseg.deployment.quota import Quota
 from fedseg.flower.internals import (
-    FLEET,
+    FLEET_REQUESTS,
     HEALTH,
+    PUSH_MESSAGES,
     PUSH_OBJECT,
+    RUN_OVER,
     UNKNOWN_NODE,
-    pushed_run,
+    Announcement,
+    NodeRequest,
+    Question,
     signer,
 )
+from fedseg.flower.messages import TRAIN, most_objects
 
 MOST_BYTES = 8 * 2**20
 """Of a body: a piece of an upload has 5 MB, and so have Flower's own."""
-HEADER_SECONDS = 20.0
-"""In which a connection must be encrypted, and the headers of a request be there."""
+MOST_SMALL_BYTES = 4096
+"""Of the body of a request that carries ids only."""
+MOST_REPLY_BYTES, OBJECT_BYTES = 65536, 100
+"""Of an announced reply: an error's text, and more for each of its objects."""
 BODY_SECONDS = 300.0
 """In which a body must be there: 8 MB at 250 kbit/s."""
 KNOWN_SECONDS = 10.0
 """For which a key that was registered is taken to be so."""
-MOST_CONNECTIONS = 1000
 MOST_AT_ONCE = 16
 """Requests of one node."""
+OBJECT_SECONDS = 0.05
+"""Of rest for a node for each object that it announced: Flower's database was locked for about a
+tenth of that."""
 
 
 class Refusal(Exception):
@@ -58,24 +72,41 @@ class Refusal(Exception):
         return JSONResponse(content, self.status, headers={"Connection": "close"})
 
 
+class Records(Protocol):
+    """What Flower's server knows of its nodes; `fedseg.flower.internals.SuperLink`."""
+
+    def node_id(self, public_key: bytes) -> int | None:
+        """The node that has this public key, in Flower's encoding; None if there is none."""
+
+    def has_part(self, node_id: int, run_id: int, object_id: str | None = None) -> bool:
+        """Whether a run sent a node a message, and if given, one with this object in it."""
+
+    def open_question(self, node_id: int, announcement: Announcement) -> Question | None:
+        """What a node was sent and now answers; None if it was not, or gave another answer."""
+
+
 class Gate:
     """An application that passes on the requests of registered nodes and the health check.
 
     Args:
         app: Flower's application.
-        is_registered: whether a node has this public key, in Flower's encoding.
+        records: which nodes there are, and what they were asked.
+        quota: of bytes pushed.
         max_upload: bytes that a node may push in one run.
     """
 
-    def __init__(
-        self, app: ASGIApp, is_registered: Callable[[bytes], bool], max_upload: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, records: Records, quota: Quota, max_upload: int) -> None:
         self.app = app
-        self.is_registered = is_registered
+        self.records = records
+        self.quota = quota
         self.max_upload = max_upload
-        self._known: dict[bytes, float] = {}  # keys that were registered, and when that was seen
-        self._at_once: Counter[bytes] = Counter()
-        self._pushed: Counter[tuple[bytes, int]] = Counter()
+        reply = MOST_REPLY_BYTES + OBJECT_BYTES * most_objects(TRAIN, max_upload)
+        self._most_bytes = {PUSH_OBJECT: MOST_BYTES, PUSH_MESSAGES: reply}
+        self._checks = {PUSH_OBJECT: self._check_object, PUSH_MESSAGES: self._check_reply}
+        self._parts: set[tuple[int, int]] = set()  # nodes and runs that sent them a message
+        self._known: dict[bytes, tuple[int, float]] = {}  # node of a key, and when that was seen
+        self._at_once: Counter[int] = Counter()
+        self._rest: dict[int, float] = {}  # until when a node announces nothing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -85,7 +116,7 @@ class Gate:
         try:
             if path == HEALTH:
                 await self.app(scope, whole(b"", receive), send)
-            elif path.startswith(FLEET):
+            elif path in FLEET_REQUESTS:
                 await self._pass_on(scope, receive, send)
             else:
                 raise Refusal(403, "This port is for nodes only.")
@@ -93,54 +124,120 @@ class Gate:
             await refusal.response(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers, path = Headers(scope=scope), scope["path"]
         try:
             key = signer(headers)
         except ValueError:
             raise Refusal(401, "Invalid SuperNode authentication") from None
-        if not await self._is_registered(key):
+        node_id = await self._node_id(key)
+        if node_id is None:
             raise Refusal(412, "This key is not registered.", UNKNOWN_NODE)
-        if self._at_once[key] >= MOST_AT_ONCE:
+        if connection := scope.get("state", {}).get("connection"):
+            connection.recognise(node_id)
+        if self._at_once[node_id] >= MOST_AT_ONCE:
             raise Refusal(503, "Too many requests at once.")
-        self._at_once[key] += 1
+        self._at_once[node_id] += 1
         try:
-            body = await read_body(headers, receive)
-            if scope["path"] == PUSH_OBJECT:
-                self._count(key, body)
-            await self.app(scope, whole(body, receive), send)
+            most = self._most_bytes.get(path, MOST_SMALL_BYTES)
+            body = await read_body(headers, receive, most)
+            try:
+                request = NodeRequest(path, body)
+            except ValueError:
+                raise Refusal(400, "Not a request of Flower's.") from None
+            if not request.is_from(node_id, key):
+                raise Refusal(403, "This is another node's.")
+            check = self._checks.get(path, self._check_part)
+            objects = await run_in_threadpool(check, node_id, request, len(body))
+            with self._turn(node_id, objects) if objects else contextlib.nullcontext():
+                await self.app(scope, whole(body, receive), send)
         finally:
-            self._at_once[key] -= 1
+            self._at_once[node_id] -= 1
 
-    async def _is_registered(self, key: bytes) -> bool:
-        """Whether a key is registered, looked up at most every few seconds: Flower looks too."""
+    async def _node_id(self, key: bytes) -> int | None:
+        """The node of a key, looked up at most every few seconds: Flower looks too."""
         now = time.monotonic()
-        if now - self._known.get(key, -KNOWN_SECONDS) < KNOWN_SECONDS:
-            return True
+        node_id, seen = self._known.get(key, (None, 0.0))
+        if node_id is not None and now - seen < KNOWN_SECONDS:
+            return node_id
         self._known.pop(key, None)
-        if not await run_in_threadpool(self.is_registered, key):
-            return False
-        self._known[key] = now
-        return True
+        node_id = await run_in_threadpool(self.records.node_id, key)
+        if node_id is not None:
+            self._known[key] = node_id, now
+        return node_id
 
-    def _count(self, key: bytes, body: bytes) -> None:
-        """Count a piece of an upload against what its node may push in the run."""
+    def _check_part(self, node_id: int, request: NodeRequest, _: int) -> int:
+        """See that a node asks for what it was sent: a run's app, an object of a message."""
+        part = node_id, request.run_id
+        if request.run_id is None or (request.is_about_run and part in self._parts):
+            return 0
+        object_id = None if request.is_about_run else request.object_id
+        if not self.records.has_part(node_id, request.run_id, object_id):
+            raise Refusal(403, "This node was not sent that, or the run is over.", RUN_OVER)
+        self._parts.add((node_id, request.run_id))
+        return 0
+
+    def _check_reply(self, node_id: int, request: NodeRequest, size: int) -> int:
+        """See that a node announces one reply to what it was asked; the number of its objects."""
         try:
-            run = pushed_run(body)
+            reply = request.announcement()
         except ValueError:
-            raise Refusal(400, "No object.") from None
-        self._pushed[key, run] += len(body)
-        if self._pushed[key, run] > self.max_upload:
+            raise Refusal(403, "Not one reply to the server.") from None
+        question = self.records.open_question(node_id, reply)
+        if question is None or question != reply.question:
+            raise Refusal(403, "This node was not asked that, or has answered.")
+        if reply.objects > most_objects(question.kind, self.max_upload):
+            raise Refusal(413, f"More objects than {self.max_upload} bytes have (--max-upload).")
+        with storing():
+            self.quota.open(node_id, question.run_id)
+        self._count(node_id, question.run_id, size)
+        return reply.objects
+
+    def _check_object(self, node_id: int, request: NodeRequest, size: int) -> int:
+        """See that a piece of an upload was announced by its node, and count it."""
+        if not request.is_in_session:
+            raise Refusal(403, "This was not announced.")
+        assert request.run_id is not None
+        self._count(node_id, request.run_id, size)
+        return 0
+
+    def _count(self, node_id: int, run_id: int, size: int) -> None:
+        """Count bytes against what a node may push in a run."""
+        with storing():
+            pushed = self.quota.add(node_id, run_id, size)
+        if pushed is None:
+            raise Refusal(403, "This node has announced nothing in that run.")
+        if pushed > self.max_upload:
             raise Refusal(413, f"More than {self.max_upload} bytes in one run (--max-upload).")
 
+    @contextlib.contextmanager
+    def _turn(self, node_id: int, objects: int) -> Iterator[None]:
+        """Let a node announce one reply at a time, and rest: the database is locked meanwhile."""
+        if time.monotonic() < self._rest.get(node_id, 0.0):
+            raise Refusal(503, "One reply at a time.")
+        self._rest[node_id] = math.inf
+        try:
+            yield
+        finally:
+            self._rest[node_id] = time.monotonic() + OBJECT_SECONDS * objects
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """Read a request's body.
+
+@contextlib.contextmanager
+def storing() -> Iterator[None]:
+    """Turn a full disk into a refusal that Flower's nodes try again."""
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise Refusal(503, "The quota can't be stored.") from None
+
+
+async def read_body(headers: Headers, receive: Receive, most: int = MOST_BYTES) -> bytes:
+    """Read a request's body of at most so many bytes.
 
     Raises:
         Refusal: it is too large, or does not come in time.
     """
     announced = headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > MOST_BYTES:
+    if not announced.isdecimal() or int(announced) > most:
         raise Refusal(413, "Request too large.")
     parts: list[bytes] = []
     size = 0
@@ -152,7 +249,7 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
                     raise Refusal(400, "Cut off.")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                if size > MOST_BYTES:
+                if size > most:
                     raise Refusal(413, "Request too large.")
                 if not message.get("more_body", False):
                     return b"".join(parts)
@@ -172,27 +269,3 @@ def whole(body: bytes, receive: Receive) -> Receive:
         return message
 
     return receive_rest
-
-
-class Impatient(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
-    """Uvicorn's connection, closed when the headers of a request do not come in time."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Start to wait for the headers of the first request."""
-        super().connection_made(transport)
-        self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_waiting)
-
-    def on_response_complete(self) -> None:
-        """Start to wait for the headers of the next request."""
-        super().on_response_complete()
-        self._timer.cancel()
-        self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_waiting)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
-        self._timer.cancel()
-        super().connection_lost(exc)
-
-    def _close_if_waiting(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()

@@ -21,7 +21,7 @@ from fedseg.deployment import keys, signing
 from fedseg.deployment.authority import read_authority, trusting
 from fedseg.deployment.ports import check_address, check_port
 from fedseg.errors import FedsegError
-from fedseg.files import check_writable, write_bytes, write_text
+from fedseg.files import check_writable, make_private, write_bytes, write_text
 from fedseg.flower.loopback import HOST, check_loopback
 from fedseg.participants.node import NODE_FILE, Node, load_node
 
@@ -44,9 +44,19 @@ OPTIONAL = """
 # seconds = 86400.0             # for one training or one scoring
 # memory = 8.0                  # GiB; default: nine tenths of this machine's
 # scores_per_day = 100          # confusion matrices sent
+# trainings_per_day = 4         # different ones
+# learning_rate = 0.01          # the encoder's too
+# weight_decay = 1.0
+# [minima]                      # the least that a training must be; less tells of single images
+# iterations = 50
+# batch_size = 4
+# passes = 0.5                  # over the images
+# images = 4                    # that share the draws, as rare-class sampling draws them
+# crop = 64                     # pixels of each side
+# learning_rate = 1e-5
+# max_grad_norm = 0.01          # where gradients are clipped
 # [upload]
 # precision = "float32"         # "float16" halves the upload
-# pixel_counts = false          # true: also send how many pixels of each class there are
 # cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [tracking]                    # of its training's loss; the server does not see it
 # trackers = ["tensorboard"]    # or csv, jsonl, mlflow, wandb
@@ -54,6 +64,7 @@ OPTIONAL = """
 # epsilon = 8.0                 # needs fedseg[privacy]
 # delta = 1e-5
 # max_grad_norm = 1.0
+# total_epsilon = 8.0           # of all trainings on an image together
 """
 
 
@@ -81,7 +92,7 @@ def make_node(
     trusting(ca)
     authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(ca))
     trusted_entities = signing.trust(trusted or ca.parent / signing.PUBLIC_KEY)
-    (folder / "state").mkdir(parents=True, exist_ok=True)  # where a container mounts a volume
+    make_private(folder / "state")  # where a container mounts a volume
     key = ec.generate_private_key(ec.SECP384R1())
     keys.write_private(folder / NODE_KEY, key)
     keys.write_public(folder / NODE_PUB, key.public_key())

@@ -27,7 +27,9 @@ from starlette.types import ASGIApp
 from fedseg.deployment import superexec
 from fedseg.deployment.admin import Admin
 from fedseg.deployment.admin_token import TOKEN, read_token
-from fedseg.deployment.gate import HEADER_SECONDS, MOST_CONNECTIONS, Gate, Impatient
+from fedseg.deployment.admission import MOST_CONNECTIONS, Handshake, Impatient, Lobby
+from fedseg.deployment.gate import Gate
+from fedseg.deployment.quota import QUOTA, Quota
 from fedseg.deployment.readiness import check_ready
 from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
@@ -55,12 +57,16 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen as Uvicorn does, but wait less than a minute for a connection to be encrypted."""
-        if not self.config.is_ssl:
+        """Listen as Uvicorn does; an `Impatient` connection has a place before it is encrypted."""
+        if self.config.http is not Impatient:
             return await super().startup(sockets)
         loop: Any = asyncio.get_running_loop()
-        create = loop.create_server
-        loop.create_server = partial(create, ssl_handshake_timeout=HEADER_SECONDS)
+        create, lobby = loop.create_server, Lobby()
+
+        def create_server(make_protocol: Any, *, ssl: Any, **options: Any) -> Any:
+            return create(lambda: Handshake(lobby, ssl, make_protocol), **options)
+
+        loop.create_server = create_server
         try:
             await super().startup(sockets)
         finally:
@@ -119,11 +125,12 @@ def serve(
     audit = AuditLog(state / AUDIT)
     admin = Admin(superlink.app, token, audit)
     inner = uvicorn.Server(_config(admin, certificates, "127.0.0.1", admin_port))
-    gate = Gate(superlink.app, superlink.knows_node, max_upload)
+    quota = Quota(state / QUOTA, superlink.end_of_runs)
+    gate = Gate(superlink.app, superlink, quota, max_upload)
     config = _config(gate, certificates, host, port)
-    config.limit_concurrency = MOST_CONNECTIONS
     config.http = Impatient
     config.lifespan = "off"
+    config.proxy_headers = False  # the gate is told a connection's own address
     outer = Server(config)
     with lean_memory():  # uploads pass through
         process = superexec.start(f"127.0.0.1:{admin_port}", secret, certificates / "ca.crt")

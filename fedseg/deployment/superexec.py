@@ -1,11 +1,16 @@
 """Flower's SuperExec, the process that starts apps.
 
 It asks a SuperLink or a SuperNode on this machine what to start. Other users of the machine reach
-that port too, so SuperExec signs its requests with a secret that only this user can read.
+that port too, so SuperExec signs its requests with a secret that only this user can read, and the
+apps get the tokens that they sign theirs with where nobody else sees them.
+
+Run as a script: `python -m fedseg.deployment.superexec [option ...]`, with the options of
+`flower-superexec`.
 """
 
 import secrets
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +42,12 @@ def start(
         environment: of the process; default: this one's.
     """
     tls = ["--insecure"] if ca is None else ["--root-certificates", str(ca)]
-    command = ["flower-superexec", *tls, "--runtime-api-address", address]
-    command += ["--superexec-auth-secret-file", str(secret)]
+    command = [sys.executable, "-P", "-m", "fedseg.deployment.superexec", *tls]
+    command += ["--runtime-api-address", address, "--superexec-auth-secret-file", str(secret)]
     return subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
+
+
+if __name__ == "__main__":
+    from fedseg.flower.internals import run_superexec  # it imports Flower
+
+    run_superexec(sys.argv[1:])

@@ -6,8 +6,12 @@ and its test. Written for Flower 1.42.
 
 import base64
 import datetime
+import math
+import re
 import ssl
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,7 @@ from flwr.app import Message
 from flwr.cli.build import build_fab_from_disk as build_app
 from flwr.common.constant import (
     NOOP_FLWR_AID,
+    SUPERLINK_NODE_ID,
     SYSTEM_TIME_TOLERANCE,
     TIMESTAMP_HEADER,
     TIMESTAMP_TOLERANCE,
@@ -35,13 +40,26 @@ from flwr.proto.control_pb2 import (
     StartRunRequest,
     UnregisterNodeRequest,
 )
-from flwr.proto.fleet_pb2 import ActivateNodeRequest
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree, PushObjectRequest
+from flwr.proto.fab_pb2 import GetFabRequest
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    DeactivateNodeRequest,
+    PullMessagesRequest,
+    PushMessagesRequest,
+)
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+from flwr.proto.message_pb2 import (
+    ConfirmMessageReceivedRequest,
+    ObjectTree,
+    PullObjectRequest,
+    PushObjectRequest,
+)
 from flwr.proto.message_pb2 import Message as MessageProto
 from flwr.proto.node_pb2 import Node as NodeProto
 from flwr.proto.run_pb2 import GetRunRequest
 from flwr.proto.runtime_pb2 import PullAppMessagesRequest
 from flwr.serverapp import Grid
+from flwr.supercore.cli.flower_superexec import flower_superexec
 from flwr.supercore.constant import (
     FLEET_HTTP_PUBLIC_KEY_HEADER,
     FLEET_HTTP_SIGNATURE_HEADER,
@@ -68,6 +86,10 @@ from flwr.supercore.primitives.asymmetric import (
 )
 from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign as app_to_sign
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
+from flwr.supercore.state.schema.linkstate_models import MessageIns, MessageRes
+from flwr.supercore.state.schema.objectstore_models import ObjectChild
+from flwr.supercore.superexec.executor import subprocess_executor
+from flwr.supercore.utils import int64_to_uint64, uint64_to_int64
 from flwr.superlink.cli.flower_superlink import (
     SuperLinkLifespan,
     _parse_superlink_lifespan_config,
@@ -80,18 +102,21 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
+from sqlalchemy import literal, select
 
 __all__ = ["App", "app_to_sign", "build_app", "public_key_to_bytes"]
 
 # Paths of a SuperLink's HTTP interface.
 FLEET, RUNTIME, HEALTH = "/v1/fleet/", "/v1/runtime/", "/health"
-PUSH_OBJECT = "/v1/fleet/push-object"
+PUSH_OBJECT, PUSH_MESSAGES = "/v1/fleet/push-object", "/v1/fleet/push-messages"
 REGISTER, UNREGISTER = "/v1/control/register-node", "/v1/control/unregister-node"
 
 UNKNOWN_NODE = int(ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED)
 """Code of the error by which a SuperLink refuses a node that is not registered."""
 KNOWN_NODE = int(ApiErrorCode.FLEET_INVALID_HEARTBEAT_INTERVAL)
 """Code of the error that `FleetClient.probe` gets if the node is registered."""
+RUN_OVER = int(ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED)
+"""Code of the error by which a SuperLink refuses what belongs to a run that is not running."""
 LOST = (
     ErrorCode.NODE_UNAVAILABLE,
     ErrorCode.MESSAGE_UNAVAILABLE,
@@ -129,13 +154,125 @@ def signer(headers: Mapping[str, str]) -> bytes:
     return key
 
 
-def pushed_run(body: bytes) -> int:
-    """The run for which a node pushes an object.
+FLEET_REQUESTS: dict[str, type[ProtobufMessage]] = {
+    f"{FLEET}activate-node": ActivateNodeRequest,
+    f"{FLEET}deactivate-node": DeactivateNodeRequest,
+    f"{FLEET}send-node-heartbeat": SendNodeHeartbeatRequest,
+    f"{FLEET}get-run": GetRunRequest,
+    f"{FLEET}get-fab": GetFabRequest,
+    f"{FLEET}pull-messages": PullMessagesRequest,
+    f"{FLEET}pull-object": PullObjectRequest,
+    f"{FLEET}confirm-message-received": ConfirmMessageReceivedRequest,
+    PUSH_MESSAGES: PushMessagesRequest,
+    PUSH_OBJECT: PushObjectRequest,
+}
+"""What a node with a key of its own may ask for, by path."""
+OBJECT_ID = re.compile("[0-9a-f]{64}")
+
+
+class NodeRequest:
+    """A request of a node.
+
+    Args:
+        path: what is asked for, one of `FLEET_REQUESTS`.
+        body: of the request.
+
+    Attributes:
+        run_id: the run that it names, None if it names none.
+        object_id: the object that it names, such as a message, None if it names none.
 
     Raises:
         ValueError: the body is no such request.
     """
-    return _request(PushObjectRequest, body).run_id
+
+    def __init__(self, path: str, body: bytes) -> None:
+        self._proto: Any = _request(FLEET_REQUESTS[path], body)
+        fields = self._proto.DESCRIPTOR.fields_by_name
+        ids = [x for x in ("object_id", "message_object_id", "hash_str") if x in fields]
+        self.run_id: int | None = getattr(self._proto, "run_id", None)
+        self.object_id: str | None = getattr(self._proto, ids[0]) if ids else None
+        if self.object_id is not None and not OBJECT_ID.fullmatch(self.object_id):
+            raise ValueError("no id of an object")
+
+    def is_from(self, node_id: int, public_key: bytes) -> bool:
+        """Whether it speaks for this node, and for no other."""
+        if isinstance(self._proto, ActivateNodeRequest):
+            return self._proto.public_key == public_key
+        named = getattr(self._proto, "node", self._proto)
+        return bool(named.node_id == node_id)
+
+    @property
+    def is_about_run(self) -> bool:
+        """Whether it asks for a run or its app, and for no part of a message."""
+        return isinstance(self._proto, GetRunRequest | GetFabRequest)
+
+    @property
+    def is_in_session(self) -> bool:
+        """Whether a pushed object names the session, known to one node, of its announcement."""
+        return bool(self._proto.session_id)
+
+    def announcement(self) -> "Announcement":
+        """The reply that a `PUSH_MESSAGES` request announces.
+
+        Raises:
+            ValueError: it is not one reply to the server, as Flower's nodes make it.
+        """
+        request: PushMessagesRequest = self._proto
+        try:
+            (message,), (tree,) = request.messages_list, request.message_object_trees
+            (seconds,) = request.clientapp_runtime_list
+        except ValueError:
+            raise ValueError("not one message") from None
+        data = message.metadata
+        ids = [node.object_id for node in iterate_object_tree(tree)]
+        leaves = [leaf for content in tree.children for leaf in content.children]
+        is_reply = (
+            data.src_node_id == request.node.node_id
+            and data.dst_node_id == SUPERLINK_NODE_ID
+            and data.message_id == tree.object_id
+            # Flower stores NaN as NULL, and then fails whoever reads the messages.
+            and all(map(math.isfinite, (data.created_at, data.ttl, seconds)))
+            and seconds >= 0
+            and not message.content.ByteSize()
+            and len(tree.children) == (not message.HasField("error"))
+            and not any(leaf.children for leaf in leaves)
+            and len(set(ids)) == len(ids)
+            and all(map(OBJECT_ID.fullmatch, [*ids, data.reply_to_message_id]))
+        )
+        if not is_reply:
+            raise ValueError("no reply")
+        question = Question(data.run_id, data.message_type, data.group_id)
+        return Announcement(tree.object_id, data.reply_to_message_id, question, len(ids))
+
+
+class Question(NamedTuple):
+    """What a reply has in common with the message that it answers.
+
+    Attributes:
+        run_id: of the run.
+        kind: Flower's type of the message.
+        group_id: Flower's, the round.
+    """
+
+    run_id: int
+    kind: str
+    group_id: str
+
+
+class Announcement(NamedTuple):
+    """A reply whose objects are to come.
+
+    Attributes:
+        message_id: of the reply.
+        reply_to: id of the message that it answers.
+        question: what it says about that.
+        objects: number of its parts.
+    """
+
+    message_id: str
+    reply_to: str
+    question: Question
+    objects: int
 
 
 def registered_node(body: bytes) -> tuple[str, bytes]:
@@ -365,13 +502,52 @@ class SuperLink:
             if run.status.status != Status.FINISHED:
                 self._state.stop_run(run.run_id)
 
-    def knows_node(self, public_key: bytes) -> bool:
-        """Whether a node has this public key, in Flower's encoding."""
-        return self._state.get_node_id_by_public_key(public_key) is not None
+    def end_of_runs(self, run_ids: Iterable[int]) -> list[int]:
+        """Those of some runs that are over; what is left of their messages is deleted."""
+        statuses = self._state.get_run_status(set(run_ids))
+        over = [r for r in run_ids if r not in statuses or statuses[r].status == Status.FINISHED]
+        for run_id in over:
+            self._state.cleanup_run(run_id)
+        return over
+
+    def node_id(self, public_key: bytes) -> int | None:
+        """The node that has this public key, in Flower's encoding; None if there is none."""
+        return cast(int | None, self._state.get_node_id_by_public_key(public_key))
+
+    def has_part(self, node_id: int, run_id: int, object_id: str | None = None) -> bool:
+        """Whether a run sent a node a message, and if given, one with this object in it."""
+        sent = _sent_to(node_id, select(MessageIns.message_id))
+        sent = sent.where(MessageIns.run_id == uint64_to_int64(run_id))
+        if object_id is not None:
+            holders = select(literal(object_id).label("id")).cte(recursive=True)
+            parents = select(ObjectChild.parent_id).where(ObjectChild.child_id == holders.c.id)
+            sent = sent.where(MessageIns.message_id.in_(select(holders.union(parents).c.id)))
+        with self._state.session() as session:
+            return session.scalar(sent.limit(1)) is not None
+
+    def open_question(self, node_id: int, announcement: Announcement) -> Question | None:
+        """What a node was sent and now answers; None if it was not, or gave another answer."""
+        asked = (MessageIns.run_id, MessageIns.message_type, MessageIns.group_id)
+        sent = _sent_to(node_id, select(*asked))
+        sent = sent.where(MessageIns.message_id == announcement.reply_to)
+        other = select(MessageRes.message_id).where(
+            MessageRes.reply_to_message_id == announcement.reply_to,
+            MessageRes.message_id != announcement.message_id,
+        )
+        with self._state.session() as session:
+            row = session.execute(sent.where(~other.exists())).first()
+        return Question(int64_to_uint64(row[0]), row[1], row[2]) if row else None
 
     @property
     def _state(self) -> Any:
         return self.app.state.linkstate_factory.state()
+
+
+def _sent_to(node_id: int, columns: Any) -> Any:
+    """Of the messages that a node has fetched."""
+    return columns.where(
+        MessageIns.dst_node_id == uint64_to_int64(node_id), MessageIns.delivered_at != ""
+    )
 
 
 # The SuperNode
@@ -396,6 +572,37 @@ def run_supernode(
     start_client_internal._verify_fab = is_trusted  # type: ignore[assignment]
     sys.argv = ["flower-supernode", *options]
     flower_supernode()
+
+
+# The SuperExec
+
+
+def run_superexec(options: Sequence[str]) -> None:
+    """Run Flower's SuperExec, which gives each app its token in a file without a name.
+
+    Flower writes the token on the app's command line, which everybody on the machine can read.
+
+    Args:
+        options: of the command `flower-superexec`.
+    """
+    subprocess_executor.subprocess = _HidingTokens  # type: ignore[assignment, attr-defined]
+    sys.argv = ["flower-superexec", *options]
+    flower_superexec()
+
+
+class _HidingTokens:
+    """In the place of the module `subprocess` where Flower starts an app."""
+
+    DEVNULL = subprocess.DEVNULL
+
+    @staticmethod
+    def Popen(command: list[str], **options: Any) -> None:  # noqa: N802
+        at = command.index("--token")
+        with tempfile.TemporaryFile() as file:
+            file.write(command[at + 1].encode())
+            file.flush()
+            command[at : at + 2] = ["--token-file", f"/dev/fd/{file.fileno()}"]
+            subprocess.Popen(command, pass_fds=[file.fileno()], **options)
 
 
 # Replies, piece by piece

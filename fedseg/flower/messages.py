@@ -21,8 +21,25 @@ CLIENTS, EVALUATORS, KNOWN = "clients", "evaluators", "known"
 TRAIN, EVALUATE, CROSS_SITE, QUERY = "train", "evaluate", "cross_site_evaluation", "query"
 """Types of messages; Flower calls the third one "evaluate.cross_site_evaluation"."""
 
+SHARD = 5 * 2**20
+"""Bytes of weights to a record, as Flower cuts its arrays."""
+MOST_OBJECTS = 4
+"""Objects of a reply without weights, and one to spare: the message, its content, the answer."""
+
 Records = Mapping[str, ConfigRecord]
 Kind = TypeVar("Kind", bound=Section)
+
+
+def most_objects(kind: str, upload: int) -> int:
+    """Objects that a reply can have.
+
+    Args:
+        kind: Flower's type of the message that it answers.
+        upload: most bytes of weights. Of these, two records in a row have more than a `SHARD`.
+    """
+    if kind != TRAIN:
+        return MOST_OBJECTS
+    return 2 * (upload // SHARD + 1) + MOST_OBJECTS
 
 
 def request(

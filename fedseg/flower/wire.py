@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-SHARD = 5 * 2**20
-"""Bytes of tensors to a record, as Flower cuts its arrays; a larger tensor is cut into rows."""
+from fedseg.flower.messages import SHARD
+
 PREFIX, KEY = "weights-", "safetensors"
 
 
@@ -57,6 +57,7 @@ def from_records(content: RecordDict) -> dict[str, Tensor]:
 
 
 def _shards(weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Tensors for a record each, at most `SHARD` bytes; a larger tensor is cut into rows."""
     shard: dict[str, Tensor] = {}
     size = 0
     for name, tensor in weights.items():

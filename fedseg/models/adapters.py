@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from fedseg.config import Model
 from fedseg.errors import FedsegError, PublicError, import_extra
 from fedseg.files import digest
-from fedseg.models.build import model_inputs, seeded_build
+from fedseg.models.build import model_inputs, outline, seeded_build
 from fedseg.models.checkpoints import checked
 from fedseg.models.encoder_weights import weights_source
 from fedseg.models.info import Base
+from fedseg.models.weight_files import check_announced
 from fedseg.storage.hashes import content_hash
 
 ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj)$")
@@ -90,10 +91,9 @@ def adapted(network: nn.Module, model: Model) -> Iterator[None]:
 
 def part(network: nn.Module, model: Model) -> Part:
     """What is, or was, trained of a model that was `adapt`ed."""
-    state, names = network.state_dict(), trained_names(network)
-    rest = {name: tensor for name, tensor in state.items() if name not in names}
-    base = Base(weights=weights_source(model), sha256=content_hash(rest))
-    return Part({name: state[name] for name in state if name in names}, base)
+    weights = _trained(network)
+    rest = {name: t for name, t in network.state_dict().items() if name not in weights}
+    return Part(weights, Base(weights=weights_source(model), sha256=content_hash(rest)))
 
 
 def base_of(model: Model, seed: int) -> Base | None:
@@ -146,6 +146,9 @@ def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: Base) ->
     Raises:
         FedsegError: the weights are not those of that part, or the base is another here.
     """
+    outlined = outline(model.plain)
+    adapt(outlined, model)
+    check_announced(_trained(outlined), weights, "upload")  # before anything takes memory for it
     network = seeded_build(model, seed)
     adapt(network, model)
     ours = part(network, model)
@@ -170,6 +173,11 @@ def trained_names(network: nn.Module) -> set[str]:
         if not any(trained):
             frozen |= {f"{name}.{key}" for key, _ in module.named_buffers(recurse=False)}
     return set(network.state_dict()) - frozen
+
+
+def _trained(network: nn.Module) -> dict[str, Tensor]:
+    names = trained_names(network)
+    return {name: tensor for name, tensor in network.state_dict().items() if name in names}
 
 
 def _targets(encoder: nn.Module, model: Model) -> list[str]:

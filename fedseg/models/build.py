@@ -3,6 +3,7 @@
 import gc
 import inspect
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import lru_cache
 from pkgutil import resolve_name
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from fedseg.classes import ClassList
 from fedseg.config import Model
@@ -159,13 +161,31 @@ def replace_batch_norms(module: nn.Module) -> None:
         setattr(module, name, nn.Sequential(norm, *following) if following else norm)
 
 
+class _ReadableSpacing(TorchFunctionMode):
+    """Keeps `torch.linspace` off the meta device: SegFormer's encoder reads its drop rates."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        return func(*args, **({"device": "cpu", **given} if func is torch.linspace else given))
+
+
 def outline(model: Model) -> nn.Module:
-    """`build`, of tensors that take no memory: to put weights into."""
-    try:
-        with torch.device("meta"):
-            return build(model)
-    except FedsegError:  # a few encoders compute with tensors while they are made
+    """`build`, of tensors that take no memory: to put weights into.
+
+    Raises:
+        FedsegError: as `build` does. A model of which there is no outline is never built instead:
+            others choose its size.
+    """
+    with torch.device("meta"), _ReadableSpacing():
         return build(model)
+
+
+@lru_cache(maxsize=64)
+def state_outline(model: Model) -> Mapping[str, torch.Tensor]:
+    """The state dict of a model's `outline`."""
+    return outline(model.plain).state_dict()
 
 
 def seeded_build(model: Model, seed: int) -> nn.Module:

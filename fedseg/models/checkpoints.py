@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,13 +18,14 @@ from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, write_json
 from fedseg.machine import lean_memory
-from fedseg.models.build import build, normalisation, stride
+from fedseg.models.build import build, normalisation, state_outline, stride
 from fedseg.models.hub import local
 from fedseg.models.info import INFO
 from fedseg.models.info import Info as Info
 from fedseg.models.info import load_info as load_info
 from fedseg.models.locations import WEIGHTS as WEIGHTS
 from fedseg.models.prefixes import strip_prefix
+from fedseg.models.weight_files import WeightFile, check_announced
 from fedseg.storage import provenance
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
@@ -123,36 +123,27 @@ def restored(
 
     A prefix that all names of the model have in them is left out; see `strip_prefix`.
     """
+    wanted = state_outline(info.model)
+    weights = strip_prefix(wanted, weights, whose)
+    check_announced(wanted, weights, whose)  # what is built takes the memory that others named
     with lean_memory():  # one model after another may be loaded
         network = build(info.model)
         own = network.state_dict()
-        for name, tensor in checked(own, strip_prefix(own, weights, whose), whose):
+        for name, tensor in checked(own, weights, whose):
             own[name].copy_(tensor)
     return network.eval().to(device)
 
 
-class StoredWeights(Mapping[str, torch.Tensor]):
-    """A file of a checkpoint folder, each tensor read when it is looked at: all are large.
+class StoredWeights(WeightFile):
+    """The weights of a checkpoint folder.
 
-    Raises:
-        FedsegError: there are none, or they can't be read.
+    Args:
+        folder: the checkpoint.
+        name: of the file in it.
     """
 
     def __init__(self, folder: Path, name: str = WEIGHTS) -> None:
-        try:
-            # Of a file that is mapped, all that was read would count as memory of ours.
-            self._file: Any = safe_open(folder / name, "pt", backend="pread")
-        except (OSError, SafetensorError) as error:
-            raise FedsegError(f"{folder}: {name} can't be read: {error}") from None
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        return self._file.get_tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._file.keys())
-
-    def __len__(self) -> int:
-        return len(self._file.keys())
+        super().__init__(folder / name)
 
 
 def checked(
@@ -171,26 +162,11 @@ def checked(
     Raises:
         FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
     """
-    for kind, names in (
-        ("lacks", wanted.keys() - weights.keys()),
-        ("has an unknown", weights.keys() - wanted.keys()),
-    ):
-        if names:
-            raise FedsegError(f"{whose}: {kind} tensor '{sorted(names)[0]}' ({len(names)} in all)")
+    check_announced(wanted, weights, whose)
     for name, expected in wanted.items():
-        tensor = weights[name]
-        if tensor.dtype == torch.float16 and expected.dtype == torch.float32:
-            tensor = tensor.float()
-        if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
-            raise FedsegError(
-                f"{whose}: tensor '{name}' is {_kind(tensor)}, but must be {_kind(expected)}"
-            )
+        tensor = weights[name].to(expected.dtype)
         if not torch.isfinite(tensor).all():
             raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
         if name.endswith("running_var") and (tensor < 0).any():
             raise FedsegError(f"{whose}: tensor '{name}' holds a negative variance")
         yield name, tensor
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -6,6 +6,7 @@ cache has no safetensors file, so only the name of the file's repository is take
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fedseg.config import Model
@@ -24,8 +23,15 @@ from fedseg.models.hub import local, quick_hub
 from fedseg.models.libraries import smp, timm
 from fedseg.models.locations import WEIGHTS, is_local_file
 from fedseg.models.prefixes import Names, Renamed, select_weights, without_common_prefix
+from fedseg.models.weight_files import WeightFile, announced
 
 Weights = dict[str, Tensor]
+Tensors = Mapping[str, Tensor]
+"""Weights, or their outlines."""
+
+MOST_COPIES = 20
+"""Times the numbers of an encoder that a file may hold which is read as a whole: a model, its
+average and the optimiser's moments, each with a head."""
 
 SHIPPED = Path(__file__).parent / "pretrained"
 """Weights that come with fedseg, under timm's names; NOTICE beside them says from where."""
@@ -145,57 +151,59 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     weights = read_weights(path)
     wanted = encoder.state_dict()
     chosen = _choose(encoder, wanted, weights, path)
-    if hasattr(encoder, "name"):
+    if hasattr(encoder, "name") and _numbers(announced(weights)) <= MOST_COPIES * _numbers(wanted):
         # Released weights may be of an older layout, or of patches or positions of another size,
         # which the family's own module converts.
         for layout in (weights, without_common_prefix(weights)):
-            if _fits(encoder, wanted, chosen):
+            if _fits(encoder, wanted, announced(chosen)):
                 break
             converted = _converted(str(encoder.name), layout)
             chosen = _choose(encoder, wanted, converted, path) or chosen
-    missing = _missing(encoder, wanted, chosen)
-    misshapen = _misshapen(wanted, chosen)
+    given = announced(chosen)  # no tensor is read before all are known to fit
+    missing = _missing(encoder, wanted, given)
+    misshapen = _misshapen(wanted, given)
     if missing or misshapen:
         name = (missing or misshapen)[0]
         example = f"'{name}'"
         if not missing:
-            sizes = list(chosen[name].shape), list(wanted[name].shape)
+            sizes = list(given[name].shape), list(wanted[name].shape)
             example += f", {sizes[0]} where {sizes[1]} is wanted,"
         raise FedsegError(
             f"encoder_weights: {path}: not the weights of this encoder: {len(missing)} of "
             f"{len(wanted)} tensors missing, {len(misshapen)} of another shape, {example} for one"
         )
+    read: Weights = {}
     for name, tensor in chosen.items():
         is_float = wanted[name].is_floating_point()
         if tensor.is_floating_point() != is_float:
             raise FedsegError(f"encoder_weights: {path}: tensor '{name}' is {tensor.dtype}")
         if is_float and not torch.isfinite(tensor).all():
             raise FedsegError(f"encoder_weights: {path}: tensor '{name}' holds NaN or infinity")
-    encoder.load_state_dict(wanted | chosen)
+        read[name] = tensor
+    encoder.load_state_dict(wanted | read)
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> WeightFile:
     """The tensors of a file that `encoder_weights` names.
 
     Raises:
-        FedsegError: no such file, or not safetensors.
+        FedsegError: no such file, or not safetensors, or announces what no model has.
     """
     if not path.is_file():
         raise FedsegError(f"encoder_weights: {path}: no such file")
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise FedsegError(
-            f"encoder_weights: {path}: not a safetensors file: {first_line(error)}"
-        ) from None
+        return WeightFile(path)
+    except FedsegError as error:
+        raise FedsegError(f"encoder_weights: {error}") from None
 
 
-def _choose(encoder: nn.Module, wanted: Weights, weights: Weights, path: Path) -> Weights:
+def _choose(encoder: nn.Module, wanted: Tensors, weights: Tensors, path: Path) -> Renamed:
     """The tensors of a file by the names that an encoder gives them.
 
     Where no prefix leads to all that it needs, those that come nearest, for an error.
     """
     plain = {name: _plain(name) for name in wanted}
+    outlines = announced(weights)
 
     def match(names: Names) -> Names:
         times = Counter(map(_plain, names))
@@ -204,8 +212,7 @@ def _choose(encoder: nn.Module, wanted: Weights, weights: Weights, path: Path) -
 
     def fit(names: Names) -> Names | None:
         found = match(names)
-        tensors = {name: weights[given] for name, given in found.items()}
-        return found if _fits(encoder, wanted, tensors) else None
+        return found if _fits(encoder, wanted, Renamed(outlines, found)) else None
 
     least = sum(1 for _ in encoder.parameters())
     whose = f"encoder_weights: {path}"
@@ -214,7 +221,7 @@ def _choose(encoder: nn.Module, wanted: Weights, weights: Weights, path: Path) -
         both = weights, without_common_prefix(weights)
         nearest = (Renamed(own, match({name: name for name in own})) for own in both)
         selected = max(nearest, key=len)
-    return dict(selected)
+    return selected
 
 
 def _plain(name: str) -> str:
@@ -224,11 +231,11 @@ def _plain(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _fits(encoder: nn.Module, wanted: Weights, chosen: Weights) -> bool:
+def _fits(encoder: nn.Module, wanted: Tensors, chosen: Tensors) -> bool:
     return not _missing(encoder, wanted, chosen) and not _misshapen(wanted, chosen)
 
 
-def _missing(encoder: nn.Module, wanted: Weights, chosen: Weights) -> list[str]:
+def _missing(encoder: nn.Module, wanted: Tensors, chosen: Tensors) -> list[str]:
     """Names of the tensors that no file may lack, and this one does."""
     parameters = {name for name, _ in encoder.named_parameters()}
     return sorted(
@@ -239,11 +246,15 @@ def _missing(encoder: nn.Module, wanted: Weights, chosen: Weights) -> list[str]:
     )
 
 
-def _misshapen(wanted: Weights, chosen: Weights) -> list[str]:
+def _misshapen(wanted: Tensors, chosen: Tensors) -> list[str]:
     return sorted(name for name in chosen if chosen[name].shape != wanted[name].shape)
 
 
-def _converted(name: str, weights: Weights) -> Weights:
+def _numbers(weights: Tensors) -> int:
+    return sum(tensor.numel() for tensor in weights.values())
+
+
+def _converted(name: str, weights: Tensors) -> Tensors:
     """A file's tensors, as the module of a timm family converts them to its present layout."""
     name = name.removeprefix("tu-").split(".")[0]
     if not timm.is_model(name):

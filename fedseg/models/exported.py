@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +16,7 @@ from fedseg.models import checkpoints
 from fedseg.models.build import best_device
 from fedseg.models.info import Info, Normalisation, check_model
 from fedseg.models.locations import address
+from fedseg.models.weight_files import WeightFile
 
 KEY = "fedseg"
 """Under which a file's metadata hold its `Contract`, as JSON."""
@@ -82,12 +82,8 @@ def weights_of(path: Path) -> Path:
 
 
 def _open_weights(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
-    try:
-        with safe_open(path, "pt") as file:
-            contract = _contract((file.metadata() or {}).get(KEY), path)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise FedsegError(f"{path} can't be read: {error}") from None
+    weights = WeightFile(path)
+    contract = _contract(weights.metadata.get(KEY), path)
     return checkpoints.restored(contract.info, weights, str(path), device), contract.info
 
 

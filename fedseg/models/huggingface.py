@@ -5,7 +5,7 @@ names of transformers, so that its own classes open it. No code of a checkpoint 
 network follows from the tables below.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -20,6 +20,7 @@ from fedseg.errors import FedsegError, import_extra
 from fedseg.models.encoder_weights import read_weights, weights_file
 from fedseg.models.family_encoders import ENCODERS
 from fedseg.models.prefixes import Names, select_weights
+from fedseg.models.weight_files import announced
 
 LEAST = 1e-6
 """Smallest probability that a mask-classification model gives to a class."""
@@ -218,10 +219,11 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
         return None
 
     whose = f"encoder_weights: {path}"
+    selected: Mapping[str, Tensor] = select_weights(weights, fit, len(needed), whose) or {}
     fitting = {
-        name: tensor
-        for name, tensor in (select_weights(weights, fit, len(needed), whose) or {}).items()
-        if tensor.shape == wanted[name].shape and tensor.isfinite().all()
+        name: selected[name]
+        for name, outline in announced(selected).items()
+        if outline.shape == wanted[name].shape and selected[name].isfinite().all()
     }
     if missing := sorted(needed - fitting.keys()):
         raise FedsegError(

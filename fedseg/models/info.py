@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from fedseg.classes import CITYSCAPES, ClassList
+from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.config import (
     NETWORK,
     DecoderKey,
@@ -19,11 +19,14 @@ from fedseg.config import (
 from fedseg.errors import FedsegError
 from fedseg.files import holders_near, read_json
 from fedseg.models.locations import WEIGHTS, address
+from fedseg.settings import refuse_twice
 
 INFO = "fedseg.json"
 """File of a checkpoint folder that holds its model's `Info`."""
 OPENED = (".onnx", ".safetensors")
 """Suffixes of the files of `export` that fedseg opens itself."""
+MOST_METADATA = 2**20
+"""Bytes of what is said of a model; a list of 255 classes takes a tenth."""
 COARSEST = 32
 """Stride of a model of which no smaller one is known."""
 
@@ -55,7 +58,9 @@ class Info(Section):
     """Its normalisation; see `config.Model`."""
     classes: ClassList = CITYSCAPES
     """Classes of the output channels."""
-    coverage: tuple[int, ...] = tuple(range(len(CITYSCAPES)))
+    coverage: tuple[int, ...] = Field(
+        tuple(range(len(CITYSCAPES))), min_length=1, max_length=MOST_CLASSES
+    )
     """TrainIds of the classes the model was trained on; the others it has never seen."""
     mean: tuple[Level, Level, Level]
     """Mean of R, G, B by which inputs are normalised, of values in 0..1."""
@@ -67,6 +72,14 @@ class Info(Section):
     """Height in pixels to which a whole image is resized for inference."""
     stride: int = Field(COARSEST, ge=4, le=256, multiple_of=4)
     """Pixels of which the sides of images that the model sees are multiples; see `build.stride`."""
+
+    @model_validator(mode="after")
+    def _covers_classes(self) -> "Info":
+        known = range(len(self.classes))
+        if not all(train_id in known for train_id in self.coverage):
+            raise ValueError(f"coverage: not made of trainIds 0..{known[-1]}")
+        refuse_twice("coverage", self.coverage)
+        return self
 
     def __repr__(self) -> str:
         return f"<Info {self.arch} with {self.encoder}, {len(self.coverage)} classes seen>"
@@ -102,18 +115,15 @@ def load_info(folder: Path) -> Info:
         FedsegError: not a checkpoint folder of fedseg's.
     """
     try:
-        content = read_json(folder / INFO)
-    except OSError:
+        content = read_json(folder / INFO, most=MOST_METADATA)
+    except (FileNotFoundError, NotADirectoryError):
         raise FedsegError(
             f"{folder}: not a checkpoint folder (config.json, {WEIGHTS}, {INFO})"
             f"{holders_near(folder, INFO)}"
         ) from None
-    info = parse(Info, content, folder / INFO)
-    if not set(info.coverage) <= set(range(len(info.classes))):
-        raise FedsegError(
-            f"{folder / INFO}: coverage: not made of trainIds 0..{len(info.classes) - 1}"
-        )
-    return info
+    except OSError as error:
+        raise FedsegError(f"{folder / INFO}: can't be read: {error.strerror}") from None
+    return parse(Info, content, folder / INFO)
 
 
 def check_checkpoint(checkpoint: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fedseg.errors import FedsegError
+from fedseg.models.weight_files import announced
 from fedseg.storage.provenance import notices
 
 Names = dict[str, str]
@@ -34,6 +35,11 @@ class Renamed(Mapping[str, Tensor]):
 
     def __init__(self, weights: Mapping[str, Tensor], names: Names) -> None:
         self._weights, self.names = weights, names
+
+    @property
+    def announced(self) -> "Renamed":
+        """Their outlines; see `weight_files.announced`."""
+        return Renamed(announced(self._weights), self.names)
 
     def __getitem__(self, name: str) -> Tensor:
         return self._weights[self.names[name]]
@@ -109,10 +115,10 @@ def strip_prefix(
     return selected
 
 
-def without_common_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def without_common_prefix(weights: Mapping[str, Tensor]) -> Renamed:
     """Weights under their names without the components that all of them begin with."""
     prefix = _common_prefix(weights)
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return Renamed(weights, {name.removeprefix(prefix): name for name in weights})
 
 
 def _below_prefixes(names: Iterable[str], least: int) -> Iterator[Names]:
@@ -143,7 +149,8 @@ def _common_prefix(names: Iterable[str]) -> str:
 
 
 def _is_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+    shapes, others = ({n: t.shape for n, t in announced(w).items()} for w in (one, other))
+    return shapes == others and all(torch.equal(one[n], other[n]) for n in one)
 
 
 @cache  # each client of a simulation reads the same file

@@ -4,7 +4,7 @@ What is asked and what is sent stands in the audit log of the node's state folde
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
 
 import numpy as np
 from torch import Tensor
@@ -19,20 +19,20 @@ from fedseg.machine import memory
 from fedseg.models.adapters import check_base
 from fedseg.models.build import outline
 from fedseg.models.names import check_names
+from fedseg.participants.allowance import allowance_of
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.evaluator import parse_info, score_at_home
 from fedseg.participants.node import Limits, Node, Places, ScoreTask, TrainTask
 from fedseg.participants.watchdog import Guard, memory_limit, time_limit
 from fedseg.run.progress import Progress
 from fedseg.run.uploads import Upload
-from fedseg.storage.audit import AUDIT, AuditLog, read_audit
+from fedseg.storage.audit import AUDIT, AuditLog
 from fedseg.storage.hashes import content_hash
 from fedseg.training.callbacks import WriteCurve
 from fedseg.training.tracking import trackers
 
 MEMORY_SHARE = 0.9
 """Of this machine's memory, where the owner sets no limit."""
-SCORED = "confusion matrix sent"
 
 MOST_IMAGES = 200
 """Of its own, on which a client scores another's model."""
@@ -57,7 +57,10 @@ def train_answer(
     Raises:
         FedsegError: it is no trainer, the task exceeds its limits, or its data can't be used.
     """
-    client = node.client(task)
+    client, allowance = node.client(task), allowance_of(node)
+    if allowance:
+        allowance.count_request()
+        allowance.check_task(client.training)
     check_model(client.model, node.limits)
     height, width = client.training.crop
     _check_pixels(height * width, node.limits)
@@ -70,7 +73,7 @@ def train_answer(
         WriteCurve(places.curve),
         *trackers(node.tracking, places.tracking, places.run, node.name),
     ]
-    folder = train_client(client, task.seed, node.state, progress, callbacks)
+    folder = train_client(client, task.seed, node.state, progress, callbacks, allowance)
     weights, upload = pack(folder, node.upload)
     log.add("model sent", run=str(run_id), **upload.model_dump(mode="json"))
     return weights, upload
@@ -104,15 +107,23 @@ def score_answer(
             good, or the data can't be used.
     """
     evaluator = (node.cross_site if is_cross_site else node.evaluator)(task.protocol)
+    allowance = allowance_of(node)
+    if allowance:
+        allowance.count_request()
     info = parse_info(info_text)
     check_names(info.arch, info.encoder)
     check_model(info.model, node.limits)
     _check_views(task.protocol, node.limits)
     log = _log(node)
-    if node.server is not None:
-        _check_scores(log, node.limits)
-    asked = {"run": str(run_id), "weights": content_hash(weights), "info": info_text}
-    log.add("score asked for", cross_site=is_cross_site, protocol=digest(task.protocol), **asked)
+    run, sha256 = str(run_id), content_hash(weights)
+    log.add(
+        "score asked for",
+        run=run,
+        cross_site=is_cross_site,
+        protocol=digest(task.protocol),
+        weights=sha256,
+        info=info.model_dump(mode="json"),  # as parsed: the text may hold anything else
+    )
 
     def check(dataset: Dataset) -> None:
         for path in dataset.images:
@@ -120,8 +131,9 @@ def score_answer(
             _check_pixels(max(rows * columns for rows, columns in sizes), node.limits)
 
     most = MOST_IMAGES if is_cross_site else None
-    confusion = score_at_home(evaluator, info, weights, progress, most, check)
-    log.add(SCORED, run=str(run_id), weights=asked["weights"], pixels=int(confusion.sum()))
+    with allowance.one_score() if allowance else nullcontext():
+        confusion = score_at_home(evaluator, info, weights, progress, most, check)
+    log.add("confusion matrix sent", run=run, weights=sha256, pixels=int(confusion.sum()))
     return confusion
 
 
@@ -165,19 +177,6 @@ def _check_views(protocol: Protocol, limits: Limits) -> None:
         raise PublicError(
             f"each image would be seen {views} times, but the node allows {limits.views} "
             "(node.toml, limits.views)"
-        )
-
-
-def _check_scores(log: AuditLog, limits: Limits) -> None:
-    """An evaluator is an oracle: many scores tell much of its labels. So they are counted."""
-    if not log.path.is_file():
-        return
-    since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    entries = (e for e in read_audit(log.path) if e["event"] == SCORED)
-    if sum(entry["time"] > since for entry in entries) >= limits.scores_per_day:
-        raise PublicError(
-            f"has sent {limits.scores_per_day} confusion matrices within a day; no more are sent "
-            "(node.toml, limits.scores_per_day)"
         )
 
 

@@ -22,6 +22,7 @@ from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
 from fedseg.models.checkpoints import Info
+from fedseg.participants.allowance import Allowance
 from fedseg.participants.node import UploadOptions
 from fedseg.run.progress import OnProgress, Progress
 from fedseg.run.uploads import Upload, read_upload
@@ -42,16 +43,18 @@ def train_client(
     home: Path,
     progress: Progress,
     callbacks: Sequence[Callback] = (),
+    allowance: Allowance | None = None,
 ) -> Path:
     """Train a client's model; if this was done before on the same data, in the same way, take that.
 
     Args:
         client: its half of the configuration.
         seed: of the federation, and of the untrained weights; a client's own seed, for all that it
-            draws, follows from it and from its name.
+            draws, follows from it and from its name; with an allowance, from a secret of the node.
         home: the client's private folder, for its training state and its checkpoint.
         progress: receives the state of the work.
         callbacks: called while it trains; what they get stays on this machine.
+        allowance: of a deployed node's owner.
 
     Returns:
         A checkpoint folder with `upload.json`, an `Upload`.
@@ -62,6 +65,8 @@ def train_client(
     dataset = open_dataset(client)
     LabelMap(dataset.card, client.model.classes).train_ids()  # before the survey, which takes long
     held_out = open_dataset(client.held_out) if client.held_out else None
+    if client.privacy:
+        _check_private(client)
     settings = digest(
         client.model_dump_json(exclude={"root", "dataset", "model"}),
         model_inputs(client.model),
@@ -84,23 +89,29 @@ def train_client(
     if not counts.any():
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
 
+    if allowance:
+        allowance.check_draws(client, counts)
+        if client.privacy is None:  # which counts once it is paid for
+            allowance.count_training(settings)
     state = home / f"training-{settings}.safetensors"
     run = TrainingRun(
         settings=client.training,
-        seed=client_seed(seed, client),
+        seed=allowance.draw_seed(settings) if allowance else client_seed(seed, client),
         device=best_device(),
         state=state,
         callbacks=(ReportProgress(partial(progress, "training")), *callbacks),
     )
     spent, part = None, None
     if client.privacy:
-        if client.model.train != "all":  # a node's own choice, which the server does not know
-            raise PublicError(f"trains privately, so not with train = '{client.model.train}'")
-        if held_out:
-            raise PublicError("trains privately, which would not cover a validation set")
         coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
         network, info, spent = train_privately(
-            dataset, coverage, client.model, client.privacy, run, seed
+            dataset,
+            coverage,
+            client.model,
+            client.privacy,
+            run,
+            seed,
+            partial(allowance.pay, dataset, settings) if allowance else lambda _: None,
         )
     else:
         validation = partial(_miou, held_out) if held_out else None
@@ -113,7 +124,6 @@ def train_client(
         dataset=dataset.card.name,
         info=info,
         images=len(dataset),
-        pixel_counts=tuple(int(n) for n in counts.sum(axis=0)),
         iterations=client.training.iterations,
         seconds=round(time.monotonic() - started, 1),
         bytes=sum(tensor.nbytes for tensor in sent.values()),
@@ -130,6 +140,14 @@ def train_client(
     del network, run
     free_memory()  # a simulation's process stays until the federation ends
     return folder
+
+
+def _check_private(client: Client) -> None:
+    """See that a private training is possible; that it is private is its node's own choice."""
+    if client.model.train != "all":
+        raise PublicError(f"trains privately, so not with train = '{client.model.train}'")
+    if client.held_out:
+        raise PublicError("trains privately, which would not cover a validation set")
 
 
 def _miou(dataset: Dataset, info: Info, network: nn.Module, on_progress: OnProgress) -> float:
@@ -173,8 +191,6 @@ def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Up
         size = sum(tensor.nbytes for tensor in weights.values())
         changes = {"bytes": size, "sha256": content_hash(weights)}
         upload = upload.model_copy(update=changes)
-    if not options.pixel_counts:
-        upload = upload.model_copy(update={"pixel_counts": None})
     return weights, upload
 
 

@@ -16,21 +16,28 @@ from fedseg.config import (
     Federation,
     Model,
     Name,
+    PluginName,
     Privacy,
     Protocol,
     Section,
     Source,
     Tracking,
+    TrainerName,
     Training,
 )
 from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
+from fedseg.machine import cpus
 from fedseg.models.info import Base
 from fedseg.models.locations import is_local_file
+from fedseg.plugins import module_name
+from fedseg.registry import LOSSES, TRAINERS, Registry
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
 """Limits that a training is cut down to; others refuse it."""
+MOST_A_DAY = 10_000
+"""Of what an owner may allow within a day: each is remembered for as long."""
 WITHOUT_FILE = ("imagenet", "none")
 """Encoder weights that a node takes without its owner's word."""
 
@@ -42,7 +49,9 @@ class TrainTask(Section):
     """The client's model in the federation file; a path of weights is replaced by "file"."""
     training: Training
     """The client's training in the federation file."""
-    seed: int
+    trainer: TrainerName = "supervised"
+    """How it trains."""
+    seed: int = Field(ge=0, lt=2**31)
     """The federation's seed."""
     base: Base | None = None
     """The server's copy of what the client does not train, where that is not all."""
@@ -79,7 +88,8 @@ class Limits(Section):
     """The most that a node gives, whatever the server asks for."""
 
     threads: int | None = Field(None, ge=1)
-    """CPU threads that compute, and threads that read images."""
+    """CPU threads that compute, and threads that read images. Default: as many of the latter as the
+    machine has cores."""
     iterations: int | None = Field(None, ge=1)
     """Training steps."""
     batch_size: int | None = Field(None, ge=2)
@@ -94,8 +104,55 @@ class Limits(Section):
     """Time for one training or one scoring."""
     memory: float | None = Field(None, gt=0)
     """GiB of memory for one training or one scoring; default: nine tenths of the machine's."""
-    scores_per_day: int = Field(100, ge=0)
+    scores_per_day: int = Field(100, ge=0, le=MOST_A_DAY)
     """Confusion matrices that are sent within 24 hours: each tells something of the labels."""
+    trainings_per_day: int = Field(4, ge=0, le=MOST_A_DAY)
+    """Different trainings within 24 hours: uploads that differ in little can be subtracted."""
+    learning_rate: float = Field(0.01, gt=0)
+    """Learning rate, the encoder's too. A higher one can stop learning after the first step, which
+    then is all that the upload tells."""
+    weight_decay: float = Field(1.0, ge=0)
+    """Weight decay. A stronger one forgets all but the last steps."""
+
+
+class Minima(Section):
+    """The least that a training must be, so that its upload tells little of a single image.
+
+    Less is refused: gradients of a few steps on a few images can be inverted to the images.
+    """
+
+    iterations: int = Field(50, ge=1)
+    """Optimiser steps; with `validation`, before the first model that may be chosen."""
+    batch_size: int = Field(4, ge=1)
+    """Images a step: the statistics of batch normalisations are those of the last steps."""
+    passes: float = Field(0.5, ge=0)
+    """Images drawn in all, as a multiple of those that the dataset has."""
+    images: float = Field(4, ge=1)
+    """Images that share the draws: none is more than one in so many of those drawn, as rare-class
+    sampling with the federation's classes and temperature draws them."""
+    crop: int = Field(64, ge=1)
+    """Pixels of each side of a training crop: small ones are the easiest to reconstruct."""
+    learning_rate: float = Field(1e-5, ge=0)
+    """Learning rate. With a lower one, the upload is the sum of all gradients at known weights."""
+    max_grad_norm: float = Field(0.01, ge=0)
+    """L2 norm that gradients are clipped to, where they are. Below, AdamW adds the gradients
+    themselves, with no scaling of each weight's own."""
+
+
+class NodePrivacy(Privacy):
+    """Differential privacy of a node's training, and of all of its trainings together."""
+
+    total_epsilon: float | None = Field(None, gt=0, le=10**6)
+    """The most that all private trainings on an image may cost together: their epsilons and deltas
+    are added up in the node's state folder, and a training that exceeds the total is refused. The
+    deltas may add up to `delta` times `total_epsilon` / `epsilon`. Default: `epsilon`, which is one
+    training."""
+
+    @property
+    def total(self) -> tuple[float, float]:
+        """Epsilon and delta of all trainings together."""
+        epsilon = self.total_epsilon or self.epsilon
+        return epsilon, self.delta * epsilon / self.epsilon
 
 
 class UploadOptions(Section):
@@ -103,8 +160,6 @@ class UploadOptions(Section):
 
     precision: Literal["float32", "float16"] = "float32"
     """Of the weights; float16 halves the upload."""
-    pixel_counts: bool = False
-    """Whether the number of labelled pixels of each class is sent."""
     cross_site_evaluation: bool = False
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""
@@ -125,11 +180,15 @@ class Node(Source):
     """Its own model, for a trainer that does not want the federation's."""
     limits: Limits = Limits()
     """The most that it gives."""
+    minima: Minima = Minima()
+    """The least that a training must be."""
     validation: str | None = None
     """For a trainer: split of the dataset by which the best of ten models on the way is chosen."""
     upload: UploadOptions = UploadOptions()
     """What it sends."""
-    privacy: Privacy | None = None
+    plugins: tuple[PluginName, ...] = ()
+    """"module:object" of each loss and trainer outside of fedseg that the server may ask for."""
+    privacy: NodePrivacy | None = None
     """Trains with differential privacy; the server has no say in it. Default: without."""
     tracking: Tracking = Tracking()
     """Trackers of its training; the server neither chooses them nor sees what they get."""
@@ -138,8 +197,8 @@ class Node(Source):
         """How this node's client trains: as the server asks, within what the node allows.
 
         Raises:
-            PublicError: it is no trainer, or the server starts from a file of weights and the node
-                names none.
+            PublicError: it is no trainer, the server starts from a file of weights and the node names
+                none, or it asks for a plugin that the node's owner has not listed.
         """
         if self.role != "trainer":
             raise PublicError(f"is an {self.role}: it trains nothing (node.toml, role)")
@@ -157,18 +216,34 @@ class Node(Source):
             )
         wanted = task.training.model_dump()
         limits = self.limits.model_dump(exclude_none=True, include=set(AT_MOST))
+        if self.server is not None:
+            limits = {"threads": cpus()} | limits
         training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
         batch = training["batch_size"]
         parts = range(1, wanted["accumulation"] + 1)  # of a smaller batch perhaps fewer
         training["accumulation"] = max(n for n in parts if batch % n == 0 and batch >= 2 * n)
+        training["loss"] = self._allowed(LOSSES, training["loss"])
         return Client(
             name=self.name,
             model=model,
             training=Training(**training),
-            privacy=self.privacy,
+            trainer=self._allowed(TRAINERS, task.trainer),
+            privacy=self._privacy(),
             validation=self.validation,
             **self._source(),
         )
+
+    def _allowed(self, registry: Registry, name: str) -> str:
+        """The node's own plugin of the name that the server gave; in a simulation the very same."""
+        if registry.is_built_in(name) or self.server is None:
+            return name
+        own = {module_name(listed): listed for listed in self.plugins}
+        if module_name(name) not in own:
+            raise PublicError(
+                f"runs no {registry.kind} '{module_name(name)}': its owner has not listed it "
+                "(node.toml, plugins)"
+            )
+        return own[module_name(name)]
 
     def evaluator(self, protocol: Protocol | None = None) -> Evaluator:
         """This node's evaluator, with the server's protocol once that is known.
@@ -202,6 +277,12 @@ class Node(Source):
         if self.server is None or isinstance(error, PublicError):
             return explained(error)
         return unnamed(error)
+
+    def _privacy(self) -> Privacy | None:
+        """What one training may cost."""
+        if self.privacy is None:
+            return None
+        return Privacy(**self.privacy.model_dump(include=set(Privacy.model_fields)))
 
     def _source(self) -> dict[str, Any]:
         return {"dataset": self.dataset, "root": self.root, "split": self.split}
@@ -248,7 +329,7 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
         settings = {
             "model": own,
             "upload": upload,
-            "privacy": role.privacy,
+            "privacy": role.privacy and role.privacy.model_dump(),
             "validation": role.validation,
             "tracking": tracking or Tracking(),
             **source,
@@ -267,6 +348,7 @@ def train_task(federation: Federation, client: Client) -> TrainTask:
     return TrainTask(
         model=model,
         training=client.training,
+        trainer=client.trainer,
         seed=federation.seed,
         base=base_of(client.model, federation.seed),
         stall_timeout=federation.stall_timeout,

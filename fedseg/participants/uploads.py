@@ -1,6 +1,6 @@
 """Taking in what clients upload: everything is checked before anything of it is used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -8,12 +8,19 @@ from torch import Tensor
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line
+from fedseg.evaluation.inference import input_size
 from fedseg.models import adapters, checkpoints
-from fedseg.models.build import outline
+from fedseg.models.build import outline, state_outline
+from fedseg.models.cost import image_cost
 from fedseg.models.names import check_names
+from fedseg.models.weight_files import announced
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
+
+MOST_COST = 30
+"""Times the cost of the model that a client was asked for that its own may have. The largest model
+of docs/models.md costs 24 times the default's."""
 
 
 def check_sizes(upload: Upload, training: Training) -> None:
@@ -22,14 +29,58 @@ def check_sizes(upload: Upload, training: Training) -> None:
     What it costs the server to run the model follows from that size.
 
     Raises:
-        FedsegError: it names another crop, inference height or stride.
+        FedsegError: it names another crop, inference height or stride, or more iterations.
     """
     info = upload.info
+    if upload.iterations > training.iterations:
+        raise FedsegError(
+            f"says that it trained {upload.iterations} iterations, but was asked for "
+            f"{training.iterations}"
+        )
+    check_names(info.arch, info.encoder)
     wanted = checkpoints.describe(info.model, training)
     for what in ("crop", "inference_height", "stride"):
         sent, asked = getattr(info, what), getattr(wanted, what)
         if sent != asked:
             raise FedsegError(f"its {what} is {sent}, but {asked} was asked for")
+
+
+def check_cost(upload: Upload, asked: Sequence[Model]) -> None:
+    """See that running a client's model does not cost much more than that of one it was asked for.
+
+    Args:
+        upload: the client's metadata.
+        asked: what the server asked it for, and the global model.
+
+    Raises:
+        FedsegError: it costs more.
+    """
+    info = upload.info
+    if info.model in [model.plain for model in asked]:
+        return
+    size = input_size(1, 2, info)
+    own, usual = image_cost(info.model, size), [image_cost(model.plain, size) for model in asked]
+    for what in ("operations", "memory"):
+        most = MOST_COST * max(getattr(cost, what) for cost in usual)
+        if getattr(own, what) > most:
+            raise FedsegError(
+                f"its model, {info.arch} with encoder {info.encoder}, costs more than {MOST_COST} "
+                f"times the {what} of the one it was asked for"
+            )
+
+
+def _check_base_size(own: Model, asked: Model) -> None:
+    """See that the part of a model that the server makes itself is not of a size that others chose.
+
+    Raises:
+        FedsegError: it is much larger than that of the model that was asked for.
+    """
+    numbers = [sum(t.numel() for t in state_outline(m).values()) for m in (own, asked)]
+    if numbers[0] > MOST_COST * numbers[1]:
+        raise FedsegError(
+            f"sends a part of {own.arch} with encoder {own.encoder}, which has more than "
+            f"{MOST_COST} times the parameters of the model it was asked for"
+        )
 
 
 def store(
@@ -66,6 +117,7 @@ def store(
         raise FedsegError(f"sent {sent} model, but was asked for {wanted}")
     if model is not None and upload.base is not None:
         own = model.model_copy(update=upload.info.model.network)
+        _check_base_size(own, model)
         network = adapters.whole(own, seed, weights, upload.base)
     else:
         network = outline(upload.info.model)
@@ -74,8 +126,10 @@ def store(
         del kept
     if content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
+    size = sum(tensor.nbytes for tensor in announced(weights).values())
     del weights
-    upload = upload.model_copy(update={"sha256": content_hash(network.state_dict())})
+    known = {"sha256": content_hash(network.state_dict()), "bytes": size}
+    upload = upload.model_copy(update=known)
     folder = run.clients / upload.name
     try:
         checkpoints.save(folder, network, upload.info, client=upload.model_dump(mode="json"))

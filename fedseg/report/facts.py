@@ -80,7 +80,7 @@ def columns(result: Result) -> dict[str, int | None]:
 
 def standings(result: Result) -> list[Standing]:
     """The result table: clients, the global model, what it is compared with."""
-    problems = dict.fromkeys(result.suspects, "agrees with nobody; left out")
+    problems = {name: f"{result.why_left_out(name)}; left out" for name in result.suspects}
     problems |= {n: "failed" for n, c in result.clients.items() if not c.is_good}
     others = [name for name in result.evaluation if name not in (*result.clients, GLOBAL)]
     names = [*result.clients, *([GLOBAL] if GLOBAL in result.evaluation else []), *others]

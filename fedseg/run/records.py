@@ -135,6 +135,8 @@ class Inconsistency(Product):
     pairs: list[PairAgreement]
     suspects: tuple[str, ...] = ()
     """Clients that were left out because they agree with nobody, or gave nothing usable."""
+    unusable: dict[str, str] = Field(default_factory=dict)
+    """Those that gave nothing usable, and why."""
     doubtful: tuple[str, ...] = ()
     """Clients that agree with nobody, but were kept, because too few others agree."""
     claims: tuple[Claim, ...] = ()
@@ -199,6 +201,7 @@ class Result(Document):
     clients: dict[str, ClientResult]
     evaluators: dict[str, EvaluatorResult] = Field(default_factory=dict)
     suspects: tuple[str, ...] = ()
+    unusable: dict[str, str] = Field(default_factory=dict)
     doubtful: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     unstable_classes: tuple[str, ...] = ()
@@ -234,6 +237,10 @@ class Result(Document):
             model: {chosen: score.miou for chosen, score in row.items()}
             for model, row in self.evaluation.items()
         }
+
+    def why_left_out(self, client: str) -> str:
+        """Why the global model was made without one of the suspects."""
+        return self.unusable.get(client, "agrees with nobody")
 
     @property
     def is_complete(self) -> bool:

@@ -53,6 +53,7 @@ def gather_result(
         clients={one.name: _client(run, one.name, failures) for one in federation.clients},
         evaluators={one.name: _evaluator(run, one.name, failures) for one in federation.evaluators},
         suspects=found.suspects if found else (),
+        unusable=found.unusable if found else {},
         doubtful=found.doubtful if found else (),
         claims=found.claims if found else (),
         unstable_classes=tuple(found.unstable) if found else (),

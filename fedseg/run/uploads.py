@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fedseg.config import Name, Section
 from fedseg.files import read_json
-from fedseg.models.info import Base, Info
+from fedseg.models.info import MOST_METADATA, Base, Info
 from fedseg.storage.records import checked
 
 UPLOAD = "upload.json"
@@ -15,8 +15,14 @@ UPLOAD = "upload.json"
 ACCEPTED = "client.json"
 """File of a client's checkpoint folder in a run: what the server accepted."""
 MOST_IMAGES = 10**9
-MOST_PIXELS = 2**50
-"""Numbers that no dataset reaches, and that sums of stay exact below."""
+"""More than any dataset has."""
+
+
+def _no_path(dataset: str) -> str:
+    """See that a card's name can be shown, and leads to no file of the server's."""
+    if not dataset.isprintable() or "/" in dataset or dataset.endswith(".toml"):
+        raise ValueError("not the name of a dataset card; the card's own `name` is sent")
+    return dataset
 
 
 class Upload(Section):
@@ -24,14 +30,12 @@ class Upload(Section):
 
     name: Name
     """The client's name in the federation."""
-    dataset: str = Field(max_length=100)
+    dataset: Annotated[str, Field(max_length=100), AfterValidator(_no_path)]
     """Name of its dataset card."""
     info: Info
     """Architecture, classes it was trained on, normalisation, sizes."""
     images: int = Field(ge=1, le=MOST_IMAGES)
     """Number of training images."""
-    pixel_counts: tuple[Annotated[int, Field(ge=0, le=MOST_PIXELS)], ...] | None
-    """Labelled pixels of each trainId over all training images; None where they are withheld."""
     iterations: int = Field(ge=1, le=10**9)
     """Training steps."""
     seconds: float = Field(ge=0, le=1e9)
@@ -55,7 +59,7 @@ def read_accepted(folder: Path) -> Upload | None:
         DamagedFile: the file is there, but holds no `Upload`.
     """
     path = folder / ACCEPTED
-    return checked(Upload, read_json(path), path) if path.is_file() else None
+    return checked(Upload, read_json(path, most=MOST_METADATA), path) if path.is_file() else None
 
 
 def read_upload(folder: Path) -> Upload:
@@ -66,4 +70,4 @@ def read_upload(folder: Path) -> Upload:
         OSError: there is no such file.
     """
     path = folder / UPLOAD
-    return checked(Upload, read_json(path), path)
+    return checked(Upload, read_json(path, most=MOST_METADATA), path)

@@ -46,14 +46,13 @@ def refuse_twice(key: str, values: Iterable[Any]) -> None:
 
     Args:
         key: what they are, for the error.
-        values: of any kind that can be compared.
+        values: of any kind that can be hashed.
 
     Raises:
         ValueError: one is.
     """
-    seen = list(values)
-    for value in seen:
-        if seen.count(value) > 1:
+    for value, count in Counter(values).items():
+        if count > 1:
             shown = f"the name '{value}'" if isinstance(value, str) else str(value)
             raise ValueError(f"{key}: {shown} is given twice; all must differ")
 

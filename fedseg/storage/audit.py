@@ -3,6 +3,8 @@
 Each line holds the SHA-256 of the line before it, so a line that was changed, inserted or removed
 in between is found. The chain doesn't show that lines were cut off at the end, nor that the whole
 file was written anew: for that, note the last line's hash somewhere else.
+
+No line is longer than `LONGEST_LINE`, whatever somebody else put into it, and readers hold no more.
 """
 
 import fcntl
@@ -11,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,12 @@ from fedseg.files import SHARED, holders_near
 AUDIT = "audit.jsonl"
 FIRST = "0" * 64
 """What the first line holds for the hash of the line before it."""
-LONGEST_LINE = 2**20
+LONGEST_LINE = 2**18
+"""Bytes of a line, its end included."""
+ROOM = 2**10
+"""Bytes of a line that are kept for its time, its event and its hashes."""
+BLOCK = 2**16
+"""Bytes that are read at once to find the last line."""
 
 
 class AuditLog:
@@ -38,7 +46,8 @@ class AuditLog:
 
         Args:
             event: what happened.
-            details: JSON values.
+            details: JSON values. Where they make too long a line, the largest are replaced by their
+                size and hash.
 
         Returns:
             The line's hash, in hexadecimal.
@@ -51,13 +60,13 @@ class AuditLog:
             entry = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "event": event,
-                **details,
+                **_bounded(details),
                 "previous": previous,
             }
             entry["hash"] = _hash(entry)
             file.truncate(end)  # a line that a killed process left half-written
             file.seek(end)
-            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            file.write(_encoded(entry) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         return entry["hash"]
@@ -84,8 +93,8 @@ def read_audit(path: Path) -> Iterator[dict[str, Any]]:
         raise FedsegError(f"{path}: {error.strerror}{holders_near(path.parent, AUDIT)}") from None
     previous = FIRST
     with file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), 1):
+            if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
                 return  # it was never acknowledged; the next one replaces it
             try:
                 entry = json.loads(line)
@@ -104,18 +113,46 @@ def read_audit(path: Path) -> Iterator[dict[str, Any]]:
 
 def _last(file: int) -> tuple[int, str]:
     """Where the last whole line ends, and its hash."""
-    size = os.fstat(file).st_size
-    start = max(size - LONGEST_LINE, 0)
-    lines = os.pread(file, size - start, start).rpartition(b"\n")
-    if not lines[1]:
-        return start, FIRST
-    whole = lines[0].rpartition(b"\n")[2]
+    end = _line_start(file, os.fstat(file).st_size)
+    if end == 0:
+        return 0, FIRST
+    start = _line_start(file, end - 1)
+    line = os.pread(file, min(end - 1 - start, LONGEST_LINE), start)
     try:
-        return size - len(lines[2]), str(json.loads(whole)["hash"])
+        return end, str(json.loads(line)["hash"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return size - len(lines[2]), hashlib.sha256(whole).hexdigest()  # verifying will find it
+        return end, hashlib.sha256(line).hexdigest()  # verifying will find it
 
 
-def _hash(entry: dict[str, Any]) -> str:
+def _line_start(file: int, end: int) -> int:
+    """Where the line begins that holds the byte before `end`."""
+    while end > 0:
+        start = max(end - BLOCK, 0)
+        if (newline := os.pread(file, end - start, start).rfind(b"\n")) >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def _bounded(details: dict[str, Any]) -> dict[str, Any]:
+    """Details that fit into a line, together with what stands beside them."""
+    sizes = {key: len(_encoded(value)) for key, value in details.items()}
+    excess = len(_encoded(details)) - (LONGEST_LINE - ROOM)
+    bounded = dict(details)
+    for key in sorted(sizes, key=lambda key: -sizes[key]):
+        if excess <= 0:
+            break
+        bounded[key] = {"bytes": sizes[key], "sha256": _hash(details[key])}
+        excess -= sizes[key] - len(_encoded(bounded[key]))
+    return bounded
+
+
+def _encoded(value: Any) -> bytes:
+    """JSON; half of a surrogate pair, which UTF-8 lacks, as an escape."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _hash(entry: Any) -> str:
+    """SHA-256 of a JSON value, in hexadecimal."""
     canonical = json.dumps(entry, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()

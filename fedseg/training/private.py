@@ -11,7 +11,7 @@ Needs the optional extra `fedseg[privacy]`.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -55,6 +55,7 @@ def train_privately(
     privacy: Privacy,
     run: TrainingRun[Any],
     initial_seed: int,
+    spend: Callable[[Spent], None] = lambda spent: None,
 ) -> tuple[nn.Module, Info, Spent]:
     """Train a model on one labelled dataset with differential privacy.
 
@@ -68,6 +69,7 @@ def train_privately(
             images drawn on average, and the seed is not used. The state is not saved. Losses must
             not leave this machine.
         initial_seed: of the untrained weights.
+        spend: notes what the training costs, or refuses it; called before the first step.
 
     Returns:
         The model, in evaluation mode on the CPU, what to know of it, and what it cost.
@@ -114,6 +116,7 @@ def train_privately(
     )
     scheduler = LambdaLR(optimiser, partial(learning_rate_factor, settings=training))
     losses: list[float] = []
+    spend(spent)
     for callback in run.callbacks:
         callback.on_start(losses)
     for pictures, labels in _batches(dataset, model.classes, training, rate):

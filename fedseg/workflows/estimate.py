@@ -7,31 +7,28 @@ each model and protocol. Memory and disk are computed.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from heapq import heapreplace
 from math import ceil
 
 import torch
 from torch import Tensor
 
-from fedseg.config import Client, Federation, Model, Protocol, Source, Training
+from fedseg.config import Client, Federation, Model, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.evaluation.inference import PLAIN, infer
+from fedseg.evaluation.inference import PLAIN
 from fedseg.machine import cpus
-from fedseg.models.build import best_device, build, outline
-from fedseg.models.checkpoints import describe
+from fedseg.models.build import best_device, outline
 from fedseg.run.progress import Progress
 from fedseg.training.best import interval
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
 from fedseg.workflows.disk import cached, made_images, weight_bytes, written
+from fedseg.workflows.pace import TRIAL_SECONDS, image_seconds
 
-WARM_UP, STEPS, IMAGES = 2, 4, 4
-"""Of a trial: steps or images that are not timed, steps that are, and images that are."""
-TRIAL_SECONDS = 30.0
-"""A trial ends after this time, if it has timed anything by then."""
+WARM_UP, STEPS = 2, 4
+"""Steps of a trial that are not timed, and that are."""
 PROCESS = 1200 * 2**20
 """Bytes of memory of a process that trains, without the model: most of it is torch."""
 START_SECONDS = 20.0
@@ -69,7 +66,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     student = server.distillation
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
     threads = max(cpus() // at_once, 1)
-    seen = cache(_image_seconds)
+    seen = image_seconds
 
     trainings = []
     steps: dict[tuple[str, Model, Training], float] = {}  # of trainings whose steps are alike
@@ -195,20 +192,3 @@ def _step_seconds(client: Client, model: Model, training: Training, threads: int
     finally:
         torch.set_num_threads(before)
     return clock.seconds()
-
-
-def _image_seconds(model: Model, training: Training, source: Source, protocol: Protocol) -> float:
-    """Time of the prediction on an image, reading it included."""
-    dataset = open_dataset(source, labelled=False)
-    network = build(model.plain).eval().to(best_device())
-    indices = [index % len(dataset) for index in range(IMAGES)]
-    info = describe(model, training)
-    for _ in infer(network, info, dataset.image, indices[:1], protocol):
-        pass
-    started = time.monotonic()
-    done = 0
-    for _ in infer(network, info, dataset.image, indices, protocol):
-        done += 1
-        if time.monotonic() - started > TRIAL_SECONDS:
-            break
-    return (time.monotonic() - started) / done

@@ -7,7 +7,8 @@ from pathlib import Path
 from fedseg import config
 from fedseg.config import Client, Federation
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.files import check_writable, holders_near, read_json, write_json
+from fedseg.files import check_writable, holders_near, read_json, read_text, write_json
+from fedseg.models.info import MOST_METADATA
 from fedseg.participants.metadata import parse_upload
 from fedseg.run.clients import discard_damaged, good_clients
 from fedseg.run.folder import check_folder, find_run, open_run
@@ -127,9 +128,9 @@ def _read_upload(folder: Path, federation: Federation) -> Upload:
     for name in (ACCEPTED, UPLOAD):
         if (folder / name).is_file():
             try:
-                text = (folder / name).read_text(encoding="utf-8")
+                text = read_text(folder / name, MOST_METADATA)
                 return parse_upload(text, classes=federation.classes)
-            except (FedsegError, UnicodeDecodeError) as error:
+            except (FedsegError, ValueError) as error:
                 raise FedsegError(f"{folder / name}: {error}") from None
     hint = holders_near(folder, ACCEPTED, UPLOAD)
     raise FedsegError(f"{folder}: no client's checkpoint folder; expected upload.json in it{hint}")

@@ -34,6 +34,7 @@ from fedseg.run.progress import Progress
 from fedseg.run.records import ByClass, Inconsistency
 from fedseg.storage.provenance import Inputs, notices
 from fedseg.workflows.cross_site import votes
+from fedseg.workflows.pace import Pace, image_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,8 @@ def make_targets(
         most,
         lambda names: compare({name: teachers[name] for name in names}, chosen, progress),
     )
-    content = content.model_copy(update={"suspects": (*content.suspects, *unusable)})
+    left_out = {"suspects": (*content.suspects, *unusable), "unusable": unusable}
+    content = content.model_copy(update=left_out)
     trusted = {name: teachers[name] for name in content.clients}
     if augmentation.generator != "none":
         scores = content.inconsistency
@@ -199,15 +201,16 @@ def weights_of(
     return dict(islice(((c, score) for c, score in ids if generator.makes(c)), most))
 
 
-def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> list[str]:
+def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> dict[str, str]:
     """Have every client predict every image, shown as `server.labelling` says.
 
-    A client whose model can't is removed from the teachers, and a notice says why.
+    A client whose model can't, or takes too long, is removed from the teachers, and a notice says
+    why.
 
     Returns:
-        Names of those that were removed.
+        The reason by the name of each that was removed.
     """
-    unusable = []
+    unusable = {}
     for name, teacher in list(teachers.items()):
         try:
             teacher.files = predict(
@@ -215,14 +218,27 @@ def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> li
                 images,
                 labelling.student,
                 labelling.run.predictions,
-                partial(labelling.progress, f"labels by {name}"),
+                Pace(
+                    partial(labelling.progress, f"labels by {name}"),
+                    partial(_usual_seconds, labelling.federation, name),
+                ),
                 labelling.federation.server.labelling,
             )
         except ModelError as error:
             notices.warning("client '%s' is left out: %s", name, error)
             del teachers[name]
-            unusable.append(name)
+            unusable[name] = str(error)
     return unusable
+
+
+def _usual_seconds(federation: Federation, name: str) -> float:
+    """Seconds that an image takes the model that a client was asked for, or the global model."""
+    server = federation.server
+    asked = {(c.model.plain, c.training) for c in federation.clients if c.name == name}
+    return max(
+        image_seconds(model, training, server, server.labelling)
+        for model, training in asked | {(federation.model.plain, federation.training)}
+    )
 
 
 def compare(teachers: Teachers, chosen: list[int], progress: Progress) -> Agreement:

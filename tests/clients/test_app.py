@@ -1,7 +1,10 @@
 """What really leaves a node: the messages of the ClientApp of one that is deployed."""
 
+import os
 import re
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -11,7 +14,6 @@ from PIL import Image
 from clients.app import app
 from fedseg.classes import CLASSES
 from fedseg.config import Federation, Protocol, load
-from fedseg.deployment import signing
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
 from fedseg.files import read_json
@@ -19,16 +21,22 @@ from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
 from fedseg.models.adapters import base_of
 from fedseg.models.build import seeded_build
+from fedseg.participants import allowance
+from fedseg.participants.client import client_seed
 from fedseg.participants.introduction import Question
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, train_task
 from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
-from fedseg.storage.audit import read_audit
+from fedseg.storage.audit import LONGEST_LINE, read_audit
 from fedseg.storage.hashes import content_hash
+from fedseg.training import private as private_training
+from fedseg.training import supervised
+from tests.conftest import LOOSE_MINIMA
+from tests.deployment.test_identities import make_signer
 from tests.disks import no_space, small_disk
 
-TELLS = {"name", "dataset", "info", "images", "pixel_counts", "iterations", "seconds", "bytes",
+TELLS = {"name", "dataset", "info", "images", "iterations", "seconds", "bytes",
          "sha256", "base", "epsilon", "delta"}  # fmt: skip
 """What the README says that a client tells, beside its weights."""
 HOST = "annas-own-machine"
@@ -41,18 +49,25 @@ def _of_a_host(monkeypatch, within_a_run):
         monkeypatch.setattr(asked, lambda *_: HOST)
 
 
-@pytest.fixture
-def make_folder(tmp_path):
-    """Makes a node's folder: make_folder(role, root, extra lines of node.toml)."""
-    make_certificates(tmp_path / "certs", ["localhost"])
-    signing.sign_app(tmp_path / "certs")
+@pytest.fixture(scope="module")
+def certs(tmp_path_factory):
+    """What a node's owner gets from others."""
+    folder = tmp_path_factory.mktemp("certs")
+    make_certificates(folder, ["localhost"])
+    make_signer(folder)
+    return folder
 
-    def make(role, root, extra=""):
+
+@pytest.fixture
+def make_folder(tmp_path, certs):
+    """Makes a node's folder: make_folder(role, root, extra lines of node.toml, minima)."""
+
+    def make(role, root, extra="", minima=LOOSE_MINIMA):
         folder = tmp_path / "node"
         settings = {"name": "one", "role": role, "dataset": "folder", "root": str(root)}
-        make_node(folder, settings | {"server": "localhost:1"}, tmp_path / "certs" / "ca.crt", None)
+        make_node(folder, settings | {"server": "localhost:1"}, certs / "ca.crt", None)
         with (folder / "node.toml").open("a") as file:
-            file.write(extra)
+            file.write(minima + extra)
         return folder
 
     return make
@@ -68,9 +83,16 @@ def ask(folder, kind, task, weights=None):
     return reply, b"".join(part.deflate() for part in get_all_nested_objects(reply).values())
 
 
-def train(folder, federation: Federation):
-    how = train_task(federation, federation.clients[0]).model_dump_json()
-    return ask(folder, "train", {"name": "one", "how": how})
+def train(folder, federation: Federation, weights=None, **changes):
+    task = train_task(federation, federation.clients[0])
+    training = task.training.model_copy(update=changes)
+    how = task.model_copy(update={"training": training}).model_dump_json()
+    return ask(folder, "train", {"name": "one", "how": how}, weights)
+
+
+def refusal(folder, federation, **changes):
+    """Why a training is refused."""
+    return train(folder, federation, **changes)[0].content["answer"]["error"]
 
 
 def assert_names_nothing(sent: bytes, root):
@@ -117,7 +139,6 @@ def test_an_owner_may_halve_the_upload(make_folder, federation, tmp_path):
     folder = make_folder("trainer", federation.clients[0].root, extra)
     reply, _ = train(folder, federation)
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
-    assert upload.pixel_counts is None
     weights = from_records(reply.content)
     assert upload.bytes == sum(tensor.nbytes for tensor in weights.values())
     assert upload.sha256 == content_hash(weights)
@@ -129,13 +150,6 @@ def test_an_owner_may_halve_the_upload(make_folder, federation, tmp_path):
         torch.testing.assert_close(theirs[name], tensor, rtol=1e-3, atol=1e-6)
     record = read_json(kept / "client.json")
     assert record["sha256"] == content_hash(theirs)  # it can be distilled from again
-
-
-def test_pixel_counts_leave_only_where_the_owner_says_so(make_folder, federation):
-    folder = make_folder("trainer", federation.clients[0].root, "\n[upload]\npixel_counts = true\n")
-    reply, _ = train(folder, federation)
-    upload = parse_upload(reply.content["answer"]["upload"], expected="one")
-    assert sum(upload.pixel_counts) == 4 * 48 * 80
 
 
 def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):
@@ -167,6 +181,8 @@ def test_errors_tell_the_server_no_path(make_folder, federation, tmp_path):
         folder.rename(tmp_path / f"node-{number}")
 
 
+NOTES = {"progress", "curve.json", "audit.jsonl", "draws.secret"}
+NOTES |= {"quota.json", "quota.lock", "draws.lock"}
 FULL = "no space left on its disk; its owner must make room (the node's log says where)"
 
 
@@ -176,7 +192,7 @@ def test_a_client_whose_disk_is_full_says_so(make_folder, federation):
         reply, _ = train(folder, federation)
         assert reply.content["answer"]["error"] == FULL
         left = {path.name for path in (folder / "state").iterdir()}
-        assert left == {"progress", "curve.json", "audit.jsonl"}
+        assert left <= NOTES
 
 
 def test_a_client_that_can_not_save_its_model_says_so(make_folder, federation, monkeypatch):
@@ -187,7 +203,7 @@ def test_a_client_that_can_not_save_its_model_says_so(make_folder, federation, m
     assert reply.content["answer"]["error"] == FULL
     assert b"/home/alice" not in sent
     left = {path.name for path in (folder / "state").iterdir()}
-    assert left == {"progress", "curve.json", "audit.jsonl"}
+    assert left <= NOTES
     reply, _ = train(folder, federation)  # room was made
     assert "upload" in reply.content["answer"]
 
@@ -246,10 +262,11 @@ def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, 
 
 def score(folder, federation, **changes):
     """The answer of an evaluator that is asked to score an untrained model."""
+    padding = changes.pop("padding", "")
     info = checkpoints.describe(federation.model, federation.training)
     info = info.model_copy(update=changes.pop("info", {}))
     how = ScoreTask(protocol=Protocol(**changes), stall_timeout=60, timeout=600)
-    task = {"name": "one", "how": how.model_dump_json(), "info": info.model_dump_json()}
+    task = {"name": "one", "how": how.model_dump_json(), "info": padding + info.model_dump_json()}
     weights = to_records(seeded_build(federation.model, 0).state_dict())
     return ask(folder, "evaluate", task, weights)[0].content["answer"]
 
@@ -317,3 +334,176 @@ def test_a_node_notes_what_it_was_asked_and_what_it_sent(make_folder, federation
     upload = parse_upload(reply.content["answer"]["upload"])
     assert sent["event"] == "model sent"
     assert sent["sha256"] == upload.sha256 == content_hash(from_records(reply.content))
+
+
+def test_no_request_silences_an_evaluator(make_folder, make_world, federation, run_cli):
+    """What is logged is bounded, and what was sent is counted without the log."""
+    folder = make_folder("evaluator", make_world("city"))
+    state = folder / "state"
+    everything = {"coverage": tuple(range(19)) * 20_000}
+    for changes in ({"padding": " " * 2**21}, {"info": everything}, {"padding": "\t\n" * 2**20}):
+        score(folder, federation, **changes)
+        assert run_cli("audit", state).returncode == 0
+    assert set(score(folder, federation)) == {"confusion"}
+    assert max(map(len, (state / "audit.jsonl").read_bytes().splitlines())) < LONGEST_LINE
+    assert (state / "audit.jsonl").stat().st_size < 2**21
+    (state / "audit.jsonl").write_bytes(b" " * 2**21 + b"\n")  # as an older version left it
+    assert set(score(folder, federation)) == {"confusion"}
+    (state / "quota.json").write_bytes(b"{")
+    assert "was lost; it does nothing until" in score(folder, federation)["error"]
+
+
+def test_requests_do_not_fill_a_nodes_disk(make_folder, make_world, federation, monkeypatch):
+    monkeypatch.setattr(allowance, "MOST_REQUESTS", 3)
+    folder = make_folder("evaluator", make_world("city"), "\n[limits]\nviews = 1\n")
+    for _ in range(3):
+        assert "seen 2 times" in score(folder, federation, flip=True)["error"]
+    before = {path: path.stat().st_size for path in (folder / "state").rglob("*")}
+    assert "was asked 3 times within a day" in score(folder, federation)["error"]
+    assert "was asked 3 times within a day" in score(folder, federation, flip=True)["error"]
+    after = {path: path.stat().st_size for path in (folder / "state").rglob("*")}
+    after.pop(folder / "state" / "progress" / "one.json")
+    before.pop(folder / "state" / "progress" / "one.json")
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"iterations": 1, "batch_size": 2},
+            "iterations: 1 asked for, but the node trains with 50",
+        ),
+        ({"batch_size": 2}, "batch_size: 2 asked for"),
+        ({"crop": (32, 64)}, "crop: 32 asked for"),
+        ({"learning_rate": 1.0}, "learning_rate: 1 asked for"),
+        ({"weight_decay": 1000.0}, "weight_decay: 1000 asked for"),
+        ({"rare_class_temperature": 1e-9}, "images that share the draws: 1 asked for"),
+    ],
+)
+def test_a_training_of_few_steps_or_images_is_refused(
+    make_folder, make_world, federation, changes, reason
+):
+    """Gradients of one step on two images can be inverted."""
+    root = make_world("large", count=8)
+    Image.fromarray(np.full((48, 80), 17, np.uint8)).save(root / "labels" / "0.png")
+    folder = make_folder("trainer", root, minima="")
+    asked = {"iterations": 60, "batch_size": 8, "crop": (64, 64)} | changes
+    assert refusal(folder, federation, **asked).startswith(reason)
+    assert not list((folder / "state").glob("checkpoint-*"))
+
+
+def test_trainings_are_counted_and_limited(make_folder, federation):
+    """Uploads that differ in little can be subtracted; the same one again tells nothing."""
+    extra = "\n[limits]\ntrainings_per_day = 2\n"
+    folder = make_folder("trainer", federation.clients[0].root, extra)
+    assert "upload" in train(folder, federation)[0].content["answer"]
+    assert "upload" in train(folder, federation, iterations=4)[0].content["answer"]
+    for iterations in (5, 6):
+        error = refusal(folder, federation, iterations=iterations)
+        assert error.startswith("has trained 2 models within a day")
+    for iterations in (3, 4):
+        assert "upload" in train(folder, federation, iterations=iterations)[0].content["answer"]
+
+
+def test_two_tasks_share_no_step(make_folder, federation, monkeypatch):
+    """Learning rates alike, and one step more: the difference would be that step's gradient."""
+    folder = make_folder("trainer", federation.clients[0].root)
+    drawn = []
+    monkeypatch.setattr(supervised, "fit", lambda network, *given: drawn.append(given[3].seed))
+    for iterations in (3, 4):
+        train(folder, federation, iterations=iterations, warmup=0.7)
+    assert len(set(drawn)) == 2
+    assert client_seed(federation.seed, federation.clients[0]) not in drawn
+
+
+def test_weights_beside_a_training_are_not_begun_with(make_folder, federation):
+    """With weights of its choice, a server could make an update tell a single image."""
+    folder = make_folder("trainer", federation.clients[0].root)
+    first, _ = train(folder, federation)
+    for path in (folder / "state").glob("checkpoint-*"):
+        shutil.rmtree(path)
+    chosen = seeded_build(federation.model, 77).state_dict()
+    second, _ = train(folder, federation, to_records(chosen))
+    hashes = [content_hash(from_records(reply.content)) for reply in (first, second)]
+    assert hashes[0] == hashes[1]
+
+
+PRIVATE = "\n[privacy]\nepsilon = 100.0\ndelta = 0.01\n"
+
+
+def test_trainings_that_differ_in_little_have_one_budget(
+    make_folder, federation, run_cli, tmp_path
+):
+    pytest.importorskip("opacus")
+    root = federation.clients[0].root
+    folder = make_folder("trainer", root, PRIVATE)
+    assert "epsilon 100 of 100, delta 0.01 of 0.01 left" in run_cli("node", "check", folder).out
+    first = parse_upload(train(folder, federation)[0].content["answer"]["upload"])
+    again = parse_upload(train(folder, federation)[0].content["answer"]["upload"])
+    assert again == first  # what is stored costs nothing
+    for step in (1, 2, 3):
+        error = refusal(folder, federation, learning_rate=1e-3 + step * 1e-6)
+        assert error.startswith(f"its privacy budget is used up: epsilon {first.epsilon:.4g}")
+    # The same images elsewhere, by other names and by another card, are the same images.
+    moved = tmp_path / "moved"
+    for part, name in (("images", "left"), ("labels", "truth")):
+        shutil.copytree(root / part, moved / name)
+        for path in (moved / name).iterdir():
+            path.rename(path.with_name(f"z{9 - int(path.stem)}{path.suffix}"))
+    card = 'name="mine"\ntitle="Mine"\nkind="real"\nimages="left/*.png"\nlabels="truth/*.png"\n'
+    (tmp_path / "mine.toml").write_text(card + "ignore_ids = [255, 254]\n[splits.all]\n")
+    text = (folder / "node.toml").read_text().replace(str(root), str(moved))
+    (folder / "node.toml").write_text(text.replace('"folder"', f'"{tmp_path / "mine.toml"}"'))
+    assert "its privacy budget is used up" in refusal(folder, federation, iterations=4)
+    left = f"privacy: epsilon {100 - first.epsilon:.4g} of 100, delta 0 of 0.01 left"
+    assert left in run_cli("node", "check", folder).out
+    # Its owner raises the total.
+    text = (folder / "node.toml").read_text()
+    (folder / "node.toml").write_text(
+        text.replace("delta = 0.01", "delta = 0.01\ntotal_epsilon=200")
+    )
+    assert "upload" in train(folder, federation, iterations=4)[0].content["answer"]
+    assert "its privacy budget is used up" in refusal(folder, federation, iterations=5)
+
+
+def test_a_private_training_that_is_interrupted_has_spent(make_folder, federation, monkeypatch):
+    pytest.importorskip("opacus")
+    folder = make_folder("trainer", federation.clients[0].root, PRIVATE)
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(private_training, "note_loss", fail)
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, federation)
+    assert "its privacy budget is used up" in refusal(folder, federation)
+
+
+def test_a_private_training_that_can_not_begin_has_spent_nothing(make_folder, federation):
+    pytest.importorskip("opacus")
+    folder = make_folder("trainer", federation.clients[0].root, PRIVATE)
+    assert "not for private training" in refusal(folder, federation, ema=0.9)
+    assert "upload" in train(folder, federation)[0].content["answer"]
+
+
+def test_a_nodes_state_is_its_owners_alone(make_folder, federation):
+    folder = make_folder("trainer", federation.clients[0].root)
+    state = folder / "state"
+    assert state.stat().st_mode & 0o777 == 0o700
+    state.chmod(0o755)  # as an older version made it
+    (state / "checkpoint-old").mkdir()
+    (state / "checkpoint-old" / "upload.json").write_text("{}")
+    before = os.umask(0o022)
+    try:
+        assert "upload" in train(folder, federation)[0].content["answer"]
+        assert "error" in train(folder, federation, crop=(32768, 32768))[0].content["answer"]
+        (folder / "after").touch()
+    finally:
+        os.umask(before)
+    paths = [state, *state.rglob("*")]
+    assert {"upload.json", "curve.json", "one.json", "quota.json"} <= {path.name for path in paths}
+    for path in paths:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    assert (folder / "after").stat().st_mode & 0o777 == 0o644

@@ -1,4 +1,5 @@
 import re
+import time
 
 import numpy as np
 import pytest
@@ -140,3 +141,13 @@ def test_patterns_are_checked_when_the_card_is_read(tmp_path, pattern, why, fiel
         load_card(str(path))
     assert f"{path}: {field}" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_card_that_lists_every_id_is_read_in_bearable_time(tmp_path):
+    path = tmp_path / "mine.toml"
+    head = 'name="mine"\ntitle="Mine"\nkind="real"\nimages="*.jpg"\nlabels="*.png"\n[splits.all]\n'
+    ids = ",".join(str(value) for value in range(65536) if value != 255)
+    path.write_text(f"{head}[[classes]]\nname='road'\nids=[{ids}]\n")
+    started = time.monotonic()
+    assert load_card(str(path)).largest_id == 65535
+    assert time.monotonic() - started < 5

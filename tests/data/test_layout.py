@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import time
 
@@ -10,7 +11,7 @@ from fedseg.config import Source
 from fedseg.data.cards import load_card
 from fedseg.data.check import check
 from fedseg.data.dataset import open_dataset
-from fedseg.data.layout import find_pairs
+from fedseg.data.layout import find_pairs, match_stars
 from fedseg.data.survey import survey
 from fedseg.errors import FedsegError
 
@@ -221,3 +222,42 @@ def test_many_files_in_bearable_time(tmp_path):
     started = time.monotonic()
     assert len(find_pairs(load_card("folder"), "all", tmp_path)) == 5000
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "stars"),
+    [
+        ("*.png", "a.PNG", ("a",)),
+        ("*_*.png", "a_b_c.png", ("a_b", "c")),
+        ("a*b*c.png", "abbcc.png", ("b", "c")),
+        ("*a*a*.png", "aaa.png", ("a", "", "")),
+        ("*a.png", "a.png", ("",)),
+        ("ab*ba.png", "aba.png", None),
+        ("*A.png", "a.png", None),
+        ("a.png", "a.PNG", ()),
+        ("*x*.png", "a.png", None),
+        ("*.d*.png", "a.d.d1.png", ("a.d", "1")),
+    ],
+)
+def test_what_stars_stand_for(pattern, name, stars):
+    """As the greedy regular expression of the pattern has it."""
+    assert match_stars(pattern, name) == stars
+    stem, _, suffix = pattern.rpartition(".")
+    regex = re.escape(stem).replace(r"\*", "(.*)") + rf"\.(?i:{suffix})"
+    found = re.fullmatch(regex, name)
+    assert (found and found.groups()) == stars
+
+
+@pytest.mark.parametrize("folder", ["", "*/"])
+def test_many_stars_take_no_longer_than_few(tmp_path, folder):
+    """A regular expression tries every way to share the name among the stars: minutes."""
+    card = tmp_path / "mine.toml"
+    stars = "*a" * 24
+    head = f'name="mine"\ntitle="Mine"\nkind="real"\nlabels="{folder}*.png"\n[splits.all]\n'
+    card.write_text(f'images="{folder and stars + "b/"}{stars}b.png"\n{head}')
+    root = tmp_path / "root"
+    write(root, f"{'a' * 120}/{'a' * 200}.png" if folder else f"{'a' * 200}.png")
+    started = time.monotonic()
+    with pytest.raises(FedsegError, match="no image of mine"):
+        open_dataset(Source(dataset=str(card), root=root))
+    assert time.monotonic() - started < 1

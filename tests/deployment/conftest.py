@@ -16,12 +16,13 @@ from fedseg.deployment.control import Server
 from fedseg.deployment.identity import make_node
 from fedseg.deployment.signing import sign_app, trust
 from fedseg.flower.supervisor import free_port
-from tests.conftest import TINY_MODEL, TINY_TRAINING, make_world_in
+from tests.conftest import LOOSE_MINIMA, TINY_MODEL, TINY_TRAINING, make_world_in
 from tests.processes import wait_until, wait_until_gone
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
-SPARING = '\n[upload]\nprecision = "float16"\npixel_counts = false\n[limits]\niterations = 2\n'
-OWN_MODEL = '\n[model]\narch = "unet"\nencoder = "resnet18"\n'
+OFTEN = "\n[limits]\ntrainings_per_day = 100\n"
+SPARING = f'{OFTEN}iterations = 2\n[upload]\nprecision = "float16"\n'
+OWN_MODEL = f'{OFTEN}[model]\narch = "unet"\nencoder = "resnet18"\n'
 PATIENCE = 120.0
 """Seconds within which a process is up, on a machine that is busy."""
 
@@ -47,14 +48,16 @@ class Deployment:
         self._start("server", "server", "start", *folders, "--host", "127.0.0.1", *ports)
         wait_until(self._is_up, PATIENCE, lambda: self.log("server"))
 
-    def make_node(self, name: str, role: str, root: Path, extra: str = "") -> Path:
+    def make_node(
+        self, name: str, role: str, root: Path, extra: str = "", minima: str = LOOSE_MINIMA
+    ) -> Path:
         """A node's folder, let in by the server."""
         folder = self.home / f"node-{name}"
         settings = {"name": name, "role": role, "dataset": "folder", "root": str(root)}
         settings["server"] = f"localhost:{self.port}"
         make_node(folder, settings, self.certs / "ca.crt", None)
         with (folder / "node.toml").open("a") as file:
-            file.write(extra)
+            file.write(minima + extra)
         self.server.add_node(name, folder / "node.pub")
         return folder
 

@@ -26,6 +26,7 @@ def serving(application, certificates: Path, **options) -> Iterator[int]:
         application,
         port=port,
         log_level="warning",
+        loop="asyncio",
         ssl_certfile=str(certificates / "server.crt"),
         ssl_keyfile=str(certificates / "server.key"),
         **options,

@@ -239,7 +239,7 @@ def _weights(nodes, name):
 
 
 def _superexec(folder):
-    return next(iter(processes_of(folder, "flower-superexec")), None)
+    return next(iter(processes_of(folder, "fedseg.deployment.superexec")), None)
 
 
 def _kill_superexec(folder):

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.proto.control_pb2 import RegisterNodeRequest, UnregisterNodeRequest
 from flwr.proto.message_pb2 import PushObjectRequest
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supernode import start_client_internal
 from starlette.datastructures import Headers
 
@@ -30,6 +32,7 @@ from fedseg.files import app_dir
 from fedseg.flower import internals
 from fedseg.flower.supervisor import free_port, quiet_environment
 from tests.deployment.serving import serving
+from tests.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = {"flwr", "flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.serverapp.strategy"}
@@ -104,13 +107,13 @@ def test_an_owner_registers_nodes_and_starts_runs(superlink, served, certs, tls)
     owner = internals.ControlClient(served.address, tls, "Bearer secret")
     key = ec.generate_private_key(ec.SECP384R1())
     public_key = internals.public_key_to_bytes(key.public_key())
-    assert not superlink.knows_node(public_key)
+    assert superlink.node_id(public_key) is None
     owner.register_node("metro", public_key)
-    assert superlink.knows_node(public_key)
     assert served.requests[-1][1]["Authorization"] == "Bearer secret"
     assert served.requests[-1][0] == internals.REGISTER
     node_id, status = owner.nodes()["metro"]
     assert status == "registered"
+    assert superlink.node_id(public_key) == node_id
 
     run = owner.start_run(signing.APP_ID, {"out": "a"})
     assert owner.active_runs()[run]["out"] == "a"
@@ -120,7 +123,7 @@ def test_an_owner_registers_nodes_and_starts_runs(superlink, served, certs, tls)
     owner.unregister_node(node_id)
     assert served.requests[-1][0] == internals.UNREGISTER
     assert owner.nodes() == {}
-    assert not superlink.knows_node(public_key)
+    assert superlink.node_id(public_key) is None
 
 
 def test_an_app_that_is_not_stored_starts_no_run(served, tls):
@@ -199,10 +202,40 @@ def test_requests_are_read_as_flower_writes_them():
     assert internals.registered_node(registration) == ("metro", b"key")
     removal = UnregisterNodeRequest(node_id=7).SerializeToString()
     assert internals.unregistered_node(removal) == 7
-    assert internals.pushed_run(PushObjectRequest(run_id=9).SerializeToString()) == 9
+    pushed = PushObjectRequest(node=Node(node_id=3), run_id=9, object_id="a" * 64)
+    request = internals.NodeRequest(internals.PUSH_OBJECT, pushed.SerializeToString())
+    assert (request.run_id, request.object_id) == (9, "a" * 64)
+    assert request.is_from(3, b"key")
+    assert not request.is_from(4, b"key")
+    assert not request.is_in_session
 
 
-@pytest.mark.parametrize("read", ["registered_node", "unregistered_node", "pushed_run"])
+@pytest.mark.parametrize("path", internals.FLEET_REQUESTS)
+def test_a_body_that_is_no_nodes_request_is_a_value_error(path):
+    with pytest.raises(ValueError):  # noqa: PT011
+        internals.NodeRequest(path, b"\xff\xff")
+
+
+def test_every_request_of_a_node_is_one_that_flower_knows():
+    """Of these, the port passes on all but those by which nodes register themselves."""
+    known = {p: kind for (_, p), kind in PROTOBUF_REQUEST_TYPES.items() if "/fleet/" in p}
+    others = known.keys() - internals.FLEET_REQUESTS.keys()
+    assert others == {"/v1/fleet/register-node", "/v1/fleet/unregister-node"}
+    assert known | internals.FLEET_REQUESTS == known
+
+
+def test_a_token_is_handed_over_where_nobody_else_sees_it(tmp_path):
+    """As Flower's SuperExec starts an app, but the app is one that shows what it was given."""
+    shown = tmp_path / "shown"
+    app = f"cat $3 > {shown}; echo >> {shown}; tr '\\0' ' ' < /proc/$$/cmdline >> {shown}"
+    internals._HidingTokens.Popen(["sh", "-c", app, "app", "x", "--token", "5ecret"])
+    wait_until(lambda: shown.is_file() and "/dev/fd/" in shown.read_text(), 10)
+    token, line = shown.read_text().split("\n")
+    assert token == "5ecret"
+    assert "5ecret" not in line
+
+
+@pytest.mark.parametrize("read", ["registered_node", "unregistered_node"])
 def test_a_body_that_is_no_request_is_a_value_error(read):
     with pytest.raises(ValueError):  # noqa: PT011
         getattr(internals, read)(b"\xff\xff")

@@ -24,7 +24,6 @@ def test_a_client_trains_once_and_tells_only_what_it_should(federation, tmp_path
     folder = train_client(client, federation.seed, tmp_path / "home", progress)
     upload = read_upload(folder)
     assert upload.info.coverage == (0, 2, 8, 10, 13)
-    assert sum(upload.pixel_counts) == 4 * 48 * 80
     assert upload.images == 4
     network, _ = checkpoints.load(folder)
     assert upload.sha256 == content_hash(network.state_dict())

@@ -1,5 +1,6 @@
 """The strategy against a grid in memory: what it asks, what it keeps, what it survives."""
 
+import json
 import re
 import time
 
@@ -10,7 +11,7 @@ from flwr.proto.node_pb2 import NodeInfo
 
 import server.strategy
 from fedseg.classes import ClassList
-from fedseg.config import Evaluator
+from fedseg.config import Evaluator, Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.flower.wire import from_records, to_records
@@ -22,6 +23,7 @@ from fedseg.run.uploads import read_upload
 from server.nodes import Nodes
 from server.strategy import OneShot
 from tests.disks import small_disk
+from tests.memory import little_memory
 
 
 class Grid:
@@ -194,6 +196,65 @@ def larger(weights, answer):
 
 def no_json(weights, answer):
     answer["upload"] = "[" * 100_000
+
+
+def described(**changes):
+    """A spoiler of the description of a model, of which one small tensor is sent."""
+
+    def spoil(weights, answer):
+        content = json.loads(answer["upload"])
+        content["info"] |= changes
+        answer["upload"] = json.dumps(content)
+        kept = weights.popitem()
+        weights.clear()
+        weights.update([kept])
+
+    return spoil
+
+
+WIDE = {"pyramid_channels": 2048, "segmentation_channels": 2048}
+"""Of a decoder of 1 GB."""
+
+
+@pytest.mark.parametrize(
+    ("train", "changes"),
+    [
+        ("all", {"encoder": "mit_b0", "decoder": WIDE}),
+        ("all", {"encoder": "mit_b5"}),
+        ("all", {"decoder": WIDE}),
+        ("all", {"arch": "unet", "decoder": {"channels": [16, 16, 16, 16, 4096]}}),
+        ("all", {"encoder": "resnext101_32x48d"}),  # 3.3 GB
+        ("decoder", {"encoder": "mit_b0", "decoder": WIDE}),
+        ("decoder", {"encoder": "resnext101_32x48d", "norm": "group"}),
+    ],
+)
+def test_a_model_that_is_only_described_takes_no_memory(
+    federation_data, tmp_path, upload_of, train, changes
+):
+    federation_data["model"]["train"] = train
+    federation = Federation.model_validate(federation_data)
+    [one, two] = federation.clients
+    bomb = upload_of(two, described(**changes))
+    sent = lambda message: spoiled_base(bomb(message)) if train != "all" else bomb(message)  # noqa: E731
+    run_with(federation, tmp_path, {"one": upload_of(one), "two": sent})  # what is built once
+    with little_memory():
+        for _ in range(2):  # the second time is a resubmission
+            strategy, grid, kept = run_with(
+                federation, tmp_path, {"one": upload_of(one), "two": sent}
+            )
+            assert "two" in grid.trained
+            assert "two" not in kept
+    expected = "lacks tensor|costs more than 30 times|more than 30 times the param|was asked for"
+    assert re.search(expected, strategy.failures["two"])
+
+
+def spoiled_base(message):
+    """An upload of a part, as its description says."""
+    answer = message.content["answer"]
+    content = json.loads(answer["upload"])
+    content["base"] = {"weights": "none", "sha256": "0" * 64}
+    answer["upload"] = json.dumps(content)
+    return message
 
 
 SPOILS = (nan, forged, no_weights, nan_seconds, endless_bytes, larger, no_json)

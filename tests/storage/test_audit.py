@@ -7,7 +7,7 @@ import multiprocessing
 import pytest
 
 from fedseg.errors import FedsegError
-from fedseg.storage.audit import FIRST, AuditLog, read_audit
+from fedseg.storage.audit import FIRST, LONGEST_LINE, ROOM, AuditLog, read_audit
 
 
 @pytest.fixture
@@ -100,3 +100,63 @@ def test_a_last_line_that_python_cannot_read_is_gone_on_after(log):
         log.add("more")
     with pytest.raises(FedsegError, match=r"line \d+ is not the one that was written"):
         list(read_audit(log.path))
+
+
+BLANKS = " " * 2**21
+"""What one request holds at most."""
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"text": BLANKS},
+        {"text": BLANKS, "name": "one"},
+        {"first": BLANKS[: 2**17], "second": BLANKS[: 2**17], "name": "one"},
+        {"numbers": list(range(100_000))},
+        {"deep": {"text": ["\U0001f600" * 2**18]}},
+        {"text": "\ud800" * 2**17, "half": "\udfff"},
+        {f"key{n}": "x" * 1000 for n in range(2000)},
+        {"text": "\n" * LONGEST_LINE},
+    ],
+)
+def test_no_line_is_longer_than_readers_take(log, details):
+    log.add("asked", **details)
+    log.add("more")
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    assert max(map(len, lines)) <= LONGEST_LINE
+    *_, asked, more = read_audit(log.path)
+    assert more["previous"] == asked["hash"] == json.loads(lines[-2])["hash"]
+    assert asked.get("name") == details.get("name")
+
+
+def test_what_is_left_out_of_a_line_is_known_by_its_hash(log):
+    log.add("asked", info=BLANKS, name="one")
+    *_, asked = read_audit(log.path)
+    canonical = json.dumps(BLANKS).encode()
+    assert asked["info"] == {
+        "bytes": len(canonical),
+        "sha256": hashlib.sha256(canonical).hexdigest(),
+    }
+
+
+def test_a_line_that_fits_is_kept_to_the_last_byte(log):
+    log.add("asked", text="x" * (LONGEST_LINE - ROOM - 100))
+    *_, asked = read_audit(log.path)
+    assert len(asked["text"]) == LONGEST_LINE - ROOM - 100
+
+
+def test_a_line_too_long_is_found_and_gone_on_after(log):
+    """As a version without a limit wrote them; whole lines are never cut off."""
+    before = log.path.read_bytes()
+    for line in (b" " * 2**21, b'{"time": "' + b"x" * 2**21 + b'"}'):
+        log.path.write_bytes(before + line + b"\n")
+        log.add("more")
+        assert log.path.read_bytes().startswith(before + line + b"\n")
+        assert json.loads(log.path.read_bytes().splitlines()[-1])["event"] == "more"
+        with pytest.raises(FedsegError, match="line 5 is not the one that was written"):
+            list(read_audit(log.path))
+    log.path.write_bytes(before + b" " * 2**21)  # without an end
+    with pytest.raises(FedsegError, match="line 5 is not the one that was written"):
+        list(read_audit(log.path))
+    log.add("more")
+    assert [entry["event"] for entry in read_audit(log.path)][4:] == ["more"]

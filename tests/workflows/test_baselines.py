@@ -180,6 +180,33 @@ def with_features(federation):
     return type(federation).model_validate(data)
 
 
+@pytest.mark.parametrize(
+    ("images", "counted"),
+    [
+        ([4, 4], [4, 4]),
+        ([4, 10**9], [4, 12]),
+        ([10**9, 300, 250, 280], [840, 300, 250, 280]),
+        ([1, 300, 280], [1, 300, 280]),
+        ([10**9], [10**9]),
+    ],
+)
+def test_a_number_of_images_counts_up_to_three_medians(images, counted):
+    assert fedavg.bounded(images) == counted
+
+
+def test_a_liar_about_its_images_does_not_become_the_mean(run, federation, clients):
+    path = clients["two"] / "client.json"
+    write_json(path, read_json(path) | {"images": 10**9})
+    provenance.seal(path.parent, {})
+    fedavg.make(run, federation, clients, silent)
+    name = "segmentation_head.0.bias"
+    found, one, two = (
+        checkpoints.load(folder)[0].state_dict()[name]
+        for folder in (run.baseline("fedavg"), clients["one"], clients["two"])
+    )
+    assert torch.allclose(found, (one + 3 * two) / 4)
+
+
 def test_no_mean_of_different_architectures(run, federation, clients):
     path = clients["two"] / "fedseg.json"
     write_json(path, read_json(path) | {"mean": [0.1, 0.2, 0.3]})

@@ -74,7 +74,7 @@ def completed(request, tmp_path_factory):
     run = open_run(folder / "run", federation)
     for client in federation.clients:
         home = train_client(client, 0, folder / client.name, silent)
-        weights, upload = pack(home, UploadOptions(pixel_counts=True))
+        weights, upload = pack(home, UploadOptions())
         accepted = parse_upload(upload.model_dump_json(), client.name, federation.classes)
         check_sizes(accepted, client.training)
         store(run, accepted, weights, client.model, seed=0)

@@ -10,6 +10,7 @@ from fedseg.registry import BASELINES
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
+from fedseg.run.records import Inconsistency
 
 Clients = dict[str, Path]
 """Checkpoint folders by name."""
@@ -37,6 +38,8 @@ def make_baselines(
 ) -> None:
     """Make every baseline that is not in the run folder already, made from these inputs.
 
+    Clients whose model the server could not use, or not in time, take no part.
+
     Args:
         run: the run folder.
         federation: its configuration.
@@ -46,7 +49,8 @@ def make_baselines(
     Raises:
         FedsegError: a plugin fails.
     """
-    clients = good_clients(run, federation)
+    unusable = Inconsistency.read(run.inconsistency).unusable
+    clients = {n: c for n, c in good_clients(run, federation).items() if n not in unusable}
     for name in [*BASELINES, *others]:
         make: Baseline = BASELINES.load(name)
         with blaming("baseline", name):

@@ -1,5 +1,7 @@
 """One-shot FedAvg: the mean of the clients' weights."""
 
+from statistics import median_low
+
 from torch import Tensor, nn
 
 from fedseg.config import Federation
@@ -11,17 +13,21 @@ from fedseg.storage.provenance import is_product
 from fedseg.workflows.baselines import Clients
 
 NAME = "fedavg"
+MOST_MEDIANS = 3
+"""Times the median that a client's number of images counts at most: GTA5 has 2.7 times the images
+of SYNTHIA, and a lie among five clients of one size makes less than half of the mean."""
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
     """One-shot FedAvg: the mean of the clients' weights, each counting as its number of images.
 
     McMahan et al., arXiv 1602.05629, algorithm 1, with one round; all clients begin with the same
-    weights. Nothing is made where the clients' architectures differ.
+    weights. A number of images is a client's own word, so it counts up to a bound; see `bounded`.
+    Nothing is made where the clients' architectures differ.
     """
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
     uploads = [read_accepted(folder) for folder in clients.values()]
-    images = [upload.images for upload in uploads if upload]
+    images = bounded([upload.images for upload in uploads if upload])
     inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
     kinds = {(info.model, info.mean, info.std) for info in infos}
     if len(kinds) > 1 or is_product(run.baseline(NAME), inputs):
@@ -29,6 +35,12 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
     union = sorted(set().union(*(info.coverage for info in infos)))
     info = infos[0].model_copy(update={"coverage": tuple(union)})
     checkpoints.save(run.baseline(NAME), mean_model(clients, images), info, inputs)
+
+
+def bounded(images: list[int]) -> list[int]:
+    """Numbers of images, none above `MOST_MEDIANS` times their median, the lower of two."""
+    most = MOST_MEDIANS * median_low(images)
+    return [min(count, most) for count in images]
 
 
 def mean_model(clients: Clients, images: list[int]) -> nn.Module:
