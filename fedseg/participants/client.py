@@ -148,6 +148,8 @@ def _check_private(client: Client) -> None:
         raise PublicError(f"trains privately, so not with train = '{client.model.train}'")
     if client.held_out:
         raise PublicError("trains privately, which would not cover a validation set")
+    if client.trainer != "supervised":
+        raise PublicError(f"trains privately, so not with the trainer '{client.trainer}'")
 
 
 def _miou(dataset: Dataset, info: Info, network: nn.Module, on_progress: OnProgress) -> float:

@@ -197,8 +197,8 @@ class Node(Source):
         """How this node's client trains: as the server asks, within what the node allows.
 
         Raises:
-            PublicError: it is no trainer, the server starts from a file of weights and the node names
-                none, or it asks for a plugin that the node's owner has not listed.
+            PublicError: it is no trainer, the server starts from a file of weights and the node
+                names none, or it asks for a plugin that the node's owner has not listed.
         """
         if self.role != "trainer":
             raise PublicError(f"is an {self.role}: it trains nothing (node.toml, role)")
