@@ -3,8 +3,12 @@
 A request holds the record `task`: the name of the participant, the task as JSON, and the `Info` of
 a model that is sent. A reply holds the record `answer`: an error, or what was asked for. Weights
 are records beside it (`wire`). Needs no torch.
+
+Each record holds a salt. Flower knows objects by their content's hash, whoever announces them, and
+refuses one that was announced with other parts; so nobody may know a hash before it is announced.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,7 +19,7 @@ from fedseg.errors import FedsegError, plain
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 
 TASK, ANSWER = "task", "answer"
-NAME, HOW, INFO = "name", "how", "info"
+NAME, HOW, INFO, SALT = "name", "how", "info", "salt"
 ERROR, UPLOAD, CONFUSION = "error", "upload", "confusion"
 CLIENTS, EVALUATORS, KNOWN = "clients", "evaluators", "known"
 TRAIN, EVALUATE, CROSS_SITE, QUERY = "train", "evaluate", "cross_site_evaluation", "query"
@@ -56,7 +60,7 @@ def request(
     record = ConfigRecord({NAME: name, HOW: task.model_dump_json()})
     if info is not None:
         record[INFO] = info
-    return RecordDict({TASK: record, **(weights or {})})
+    return _content(TASK, record, weights)
 
 
 def name_in(message: Message) -> str:
@@ -80,7 +84,7 @@ def info_in(message: Message) -> str:
 
 def question(asked: Section) -> RecordDict:
     """The content of a query."""
-    return RecordDict({TASK: ConfigRecord({HOW: asked.model_dump_json()})})
+    return _content(TASK, ConfigRecord({HOW: asked.model_dump_json()}))
 
 
 def introduction(
@@ -136,7 +140,15 @@ def items_in(reply: Message, key: str) -> list[Any]:
 
 
 def _answer(values: Mapping[str, Any], weights: Records | None = None) -> RecordDict:
-    return RecordDict({ANSWER: ConfigRecord({**values}), **(weights or {})})
+    return _content(ANSWER, ConfigRecord({**values}), weights)
+
+
+def _content(name: str, record: ConfigRecord, weights: Records | None = None) -> RecordDict:
+    records: dict[str, Any] = {name: record, **(weights or {})}
+    for each in records.values():
+        if SALT not in each:  # weights are sent to several nodes
+            each[SALT] = secrets.token_hex(16)
+    return RecordDict(records)
 
 
 def _record(reply: Message) -> ConfigRecord:

@@ -119,7 +119,7 @@ def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federat
     folder = make_folder("trainer", root)
     reply, sent = train(folder, federation)
     assert set(reply.content) == {"weights-00000", "weights-00001", "answer"}
-    assert set(reply.content["answer"]) == {"upload"}
+    assert set(reply.content["answer"]) == {"upload", "salt"}
     upload = parse_upload(reply.content["answer"]["upload"], expected="one")
     assert set(upload.model_dump()) == TELLS
     assert_names_nothing(sent, root)
@@ -220,7 +220,7 @@ def test_an_evaluator_tells_its_set_and_the_matrix(make_folder, make_world, run)
     task = {"name": "one", "how": how, "info": info.model_dump_json()}
     reply, _ = ask(folder, "evaluate", task, to_records(network.state_dict()))
     assert set(reply.content) == {"answer"}
-    assert set(reply.content["answer"]) == {"confusion"}
+    assert set(reply.content["answer"]) == {"confusion", "salt"}
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
 
 
@@ -257,7 +257,7 @@ def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, 
     task = {"name": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(seeded_build(federation.model, 0).state_dict())
     reply, _ = ask(folder, kind, task, weights)
-    assert set(reply.content["answer"]) == {"error"}
+    assert set(reply.content["answer"]) == {"error", "salt"}
 
 
 def score(folder, federation, **changes):
@@ -290,7 +290,7 @@ def test_what_scoring_may_cost_is_limited_by_the_owner(
 ):
     folder = make_folder("evaluator", make_world("city"), f"\n[limits]\n{limits}\n")
     answer = score(folder, federation, **changes)
-    assert set(answer) == {"error"}
+    assert set(answer) == {"error", "salt"}
     assert re.search(reason, answer["error"])
 
 

@@ -8,6 +8,7 @@ from fedseg.flower.wire import to_records
 from fedseg.models import checkpoints
 from fedseg.participants.node import ScoreTask
 from tests.clients.test_app import ask
+from tests.clients.test_app import certs as certs
 from tests.clients.test_app import make_folder as make_folder
 from tests.memory import little_memory
 

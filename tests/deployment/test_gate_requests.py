@@ -1,5 +1,6 @@
 """What a registered node may ask for, tried on Flower's own server behind the gate."""
 
+import copy
 import sys
 import threading
 import time
@@ -34,6 +35,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import int64_to_uint64
 from flwr.superlink.grid import HttpGrid
 
+from fedseg.config import Section
 from fedseg.deployment import admission, gate, signing
 from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
@@ -346,6 +348,24 @@ def test_nothing_of_another_node_is_passed_on(federation):
         pull = PullObjectRequest(node=its, run_id=run_id, object_id=object_id)
         assert two.client.PullObject(pull).object_content
     assert federation.owner.nodes()["two"] == (two.id, "online")
+
+
+def test_no_object_is_known_before_it_is_announced():
+    """A node that knew it could announce it with other parts, and Flower refuse the right one."""
+    record = {"weights-00000": ConfigRecord({"safetensors": b"same"})}
+    question = Section()
+    ids = []
+    for _ in range(2):
+        for content in (
+            messages.question(question),
+            messages.request("one", question, weights=copy.deepcopy(record)),
+            messages.introduction(["one"], []),
+            messages.uploaded("{}", copy.deepcopy(record)),
+            messages.scored([1, 2]),
+            messages.failed("why"),
+        ):
+            ids += get_all_nested_objects(content)
+    assert len(set(ids)) == len(ids)
 
 
 def test_an_object_is_pushed_by_the_node_that_announced_it(federation):

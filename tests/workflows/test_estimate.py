@@ -1,6 +1,7 @@
 import pytest
 
 from fedseg.config import Federation, Model, Training
+from fedseg.models.build import build
 from fedseg.run.clients import good_clients
 from fedseg.storage.arrays import SUFFIX
 from fedseg.workflows import estimate as estimation
@@ -39,7 +40,7 @@ def test_memory_grows_with_the_batch_and_the_crop_alone():
     assert activations(batch_size=2, crop=(64, 128)) == pytest.approx(
         4 * activations(batch_size=2, crop=(32, 64)), rel=0.02
     )
-    parameters = sum(p.numel() for p in estimation.build(Model(**TINY_MODEL)).parameters())
+    parameters = sum(p.numel() for p in build(Model(**TINY_MODEL)).parameters())
     assert weights >= 4 * 4 * parameters  # weights, gradients and two moments in float32
 
 
@@ -70,7 +71,7 @@ def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation
 def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch):
     """Ten of them, or one a step."""
     monkeypatch.setattr(estimation, "_step_seconds", lambda *_: 0.5)
-    monkeypatch.setattr(estimation, "_image_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(estimation, "image_seconds", lambda *_: 0.1)
     federation_data["clients"][0] |= {"validation": "all", "training": {"iterations": 40}}
     federation_data["clients"][1] |= {"validation": "all"}
     federation = Federation.model_validate(federation_data)
