@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     "cli",
+    "extend",
     "workflows",
     "deployment",
     "report",
@@ -27,6 +28,7 @@ LAYERS = (
     "machine",
     "resize",
     "registry",
+    "plugins",
     "processes",
     "files",
     "errors",
@@ -89,8 +91,8 @@ def test_no_import_points_up():
 def test_the_house_has_few_rooms_and_few_arrows():
     """Everything may be moved; but then look at the whole again."""
     found = arrows()
-    assert len({room for arrow in found for room in arrow}) <= 26
-    assert len(found) <= 150
+    assert len({room for arrow in found for room in arrow}) <= 28
+    assert len(found) <= 165
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(module_of(path)))
