@@ -320,7 +320,7 @@ def test_what_training_may_cost_is_limited_by_the_owner(
 def test_scores_are_counted_and_limited(make_folder, make_world, federation):
     """An evaluator is an oracle: with many models, much is learnt of its labels."""
     folder = make_folder("evaluator", make_world("city"), "\n[limits]\nscores_per_day = 2\n")
-    assert [set(score(folder, federation)) for _ in range(2)] == [{"confusion"}, {"confusion"}]
+    assert [set(score(folder, federation)) for _ in range(2)] == 2 * [{"confusion", "salt"}]
     for _ in range(2):
         answer = score(folder, federation)
         assert answer["error"].startswith("has sent 2 confusion matrices within a day")
@@ -344,11 +344,11 @@ def test_no_request_silences_an_evaluator(make_folder, make_world, federation, r
     for changes in ({"padding": " " * 2**21}, {"info": everything}, {"padding": "\t\n" * 2**20}):
         score(folder, federation, **changes)
         assert run_cli("audit", state).returncode == 0
-    assert set(score(folder, federation)) == {"confusion"}
+    assert set(score(folder, federation)) == {"confusion", "salt"}
     assert max(map(len, (state / "audit.jsonl").read_bytes().splitlines())) < LONGEST_LINE
     assert (state / "audit.jsonl").stat().st_size < 2**21
     (state / "audit.jsonl").write_bytes(b" " * 2**21 + b"\n")  # as an older version left it
-    assert set(score(folder, federation)) == {"confusion"}
+    assert set(score(folder, federation)) == {"confusion", "salt"}
     (state / "quota.json").write_bytes(b"{")
     assert "was lost; it does nothing until" in score(folder, federation)["error"]
 
