@@ -128,7 +128,7 @@ def fused(probabilities: list[Tensor], knows: Tensor, weights: list[Tensor]) -> 
 
 
 def balanced(target: Tensor, strength: float) -> Tensor:
-    """Divided by the classes' prior to that power, as in fedseg.fusion.balance."""
+    """Divided by the prior of the mean to that power, without the bound on one client."""
     prior = target.mean(dim=(0, 2, 3)).clamp(min=RAREST)[:, None, None]
     target = target / prior**strength
     return target / target.sum(dim=1, keepdim=True)

@@ -1,9 +1,9 @@
-"""Which connections to the nodes' port are kept.
+"""Limits on the connections to the port for nodes.
 
-Whoever can reach the port can open connections. Until one has carried a request signed with the key
-of a registered node it has one of few places, which its address shares; then it has one of its
-node's. Where places are short, the oldest connection of whoever has the most gives way, so that
-nobody keeps anybody else out, not even from behind the same router.
+Anyone who can reach the port can open connections. A connection counts against its address until it
+has carried a request signed with the key of a registered node, and then against that node. At a
+limit, the address or node with the most connections loses its oldest one. So nobody can lock others
+out, not even those behind the same router.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from typing import Any, cast
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEADER_SECONDS = 20.0
-"""In which a connection must be encrypted, and a request of a registered node be there."""
+"""Time to encrypt a new connection and to send a registered node's first request."""
 MOST_STRANGERS, MOST_OF_ADDRESS = 250, 100
-"""Connections that carried no node's request yet: of all, and of one address."""
+"""Connections without a registered node's request so far: in all, and from one address."""
 MOST_OF_NODES, MOST_OF_NODE = 750, 32
-"""Connections of nodes: of all, and of one."""
+"""Connections of registered nodes: in all, and of one node."""
 MOST_CONNECTIONS = MOST_STRANGERS + MOST_OF_NODES
 
 
-class Places:
-    """Connections by their owner, of all together and of each owner only so many.
+class ConnectionPool:
+    """A limited number of connections, in all and for each owner.
 
     Args:
-        most: of all together.
-        most_of_one: of each owner.
+        most: connections in all.
+        most_of_one: connections of one owner, an address or a node.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
@@ -36,7 +36,7 @@ class Places:
         self._taken: dict[Hashable, dict[asyncio.BaseTransport, None]] = {}
 
     def take(self, owner: Hashable, transport: asyncio.Transport) -> None:
-        """Give a connection a place. Where there is none, the oldest of the largest owner ends."""
+        """Add a connection. At a limit, close the oldest one of the owner with the most."""
         own = self._taken.setdefault(owner, {})
         own[transport] = None
         if len(own) > self.most_of_one:
@@ -45,7 +45,7 @@ class Places:
             self._end_oldest(max(self._taken, key=lambda each: len(self._taken[each])))
 
     def leave(self, owner: Hashable, transport: asyncio.Transport) -> None:
-        """Free the place of a connection."""
+        """Remove a connection that is closed."""
         own = self._taken.get(owner, {})
         own.pop(transport, None)
         if not own:
@@ -57,45 +57,45 @@ class Places:
         oldest.abort()
 
 
-class Lobby:
-    """The places of one port."""
+class PortConnections:
+    """The connections to one port."""
 
     def __init__(self) -> None:
-        self.strangers = Places(MOST_STRANGERS, MOST_OF_ADDRESS)
-        self.nodes = Places(MOST_OF_NODES, MOST_OF_NODE)
+        self.strangers = ConnectionPool(MOST_STRANGERS, MOST_OF_ADDRESS)
+        self.nodes = ConnectionPool(MOST_OF_NODES, MOST_OF_NODE)
 
 
-class Place:
-    """Where one connection is: among its address's, or among its node's.
+class Connection:
+    """A connection that counts against its address, or against its node once that is known.
 
     Args:
-        lobby: of the port.
-        transport: of the connection.
+        connections: all connections to the port.
+        transport: the connection's transport.
     """
 
-    def __init__(self, lobby: Lobby, transport: asyncio.Transport) -> None:
-        self._lobby, self._transport = lobby, transport
+    def __init__(self, connections: PortConnections, transport: asyncio.Transport) -> None:
+        self._connections, self._transport = connections, transport
         self.node_id: int | None = None
         self._address = network(transport.get_extra_info("peername"))
-        lobby.strangers.take(self._address, transport)
+        connections.strangers.take(self._address, transport)
 
     def recognise(self, node_id: int) -> None:
-        """The connection carried a request of this node."""
+        """Count the connection against a node that has sent a request."""
         if node_id != self.node_id and not self._transport.is_closing():
             self.leave()
             self.node_id = node_id
-            self._lobby.nodes.take(node_id, self._transport)
+            self._connections.nodes.take(node_id, self._transport)
 
     def leave(self) -> None:
-        """The connection is over."""
+        """Remove the connection, which is closed."""
         if self.node_id is None:
-            self._lobby.strangers.leave(self._address, self._transport)
+            self._connections.strangers.leave(self._address, self._transport)
         else:
-            self._lobby.nodes.leave(self.node_id, self._transport)
+            self._connections.nodes.leave(self.node_id, self._transport)
 
 
 def network(peer: tuple[Any, ...] | None) -> str:
-    """Whose connection it is: an IPv4 address, or an IPv6 network, of which anyone has a whole."""
+    """Return an IPv4 address, or the /64 network of an IPv6 address: one host has all of it."""
     if not peer:
         return ""
     address = ip_address(str(peer[0]).partition("%")[0])
@@ -105,25 +105,28 @@ def network(peer: tuple[Any, ...] | None) -> str:
 
 
 class Handshake(asyncio.Protocol):
-    """A new connection, which has a place before it is encrypted.
+    """A new connection, which is counted before it is encrypted.
 
     Args:
-        lobby: of the port.
+        connections: all connections to the port.
         tls: certificate and key.
         make_protocol: what serves the connection from then on, an `Impatient`.
     """
 
     def __init__(
-        self, lobby: Lobby, tls: ssl.SSLContext, make_protocol: Callable[[], "Impatient"]
+        self,
+        connections: PortConnections,
+        tls: ssl.SSLContext,
+        make_protocol: Callable[[], "Impatient"],
     ) -> None:
-        self._lobby, self._tls, self._make_protocol = lobby, tls, make_protocol
+        self._connections, self._tls, self._make_protocol = connections, tls, make_protocol
         self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a place and start to encrypt."""
+        """Count the connection and start to encrypt it."""
         plain = cast(asyncio.Transport, transport)
         plain.pause_reading()  # until there is someone to read
-        self._place = Place(self._lobby, plain)
+        self._connection = Connection(self._connections, plain)
         self._task = asyncio.get_running_loop().create_task(self._encrypt(plain))
 
     def data_received(self, data: bytes) -> None:
@@ -131,9 +134,9 @@ class Handshake(asyncio.Protocol):
         self._early += data
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Free the place."""
+        """Remove the connection, which is closed."""
         self._task.cancel()
-        self._place.leave()
+        self._connection.leave()
 
     async def _encrypt(self, plain: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
@@ -147,7 +150,7 @@ class Handshake(asyncio.Protocol):
         if encrypted is None or encrypted.is_closing():
             return
         protocol = self._make_protocol()
-        protocol.place = self._place
+        protocol.connection = self._connection
         encrypted.set_protocol(protocol)
         protocol.connection_made(encrypted)
         if self._early:
@@ -157,27 +160,27 @@ class Handshake(asyncio.Protocol):
 class Impatient(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
     """Uvicorn's connection, closed when the headers of a request do not come in time."""
 
-    place: Place
+    connection: Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start to wait for the headers of the first request."""
         super().connection_made(transport)
-        self.app_state: dict[str, Any] = {"connection": self.place}  # for the gate
+        self.app_state: dict[str, Any] = {"connection": self.connection}  # for the gate
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_waiting)
 
     def on_response_complete(self) -> None:
         """Start to wait for the headers of a node's next request."""
         super().on_response_complete()
-        if self.place.node_id is not None:
+        if self.connection.node_id is not None:
             self._timer.cancel()
             self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._timer.cancel()
-        self.place.leave()
+        self.connection.leave()
         super().connection_lost(exc)
 
     def _close_if_waiting(self) -> None:
-        if self.place.node_id is None or self.cycle.response_complete:
+        if self.connection.node_id is None or self.cycle.response_complete:
             self.transport.abort()

@@ -18,7 +18,7 @@ from fedseg.errors import FedsegError, first_line
 from fedseg.files import make_private
 from fedseg.machine import PER_TRAINING, memory
 from fedseg.participants.node import Node, NodePrivacy, load_node
-from fedseg.participants.quota import Quota
+from fedseg.participants.quota import DailyQuota
 from fedseg.storage.hashes import file_hashes
 
 DISK = 2 * 2**30
@@ -136,7 +136,7 @@ def _check_quota(node: Node) -> str:
     kind, most = ("score", node.limits.scores_per_day)
     if node.role == "trainer":
         kind, most = ("training", node.limits.trainings_per_day)
-    return f"{Quota(node.state).count(kind)} of {most} {kind}s within the last 24 hours"
+    return f"{DailyQuota(node.state).count(kind)} of {most} {kind}s within the last 24 hours"
 
 
 def _check_privacy(node: Node, privacy: NodePrivacy) -> str:

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fedseg.deployment.quota import Quota
+from fedseg.deployment.quota import UploadQuota
 from fedseg.flower.internals import (
     FLEET_REQUESTS,
     HEALTH,
@@ -29,7 +29,7 @@ from fedseg.flower.internals import (
     UNKNOWN_NODE,
     Announcement,
     NodeRequest,
-    Question,
+    ReplyContext,
     signer,
 )
 from fedseg.flower.messages import TRAIN, most_objects
@@ -37,9 +37,9 @@ from fedseg.flower.messages import TRAIN, most_objects
 MOST_BYTES = 8 * 2**20
 """Of a body: a piece of an upload has 5 MB, and so have Flower's own."""
 MOST_SMALL_BYTES = 4096
-"""Of the body of a request that carries ids only."""
+"""Bytes of a request body that holds nothing but ids."""
 MOST_REPLY_BYTES, OBJECT_BYTES = 65536, 100
-"""Of an announced reply: an error's text, and more for each of its objects."""
+"""Bytes of a request that announces a reply: with an error's text, and for each object."""
 BODY_SECONDS = 300.0
 """In which a body must be there: 8 MB at 250 kbit/s."""
 KNOWN_SECONDS = 10.0
@@ -47,8 +47,8 @@ KNOWN_SECONDS = 10.0
 MOST_AT_ONCE = 16
 """Requests of one node."""
 OBJECT_SECONDS = 0.05
-"""Of rest for a node for each object that it announced: Flower's database was locked for about a
-tenth of that."""
+"""Seconds for each announced object until its node may announce again. Announcing an object locks
+Flower's database for about a tenth of that."""
 
 
 class Refusal(Exception):
@@ -72,7 +72,7 @@ class Refusal(Exception):
         return JSONResponse(content, self.status, headers={"Connection": "close"})
 
 
-class Records(Protocol):
+class NodeRecords(Protocol):
     """What Flower's server knows of its nodes; `fedseg.flower.internals.SuperLink`."""
 
     def node_id(self, public_key: bytes) -> int | None:
@@ -81,7 +81,7 @@ class Records(Protocol):
     def has_part(self, node_id: int, run_id: int, object_id: str | None = None) -> bool:
         """Whether a run sent a node a message, and if given, one with this object in it."""
 
-    def open_question(self, node_id: int, announcement: Announcement) -> Question | None:
+    def open_question(self, node_id: int, announcement: Announcement) -> ReplyContext | None:
         """What a node was sent and now answers; None if it was not, or gave another answer."""
 
 
@@ -95,7 +95,9 @@ class Gate:
         max_upload: bytes that a node may push in one run.
     """
 
-    def __init__(self, app: ASGIApp, records: Records, quota: Quota, max_upload: int) -> None:
+    def __init__(
+        self, app: ASGIApp, records: NodeRecords, quota: UploadQuota, max_upload: int
+    ) -> None:
         self.app = app
         self.records = records
         self.quota = quota

@@ -11,12 +11,12 @@ TABLE = """CREATE TABLE IF NOT EXISTS pushed (
 ) WITHOUT ROWID"""
 
 
-class Quota:
+class UploadQuota:
     """Counts bytes by node and run. Its methods raise `sqlite3.OperationalError` on a full disk.
 
     Args:
         path: of the database.
-        end_of_runs: those of some runs that are over; they are forgotten.
+        end_of_runs: returns which of some runs have ended; their counts are removed.
     """
 
     def __init__(self, path: Path, end_of_runs: Callable[[Iterable[int]], Iterable[int]]) -> None:

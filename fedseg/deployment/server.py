@@ -27,9 +27,9 @@ from starlette.types import ASGIApp
 from fedseg.deployment import superexec
 from fedseg.deployment.admin import Admin
 from fedseg.deployment.admin_token import TOKEN, read_token
-from fedseg.deployment.admission import MOST_CONNECTIONS, Handshake, Impatient, Lobby
+from fedseg.deployment.admission import MOST_CONNECTIONS, Handshake, Impatient, PortConnections
 from fedseg.deployment.gate import Gate
-from fedseg.deployment.quota import QUOTA, Quota
+from fedseg.deployment.quota import QUOTA, UploadQuota
 from fedseg.deployment.readiness import check_ready
 from fedseg.deployment.runs_api import runs_router
 from fedseg.deployment.signing import APP_ID, SIGNED, read_signed
@@ -57,14 +57,14 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen as Uvicorn does; an `Impatient` connection has a place before it is encrypted."""
+        """Listen as Uvicorn does, but count an `Impatient` connection before it is encrypted."""
         if self.config.http is not Impatient:
             return await super().startup(sockets)
         loop: Any = asyncio.get_running_loop()
-        create, lobby = loop.create_server, Lobby()
+        create, connections = loop.create_server, PortConnections()
 
         def create_server(make_protocol: Any, *, ssl: Any, **options: Any) -> Any:
-            return create(lambda: Handshake(lobby, ssl, make_protocol), **options)
+            return create(lambda: Handshake(connections, ssl, make_protocol), **options)
 
         loop.create_server = create_server
         try:
@@ -125,12 +125,12 @@ def serve(
     audit = AuditLog(state / AUDIT)
     admin = Admin(superlink.app, token, audit)
     inner = uvicorn.Server(_config(admin, certificates, "127.0.0.1", admin_port))
-    quota = Quota(state / QUOTA, superlink.end_of_runs)
+    quota = UploadQuota(state / QUOTA, superlink.end_of_runs)
     gate = Gate(superlink.app, superlink, quota, max_upload)
     config = _config(gate, certificates, host, port)
     config.http = Impatient
     config.lifespan = "off"
-    config.proxy_headers = False  # the gate is told a connection's own address
+    config.proxy_headers = False  # count the address that connects, not one from a header
     outer = Server(config)
     with lean_memory():  # uploads pass through
         process = superexec.start(f"127.0.0.1:{admin_port}", secret, certificates / "ca.crt")

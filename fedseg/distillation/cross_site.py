@@ -12,7 +12,7 @@ import numpy as np
 from fedseg.evaluation.metrics import iou
 
 LEAST = 2 / 3
-"""What a vote counts at least, of what the best client's vote counts: see `fusion.mean.fuse`."""
+"""Smallest weight of a vote, relative to the best client's: see `fusion.mean.cast_votes`."""
 
 
 def reliability(confusions: Sequence[Sequence[np.ndarray]], classes: int) -> np.ndarray:

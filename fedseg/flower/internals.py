@@ -241,11 +241,11 @@ class NodeRequest:
         )
         if not is_reply:
             raise ValueError("no reply")
-        question = Question(data.run_id, data.message_type, data.group_id)
+        question = ReplyContext(data.run_id, data.message_type, data.group_id)
         return Announcement(tree.object_id, data.reply_to_message_id, question, len(ids))
 
 
-class Question(NamedTuple):
+class ReplyContext(NamedTuple):
     """What a reply has in common with the message that it answers.
 
     Attributes:
@@ -271,7 +271,7 @@ class Announcement(NamedTuple):
 
     message_id: str
     reply_to: str
-    question: Question
+    question: ReplyContext
     objects: int
 
 
@@ -503,7 +503,7 @@ class SuperLink:
                 self._state.stop_run(run.run_id)
 
     def end_of_runs(self, run_ids: Iterable[int]) -> list[int]:
-        """Those of some runs that are over; what is left of their messages is deleted."""
+        """Return which of some runs have ended, and delete what is left of their messages."""
         statuses = self._state.get_run_status(set(run_ids))
         over = [r for r in run_ids if r not in statuses or statuses[r].status == Status.FINISHED]
         for run_id in over:
@@ -525,7 +525,7 @@ class SuperLink:
         with self._state.session() as session:
             return session.scalar(sent.limit(1)) is not None
 
-    def open_question(self, node_id: int, announcement: Announcement) -> Question | None:
+    def open_question(self, node_id: int, announcement: Announcement) -> ReplyContext | None:
         """What a node was sent and now answers; None if it was not, or gave another answer."""
         asked = (MessageIns.run_id, MessageIns.message_type, MessageIns.group_id)
         sent = _sent_to(node_id, select(*asked))
@@ -536,7 +536,7 @@ class SuperLink:
         )
         with self._state.session() as session:
             row = session.execute(sent.where(~other.exists())).first()
-        return Question(int64_to_uint64(row[0]), row[1], row[2]) if row else None
+        return ReplyContext(int64_to_uint64(row[0]), row[1], row[2]) if row else None
 
     @property
     def _state(self) -> Any:
@@ -544,7 +544,7 @@ class SuperLink:
 
 
 def _sent_to(node_id: int, columns: Any) -> Any:
-    """Of the messages that a node has fetched."""
+    """Restrict a query to the messages that a node has fetched."""
     return columns.where(
         MessageIns.dst_node_id == uint64_to_int64(node_id), MessageIns.delivered_at != ""
     )

@@ -14,7 +14,7 @@ from fedseg.models.build import outline
 
 
 class Cost(NamedTuple):
-    """Of one image."""
+    """Cost of running a model on one image."""
 
     operations: int
     """Floating-point operations of convolutions and products of matrices."""

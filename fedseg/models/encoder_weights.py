@@ -30,8 +30,8 @@ Tensors = Mapping[str, Tensor]
 """Weights, or their outlines."""
 
 MOST_COPIES = 20
-"""Times the numbers of an encoder that a file may hold which is read as a whole: a model, its
-average and the optimiser's moments, each with a head."""
+"""Size of a file that is read as a whole, at most, relative to its encoder: it may hold a model, an
+average of it and the optimiser's moments, each with a head."""
 
 SHIPPED = Path(__file__).parent / "pretrained"
 """Weights that come with fedseg, under timm's names; NOTICE beside them says from where."""

@@ -17,7 +17,7 @@ from fedseg.errors import PublicError
 from fedseg.files import PRIVATE, write_bytes
 from fedseg.participants.node import Node
 from fedseg.participants.privacy_budget import PrivacyBudget
-from fedseg.participants.quota import Quota
+from fedseg.participants.quota import DailyQuota
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.locks import locked
 from fedseg.training.best import interval
@@ -40,7 +40,7 @@ class Allowance:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._quota = Quota(node.state)
+        self._quota = DailyQuota(node.state)
 
     def count_request(self) -> None:
         """Count a request.

@@ -111,7 +111,7 @@ def train_client(
             client.privacy,
             run,
             seed,
-            partial(allowance.pay, dataset, settings) if allowance else lambda _: None,
+            partial(allowance.pay, dataset, settings) if allowance else None,
         )
     else:
         validation = partial(_miou, held_out) if held_out else None

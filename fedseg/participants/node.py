@@ -37,7 +37,7 @@ NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
 """Limits that a training is cut down to; others refuse it."""
 MOST_A_DAY = 10_000
-"""Of what an owner may allow within a day: each is remembered for as long."""
+"""Largest daily limit that an owner can set: each use is stored for a day."""
 WITHOUT_FILE = ("imagenet", "none")
 """Encoder weights that a node takes without its owner's word."""
 

@@ -20,13 +20,13 @@ QUOTA, LOCK = "quota.json", "quota.lock"
 """Files of a node's state folder."""
 DAY = 86400.0
 MOST_BYTES = 2**21
-"""Of the file: more than the owner's largest limits need."""
+"""Size of the file; the largest limits that an owner can set need less."""
 
 log = logging.getLogger("flwr")
 
 
 def why_lost(path: Path, error: OSError | ValidationError | DamagedFile) -> str:
-    """Why the content of a state file can't be had."""
+    """Describe why a state file can't be read."""
     if isinstance(error, DamagedFile):
         return without_remedy(error)  # removing it would not be one
     return f"{path}: {first_line(error)}"
@@ -41,7 +41,7 @@ class Uses(Section):
     """When the file was last known to be whole, if what it held was lost."""
 
 
-class Quota:
+class DailyQuota:
     """Counts what a node does, for each kind within the last 24 hours.
 
     If the file can't be read, or is missing although the audit log is there, nothing tells what was

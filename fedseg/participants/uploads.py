@@ -19,8 +19,8 @@ from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
 
 MOST_COST = 30
-"""Times the cost of the model that a client was asked for that its own may have. The largest model
-of docs/models.md costs 24 times the default's."""
+"""Largest cost of a client's model, relative to the model that the client was asked for. The
+largest model of docs/models.md costs 24 times the default's."""
 
 
 def check_sizes(upload: Upload, training: Training) -> None:

@@ -136,7 +136,7 @@ class Inconsistency(Product):
     suspects: tuple[str, ...] = ()
     """Clients that were left out because they agree with nobody, or gave nothing usable."""
     unusable: dict[str, str] = Field(default_factory=dict)
-    """Those that gave nothing usable, and why."""
+    """Clients that gave nothing usable, with the reason."""
     doubtful: tuple[str, ...] = ()
     """Clients that agree with nobody, but were kept, because too few others agree."""
     claims: tuple[Claim, ...] = ()
@@ -239,7 +239,7 @@ class Result(Document):
         }
 
     def why_left_out(self, client: str) -> str:
-        """Why the global model was made without one of the suspects."""
+        """Return why the global model was made without a suspect."""
         return self.unusable.get(client, "agrees with nobody")
 
     @property

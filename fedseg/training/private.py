@@ -55,7 +55,7 @@ def train_privately(
     privacy: Privacy,
     run: TrainingRun[Any],
     initial_seed: int,
-    spend: Callable[[Spent], None] = lambda spent: None,
+    spend: Callable[[Spent], None] | None = None,
 ) -> tuple[nn.Module, Info, Spent]:
     """Train a model on one labelled dataset with differential privacy.
 
@@ -116,7 +116,8 @@ def train_privately(
     )
     scheduler = LambdaLR(optimiser, partial(learning_rate_factor, settings=training))
     losses: list[float] = []
-    spend(spent)
+    if spend:
+        spend(spent)
     for callback in run.callbacks:
         callback.on_start(losses)
     for pictures, labels in _batches(dataset, model.classes, training, rate):

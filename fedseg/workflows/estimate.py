@@ -66,7 +66,6 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     student = server.distillation
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
     threads = max(cpus() // at_once, 1)
-    seen = image_seconds
 
     trainings = []
     steps: dict[tuple[str, Model, Training], float] = {}  # of trainings whose steps are alike
@@ -79,7 +78,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
         seconds = steps[key] * client.training.iterations
         if held_out := client.held_out:
             looks = ceil(client.training.iterations / interval(client.training.iterations))
-            image = seen(client.model, client.training, held_out, PLAIN)
+            image = image_seconds(client.model, client.training, held_out, PLAIN)
             seconds += looks * len(open_dataset(held_out)) * image
         trainings.append(seconds * share)
     weights = [weight_bytes(client.model) for client in federation.clients]
@@ -89,7 +88,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     labelling = 0.0
     for done, client in enumerate(federation.clients):
         progress("timing labels", done, len(federation.clients))
-        labelling += count * seen(client.model, client.training, server, server.labelling)
+        labelling += count * image_seconds(client.model, client.training, server, server.labelling)
     progress("timing distillation", 0, 1)
     of_student = _step_seconds(federation.clients[0], model, student, cpus())
 
@@ -97,11 +96,11 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     models = [(client.model, client.training) for client in federation.clients]
     for done, chosen in enumerate(federation.evaluation):
         progress("timing evaluation", done, len(federation.evaluation))
-        each = [seen(*one, chosen, chosen.protocol) for one in [*models, (model, student)]]
+        each = [image_seconds(*one, chosen, chosen.protocol) for one in [*models, (model, student)]]
         scoring += len(open_dataset(chosen)) * sum(each)
     for evaluator in federation.evaluators:
         number = len(open_dataset(evaluator))
-        scoring += number * seen(model, student, evaluator, evaluator.protocol)
+        scoring += number * image_seconds(model, student, evaluator, evaluator.protocol)
     of = written(federation)
     return [
         Stage("start of Flower and Ray", START_SECONDS, PROCESS),

@@ -13,17 +13,17 @@ from fedseg.models.checkpoints import describe
 from fedseg.run.progress import OnProgress
 
 IMAGES = 4
-"""That a trial times, after one that it does not."""
+"""Images that a trial times, after one that is not timed."""
 TRIAL_SECONDS = 30.0
 """A trial ends after this time, if it has timed anything by then."""
 PATIENCE = 60.0
 """Seconds that any model may label for: less harms nobody."""
 SLOWEST = 10
-"""Times the usual seconds an image that a client's model may take after that. The slowest of the
-encoders that published recipes use takes 7 times as long as the default."""
+"""Largest time for an image after that, relative to the model that the client was asked for. The
+slowest encoder that published recipes use takes 7 times as long as the default."""
 
 
-class Pace:
+class PaceLimit:
     """Reports progress, and ends the work of a model that is much slower than is usual.
 
     Args:
@@ -44,9 +44,7 @@ class Pace:
         """
         self._on_image(done, total)
         now = time.monotonic()
-        if (
-            self._begun is None
-        ):  # a model is loaded before its first image, which counts for nothing
+        if self._begun is None:  # the first image is not timed: the model was loaded before it
             self._begun = now
             return
         self._images += 1

@@ -34,7 +34,7 @@ from fedseg.run.progress import Progress
 from fedseg.run.records import ByClass, Inconsistency
 from fedseg.storage.provenance import Inputs, notices
 from fedseg.workflows.cross_site import votes
-from fedseg.workflows.pace import Pace, image_seconds
+from fedseg.workflows.pace import PaceLimit, image_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +218,7 @@ def predict_all(labelling: Labelling, teachers: Teachers, images: Dataset) -> di
                 images,
                 labelling.student,
                 labelling.run.predictions,
-                Pace(
+                PaceLimit(
                     partial(labelling.progress, f"labels by {name}"),
                     partial(_usual_seconds, labelling.federation, name),
                 ),

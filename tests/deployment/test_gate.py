@@ -24,7 +24,7 @@ from starlette.responses import PlainTextResponse
 from fedseg.deployment import admission, gate
 from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.quota import Quota
+from fedseg.deployment.quota import UploadQuota
 from tests.deployment.serving import serving
 
 KNOWN, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -77,7 +77,7 @@ def door(tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "BODY_SECONDS", 2.0)
     make_certificates(tmp_path, ["localhost"])
     application = Application()
-    quota = Quota(tmp_path / "quota.db", lambda runs: [])
+    quota = UploadQuota(tmp_path / "quota.db", lambda runs: [])
     quota.open(NODE, RUN)
     door = gate.Gate(application, OneNode(), quota, MAX_UPLOAD)
     options = {"http": admission.Impatient, "ws": "none", "lifespan": "off"}
@@ -274,11 +274,11 @@ def test_slow_senders_do_not_keep_others_out(few_places, door):
 def test_a_node_keeps_no_other_out(few_places, door):
     """A node with more connections than it may have loses its own, and so it does all together."""
     taken = {1: [], 2: [], 3: []}
-    lobby = admission.Lobby()
+    connections = admission.PortConnections()
     for node, number in ((1, 10), (2, 3), (3, 3)):
         for _ in range(number):
             connection = Connection()
-            admission.Place(lobby, connection).recognise(node)
+            admission.Connection(connections, connection).recognise(node)
             taken[node].append(connection)
     assert [c.closed for c in taken[1]] == [True] * 4 + [False] * 6
     assert not any(c.closed for c in taken[2] + taken[3])
@@ -304,25 +304,25 @@ class Connection:
 
 def test_many_addresses_do_not_keep_another_out(few_places):
     """The oldest of whoever has most gives way; a network of IPv6 is one address."""
-    lobby = admission.Lobby()
+    connections = admission.PortConnections()
     crowd = [Connection(f"2001:db8::{index}") for index in range(8)]
     others = [Connection(f"192.0.2.{index}") for index in range(5)]
     for connection in crowd + others:
-        admission.Place(lobby, connection)
+        admission.Connection(connections, connection)
     assert [c.closed for c in crowd] == [True] + [False] * 7
     assert not any(c.closed for c in others)
 
 
 def test_places_are_given_back(few_places):
-    lobby = admission.Lobby()
+    connections = admission.PortConnections()
     for _ in range(20):
-        place = admission.Place(lobby, Connection())
+        place = admission.Connection(connections, Connection())
         place.leave()
-        place = admission.Place(lobby, Connection())
+        place = admission.Connection(connections, Connection())
         place.recognise(1)
         place.leave()
-    assert not lobby.strangers._taken
-    assert not lobby.nodes._taken
+    assert not connections.strangers._taken
+    assert not connections.nodes._taken
 
 
 def test_one_node_does_not_ask_for_everything_at_once(door, monkeypatch):

@@ -39,7 +39,7 @@ from fedseg.config import Section
 from fedseg.deployment import admission, gate, signing
 from fedseg.deployment.authority import trusting
 from fedseg.deployment.certificates import make_certificates
-from fedseg.deployment.quota import Quota
+from fedseg.deployment.quota import UploadQuota
 from fedseg.flower import internals, messages, wire
 from fedseg.flower.supervisor import free_port, quiet_environment
 from tests.deployment.serving import serving
@@ -98,7 +98,7 @@ def federation(tmp_path_factory):
             "127.0.0.1", free_port(), tls, home / "superlink.db", home / "secret"
         )
         superlink.store_app(signing.read_signed(home / "app.signed"), signing.APP_ID)
-        quota = Quota(home / "quota.db", superlink.end_of_runs)
+        quota = UploadQuota(home / "quota.db", superlink.end_of_runs)
         door = gate.Gate(superlink.app, superlink, quota, MAX_UPLOAD)
         impatient = {"http": admission.Impatient, "lifespan": "off"}
         with (
@@ -468,7 +468,7 @@ def test_what_a_node_pushed_is_remembered(federation):
     session = one.announce(reply_to(asked, one))
     piece = b"x" * 7_000_000
     assert [status(one.push, run_id, session, "a" * 64, piece) for _ in range(4)] == [200] * 4
-    again = Quota(federation.home / "quota.db", federation.superlink.end_of_runs)
+    again = UploadQuota(federation.home / "quota.db", federation.superlink.end_of_runs)
     federation.door.quota = again
     assert status(one.push, run_id, session, "a" * 64, piece) == 413
     federation.superlink._state.stop_run(run_id)

@@ -8,14 +8,14 @@ import pytest
 
 from fedseg.errors import PublicError
 from fedseg.files import read_json
-from fedseg.participants.quota import DAY, QUOTA, Quota
+from fedseg.participants.quota import DAY, QUOTA, DailyQuota
 from fedseg.storage.audit import AuditLog
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A state folder of a node that has sent two scores."""
-    quota = Quota(tmp_path)
+    quota = DailyQuota(tmp_path)
     assert all(quota.take("score", 2) for _ in range(2))
     AuditLog(tmp_path / "audit.jsonl").add("event")
     return tmp_path
@@ -29,26 +29,26 @@ def later(monkeypatch, seconds):
 
 
 def test_what_was_done_is_counted_over_restarts_and_for_a_day(folder, monkeypatch):
-    assert Quota(folder).take("score", 2) is None
-    assert Quota(folder).take("training", 1, "a")  # another kind
-    assert Quota(folder).take("training", 1, "a")  # the same one is counted once
-    assert Quota(folder).take("training", 1, "b") is None
-    assert Quota(folder).count("score") == 2
+    assert DailyQuota(folder).take("score", 2) is None
+    assert DailyQuota(folder).take("training", 1, "a")  # another kind
+    assert DailyQuota(folder).take("training", 1, "a")  # the same one is counted once
+    assert DailyQuota(folder).take("training", 1, "b") is None
+    assert DailyQuota(folder).count("score") == 2
     later(monkeypatch, DAY + 1)
-    assert Quota(folder).count("score") == 0
-    assert Quota(folder).take("score", 2)
+    assert DailyQuota(folder).count("score") == 0
+    assert DailyQuota(folder).take("score", 2)
     assert len(read_json(folder / QUOTA)["uses"]["score"]) == 1  # what is older is not kept
 
 
 def test_what_was_not_done_is_given_back(folder):
-    key = Quota(folder).take("score", 3)
-    Quota(folder).give_back("score", key)
-    assert Quota(folder).count("score") == 2
+    key = DailyQuota(folder).take("score", 3)
+    DailyQuota(folder).give_back("score", key)
+    assert DailyQuota(folder).count("score") == 2
 
 
 def test_a_clock_that_is_set_back_frees_nothing(folder, monkeypatch):
     later(monkeypatch, -30 * DAY)
-    assert Quota(folder).take("score", 2) is None
+    assert DailyQuota(folder).take("score", 2) is None
 
 
 @pytest.mark.parametrize(
@@ -76,36 +76,36 @@ def test_without_its_file_a_node_does_nothing_for_a_day(folder, content, monkeyp
     for _ in range(2):
         AuditLog(folder / "audit.jsonl").add("refused")  # which does not put it off
         with pytest.raises(PublicError, match=r"was lost; it does nothing until 20.* UTC"):
-            Quota(folder).take("score", 2)
+            DailyQuota(folder).take("score", 2)
         with pytest.raises(PublicError, match="was lost"):
-            Quota(folder).count("score")
+            DailyQuota(folder).count("score")
     later(monkeypatch, DAY + 60)
-    assert Quota(folder).take("score", 2)
+    assert DailyQuota(folder).take("score", 2)
     later(monkeypatch, DAY + 120)
-    assert Quota(folder).count("score") == 1
+    assert DailyQuota(folder).count("score") == 1
 
 
 def test_an_owner_may_begin_anew(folder):
     (folder / QUOTA).write_text("{}")
-    assert Quota(folder).count("score") == 0
+    assert DailyQuota(folder).count("score") == 0
 
 
 def test_files_that_were_not_changed_for_a_day_tell_of_nothing_within_it(folder):
     (folder / QUOTA).unlink()
     os.utime(folder / "audit.jsonl", (time.time() - DAY - 60,) * 2)
-    assert Quota(folder).take("score", 2)
+    assert DailyQuota(folder).take("score", 2)
 
 
 def test_an_audit_log_that_was_changed_stops_nothing(folder):
     (folder / "audit.jsonl").write_bytes(b" " * 2**21 + b"\n")
-    assert Quota(folder).take("score", 3)
+    assert DailyQuota(folder).take("score", 3)
 
 
 def test_threads_and_processes_share_it(tmp_path):
     taken = []
 
     def take():
-        taken.append(Quota(tmp_path).take("score", 5))
+        taken.append(DailyQuota(tmp_path).take("score", 5))
 
     threads = [threading.Thread(target=take) for _ in range(20)]
     for thread in threads:

@@ -16,7 +16,7 @@ from fedseg.run.records import Inconsistency
 from fedseg.run.result import gather_result
 from fedseg.workflows import pace
 from fedseg.workflows.baselines import ensemble, make_baselines
-from fedseg.workflows.pace import Pace
+from fedseg.workflows.pace import PaceLimit
 from fedseg.workflows.server_stages import run_server
 
 
@@ -72,7 +72,7 @@ class _Only(tuple):
 
 def test_nobody_is_timed_within_the_patience():
     asked = []
-    notify = Pace(lambda *_: None, lambda: asked.append(1) or 0.0)
+    notify = PaceLimit(lambda *_: None, lambda: asked.append(1) or 0.0)
     for done in range(1, 6):
         notify(done, 5)
     assert not asked
@@ -83,7 +83,7 @@ def test_the_rate_is_of_the_images_that_were_made_now(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     seen = []
-    notify = Pace(lambda *done: seen.append(done), lambda: 1.0)
+    notify = PaceLimit(lambda *done: seen.append(done), lambda: 1.0)
     now[0] = 1000.0  # until its model was loaded
     for done in range(501, 504):
         notify(done, 1000)

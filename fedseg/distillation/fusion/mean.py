@@ -10,7 +10,7 @@ from fedseg.distillation.fusion.task import FusionTask
 from fedseg.distillation.teachers import write_target
 
 FEWEST_VOTERS = 2 / 3
-"""Part of the clients by which a class's votes are divided at least. See `fuse`."""
+"""Part of the clients by which a class's votes are divided at least. See `cast_votes`."""
 RAREST = 1e-3
 """Smallest share of the pixels that a class counts as having: what bounds the correction."""
 
@@ -38,18 +38,11 @@ def cast_votes(
     """
     classes = probabilities[0].shape[-1]
     knows = np.array([[c in known for c in range(classes)] for known in coverage])
-    counts = knows.astype(np.float32) if weights is None else knows * weights
+    counts = (knows if weights is None else knows * weights).astype(np.float32)
     counts /= np.maximum(counts.sum(axis=0), FEWEST_VOTERS * len(probabilities))
     votes = np.stack([p * count for p, count in zip(probabilities, counts, strict=True)])
     votes /= np.maximum(votes.sum(axis=(0, -1))[..., np.newaxis], 1e-6)
-    return votes.astype(np.float32)
-
-
-def fuse(
-    probabilities: list[np.ndarray], coverage: list[set[int]], weights: np.ndarray | None = None
-) -> np.ndarray:
-    """Class-aware mean of the clients, float32 [h, w, C]: the sum of `cast_votes`."""
-    return cast_votes(probabilities, coverage, weights).sum(axis=0)
+    return votes
 
 
 def typical_prior(priors: np.ndarray, coverage: list[set[int]]) -> np.ndarray:

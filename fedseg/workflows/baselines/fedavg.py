@@ -14,8 +14,8 @@ from fedseg.workflows.baselines import Clients
 
 NAME = "fedavg"
 MOST_MEDIANS = 3
-"""Times the median that a client's number of images counts at most: GTA5 has 2.7 times the images
-of SYNTHIA, and a lie among five clients of one size makes less than half of the mean."""
+"""Largest weight of a client, relative to the median number of images: GTA5 has 2.7 times the
+images of SYNTHIA, and a lie among five clients of one size makes less than half of the mean."""
 
 
 def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
