@@ -19,6 +19,9 @@ from fedseg.cli.tables import rich_table
 from fedseg.config import GLOBAL, Federation, shared_sets
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import digest, write_text
+from fedseg.method.baselines import centralized
+from fedseg.method.pipeline import evaluate_all, run_server
+from fedseg.method.votes import keep, missing_sites
 from fedseg.models.checkpoints import StoredWeights, load_info
 from fedseg.participants.answers import MOST_IMAGES
 from fedseg.participants.client import train_client
@@ -31,9 +34,6 @@ from fedseg.run.folder import Run, open_run
 from fedseg.run.result import gather_result, scores
 from fedseg.run.uploads import read_upload
 from fedseg.workflows import comparison
-from fedseg.workflows.baselines import centralized
-from fedseg.workflows.cross_site import keep, missing_sites
-from fedseg.workflows.server_stages import evaluate_all, run_server
 
 MEAN = {"class_balance": 0.0, "temperature": 1.0}
 GATE = {"fusion": "features"}

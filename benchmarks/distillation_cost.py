@@ -26,6 +26,7 @@ from fedseg.config import Client, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.files import EMBEDDED
+from fedseg.method import pipeline
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, seeded_build
 from fedseg.run.clients import good_clients
@@ -35,7 +36,6 @@ from fedseg.storage.hashes import content_hash
 from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
-from fedseg.workflows import server_stages
 
 
 def main(
@@ -85,7 +85,7 @@ def server_part(
         if stage == "distillation":
             ticks.append(time.perf_counter())
 
-    server_stages.distill(run, federation, good_clients(run, federation), notify)
+    pipeline.distill(run, federation, good_clients(run, federation), notify)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return step_seconds(ticks), ticks[0] - started, peak
 

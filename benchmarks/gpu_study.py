@@ -43,9 +43,9 @@ from fedseg.config import Model
 from fedseg.data.label_map import LabelMap
 from fedseg.data.sampling import RareClassSampler
 from fedseg.evaluation.metrics import iou
+from fedseg.method.baselines import fedavg
 from fedseg.models.build import best_device, build
 from fedseg.resize import resize_image
-from fedseg.workflows.baselines import fedavg
 
 CROP = (160, 224)
 """Height and width of a training view."""
@@ -275,7 +275,7 @@ def crop_boxes(rng: np.random.Generator, shape: tuple[int, ...], source: float) 
 
 
 def window_boxes(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """The windows of `fedseg.distillation.student.random_view`, of whole cells of the targets."""
+    """The windows of `fedseg.method.student.random_view`, of whole cells of the targets."""
     area = rng.uniform(0.25, 1.0, shape)
     aspect = np.exp(rng.uniform(np.log(0.8), np.log(1.25), shape))
     rows = np.clip(np.round(GRID[0] * np.sqrt(area / aspect)), 1, GRID[0])
@@ -605,7 +605,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor, heads: int) -> Tensor:
-    """`fedseg.distillation.student.soft_cross_entropy`, the mean over heads."""
+    """`fedseg.method.student.soft_cross_entropy`, the mean over heads."""
     logits = logits.unflatten(1, (heads, len(CITYSCAPES))).flatten(0, 1)
     target = target.unflatten(1, (heads, len(CITYSCAPES))).flatten(0, 1)
     target = target / target.sum(dim=1, keepdim=True).clamp(min=1e-6)
@@ -792,7 +792,7 @@ class Judge:
 def balanced(
     target: Tensor, strength: float, temperature: float, counted: int | None = None
 ) -> Tensor:
-    """`fedseg.distillation.fusion.mean.balance`, of all images at once: [N, 19, h, w].
+    """`fedseg.method.fusion.mean.balance`, of all images at once: [N, 19, h, w].
 
     The priors are those of the first `counted` images.
     """

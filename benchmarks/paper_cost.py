@@ -21,8 +21,8 @@ from fedseg.config import Model
 from fedseg.evaluation.inference import input_size, view_sizes
 from fedseg.models.build import outline
 from fedseg.models.checkpoints import describe
-from fedseg.workflows.disk import made_images, written_for
-from fedseg.workflows.estimate import PROCESS, training_bytes
+from fedseg.planning.disk import made_images, written_for
+from fedseg.planning.estimate import PROCESS, training_bytes
 
 PAPER = Path(__file__).parents[1] / "examples" / "paper.toml"
 SERVER = (4256, (1080, 1920))

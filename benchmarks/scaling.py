@@ -26,11 +26,12 @@ from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation, Model, Source, Training
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.loading import prefetch
-from fedseg.distillation.generation.candidates import make_candidates
-from fedseg.distillation.generation.mix import Mix
-from fedseg.distillation.teachers import Teacher
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer, resize
+from fedseg.extras.mix import Mix
+from fedseg.method.generation.candidates import make_candidates
+from fedseg.method.targets import compare
+from fedseg.method.teachers import Teacher
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build
 from fedseg.resize import resize_image, resize_label, resize_target
@@ -39,7 +40,6 @@ from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit
 from fedseg.training.losses import cross_entropy, labelled
 from fedseg.training.supervised import Examples
-from fedseg.workflows.targets import compare
 
 CELLS = (160, 320)
 IMAGE, LARGE = (1052, 1914), (3000, 4000)

@@ -24,11 +24,11 @@ from fedseg.classes import CITYSCAPES
 from fedseg.config import Client, Source
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.label_map import LabelMap
-from fedseg.distillation.fusion.mean import RAREST
-from fedseg.distillation.teachers import TARGET_STRIDE
 from fedseg.evaluation.evaluate import classify, membership_of
 from fedseg.evaluation.inference import infer, resize, view_sizes
 from fedseg.evaluation.metrics import confusion_matrix, iou
+from fedseg.method.fusion.mean import RAREST
+from fedseg.method.teachers import TARGET_STRIDE
 from fedseg.models import checkpoints
 from fedseg.resize import resize_label
 from fedseg.run.clients import good_clients

@@ -7,13 +7,15 @@ points, of the group `fedseg.fusion`, `fedseg.generator`, `fedseg.loss`, `fedseg
 """
 
 from fedseg.data.dataset import Dataset as Dataset
-from fedseg.distillation.fusion.task import FusionRule as FusionRule
-from fedseg.distillation.fusion.task import FusionTask as FusionTask
-from fedseg.distillation.generation.candidates import BatchGenerator as BatchGenerator
-from fedseg.distillation.generation.candidates import Generator as Generator
-from fedseg.distillation.generation.candidates import Made as Made
-from fedseg.distillation.generation.regions import Regions as Regions
-from fedseg.distillation.teachers import Teacher as Teacher
+from fedseg.method.baselines import Baseline as Baseline
+from fedseg.method.baselines import Clients as Clients
+from fedseg.method.fusion.task import FusionRule as FusionRule
+from fedseg.method.fusion.task import FusionTask as FusionTask
+from fedseg.method.generation.candidates import BatchGenerator as BatchGenerator
+from fedseg.method.generation.candidates import Generator as Generator
+from fedseg.method.generation.candidates import Made as Made
+from fedseg.method.generation.regions import Regions as Regions
+from fedseg.method.teachers import Teacher as Teacher
 from fedseg.models import checkpoints as checkpoints
 from fedseg.run.folder import Run as Run
 from fedseg.run.progress import Progress as Progress
@@ -22,5 +24,3 @@ from fedseg.training.losses import Loss as Loss
 from fedseg.training.supervised import TrainingTask as TrainingTask
 from fedseg.training.tracking import Resumable as Resumable
 from fedseg.training.tracking import Tracker as Tracker
-from fedseg.workflows.baselines import Baseline as Baseline
-from fedseg.workflows.baselines import Clients as Clients

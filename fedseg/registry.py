@@ -90,13 +90,13 @@ def sources(chosen: Iterable[tuple[Registry, str]]) -> dict[str, str]:
     return {name: value for registry, one in chosen for name, value in registry.source(one).items()}
 
 
-_DISTILLATION = "fedseg.distillation"
+_EXTRAS = "fedseg.extras"
 GENERATORS = Registry(
     "generator",
     {
-        "mix": f"{_DISTILLATION}.generation.mix:Mix",
-        "streetsim": f"{_DISTILLATION}.generation.rendered:Streetsim",
-        "diffusion": f"{_DISTILLATION}.generation.diffusion:Diffusion",
+        "mix": f"{_EXTRAS}.mix:Mix",
+        "streetsim": f"{_EXTRAS}.streetsim_images:Streetsim",
+        "diffusion": f"{_EXTRAS}.diffusion:Diffusion",
     },
     ("settings", "images", "teachers"),
     ("makes", "make"),
@@ -105,8 +105,8 @@ GENERATORS = Registry(
 FUSION_RULES = Registry(
     "fusion",
     {
-        "mean": f"{_DISTILLATION}.fusion.mean:write_targets",
-        "features": f"{_DISTILLATION}.fusion.gated:write_targets",
+        "mean": "fedseg.method.fusion.mean:write_targets",
+        "features": f"{_EXTRAS}.gated_fusion:write_targets",
     },
     ("task",),
 )
@@ -133,24 +133,23 @@ TRAINERS = Registry(
 BASELINES = Registry(
     "baseline",
     {
-        "fedavg": "fedseg.workflows.baselines.fedavg:make",
-        "ensemble": "fedseg.workflows.baselines.ensemble:make",
-        "feddf": "fedseg.workflows.baselines.feddf:make",
-        "centralized": "fedseg.workflows.baselines.centralized:make",
-        "alone": "fedseg.workflows.baselines.alone:make",
+        "fedavg": "fedseg.method.baselines.fedavg:make",
+        "ensemble": "fedseg.method.baselines.ensemble:make",
+        "feddf": "fedseg.method.baselines.feddf:make",
+        "centralized": "fedseg.method.baselines.centralized:make",
+        "alone": "fedseg.method.baselines.alone:make",
     },
     ("run", "federation", "clients", "progress"),
 )
 """Functions that satisfy `fedseg.extend.Baseline`."""
-_TRACKERS = "fedseg.training.trackers"
 TRACKERS = Registry(
     "tracker",
     {
-        "csv": f"{_TRACKERS}.tables:Csv",
-        "jsonl": f"{_TRACKERS}.tables:JsonLines",
-        "tensorboard": f"{_TRACKERS}.tensorboard:TensorBoard",
-        "mlflow": f"{_TRACKERS}.mlflow:MLflow",
-        "wandb": f"{_TRACKERS}.wandb:WandB",
+        "csv": f"{_EXTRAS}.curve_tables:Csv",
+        "jsonl": f"{_EXTRAS}.curve_tables:JsonLines",
+        "tensorboard": f"{_EXTRAS}.tensorboard:TensorBoard",
+        "mlflow": f"{_EXTRAS}.mlflow:MLflow",
+        "wandb": f"{_EXTRAS}.wandb:WandB",
     },
     ("folder", "project", "run", "name"),
     ("log", "close"),

@@ -30,20 +30,20 @@ from fedseg.flower.messages import (
 )
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 from fedseg.flower.wire import from_records, to_records
+from fedseg.method.votes import keep, missing_sites
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.participants.evaluator import answer_inputs, answered_score
 from fedseg.participants.introduction import Introduction, Question
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, score_task, train_task
 from fedseg.participants.uploads import check_cost, check_sizes, store
+from fedseg.planning.node_classes import check_node_classes
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
-from fedseg.workflows.cross_site import keep, missing_sites
-from fedseg.workflows.node_classes import check_node_classes
 from server.nodes import Nodes, well_formed
 
 log = getLogger("flwr").log

@@ -21,15 +21,15 @@ from fedseg.cli import main
 from fedseg.config import Federation, load, read_toml
 from fedseg.data.cards import load_card
 from fedseg.files import EMBEDDED
+from fedseg.method.pipeline import run_server
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import store
+from fedseg.planning.sources import update_sources
 from fedseg.run.folder import Run, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.training.callbacks import WriteCurve
-from fedseg.workflows.server_stages import run_server
-from fedseg.workflows.sources import update_sources
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}

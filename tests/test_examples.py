@@ -16,7 +16,7 @@ from fedseg.data.label_map import LabelMap
 from fedseg.files import EMBEDDED, app_dir, read_json
 from fedseg.models.build import check_size
 from fedseg.participants.node import Node, load_node, train_task
-from fedseg.workflows.quick_checks import models_of
+from fedseg.planning.quick_checks import models_of
 from tests.commands import parse
 
 CLUSTER = Path(__file__).parents[1] / "examples" / "cluster"

@@ -13,14 +13,14 @@ from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
+from fedseg.method.baselines import make_baselines
+from fedseg.method.pipeline import distillation_inputs, evaluate_all, run_server
 from fedseg.plugins import located, source_hash
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, LOSSES, TRACKERS, TRAINERS
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.result import scores
 from fedseg.training.losses import check_loss, cross_entropy
-from fedseg.workflows.baselines import make_baselines
-from fedseg.workflows.server_stages import distillation_inputs, evaluate_all, run_server
 from tests.conftest import train_and_upload
 
 REPOSITORY = Path(__file__).parents[1]
@@ -229,7 +229,7 @@ def test_a_file_that_changed_is_imported_anew(tmp_path):
 def test_a_file_named_like_an_installed_module_is_refused(tmp_path):
     path = write(tmp_path, "calendar", "def rule(task): ...\n")
     with pytest.raises(
-        FedsegError, match="another module is called 'calendar' .*; rename the file"
+        FedsegError, match=r"another module is called 'calendar' .*; rename the file"
     ):
         FUSION_RULES.load(f"{path}:rule")
 

@@ -243,7 +243,7 @@ def run(
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
     from fedseg.deployment.admin_token import check_credentials
-    from fedseg.workflows.quick_checks import check_submission
+    from fedseg.planning.quick_checks import check_submission
 
     out = out or Path("runs") / config.stem
     federation = configuration.load(config)

@@ -168,7 +168,7 @@ def check(
     from fedseg.cli import console
     from fedseg.cli.tables import stage_table
     from fedseg.files import EMBEDDED
-    from fedseg.workflows.check import check_federation
+    from fedseg.planning.check import check_federation
 
     path = config or EMBEDDED
     federation = configuration.load(path, settings=settings or [])

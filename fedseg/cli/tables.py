@@ -14,7 +14,7 @@ from fedseg.run.records import Result, Score
 from fedseg.storage.cache import Part
 
 if TYPE_CHECKING:  # it imports torch
-    from fedseg.workflows.estimate import Stage
+    from fedseg.planning.estimate import Stage
 
 BOLD = "\0"
 """Marks the start and the end of bold text in a cell."""

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from fedseg.classes import ClassList
 from fedseg.config import Model
 from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
+from fedseg.extras.huggingface import FAMILIES, build_huggingface
 from fedseg.files import refuse_full_disk
 from fedseg.machine import trim_memory
 from fedseg.models.any_size import any_size
@@ -26,7 +27,6 @@ from fedseg.models.encoder_weights import (
     weights_file,
 )
 from fedseg.models.hub import quick_hub
-from fedseg.models.huggingface import FAMILIES, build_huggingface
 from fedseg.models.info import COARSEST, Normalisation
 from fedseg.models.libraries import smp
 from fedseg.models.names import ARCHITECTURES, check_names

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from fedseg.errors import FedsegError, first_line, import_extra
+from fedseg.extras.huggingface import takes_sizes_in_onnx
 from fedseg.files import atomic_file, refuse_full_disk
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
 from fedseg.models.checkpoints import Info
 from fedseg.models.export_formats import Format, check_export
 from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
-from fedseg.models.huggingface import takes_sizes_in_onnx
 from fedseg.models.whole_strides import WholeStrides, pad_in_onnx
 
 OPSET = 18

@@ -14,6 +14,7 @@ from fedseg.config import Client, Training
 from fedseg.data.dataset import Dataset
 from fedseg.data.sampling import RareClassSampler
 from fedseg.errors import PublicError
+from fedseg.extras.private_training import Spent
 from fedseg.files import PRIVATE, write_bytes
 from fedseg.participants.node import Node
 from fedseg.participants.privacy_budget import PrivacyBudget
@@ -21,7 +22,6 @@ from fedseg.participants.quota import DailyQuota
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.locks import locked
 from fedseg.training.best import interval
-from fedseg.training.private import Spent
 
 REQUEST, TRAINING, SCORE = "request", "training", "score"
 MOST_REQUESTS = 1000

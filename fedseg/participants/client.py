@@ -18,6 +18,7 @@ from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.evaluate import evaluate
+from fedseg.extras.private_training import train_privately
 from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
@@ -30,7 +31,6 @@ from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
 from fedseg.training.callbacks import Callback, ReportProgress
 from fedseg.training.loop import TrainingRun
-from fedseg.training.private import train_privately
 from fedseg.training.supervised import train_supervised
 
 KEPT = 3

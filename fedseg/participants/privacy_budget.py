@@ -15,12 +15,12 @@ from pydantic import Field, NonNegativeFloat, ValidationError
 
 from fedseg.config import Section
 from fedseg.errors import PublicError
+from fedseg.extras.private_training import Spent
 from fedseg.files import DamagedFile, read_json, write_json
 from fedseg.participants.node import NodePrivacy
 from fedseg.participants.quota import why_lost
 from fedseg.storage.audit import AUDIT, AuditLog
 from fedseg.storage.locks import locked
-from fedseg.training.private import Spent
 
 BUDGET, LOCK = "privacy.json", "privacy.lock"
 """Files of a node's state folder."""

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fedseg.config import GLOBAL, Federation, Protocol, load
 from fedseg.errors import plain
-from fedseg.models.huggingface import FAMILIES
+from fedseg.extras.huggingface import FAMILIES
 from fedseg.models.info import load_info
 from fedseg.report.facts import missing_classes
 from fedseg.report.licences import licences

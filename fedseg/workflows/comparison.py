@@ -69,10 +69,10 @@ def compare(
         raise FedsegError(
             f"{shared}; a set is shared if its table and [classes] in the files are the same"
         )
+    from fedseg.method.baselines import make_baselines
+    from fedseg.method.pipeline import evaluate_all
+    from fedseg.planning.sources import check_sources
     from fedseg.report.write import write_report  # these import torch
-    from fedseg.workflows.baselines import make_baselines
-    from fedseg.workflows.server_stages import evaluate_all
-    from fedseg.workflows.sources import check_sources
 
     configurations: list[_Configuration] = []
     for run, federation in zip(runs, federations, strict=True):

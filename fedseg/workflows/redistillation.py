@@ -10,6 +10,7 @@ from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import check_writable, holders_near, read_json, read_text, write_json
 from fedseg.models.info import MOST_METADATA
 from fedseg.participants.metadata import parse_upload
+from fedseg.planning.quick_checks import server_problems
 from fedseg.run.clients import discard_damaged, good_clients
 from fedseg.run.folder import check_folder, find_run, open_run
 from fedseg.run.progress import Progress, silent
@@ -17,7 +18,6 @@ from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import ACCEPTED, UPLOAD, Upload, read_accepted
 from fedseg.storage.hashes import content_hash
-from fedseg.workflows.quick_checks import server_problems
 
 
 def redistill(
@@ -75,10 +75,10 @@ def redistill(
     late = {_read_upload(folder, federation).name: folder for folder in folders}
     federation = _with_clients(changed, kept, late, run.config)
     check_folder(out, federation)
+    from fedseg.method.pipeline import run_server
     from fedseg.models.checkpoints import StoredWeights  # these import torch
     from fedseg.participants.uploads import store
     from fedseg.report.write import conclude
-    from fedseg.workflows.server_stages import run_server
 
     new_run = open_run(out, federation)
     federation = config.load(new_run.config)

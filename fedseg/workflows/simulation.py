@@ -11,6 +11,7 @@ from fedseg.errors import FedsegError, RunFailed, without_remedy
 from fedseg.files import app_dir
 from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
+from fedseg.planning.quick_checks import check_start
 from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import FLOWER_STATE, Run, in_use, open_run
@@ -18,7 +19,6 @@ from fedseg.run.progress import Progress, follow, read_all, silent
 from fedseg.run.records import Result
 from fedseg.run.result import scores
 from fedseg.storage import provenance
-from fedseg.workflows.quick_checks import check_start
 
 
 def simulate(
@@ -50,10 +50,10 @@ def simulate(
     """
     out = Path(out)
     check_start(federation, out)
-    from fedseg.workflows import preflight  # these import torch
-    from fedseg.workflows.disk import check_room
-    from fedseg.workflows.resources import share
-    from fedseg.workflows.sources import update_sources
+    from fedseg.planning import preflight  # these import torch
+    from fedseg.planning.disk import check_room
+    from fedseg.planning.resources import share
+    from fedseg.planning.sources import update_sources
 
     share(len(participants(federation)), federation.resources)  # raises where there is not enough
     for problem in preflight.problems(federation, progress):
@@ -86,8 +86,8 @@ def _is_complete(run: Run, federation: Federation) -> bool:
 
 def federate(run: Run, federation: Federation, progress: Progress) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
-    from fedseg.workflows.resources import share
-    from fedseg.workflows.whole_run import WholeRun
+    from fedseg.planning.resources import share
+    from fedseg.planning.whole_run import WholeRun
 
     run.result.unlink(missing_ok=True)
     run.notices.unlink(missing_ok=True)
@@ -135,8 +135,8 @@ def follow_notices(run: Run) -> Iterator[None]:
 
 
 def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
-    from fedseg.workflows.baselines import centralized as centralized_training
-    from fedseg.workflows.server_stages import evaluate_all
+    from fedseg.method.baselines import centralized as centralized_training
+    from fedseg.method.pipeline import evaluate_all
 
     clients = good_clients(run, federation)
     centralized_training.make(run, federation, clients, progress)

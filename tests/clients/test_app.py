@@ -16,6 +16,7 @@ from fedseg.classes import CLASSES
 from fedseg.config import Federation, Protocol, load
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
+from fedseg.extras import private_training
 from fedseg.files import read_json
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
@@ -30,7 +31,6 @@ from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
 from fedseg.storage.audit import LONGEST_LINE, read_audit
 from fedseg.storage.hashes import content_hash
-from fedseg.training import private as private_training
 from fedseg.training import supervised
 from tests.conftest import LOOSE_MINIMA
 from tests.deployment.test_identities import make_signer

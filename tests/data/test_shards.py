@@ -16,10 +16,11 @@ from fedseg.config import Federation, Model, Protocol, Source, Training
 from fedseg.data import shards
 from fedseg.data.dataset import open_dataset
 from fedseg.data.shards import BLOCK, joined, sharded
-from fedseg.distillation.fusion import gated
-from fedseg.distillation.teachers import predict, read_target
 from fedseg.errors import ModelError
 from fedseg.evaluation.evaluate import evaluate, evaluate_stored
+from fedseg.extras import gated_fusion as gated
+from fedseg.method.targets import Labelling, make_targets
+from fedseg.method.teachers import predict, read_target
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from fedseg.models.exported import open_here
@@ -27,7 +28,6 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage.arrays import read_array
-from fedseg.workflows.targets import Labelling, make_targets
 from tests.conftest import TINY_MODEL
 
 MANY = range(2 * BLOCK + 10)

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
+from fedseg.extras.huggingface import FAMILIES
 from fedseg.models import checkpoints
 from fedseg.models.any_size import any_size
 from fedseg.models.build import build, check_size, outline, stride
 from fedseg.models.encoder_weights import weights_licence
-from fedseg.models.huggingface import FAMILIES
 from fedseg.training.loop import TrainingRun, fit
 from fedseg.training.losses import cross_entropy, labelled
 from tests.conftest import paint

@@ -7,7 +7,7 @@ import timm
 from segmentation_models_pytorch.encoders import get_encoder_names
 
 from fedseg.errors import FedsegError
-from fedseg.models.huggingface import FAMILIES
+from fedseg.extras.huggingface import FAMILIES
 from fedseg.models.names import ARCHITECTURES, ENCODERS, check_names, smp_encoders, timm_models
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from fedseg.errors import PublicError
+from fedseg.extras.private_training import Spent
 from fedseg.participants.node import NodePrivacy
 from fedseg.participants.privacy_budget import BUDGET, PrivacyBudget
 from fedseg.storage.audit import read_audit
-from fedseg.training.private import Spent
 
 COST = Spent(7.99, 1e-5)
 

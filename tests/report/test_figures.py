@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from fedseg.classes import CLASSES
-from fedseg.distillation.inconsistency import Agreement, record
+from fedseg.method.inconsistency import Agreement, record
 from fedseg.report.figures import UNSTABLE, inconsistency_figure, save
 
 

@@ -7,10 +7,10 @@ import tomli_w
 from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
+from fedseg.method.pipeline import run_server
 from fedseg.run.folder import free_folder, in_use, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.storage.audit import AUDIT, AuditLog
-from fedseg.workflows.server_stages import run_server
 from tests.conftest import train_and_upload
 
 

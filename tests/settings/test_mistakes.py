@@ -10,6 +10,7 @@ import pytest
 import tomli_w
 
 from fedseg import config
+
 from fedseg.config import Federation, Section, Suite
 from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
@@ -34,7 +35,7 @@ WRONG = (
 )
 """Values; no key takes all of them, and most take two at most."""
 FILES = {
-    Federation: config.with_settings(
+    Federation: with_settings(
         config.read_toml(EMBEDDED), ["clients.boulevard.privacy.epsilon=8"]
     )
     | {
@@ -159,7 +160,7 @@ def test_a_setting_of_the_wrong_type_says_what_to_write(setting, hint):
     assert said.endswith((f"; write --set {hint}", f", as in --set {hint}")), said
     key, _, value = hint.strip("'").partition("=")
     if value != "VALUE":  # and that is right
-        content = config.with_settings(data, [f"{key}={value}"])
+        content = with_settings(data, [f"{key}={value}"])
         assert key.rpartition(".")[2] not in message(Federation, content)
 
 
@@ -200,7 +201,7 @@ def test_a_mistake_in_a_file_says_what_to_write(change, said):
 def test_tables_of_a_list_are_named(setting, said, from_file):
     data = FILES[Federation]
     if from_file:
-        data, settings = config.with_settings(data, [setting]), []
+        data, settings = with_settings(data, [setting]), []
     else:
         settings = [setting]
     assert said in message(Federation, data, *settings)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fedseg.config import Model, Training
-from fedseg.distillation.features import Featured
+from fedseg.method.features import Featured
 from fedseg.models.build import IMAGENET, build
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit

@@ -5,19 +5,19 @@ import pytest
 import torch
 
 from fedseg import config
-from fedseg.distillation.fusion.mean import cast_votes
-from fedseg.distillation.teachers import read_target
 from fedseg.evaluation.inference import infer, resize
 from fedseg.files import read_json, write_json
+from fedseg.method import students
+from fedseg.method.baselines import alone, centralized, fedavg, feddf
+from fedseg.method.baselines.ensemble import MeanLogits, load_ensemble
+from fedseg.method.fusion.mean import cast_votes
+from fedseg.method.pipeline import run_server
+from fedseg.method.teachers import read_target
 from fedseg.models import checkpoints
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
-from fedseg.workflows import students
-from fedseg.workflows.baselines import alone, centralized, fedavg, feddf
-from fedseg.workflows.baselines.ensemble import MeanLogits, load_ensemble
-from fedseg.workflows.server_stages import run_server
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import fedseg
 from fedseg.classes import ClassList
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
+from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.report.write import conclude
 from fedseg.run.progress import silent
 from fedseg.run.records import Inconsistency, Manifest
 from fedseg.run.result import gather_result
-from fedseg.workflows.server_stages import run_server
 from tests.conftest import make_world_in, train_and_upload, two_clients
 
 NAMES = ("drivable", "vehicle", "nature", "sky", "lane marking")

@@ -9,19 +9,19 @@ from PIL import Image
 from fedseg.classes import MOST_CLASSES
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
+from fedseg.method.baselines import ensemble
+from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import check_sizes, store
+from fedseg.planning import preflight
 from fedseg.report.write import conclude
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.records import Score
 from fedseg.run.result import gather_result
-from fedseg.workflows import preflight
-from fedseg.workflows.baselines import ensemble
-from fedseg.workflows.server_stages import run_server
 from tests.conftest import TINY_MODEL, TINY_TRAINING
 
 HEAD = """
@@ -79,7 +79,7 @@ def completed(request, tmp_path_factory):
         check_sizes(accepted, client.training)
         store(run, accepted, weights, client.model, seed=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fedseg.distillation.fusion.gated.STEPS", 20)
+        patch.setattr("fedseg.extras.gated_fusion.STEPS", 20)
         run_server(run, federation, silent)
     clients = {name: run.clients / name for name in ("one", "two")}
     ensemble.make(run, federation, clients, silent)

@@ -6,6 +6,7 @@ import torch
 from fedseg import config
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
+from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.run.progress import FileProgress, silent
 from fedseg.run.result import gather_result
@@ -13,7 +14,6 @@ from fedseg.run.uploads import read_upload
 from fedseg.storage.hashes import content_hash
 from fedseg.workflows.comparison import compare
 from fedseg.workflows.redistillation import redistill
-from fedseg.workflows.server_stages import run_server
 from tests.conftest import train_and_upload
 
 

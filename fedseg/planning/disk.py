@@ -1,0 +1,111 @@
+"""What a run writes to the disk, and whether there is room for it."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from fedseg.config import Federation, Model
+from fedseg.data.augment import CropSource
+from fedseg.data.dataset import open_dataset
+from fedseg.data.images import stored_size
+from fedseg.data.resized import LARGEST, kept_bytes
+from fedseg.errors import FedsegError
+from fedseg.evaluation.inference import input_size
+from fedseg.method.teachers import TARGET_STRIDE
+from fedseg.method.views import ViewSource
+from fedseg.models.build import outline
+from fedseg.models.checkpoints import describe
+
+COMPRESSED = 0.3
+"""Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
+FILE_HEADERS = 600
+"""Bytes of a prediction's file besides what is compressed (604 were measured for a single cell)."""
+
+
+class Written(NamedTuple):
+    """Bytes that a run writes."""
+
+    uploads: int
+    labels: int
+    """What the clients' models predict for the server's images; removed before the run ends."""
+    targets: int
+    """Likewise."""
+    model: int
+    """The global one."""
+
+
+def written(federation: Federation) -> Written:
+    """What a simulation writes, from the sizes of its models and of the server's images.
+
+    Raises:
+        FedsegError: the server's images or a model can't be used.
+    """
+    images = open_dataset(federation.server, labelled=False)
+    size = stored_size(images.images[0])
+    return written_for(federation, len(images) + made_images(federation), size)
+
+
+def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Written:
+    """What a simulation writes that labels so many images of that height and width."""
+    info = describe(federation.model, federation.server.distillation)
+    rows, columns = input_size(*size, info)
+    cells = (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(info.classes)
+    labels = count * len(federation.clients) * (cells * COMPRESSED + FILE_HEADERS)
+    return Written(
+        sum(weight_bytes(client.model) for client in federation.clients),
+        round(labels),
+        count * cells,
+        weight_bytes(federation.model),
+    )
+
+
+def cached(federation: Federation) -> int:
+    """Bytes that the trainings of a simulation keep in the cache, `data.resized.LARGEST` at most.
+
+    Clients' images and labels, and the server's images, at the size that crops are cut from.
+    """
+    total = 0
+    for client in federation.clients:
+        source = CropSource(client.training.crop, client.training.scale[0])
+        total += kept_bytes(open_dataset(client), source)
+    settings = federation.server.distillation
+    student = describe(federation.model, settings)
+    views = ViewSource(settings.crop, settings.scale[0], student)
+    total += kept_bytes(open_dataset(federation.server, labelled=False), views)
+    return min(total, LARGEST)
+
+
+def made_images(federation: Federation) -> int:
+    """How many images the server makes beside its own."""
+    augmentation = federation.server.augmentation
+    return 0 if augmentation.generator == "none" else augmentation.images
+
+
+def check_room(federation: Federation, out: Path) -> None:
+    """See that what a simulation has still to write fits on the disk.
+
+    Args:
+        federation: a checked configuration, whose data and models can be used.
+        out: the run folder, there or not.
+
+    Raises:
+        FedsegError: it does not.
+    """
+    there = out.absolute()
+    has = sum(file.stat().st_size for file in there.rglob("*") if file.is_file())
+    while not there.exists():
+        there = there.parent
+    wanted, free = sum(written(federation)) - has, shutil.disk_usage(there).free
+    if free < wanted:
+        raise FedsegError(
+            f"disk: {wanted / 1e9:.1f} GB will be written below {out}, but {free / 1e9:.1f} GB are "
+            "free; make room, or choose another --out"
+        )
+
+
+@cache
+def weight_bytes(model: Model) -> int:
+    """Of a model's weights."""
+    network = outline(model.plain)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -1,0 +1,259 @@
+"""Everything that can be known to be wrong before a federation starts, found before it starts.
+
+`quick_checks` come first; what is here builds models and opens images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import numpy as np
+
+from fedseg.classes import ClassList
+from fedseg.config import Client, Federation, Model, Protocol, Source, Training
+from fedseg.data.cards import load_card
+from fedseg.data.class_names import untrained_classes
+from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.images import Size, stored_size
+from fedseg.data.label_map import LabelMap
+from fedseg.data.survey import survey, train_id_counts
+from fedseg.errors import FedsegError, PublicError
+from fedseg.evaluation.inference import PLAIN, view_sizes
+from fedseg.extras.diffusion import fetch
+from fedseg.method.features import feature_width
+from fedseg.models.adapters import adapt
+from fedseg.models.build import build, check_size
+from fedseg.models.checkpoints import Info, describe
+from fedseg.planning.quick_checks import (
+    Check,
+    Data,
+    all_data,
+    check_classes,
+    failures,
+    models_of,
+    server_data,
+    server_problems,
+    with_owner,
+)
+from fedseg.run.progress import OnProgress
+from fedseg.storage.provenance import notices
+from fedseg.training.losses import check_loss
+
+SIZES_READ = 500
+"""Images of a set, at most about, whose sizes are read."""
+
+
+def problems(
+    federation: Federation,
+    on_progress: OnProgress,
+    on_note: Callable[[str], object] = notices.warning,
+) -> Iterator[FedsegError]:
+    """Everything that is wrong with a simulation that passes `quick_checks`.
+
+    Args:
+        federation: a checked configuration.
+        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
+        on_note: called with what is worth knowing, where nothing is wrong.
+
+    Yields:
+        An error for each thing wrong, with the remedy and whose it is.
+    """
+    pixels = np.zeros(len(federation.classes), np.int64)
+    checks: list[Check] = [
+        partial(check_trackers, federation),
+        *_model_checks(federation),
+        partial(check_generator, federation),
+        *_data_checks(all_data(federation), on_progress, pixels),
+    ]
+    found = False
+    for done, check in enumerate(checks):
+        on_progress("checking", done, len(checks))
+        for error in failures([check]):
+            found = True
+            yield error
+    if not found:  # sizes are those of the data and the models, which are right
+        yield from failures([partial(check_sizes, federation, on_progress)])
+        if note := untrained_classes(federation.classes, pixels.tolist()):
+            on_note(note)
+
+
+def check_data(federation: Federation, on_progress: OnProgress) -> None:
+    """Open every file of every dataset.
+
+    Args:
+        federation: a checked configuration.
+        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
+
+    Raises:
+        FedsegError: the first thing wrong, with the remedy and whose it is.
+    """
+    for check in _data_checks(all_data(federation), on_progress):
+        check()
+
+
+def _data_checks(
+    data: Iterable[Data], on_progress: OnProgress, pixels: np.ndarray | None = None
+) -> Iterator[Check]:
+    """Checks of data; those of clients add their labelled pixels to `pixels`, int64 [C]."""
+    for owner, name, source, classes in data:
+        check = partial(_check_data, source, classes, partial(on_progress, name=name), pixels)
+        yield partial(with_owner, owner, check)
+
+
+def check_server(federation: Federation, on_progress: OnProgress) -> None:
+    """See that the server's own part can be done: its model, its generator and its data.
+
+    The clients' models, too, are tried at the sizes of the server's images and evaluation sets.
+
+    Raises:
+        FedsegError: the first thing wrong, with the remedy.
+    """
+    for problem in server_problems(federation):
+        raise problem
+    student = federation.server.distillation
+    check = partial(_check_model, federation.model, student, student.fusion)
+    with_owner("the global model", check)
+    check_generator(federation)
+    check_trackers(federation)
+    for owner, _, source, classes in server_data(federation):
+        with_owner(owner, partial(_check_data, source, classes, on_progress))
+    check_sizes(federation, on_progress, has_all_data=False)
+
+
+def check_models(federation: Federation) -> None:
+    """Build each model once and see that it can be trained on its crop.
+
+    Raises:
+        FedsegError: an unknown name, missing weights or an impossible size.
+    """
+    for check in _model_checks(federation):
+        check()
+
+
+def _model_checks(federation: Federation) -> Iterator[Check]:
+    fusion = federation.server.distillation.fusion
+    for (model, training), owner in models_of(federation).items():
+        yield partial(with_owner, owner, partial(_check_model, model, training, fusion))
+
+
+def _check_model(model: Model, training: Training, fusion: str) -> None:
+    check_loss(training.loss, len(model.classes))
+    network = build(model)
+    adapt(network, model)
+    if fusion == "features":
+        feature_width(network)
+    check_size(model, training.crop, training.batch_size)
+
+
+def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: bool = True) -> None:
+    """See that each model takes the sizes at which it will see whole images, or windows of them.
+
+    All models see the server's images and the evaluation sets; in cross-site evaluation clients'
+    models see those of the clients too, and the global model sees evaluators' sets.
+
+    Args:
+        federation: a checked configuration.
+        on_progress: called with a stage, and else as any `OnProgress`.
+        has_all_data: whether the data of clients and evaluators is on this machine too.
+
+    Raises:
+        FedsegError: a model can't take a size; whose it is, and of which images.
+    """
+    server = federation.server
+    shown: list[tuple[Source, Protocol]] = [(server, server.labelling), (server, PLAIN)]
+    shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
+    if has_all_data:
+        shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
+        shown += [(c.held_out, PLAIN) for c in federation.clients if c.held_out]
+    if has_all_data and federation.cross_site_evaluation:
+        shown += [(client, PLAIN) for client in federation.clients]
+    sizes = [(_sizes(source), protocol, source) for source, protocol in shown]
+    tried: set[tuple[Model, Size]] = set()
+    for (model, training), owner in models_of(federation).items():
+        info = describe(model, training)
+        for images, protocol, source in sizes:
+            for size in _seen(images, info, protocol):
+                if (model, size) in tried:
+                    continue
+                tried.add((model, size))
+                on_progress("trying sizes", len(tried), len(tried))
+                try:
+                    check_size(model, size)
+                except FedsegError as error:
+                    raise FedsegError(
+                        f"{owner}: {error}; so it would see the images of {source.dataset}: "
+                        "change inference_height, the protocol, or the encoder"
+                    ) from None
+
+
+def _sizes(source: Source) -> set[Size]:
+    """Sizes of a set's images, of a sample spread evenly over it, by the heads of their files."""
+    images = open_dataset(source, labelled=False).images
+    step = max(len(images) // SIZES_READ, 1)
+    return {stored_size(path) for path in images[::step]}
+
+
+def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
+    """Sizes at which a model sees images of these sizes: whole, or in windows."""
+    whole = {size for image in images for size in view_sizes(*image, info, protocol)}
+    if protocol.window is None:
+        return whole
+    rows, columns = protocol.window
+    return {(min(rows, height), min(columns, width)) for height, width in whole}
+
+
+def check_generator(federation: Federation) -> None:
+    """See that what makes more images for the server can be had.
+
+    Raises:
+        FedsegError: a missing extra, or a checkpoint that can't be used.
+    """
+    augmentation = federation.server.augmentation
+    if augmentation.generator == "diffusion":
+        with_owner("server", partial(fetch, augmentation.model))
+    if augmentation.generator == "streetsim":
+        with_owner("server", partial(LabelMap, load_card("streetsim"), federation.classes))
+
+
+def check_trackers(federation: Federation) -> None:
+    """See that the configured trackers are installed.
+
+    Raises:
+        FedsegError: the extra of one is missing.
+    """
+    federation.tracking.load()
+
+
+def _check_data(
+    source: Source,
+    classes: ClassList | None,
+    on_progress: OnProgress,
+    pixels: np.ndarray | None = None,
+) -> None:
+    """See that data can be read, and its labels be translated into classes; None: unlabelled.
+
+    The labelled pixels of a client are added to `pixels`, int64 [C].
+    """
+    labelled = classes is not None
+    dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
+    if classes is not None:
+        check_classes(source, classes)
+    counts = survey(dataset, partial(on_progress, "checking data"))
+    if classes is not None and isinstance(source, Client):
+        check_has_labels(dataset, counts, classes)
+        if pixels is not None:
+            pixels += train_id_counts(dataset, counts, classes).sum(axis=0)
+
+
+def check_has_labels(dataset: Dataset, counts: np.ndarray, classes: ClassList) -> None:
+    """See that a dataset has a labelled pixel to train on.
+
+    Args:
+        dataset: labelled.
+        counts: as `survey` gives them.
+        classes: of the federation.
+
+    Raises:
+        PublicError: it has none.
+    """
+    if not train_id_counts(dataset, counts, classes).any():
+        raise PublicError("no labelled pixel in its data; check the card")

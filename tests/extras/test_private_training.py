@@ -1,0 +1,147 @@
+"""Training with differential privacy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fedseg.classes import CITYSCAPES
+from fedseg.config import Model, Privacy, Training
+from fedseg.data.dataset import open_dataset
+from fedseg.errors import PublicError
+from fedseg.extras.private_training import _batches, budget, cross_entropy_by_image, train_privately
+from fedseg.models import checkpoints
+from fedseg.models.build import build, replace_batch_norms
+from fedseg.participants.client import train_client
+from fedseg.participants.uploads import store
+from fedseg.run.folder import open_run
+from fedseg.run.progress import FileProgress
+from fedseg.run.uploads import read_upload
+from fedseg.training.loop import TrainingRun
+from fedseg.training.losses import cross_entropy
+
+pytest.importorskip("opacus")
+LOOSE = Privacy(epsilon=100.0, delta=0.01)
+
+
+@pytest.fixture
+def private(federation):
+    """A client that trains with differential privacy."""
+    return federation.clients[0].model_copy(update={"privacy": LOOSE})
+
+
+def test_the_upload_says_what_the_training_cost_and_is_accepted(private, federation, tmp_path):
+    folder = train_client(private, 0, tmp_path / "home", FileProgress(tmp_path, "one"))
+    upload = read_upload(folder)
+    assert 0 < upload.epsilon <= 100
+    assert upload.delta == 0.01
+    assert upload.info.norm == "group"
+    assert upload.info.coverage == (0, 2, 8, 10, 13)
+    network, _ = checkpoints.load(folder)
+    assert not [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    kept = store(open_run(tmp_path / "run", federation), upload, network.state_dict())
+    assert checkpoints.load_info(kept).norm == "group"
+
+
+def test_the_noise_does_not_follow_from_the_seed(private, tmp_path):
+    """The server knows the seed: it could subtract what follows from it."""
+    first, second = (
+        checkpoints.load(train_client(private, 0, tmp_path / home, FileProgress(tmp_path, "one")))[
+            0
+        ]
+        for home in "ab"
+    )
+    name = "segmentation_head.0.weight"
+    assert not torch.equal(first.state_dict()[name], second.state_dict()[name])
+
+
+@pytest.mark.parametrize("sigma", [2.0, 5.0])
+def test_the_cost_of_one_step_on_everything_is_that_of_the_gaussian_mechanism(sigma):
+    """Its exact epsilon: Balle and Wang, arXiv 1805.06530, theorem 8."""
+
+    def delta(epsilon):
+        normal = torch.distributions.Normal(0.0, 1.0)
+        a, b = 1 / (2 * sigma), epsilon * sigma
+        low, high = normal.cdf(torch.tensor(a - b)), normal.cdf(torch.tensor(-a - b))
+        return float(low - math.exp(epsilon) * high)
+
+    exact = next(e for e in np.arange(0.01, 10, 0.01) if delta(e) <= 1e-5)
+    noise, spent = budget(Privacy(epsilon=1.3 * exact, delta=1e-5), rate=1.0, steps=1)
+    assert noise < sigma * 1.05  # what the accountant adds for safety is below a third
+    assert 0.9 * 1.3 * exact <= spent.epsilon <= 1.3 * exact
+
+
+def test_more_steps_and_less_epsilon_need_more_noise():
+    noises = [
+        budget(Privacy(epsilon=e), 0.01, steps)[0] for e, steps in ((8, 100), (8, 1000), (2, 1000))
+    ]
+    assert noises == sorted(noises)
+
+
+def test_the_loss_of_an_image_is_the_mean_over_its_own_pixels():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 19, 4, 5, generator=generator)
+    labels = torch.randint(0, 19, (3, 4, 5), generator=generator).to(torch.uint8)
+    labels[0, :2], labels[2] = 255, 255
+    found = cross_entropy_by_image(logits, labels)
+    alone = [cross_entropy(logits[i : i + 1], labels[i : i + 1]) for i in range(3)]
+    assert torch.allclose(found, torch.stack(alone))
+    assert found[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("arch", "encoder"),
+    [
+        ("fpn", "tu-tf_efficientnet_lite0"),
+        ("unet", "resnet18"),
+        ("deeplabv3plus", "tu-mobilenetv3_small_050"),
+        ("segformer", "mit_b0"),
+    ],
+)
+def test_group_normalisation_does_not_mix_images(arch, encoder):
+    network = build(Model(arch=arch, encoder=encoder, encoder_weights="none", norm="group"))
+    assert not [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for module in network.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0
+        if hasattr(module, "drop_prob"):  # stochastic depth
+            module.drop_prob = 0.0
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    network.train()
+    with torch.no_grad():
+        together, alone = network(images), network(images[:1])
+    assert torch.allclose(together[:1], alone, atol=1e-4)
+
+
+def test_weights_of_the_normalisation_are_kept():
+    network = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6))
+    network[1].weight.data = torch.arange(6.0)
+    replace_batch_norms(network)
+    assert isinstance(network[1], nn.GroupNorm)
+    assert network[1].weight.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_draw_without_images_costs_a_step_too(federation, monkeypatch):
+    """Noise is added all the same, and nothing breaks."""
+    dataset = open_dataset(federation.clients[0])
+    settings = Training(iterations=3, batch_size=2, crop=(32, 64))
+    batches = list(_batches(dataset, CITYSCAPES, settings, 1e-9))
+    assert [images.shape for images, _ in batches] == [(1, 32, 64, 3)] * 3
+    assert all((labels == 255).all() for _, labels in batches)
+    images, _ = next(iter(_batches(dataset, CITYSCAPES, settings, 1.0)))
+    assert len(images) == len(dataset)
+
+
+def test_what_can_not_be_kept_is_said(federation, private, tmp_path, monkeypatch):
+    dataset = open_dataset(private)
+    run = TrainingRun(settings=private.training, seed=0, device=torch.device("cpu"))
+    given = (dataset, (0,), private.model)
+    with pytest.raises(PublicError, match=r"delta = 0.5 allows to publish one image of 4"):
+        train_privately(*given, Privacy(epsilon=8.0, delta=0.5), run, 0)
+    with pytest.raises(PublicError, match="can't be kept in 100000 steps"):
+        budget(Privacy(epsilon=1e-9), 1.0, 100_000)
+    monkeypatch.setitem(__import__("sys").modules, "opacus", None)
+    with pytest.raises(PublicError, match=r"pip install 'fedseg\[privacy\]'"):
+        train_privately(*given, LOOSE, run, 0)

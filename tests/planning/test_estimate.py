@@ -1,0 +1,80 @@
+import pytest
+from tests.workflows.test_targets import labelling  # noqa: F401 - a fixture
+
+from fedseg.config import Federation, Model, Training
+from fedseg.method.targets import predict_all, teachers_of
+from fedseg.models.build import build
+from fedseg.planning import estimate as estimation
+from fedseg.planning.estimate import PROCESS, estimate, makespan, training_bytes
+from fedseg.run.clients import good_clients
+from fedseg.storage.arrays import SUFFIX
+from tests.conftest import TINY_MODEL
+
+
+@pytest.mark.parametrize(
+    ("jobs", "at_once", "expected"),
+    [
+        ([3, 3, 3], 1, 9),
+        ([3, 3, 3], 2, 6),
+        ([3, 3, 3], 3, 3),
+        ([5, 1, 1, 1], 2, 5),
+        ([1, 1, 1, 5], 2, 6),  # the long one starts last
+    ],
+)
+def test_the_time_of_jobs_of_which_some_run_at_once(jobs, at_once, expected):
+    assert makespan(jobs, at_once) == expected
+
+
+def test_memory_grows_with_the_batch_and_the_crop_alone():
+    def activations(**training):
+        settings = Training(iterations=1, **training)
+        return training_bytes(Model(**TINY_MODEL), settings) - PROCESS - weights
+
+    weights = 0
+    small = activations(batch_size=2, crop=(32, 64))
+    large = activations(batch_size=4, crop=(32, 64))
+    weights = 2 * small - large  # what does not grow with the batch
+    assert activations(batch_size=6, crop=(32, 64)) == pytest.approx(
+        3 * activations(batch_size=2, crop=(32, 64)), rel=0.02
+    )
+    assert activations(batch_size=2, crop=(64, 128)) == pytest.approx(
+        4 * activations(batch_size=2, crop=(32, 64)), rel=0.02
+    )
+    parameters = sum(p.numel() for p in build(Model(**TINY_MODEL)).parameters())
+    assert weights >= 4 * 4 * parameters  # weights, gradients and two moments in float32
+
+
+def test_disk_is_what_a_run_writes(labelling):  # noqa: F811
+    federation, run = labelling.federation, labelling.run
+    stages = {stage.name: stage for stage in estimate(federation, 2, lambda *_, **__: None)}
+    uploads = sum(file.stat().st_size for file in run.clients.rglob("*.safetensors"))
+    assert stages["clients"].disk == pytest.approx(uploads, rel=0.05)  # files have headers
+    images = estimation.open_dataset(federation.server, labelled=False)
+    predict_all(labelling, teachers_of(good_clients(run, federation)), images)
+    written = sum(file.stat().st_size for file in run.predictions.rglob(f"*{SUFFIX}"))
+    assert stages["labels"].disk == pytest.approx(written, rel=0.25)  # small arrays, so headers
+    assert stages["labels"].is_temporary
+    assert all(stages[name].seconds > 0 for name in ("clients", "labels", "distillation"))
+
+
+def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation_data, monkeypatch):
+    calls = []
+    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: calls.append(1) or 0.5)
+    federation_data["clients"][0]["training"] = {"iterations": 40}
+    federation = Federation.model_validate(federation_data)
+    stages = estimate(federation, 1, lambda *_, **__: None)
+    [clients] = [stage for stage in stages if stage.name == "clients"]
+    assert clients.seconds == 0.5 * (40 + 3)
+    assert len(calls) == 2  # both clients, and the student
+
+
+def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch):
+    """Ten of them, or one a step."""
+    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: 0.5)
+    monkeypatch.setattr(estimation, "image_seconds", lambda *_: 0.1)
+    federation_data["clients"][0] |= {"validation": "all", "training": {"iterations": 40}}
+    federation_data["clients"][1] |= {"validation": "all"}
+    federation = Federation.model_validate(federation_data)
+    stages = estimate(federation, 1, lambda *_, **__: None)
+    [clients] = [stage for stage in stages if stage.name == "clients"]
+    assert clients.seconds == pytest.approx(0.5 * (40 + 3) + 0.1 * 4 * (10 + 3))
