@@ -10,12 +10,12 @@ import pytest
 import tomli_w
 
 from fedseg import config
-
 from fedseg.config import Federation, Section, Suite
 from fedseg.data.cards import Card
 from fedseg.errors import FedsegError
 from fedseg.files import EMBEDDED
 from fedseg.participants.node import Node
+from fedseg.settings import with_settings
 
 PYDANTIC = re.compile(
     r"(?i:input|valid (int|num|str|dict|list|tup|bool)|instance|tuple|dictionary|boolean|parse|"
@@ -35,9 +35,7 @@ WRONG = (
 )
 """Values; no key takes all of them, and most take two at most."""
 FILES = {
-    Federation: with_settings(
-        config.read_toml(EMBEDDED), ["clients.boulevard.privacy.epsilon=8"]
-    )
+    Federation: with_settings(config.read_toml(EMBEDDED), ["clients.boulevard.privacy.epsilon=8"])
     | {
         "evaluators": [{"name": "clinic", "dataset": "camvid"}],
         "tracking": {"trackers": []},
