@@ -19,7 +19,6 @@ from rich.console import Console
 
 from fedseg import config
 from fedseg.files import EMBEDDED, read_json
-from fedseg.method.pipeline import run_server
 from fedseg.models.checkpoints import StoredWeights
 from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store
@@ -29,6 +28,7 @@ from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import read_upload
+from fedseg.workflows.server import run_server
 
 ALLOWED_RATIO, ALLOWED_START = 1.15, 20.0
 

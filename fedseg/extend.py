@@ -8,17 +8,17 @@ points, of the group `fedseg.fusion`, `fedseg.generator`, `fedseg.loss`, `fedseg
 
 from fedseg.data.dataset import Dataset as Dataset
 from fedseg.method.baselines import Baseline as Baseline
-from fedseg.method.baselines import Clients as Clients
+from fedseg.method.context import Context as Context
 from fedseg.method.fusion.task import FusionRule as FusionRule
 from fedseg.method.fusion.task import FusionTask as FusionTask
 from fedseg.method.generation.candidates import BatchGenerator as BatchGenerator
+from fedseg.method.generation.candidates import ConfiguredGenerator as ConfiguredGenerator
 from fedseg.method.generation.candidates import Generator as Generator
 from fedseg.method.generation.candidates import Made as Made
 from fedseg.method.generation.regions import Regions as Regions
+from fedseg.method.student import StudentLoss as StudentLoss
 from fedseg.method.teachers import Teacher as Teacher
 from fedseg.models import checkpoints as checkpoints
-from fedseg.run.folder import Run as Run
-from fedseg.run.progress import Progress as Progress
 from fedseg.run.uploads import read_accepted as read_accepted
 from fedseg.training.losses import Loss as Loss
 from fedseg.training.supervised import TrainingTask as TrainingTask

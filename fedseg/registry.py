@@ -124,6 +124,12 @@ LOSSES = Registry(
     ("logits", "labels", "weights"),
 )
 """Functions that satisfy `fedseg.extend.Loss`."""
+STUDENT_LOSSES = Registry(
+    "student loss",
+    {"cross_entropy": "fedseg.method.student:soft_cross_entropy"},
+    ("logits", "target"),
+)
+"""Functions that satisfy `fedseg.extend.StudentLoss`."""
 TRAINERS = Registry(
     "trainer",
     {"supervised": "fedseg.training.supervised:train"},
@@ -139,7 +145,7 @@ BASELINES = Registry(
         "centralized": "fedseg.method.baselines.centralized:make",
         "alone": "fedseg.method.baselines.alone:make",
     },
-    ("run", "federation", "clients", "progress"),
+    ("context",),
 )
 """Functions that satisfy `fedseg.extend.Baseline`."""
 TRACKERS = Registry(

@@ -15,7 +15,6 @@ from fedseg.files import remove_unfinished
 from fedseg.flower.context import federation_of, run_of
 from fedseg.flower.supervisor import exit_with_parent
 from fedseg.machine import lean_memory
-from fedseg.method.pipeline import run_server
 from fedseg.planning.preflight import check_server
 from fedseg.report.write import conclude
 from fedseg.run.clients import discard_damaged
@@ -23,6 +22,7 @@ from fedseg.run.folder import Run, in_use, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.storage.provenance import notices
+from fedseg.workflows.server import run_server
 from server.strategy import OneShot
 
 app = ServerApp()

@@ -21,7 +21,6 @@ from fedseg.cli import main
 from fedseg.config import Federation, load, read_toml
 from fedseg.data.cards import load_card
 from fedseg.files import EMBEDDED
-from fedseg.method.pipeline import run_server
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import store
@@ -30,6 +29,7 @@ from fedseg.run.folder import Run, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.training.callbacks import WriteCurve
+from fedseg.workflows.server import run_server
 
 TINY_MODEL = {"arch": "fpn", "encoder": "tu-lcnet_050", "encoder_weights": "none"}
 TINY_TRAINING = {"iterations": 3, "batch_size": 2, "crop": [32, 64]}
@@ -175,7 +175,7 @@ def finished(tmp_path_factory) -> Path:
     data = read_toml(EMBEDDED)
     data["evaluation"] = data["evaluation"][-1:]  # stormnight alone
     data |= {"model": TINY_MODEL, "training": TINY_TRAINING}
-    data["server"]["distillation"] = {"iterations": 3}
+    data["server"]["distillation"] = {"training": {"iterations": 3}}
     for source in [*data["clients"], data["server"], *data["evaluation"]]:
         style = source.pop("split")
         source |= {"dataset": "folder", "root": f"data/{style}"}

@@ -58,7 +58,7 @@ def test_the_settings_they_are_named_for():
     # Labels, student and scores are of one size, but for BDD100K, whose images are lower.
     heights = [paper.server.labelling.height, *(e.protocol.height for e in paper.evaluation)]
     assert heights == ["model", "model", 720, "model", "model", "model"]
-    trainings = [paper.server.distillation, *(client.training for client in paper.clients)]
+    trainings = [paper.server.distillation.training, *(client.training for client in paper.clients)]
     assert {training.inference_height for training in trainings} == {1024}
     assert paper.server.dataset not in {e.dataset for e in paper.evaluation}
     apart = config.load(_path("heterogeneous"))

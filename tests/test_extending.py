@@ -14,13 +14,16 @@ from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
 from fedseg.method.baselines import make_baselines
-from fedseg.method.pipeline import distillation_inputs, evaluate_all, run_server
+from fedseg.method.context import open_context
+from fedseg.method.pipeline import distillation_inputs
+from fedseg.method.scoring import score_models
 from fedseg.plugins import located, source_hash
 from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, LOSSES, TRACKERS, TRAINERS
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.result import scores
 from fedseg.training.losses import check_loss, cross_entropy
+from fedseg.workflows.server import run_server
 from tests.conftest import train_and_upload
 
 REPOSITORY = Path(__file__).parents[1]
@@ -48,7 +51,7 @@ def test_one_of_each_makes_a_federation(federation_data, tmp_path, capsys):
     }
     federation_data["server"]["distillation"] = {
         "fusion": plugin("maximum:write_targets"),
-        "iterations": 10,
+        "training": {"iterations": 10},
     }
     federation_data["training"]["loss"] = plugin("focal:focal_loss")
     for client in federation_data["clients"]:
@@ -59,12 +62,12 @@ def test_one_of_each_makes_a_federation(federation_data, tmp_path, capsys):
     run_server(run, federation, silent)
     assert (run.global_model / "model.safetensors").is_file()
     printed = capsys.readouterr().out
-    assert re.search(r"global@1 10 \{'loss': [\d.]+\}\nglobal@1 ended", printed)
+    assert re.search(r"global 10 \{'loss': [\d.]+\}\nglobal ended", printed)
     recipes = [read_json(path) for path in run.generated.glob("0*.json")]
     assert not recipes or "from" in str(recipes[0])
-    make_baselines(open_run(run.path, federation), federation, silent, [plugin("largest:make")])
-    clients = {client.name: run.clients / client.name for client in federation.clients}
-    evaluate_all(run, federation, clients, silent)
+    context = open_context(run, federation, silent)
+    make_baselines(context, [plugin("largest:make")])
+    score_models(context)
     assert "held-out" in scores(run, federation)["largest"]
 
 
@@ -95,11 +98,12 @@ def test_a_plugins_source_is_an_input_of_what_it_makes(federation_data, tmp_path
     federation_data["server"]["distillation"] = {"fusion": f"{path}:rule"}
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
-    clients = {folder.name: folder for folder in trained.iterdir()}
-    before = distillation_inputs(run, federation, clients)
-    assert distillation_inputs(run, federation, clients) == before
+    shutil.copytree(trained, run.clients, dirs_exist_ok=True)
+    context = open_context(run, federation, silent)
+    before = distillation_inputs(context, context.clients)
+    assert distillation_inputs(context, context.clients) == before
     write(tmp_path, "input_rule", "def rule(task): pass\n")
-    after = distillation_inputs(run, federation, clients)
+    after = distillation_inputs(context, context.clients)
     assert {key for key in after if after[key] != before[key]} == {"plugins"}
 
 
@@ -128,7 +132,7 @@ MISTAKES = [
     (TRACKERS, "wrong:Silent", "has no method 'log'"),
     (LOSSES, "wrong:two", "takes (one, two); expected loss(logits, labels, weights)"),
     (TRAINERS, "wrong:two", "takes (one, two); expected trainer(task)"),
-    (BASELINES, "wrong:two", "expected baseline(run, federation, clients, progress)"),
+    (BASELINES, "wrong:two", "expected baseline(context)"),
 ]
 
 
@@ -182,7 +186,7 @@ def test_a_fusion_rule_that_writes_nonsense_is_named(
 ):
     path = tmp_path / "own_rule.py"
     path.write_text(f"def rule(task):\n    {body}\n")
-    federation_data["server"]["distillation"] = {"fusion": f"{path}:rule", "iterations": 2}
+    federation_data["server"]["distillation"] = {"fusion": f"{path}:rule"}
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
     shutil.copytree(trained, run.clients, dirs_exist_ok=True)

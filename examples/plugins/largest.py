@@ -3,14 +3,13 @@
 fedseg compare RUN --baseline largest:make
 """
 
-from fedseg.config import Federation
-from fedseg.extend import Clients, Progress, Run, checkpoints, read_accepted
+from fedseg.extend import Context, checkpoints, read_accepted
 
 
-def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+def make(context: Context) -> None:
     """Copy the model of the client with the most images."""
-    images = {name: read_accepted(folder).images for name, folder in clients.items()}
-    largest = clients[max(images, key=lambda name: images[name])]
+    images = {name: read_accepted(folder).images for name, folder in context.clients.items()}
+    largest = context.clients[max(images, key=lambda name: images[name])]
     network, info = checkpoints.load(largest)
     inputs = {"client": checkpoints.identity(largest)}
-    checkpoints.save(run.baseline("largest"), network, info, inputs)
+    checkpoints.save(context.run.baseline("largest"), network, info, inputs)

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import (
     Field,
-    model_validator,
 )
 
 from fedseg.classes import MOST_CLASSES
@@ -13,39 +12,35 @@ from fedseg.config.training import Training
 from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
+    STUDENT_LOSSES,
 )
 from fedseg.settings import Section
 
+StudentLossName = Annotated[str, one_of(STUDENT_LOSSES), choices(STUDENT_LOSSES)]
 GeneratorName = Annotated[str, one_of(GENERATORS, "none"), choices(GENERATORS, "none")]
 
 FusionName = Annotated[str, one_of(FUSION_RULES), choices(FUSION_RULES)]
 
 
-class Distillation(Training):
-    """How the global model is distilled. Defaults come from [training]."""
+OptionName = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]
+OptionValue = bool | int | float | str | list[int] | list[float] | list[str]
 
+
+class Distillation(Section):
+    """How the global model is distilled."""
+
+    training: Training = Training()
+    """Overrides [training] for the global model."""
     temperature: float = Field(0.5, gt=0)
-    """Of the targets: below 1 sharpens what the clients say, above 1 softens it."""
-    rounds: int = Field(1, ge=1)
-    """How often targets are made; from the second time on, the student so far is half of them. The
-    iterations are shared among the rounds."""
+    """Temperature of the targets: below 1 sharpens what the clients say, above 1 softens it."""
     class_balance: float = Field(0.7, ge=0, le=1)
     """How far the targets undo the rarity of rare classes; 0 not at all, 1 entirely."""
-    class_mix: float = Field(0.0, ge=0, le=1)
-    """How often half of the classes of another view are pasted onto a view (ClassMix)."""
     fusion: FusionName = "mean"
     """"mean" of what the clients predict; "features" also asks a gate over the clients' features,
-    which is learnt on the server's images; or a "module:object" of your own."""
-    feature_weight: float = Field(0.0, ge=0)
-    """Of the loss by which the student's features follow the fused ones, fusion = "features"."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Distillation":
-        if self.loss != "cross_entropy":
-            raise ValueError("loss: that of the distillation is the cross-entropy to its targets")
-        if self.feature_weight and self.fusion != "features":
-            raise ValueError("feature_weight: fused features need fusion = 'features'")
-        return self
+    which is learnt on the server's images, and the student learns the fused features too; or a
+    "module:object" of your own."""
+    loss: StudentLossName = "cross_entropy"
+    """Loss of the student: the cross-entropy to its targets, or a "module:object" of your own."""
 
 
 class Augmentation(Section):
@@ -59,21 +54,8 @@ class Augmentation(Section):
     """How many images to make."""
     unstable_classes: int = Field(5, ge=1, le=MOST_CLASSES)
     """How many of the classes the clients disagree on most count as unstable."""
-    model: str | None = None
-    """For "diffusion": a Stable Diffusion checkpoint in safetensors, by its name on the Hugging
-    Face hub, or a folder; a folder's path begins with ".", "/" or "~"."""
-    steps: int = Field(30, ge=1)
-    """For "diffusion": denoising steps an image."""
-    batch_size: int = Field(4, ge=1)
-    """For "diffusion": whole images that are painted at once."""
-    size: tuple[int, int] | None = None
-    """For "diffusion": height and width in pixels at which is painted, multiples of 64. Default:
-    near what the checkpoint was trained at, [512, 768], and [832, 1216] for XL and 3."""
+    options: dict[OptionName, OptionValue] = Field({}, max_length=20)
+    """Settings of the generator; docs/method.md lists those of "diffusion"."""
 
-    @model_validator(mode="after")
-    def _complete(self) -> "Augmentation":
-        if self.generator == "diffusion" and not self.model:
-            raise ValueError("model: generator = 'diffusion' needs one; name a checkpoint")
-        if any(side < 64 or side % 64 for side in self.size or ()):
-            raise ValueError("size: height and width must be multiples of 64")
-        return self
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())

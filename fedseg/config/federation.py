@@ -64,7 +64,7 @@ class Server(Source):
     labelling: Protocol = Protocol()
     """How images are shown to the clients that label them."""
     distillation: Distillation = Distillation()
-    """Overrides [training] for the global model."""
+    """How the clients' models become the global model."""
 
 
 class Tracking(Section):
@@ -172,8 +172,11 @@ class Federation(Section):
                 inherit(client, data, model="model", training="training")
                 for client in data["clients"]
             ]
-        if "server" in data:
-            data["server"] = inherit(data["server"], _without_loss(data), distillation="training")
+        if isinstance(server := data.get("server"), dict):
+            student = inherit(
+                server.get("distillation", {}), _without_loss(data), training="training"
+            )
+            data["server"] = server | {"distillation": student}
         return with_protocols(data, "evaluation", "evaluators")
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
     LOSSES,
+    STUDENT_LOSSES,
     TRAINERS,
     sources,
 )
@@ -176,7 +177,7 @@ def _without_inherited(federation: Federation) -> dict[str, Any]:
     for client in data["clients"]:
         reduce(client, "model", data["model"])
         reduce(client, "training", data["training"])
-    reduce(data["server"], "distillation", data["training"])
+    reduce(data["server"]["distillation"], "training", data["training"])
     for chosen in [*data["evaluation"], *data["evaluators"]]:
         reduce(chosen, "protocol", data["protocol"])
     reduce(data, "model", {"classes": data.get("classes")})
@@ -225,7 +226,8 @@ def plugins_of_server(server: Server) -> dict[str, str]:
     Raises:
         FedsegError: there is no such module.
     """
-    chosen = [(FUSION_RULES, server.distillation.fusion)]
+    distillation = server.distillation
+    chosen = [(FUSION_RULES, distillation.fusion), (STUDENT_LOSSES, distillation.loss)]
     if server.augmentation.generator != "none":
         chosen.append((GENERATORS, server.augmentation.generator))
     return sources(chosen)

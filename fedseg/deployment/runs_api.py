@@ -27,7 +27,6 @@ RESULTS = (
     "audit.jsonl",
     "report.html",
     "inconsistency.json",
-    "inconsistency.png",
     "cross_site_evaluation",
     "evaluation",
     "global",

@@ -8,13 +8,15 @@ from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import Field
 
-from fedseg.config import Augmentation
+from fedseg.classes import ClassList
+from fedseg.config import Augmentation, Section, parse
 from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError, first_line, import_extra
 from fedseg.files import digest, refuse_full_disk
@@ -67,8 +69,24 @@ FAMILY = r"StableDiffusion(XL|3)?(Inpaint)?Pipeline"
 """What a checkpoint says of itself that this file can use."""
 SIZES = {"XL": (832, 1216), "3": (832, 1216), None: (512, 768)}
 """Height and width near those that each family was trained at."""
+Side = Annotated[int, Field(ge=64, multiple_of=64)]
 HALF = "fp16"
 """What checkpoints call the variant of their weights in half precision."""
+
+
+class Options(Section):
+    """`[server.augmentation.options]` of this generator."""
+
+    model: str
+    """A Stable Diffusion checkpoint in safetensors, by its name on the Hugging Face hub, or a
+    folder; a folder's path begins with ".", "/" or "~"."""
+    steps: int = Field(30, ge=1)
+    """Denoising steps an image."""
+    batch_size: int = Field(4, ge=1)
+    """Whole images that are painted at once."""
+    size: tuple[Side, Side] | None = None
+    """Height and width in pixels at which is painted, multiples of 64. Default: near what the
+    checkpoint was trained at, [512, 768], and [832, 1216] for XL and 3."""
 
 
 class Diffusion:
@@ -84,11 +102,25 @@ class Diffusion:
         images: Dataset,
         teachers: list[Teacher],
     ) -> None:
-        self._settings = settings
+        self._options = read_options(settings)
         self._images = images
         self._regions = Regions(len(images), teachers)
         self._classes = class_list(teachers)
-        self.batch_size = settings.batch_size
+        self.batch_size = self._options.batch_size
+
+    @staticmethod
+    def check(settings: Augmentation, classes: ClassList) -> None:
+        """See that the options are right and that the checkpoint can be had.
+
+        Raises:
+            FedsegError: they are not, it can't, or the extra is missing.
+        """
+        fetch(read_options(settings).model)
+
+    @staticmethod
+    def inputs(settings: Augmentation) -> dict[str, str]:
+        """What images are made from besides the settings: the content of the checkpoint."""
+        return {"model": checkpoint_hash(read_options(settings).model)}
 
     def makes(self, train_id: int) -> bool:
         """Every class can be asked for in words."""
@@ -176,7 +208,7 @@ class Diffusion:
             width=width,
             padding_mask_crop=padding,
             strength=1.0,  # nothing of what was there before remains
-            num_inference_steps=self._settings.steps,
+            num_inference_steps=self._options.steps,
             # On the CPU, whatever the device: the same noise everywhere.
             generator=[torch.Generator().manual_seed(int(rng.integers(2**31))) for rng in rngs],
         )
@@ -189,12 +221,12 @@ class Diffusion:
     @cached_property
     def _size(self) -> tuple[int, int]:
         """Height and width at which is painted: the file's, or those of the checkpoint's family."""
-        return self._settings.size or SIZES[_family(fetch(self._settings.model))]
+        return self._options.size or SIZES[_family(fetch(self._options.model))]
 
     @cached_property
     def _pipeline(self) -> "DiffusionPipeline":
         """The inpainting pipeline, loaded when the first image is to be made."""
-        folder = fetch(self._settings.model)
+        folder = fetch(self._options.model)
         device = best_device()
         try:
             pipeline = _diffusers().AutoPipelineForInpainting.from_pretrained(
@@ -205,10 +237,19 @@ class Diffusion:
                 trust_remote_code=False,
             )
         except Exception as error:  # whatever diffusers and transformers raise
-            raise _unusable(self._settings.model, error) from error
+            raise _unusable(self._options.model, error) from error
         pipeline.set_progress_bar_config(disable=True)
         pipeline.vae.enable_slicing()  # a batch is decoded image by image
         return pipeline.to(device)
+
+
+def read_options(settings: Augmentation) -> Options:
+    """The options of this generator.
+
+    Raises:
+        FedsegError: one is missing, unknown or wrong.
+    """
+    return parse(Options, settings.options, Path("server.augmentation.options"))
 
 
 def thing(class_name: str) -> str:
@@ -223,7 +264,7 @@ def prompt(class_name: str, rng: np.random.Generator) -> str:
     return f"{what}, {weather}, {time}, photo taken through the windscreen of a car"
 
 
-def fetch(model: str | None) -> Path:
+def fetch(model: str) -> Path:
     """Folder of a Stable Diffusion checkpoint; one on the hub is downloaded into the hub's cache.
 
     Raises:
@@ -262,13 +303,13 @@ def _variant(folder: Path, device: torch.device) -> str | None:
 
 
 def _family(folder: Path) -> str | None:
-    """Of a checkpoint that `fetch` found: "XL", "3", or None for the first one."""
+    """The family of a checkpoint that `fetch` found: "XL", "3", or None for the first one."""
     kind = _diffusers().DiffusionPipeline.load_config(folder)["_class_name"]
     match = re.fullmatch(FAMILY, kind)
     return match[1] if match else None
 
 
-def checkpoint_identity(model: str | None) -> str:
+def checkpoint_hash(model: str) -> str:
     """A digest of the files of a checkpoint that `fetch` finds."""
     folder = fetch(model)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -286,7 +327,7 @@ def _diffusers() -> ModuleType:
     return diffusers
 
 
-def _unusable(model: str | None, error: Exception) -> FedsegError:
+def _unusable(model: str, error: Exception) -> FedsegError:
     refuse_full_disk(error, f"model: {model}")
     return FedsegError(
         f"model: {model}: can't be used: {first_line(error).rstrip('.')}; name a Stable Diffusion "

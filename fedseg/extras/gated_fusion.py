@@ -140,9 +140,9 @@ def _pixels(
 def write_targets(task: FusionTask) -> None:
     """Write the normalised geometric mean of `mean`'s targets and of what the features say.
 
-    With a `feature_weight`, the fused features stand after the classes.
+    The fused features stand after the classes, for the student to learn them too.
     """
-    folder, feature_weight = task.folder, task.settings.feature_weight
+    folder = task.folder
     before = folder.with_name("mean")
     mean.write_targets(replace(task, folder=before))
     described = [
@@ -170,9 +170,7 @@ def write_targets(task: FusionTask) -> None:
             fused, probabilities = fuse_features(here, seen(index))
             target = np.sqrt(targets(index) * probabilities)
             target *= 255 / np.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
-            parts = [np.rint(target).astype(np.uint8)]
-            if feature_weight:
-                parts.append(to_bytes(fused))
+            parts = np.rint(target).astype(np.uint8), to_bytes(fused)
             write_target(folder, index, np.concatenate(parts, axis=-1))
             yield index
 

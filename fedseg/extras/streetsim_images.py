@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedseg import config
+from fedseg.classes import ClassList
 from fedseg.data.cards import load_card
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
@@ -27,6 +28,15 @@ class Streetsim:
         self._styles = [style for style in STYLES if style not in SCORED_STYLES]
         mapped = LabelMap(load_card("streetsim"), class_list(teachers))
         self._train_ids = mapped.train_ids()
+
+    @staticmethod
+    def check(settings: config.Augmentation, classes: ClassList) -> None:
+        """See that streetsim's classes are among those of the federation.
+
+        Raises:
+            FedsegError: they are not.
+        """
+        LabelMap(load_card("streetsim"), classes)
 
     def makes(self, train_id: int) -> bool:
         """Every class of Cityscapes' has its place in a street."""

@@ -1,11 +1,16 @@
 """Where client models disagree: FedS2R's inconsistency, by class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 
 from fedseg.classes import CITYSCAPES, ClassList
+from fedseg.data.loading import prefetch
+from fedseg.data.shards import sharded
+from fedseg.method.teachers import Teacher
+from fedseg.run.progress import Progress
 from fedseg.run.records import ByClass, Claim, Inconsistency, PairAgreement
 
 SUSPICION = 0.5
@@ -69,6 +74,28 @@ class Agreement:
         self.given += other.given
         self.shared += other.shared
         self.elsewhere += other.elsewhere
+
+
+def compare(teachers: Mapping[str, Teacher], progress: Progress) -> Agreement:
+    """Count, image by image, on which cells the clients agree.
+
+    Args:
+        teachers: that have predicted the same images.
+        progress: receives the state of the work.
+    """
+    coverage = {name: teacher.coverage for name, teacher in teachers.items()}
+    first = next(iter(teachers.values()))
+    agreement, images = Agreement(coverage, first.class_list), range(len(first.files))
+
+    def count(index: int) -> Agreement:
+        counted = Agreement(coverage, first.class_list)
+        counted.update([teacher.classes(index) for teacher in teachers.values()])
+        return counted
+
+    for done, counted in enumerate(sharded(partial(prefetch, count), images), 1):
+        agreement.add(counted)
+        progress("comparing clients", done, len(images))
+    return agreement
 
 
 def inconsistency(agreement: Agreement) -> np.ndarray:

@@ -1,153 +1,143 @@
-"""The server's part, from the clients' checkpoints in a run folder to result.json.
+"""FedS2R from top to bottom: the clients' models become one global model. arXiv 2507.19881.
 
-It knows nothing of Flower: it needs a run folder with clients in it, and can be repeated. A product
-that is there already is made again only if its inputs changed.
+server images -> label -> compare -> augment -> fuse -> distill -> global model
+
+Every stage keeps what it makes in the run folder, and nothing is made again as long as its inputs
+are the same. Nothing here knows Flower.
 """
 
 import shutil
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from fedseg.config import GLOBAL, Federation, plugins_of_server
-from fedseg.data.dataset import open_dataset
+from fedseg.config import GLOBAL, plugins_of_server
+from fedseg.data.dataset import Dataset
 from fedseg.data.fingerprint import data_inputs
-from fedseg.errors import ModelError, RunFailed
-from fedseg.evaluation.scores import kept_or_scored, score_inputs
-from fedseg.extras.diffusion import checkpoint_identity
+from fedseg.errors import RunFailed
 from fedseg.files import digest
-from fedseg.method.students import Starts, Student, load_network
-from fedseg.method.targets import Labelling, make_targets
+from fedseg.method.context import Clients, Context
+from fedseg.method.fusion.task import fuse
+from fedseg.method.generation.augmentation import augment, generator_inputs
+from fedseg.method.inconsistency import compare, record, record_without_suspects
+from fedseg.method.labelling import label
+from fedseg.method.student import Student, alike_clients, starting_points
+from fedseg.method.teachers import Teachers, open_teachers
 from fedseg.method.votes import votes
 from fedseg.models import checkpoints
-from fedseg.models.build import model_inputs, seeded_build
-from fedseg.models.exported import open_here
-from fedseg.report import figures
-from fedseg.run.clients import good_clients
-from fedseg.run.folder import CENTRALIZED, Run
-from fedseg.run.progress import Progress
+from fedseg.models.build import model_inputs
+from fedseg.run.folder import CENTRALIZED
 from fedseg.run.records import Inconsistency
-from fedseg.run.result import model_names, scores
+from fedseg.run.result import model_names
 from fedseg.storage.hashes import file_hashes
-from fedseg.storage.provenance import is_product, notices
-from fedseg.training.tracking import trackers
+from fedseg.storage.provenance import Inputs, is_product
 
 
-def run_server(run: Run, federation: Federation, progress: Progress) -> dict[str, float]:
-    """Fuse, distill, evaluate.
-
-    Returns:
-        Seconds that each stage took, by name; 0 for one whose product was there.
-
-    Raises:
-        RunFailed: fewer clients than the configuration asks for.
-    """
-    clients = good_clients(run, federation)
-    if len(clients) < federation.min_clients:
-        raise RunFailed(
-            f"{len(clients)} good uploads, but min_clients = {federation.min_clients}: "
-            "nothing to distill from"
-        )
-    seconds = {}
-    stages: dict[str, Callable[[], None]] = {
-        "distillation": lambda: distill(run, federation, clients, progress),
-        "evaluation": lambda: evaluate_all(run, federation, clients, progress),
-    }
-    for name, stage in stages.items():
-        started = time.monotonic()
-        stage()
-        seconds[name] = round(time.monotonic() - started, 1)
-    _log_scores(run, federation)
-    return seconds
-
-
-def _log_scores(run: Run, federation: Federation) -> None:
-    """Give the mIoU of every model on every set to the trackers."""
-    found = {
-        f"mIoU/{chosen}/{model}": score.miou
-        for model, row in scores(run, federation).items()
-        for chosen, score in row.items()
-        if score.miou is not None
-    }
-    for tracker in trackers(federation.tracking, run.tracking, run.path.name, "scores"):
-        tracker.on_start([])
-        tracker.log(federation.server.distillation.iterations, found)
-        tracker.close()
-
-
-def distill(run: Run, federation: Federation, clients: dict[str, Path], progress: Progress) -> None:
-    """Make the soft targets, inconsistency.json and the global model.
+def make_global_model(context: Context) -> None:
+    """Make inconsistency.json, generated/ and global/ in the run folder.
 
     Nothing is done if they are there already, made from the same clients, images and settings.
+
+    Raises:
+        RunFailed: too few clients' models can be used, or no student is finite.
     """
-    inputs = distillation_inputs(run, federation, clients)
+    run, inputs = context.run, distillation_inputs(context, context.clients)
     has_model = is_product(run.global_model, inputs)
     if has_model and Inconsistency.read_if_made_from(run.inconsistency, inputs):
         return
-    # What was made from the clients and images of before.
-    run.forget({*model_names(federation, run)} - {*clients, CENTRALIZED, GLOBAL})
-    info = checkpoints.describe(
-        federation.model, federation.server.distillation, _union_coverage(clients)
-    )
+    forget_comparisons(context)
     targets = run.targets / digest(inputs) / "fused"
-    labelling = Labelling(
-        run=run,
-        federation=federation,
-        clients=clients,
-        student=info,
-        progress=progress,
-    )
-    images, content = make_targets(labelling, targets, inputs)
-    figure = figures.inconsistency_figure(content)
-    figures.save(figure, run.inconsistency.with_suffix(".png"))
+    images, agreement = make_targets(context, targets, inputs)
     student = Student(
-        run=run,
-        federation=federation,
-        settings=federation.server.distillation,
-        info=info,
+        context=context,
+        settings=context.settings,
+        info=context.student,
         name=GLOBAL,
         title="distillation",
         inputs=inputs,
-        progress=progress,
     )
     # No label is needed to choose the client that agrees most with the others.
-    network = student.train(images, targets, starting_points(content.ranked, federation, clients))
-    checkpoints.save(run.global_model, network, info, inputs)
-    _log_global(run, clients, content)
-    remove_working_files(run)
+    starts = starting_points(context.federation, context.clients, agreement.ranked)
+    checkpoints.save(run.global_model, student.train(images, targets, starts), student.info, inputs)
+    audit_global_model(context, agreement)
+    remove_working_files(context)
 
 
-def _log_global(run: Run, clients: dict[str, Path], content: Inconsistency) -> None:
-    """Note which uploads the global model was made from, and which were left out."""
-    [weights] = file_hashes([run.global_model / checkpoints.WEIGHTS])
-    used = {name: checkpoints.identity(clients[name])[0] for name in content.clients}
-    left_out = {name: checkpoints.identity(clients[name])[0] for name in content.suspects}
-    run.audit.add("global model made", weights=weights, clients=used, left_out=left_out)
+def make_targets(context: Context, folder: Path, inputs: Inputs) -> tuple[Dataset, Inconsistency]:
+    """Label, compare, augment and fuse.
+
+    Args:
+        context: of the run.
+        folder: for the fused targets, one for each image.
+        inputs: what all of it is made from.
+
+    Returns:
+        The images that the targets belong to: the server's, and the generated ones after them; and
+        the content of inconsistency.json.
+
+    Raises:
+        RunFailed: too few clients' models can be used.
+    """
+    teachers = open_teachers(context.clients)
+    unusable = label(context, teachers, context.images, context.student)
+    if len(teachers) < context.federation.min_clients:
+        raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
+    agreement = find_unstable_classes(context, teachers, unusable)
+    teachers = {name: teachers[name] for name in agreement.clients}
+    images, agreement = add_images(context, teachers, agreement, inputs)
+    agreement.write(context.run.inconsistency, inputs)
+    reliability = votes(context.run, list(teachers), context.federation.classes)
+    fuse(context, teachers, images, folder, context.settings, context.student, reliability)
+    return images, agreement
 
 
-def distillation_inputs(
-    run: Run, federation: Federation, clients: dict[str, Path]
-) -> dict[str, Any]:
-    """All that the targets and the global model are made from."""
-    server = federation.server
-    images = data_inputs(open_dataset(server, labelled=False))["images"]
-    model = federation.model
+def find_unstable_classes(
+    context: Context, teachers: Teachers, unusable: dict[str, str]
+) -> Inconsistency:
+    """Count, class by class, how far the clients agree; suspects are left out of the count.
+
+    Args:
+        context: of the run.
+        teachers: that have labelled the server's images.
+        unusable: reasons by name of the clients whose models could not label them.
+    """
+    progress = context.progress
+    content = record_without_suspects(
+        compare(teachers, progress),
+        context.federation.server.augmentation.unstable_classes,
+        lambda names: compare({name: teachers[name] for name in names}, progress),
+    )
+    suspects = (*content.suspects, *unusable)
+    return content.model_copy(update={"suspects": suspects, "unusable": unusable})
+
+
+def add_images(
+    context: Context, teachers: Teachers, agreement: Inconsistency, inputs: Inputs
+) -> tuple[Dataset, Inconsistency]:
+    """Add generated images of the unstable classes to the server's own.
+
+    Returns:
+        All images, which the teachers have labelled; and the agreement, with what it is on them.
+    """
+    augmentation = context.federation.server.augmentation
+    if augmentation.generator == "none":
+        return context.images, agreement
+    images = augment(context, teachers, agreement.inconsistency, inputs)
+    after = record(compare(teachers, context.progress), augmentation.unstable_classes)
+    return images, agreement.model_copy(update={"after_augmentation": after.inconsistency})
+
+
+def distillation_inputs(context: Context, clients: Clients) -> dict[str, Any]:
+    """All that the targets and a model distilled from some clients are made from."""
+    run, federation, server = context.run, context.federation, context.federation.server
+    model, plugins = federation.model, plugins_of_server(server)
     # An untrained model is the start only where no client has its architecture.
-    starts_from_client = _clients_of_architecture(federation, clients)
-    augmentation = server.augmentation.model_dump(mode="json")
-    if server.augmentation.generator == "diffusion":
-        augmentation["model"] = checkpoint_identity(server.augmentation.model)
-    plugins = plugins_of_server(server)
+    starts_from_client = alike_clients(federation, clients)
     return {
         "clients": {name: checkpoints.identity(folder) for name, folder in clients.items()},
-        "images": images,
+        "images": data_inputs(context.images)["images"],
         "cross-site evaluation": digest(votes(run, list(clients), federation.classes).tolist()),
         "labelling": server.labelling.model_dump(mode="json"),
-        "augmentation": augmentation,
+        "augmentation": generator_inputs(server.augmentation),
         "distillation": server.distillation.model_dump(mode="json"),
         "model": model.model_dump(mode="json", exclude={"encoder_weights"})
         if starts_from_client
@@ -157,94 +147,23 @@ def distillation_inputs(
     }
 
 
-def remove_working_files(run: Run) -> None:
+def forget_comparisons(context: Context) -> None:
+    """Remove baselines that were made from the clients and images of before."""
+    names = model_names(context.federation, context.run)
+    context.run.forget({*names} - {*context.clients, CENTRALIZED, GLOBAL})
+
+
+def audit_global_model(context: Context, agreement: Inconsistency) -> None:
+    """Note which uploads the global model was made from, and which were left out."""
+    run, clients = context.run, context.clients
+    [weights] = file_hashes([run.global_model / checkpoints.WEIGHTS])
+    used = {name: checkpoints.identity(clients[name])[0] for name in agreement.clients}
+    left_out = {name: checkpoints.identity(clients[name])[0] for name in agreement.suspects}
+    run.audit.add("global model made", weights=weights, clients=used, left_out=left_out)
+
+
+def remove_working_files(context: Context) -> None:
     """Remove what is large and can be made again."""
+    run = context.run
     for working in (run.predictions, run.targets, run.baseline("targets")):
         shutil.rmtree(working, ignore_errors=True)
-
-
-def starting_points(
-    ranked: Sequence[str], federation: Federation, clients: dict[str, Path]
-) -> Starts:
-    """The models that a distillation may start from, the best first, by what they are.
-
-    Of the teachers, those that have the global model's architecture: the steps that would teach a
-    new decoder what a road is are saved. Last comes an untrained model.
-
-    Args:
-        ranked: names of the teachers, the best first.
-        federation: the configuration.
-        clients: checkpoint folders by name.
-    """
-    alike = _clients_of_architecture(federation, clients)
-    starts: Starts = {
-        f"client '{name}'": partial(load_network, clients[name]) for name in ranked if name in alike
-    }
-    starts["an untrained model"] = lambda: seeded_build(federation.model, federation.seed)
-    return starts
-
-
-def _clients_of_architecture(federation: Federation, clients: dict[str, Path]) -> list[str]:
-    """Names of the clients that have the global model's architecture."""
-    infos = {name: checkpoints.load_info(folder) for name, folder in clients.items()}
-    return [name for name, info in infos.items() if info.model == federation.model.plain]
-
-
-def models(run: Run, clients: dict[str, Path]) -> dict[str, Path]:
-    """Checkpoint folders of everything to be scored."""
-    folders = clients | {name: run.baseline(name) for name in run.baselines()}
-    return folders | ({GLOBAL: run.global_model} if run.global_model.is_dir() else {})
-
-
-def evaluate_all(
-    run: Run, federation: Federation, clients: dict[str, Path], progress: Progress
-) -> None:
-    """Score every model on every evaluation set, one JSON file each.
-
-    A score that is there already, made from the same weights, files, card and protocol, is kept.
-    """
-    for name, folder in models(run, clients).items():
-        [weights] = file_hashes([folder / checkpoints.WEIGHTS])
-        info = checkpoints.load_info(folder)
-        score_model(run, federation, name, weights, info, partial(open_here, folder), progress)
-
-
-def score_model(
-    run: Run,
-    federation: Federation,
-    name: str,
-    weights: str,
-    info: checkpoints.Info,
-    load: Callable[[], nn.Module],
-    progress: Progress,
-) -> None:
-    """Score one model on every evaluation set.
-
-    Args:
-        run: the run folder.
-        federation: its configuration.
-        name: of the model in score files and tables.
-        weights: a hash of its weights.
-        info: of the model.
-        load: as of `evaluate_stored`; called only if the model has to be scored.
-        progress: receives the state of the work.
-    """
-    for chosen in federation.evaluation:
-        dataset, protocol = open_dataset(chosen), chosen.protocol
-        inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
-        on_image = partial(progress, f"{name} on {chosen.name}")
-        path = run.score(name, chosen.name)
-        try:
-            kept_or_scored(path, inputs, load, info, dataset, protocol, on_image, model=name)
-        except ModelError as error:  # of one client; the others have scores
-            notices.warning("%s has no score on %s: %s", name, chosen.name, error)
-            path.unlink(missing_ok=True)
-
-
-def _coverage(checkpoint: Path) -> set[int]:
-    return set(checkpoints.load_info(checkpoint).coverage)
-
-
-def _union_coverage(clients: dict[str, Path]) -> tuple[int, ...]:
-    """The classes that at least one client knows: all that the global model can have learnt."""
-    return tuple(sorted(set().union(*map(_coverage, clients.values()))))

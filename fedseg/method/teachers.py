@@ -7,7 +7,7 @@ A folder is named after all that its arrays depend on but the image, and a file 
 of its image, so that predictions are used again only for the images that they were made of.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +58,15 @@ class Teacher:
     def classes(self, index: int) -> np.ndarray:
         """The most probable class of each cell of an image, uint8 [h, w], trainIds."""
         return read_largest(self.files[index])
+
+
+Teachers = dict[str, Teacher]
+"""By the clients' names."""
+
+
+def open_teachers(clients: Mapping[str, Path]) -> Teachers:
+    """The clients as teachers, who are yet to predict."""
+    return {name: Teacher(folder) for name, folder in clients.items()}
 
 
 def class_list(teachers: Sequence[Teacher]) -> ClassList:

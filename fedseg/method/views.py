@@ -1,4 +1,4 @@
-"""What a student sees: parts of the server's images, changed in light and colour, and mixed."""
+"""What a student sees: parts of the server's images, changed in light and colour."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedseg.config import Distillation
+from fedseg.config import Training
 from fedseg.data.augment import ASPECTS, Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.resized import ResizedDataset
@@ -19,29 +19,23 @@ from fedseg.training.loop import Example
 class Views:
     """Draws an image, a view of it and an augmentation, with the view's target."""
 
-    def __init__(self, dataset: Dataset, targets: Path, settings: Distillation, info: Info) -> None:
+    def __init__(self, dataset: Dataset, targets: Path, settings: Training, info: Info) -> None:
         self._targets, self._settings = targets, settings
-        self._classes = len(info.classes)
         source = ViewSource(settings.crop, settings.scale[0], info)
         self._dataset = ResizedDataset(dataset, source)
         self._augment = Augmentation(photometry)
 
     def __call__(self, rng: np.random.Generator) -> Example:
         """A view, uint8 [*crop, 3] RGB, and its target, uint8 [crop / 4, C]."""
-        view, target = self._view(rng)
-        if self._settings.class_mix and rng.random() < self._settings.class_mix:
-            view, target = class_mix((view, target), self._view(rng), self._classes, rng)
-        return self._augment(view, None, int(rng.integers(2**31)))[0], target
-
-    def _view(self, rng: np.random.Generator) -> Example:
         index = int(rng.integers(len(self._dataset)))
-        return random_view(
+        view, target = random_view(
             self._dataset.image(index),
             read_target(self._targets, index),
             self._settings.crop,
             self._settings.scale,
             rng,
         )
+        return self._augment(view, None, int(rng.integers(2**31)))[0], target
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class ViewSource:
     smallest: float
     """Smallest part of an image's area that a view shows."""
     student: Info
-    """Its input size sets the grid of the targets."""
+    """Facts of the student; its input size sets the grid of the targets."""
 
     def __repr__(self) -> str:
         """All that the size depends on, beside the image's own."""
@@ -125,27 +119,3 @@ def random_view(
         window, part = window[:, ::-1], part[:, ::-1]
     small = crop[0] // TARGET_STRIDE, crop[1] // TARGET_STRIDE
     return resize_image(np.ascontiguousarray(window), crop), resize_target(part, small)
-
-
-def class_mix(onto: Example, source: Example, classes: int, rng: np.random.Generator) -> Example:
-    """Half of the classes of one view pasted onto another, in the image and in the target alike.
-
-    ClassMix (Olsson et al., arXiv 2007.07936, section 3.2). A pixel is of its most probable class.
-
-    Args:
-        onto: a view, uint8 [H, W, 3], and its target, uint8 [H / 4, W / 4, C], which may have more
-            channels than classes.
-        source: another view of the same size.
-        classes: how many there are.
-        rng: random numbers.
-
-    Returns:
-        A new view and its target.
-    """
-    (view, target), (image, wanted) = onto, source
-    labels = wanted[..., :classes].argmax(axis=-1)
-    present = np.unique(labels)
-    chosen = rng.choice(present, (len(present) + 1) // 2, replace=False)
-    is_pasted = np.isin(labels, chosen)[..., None]
-    of_pixels = is_pasted.repeat(TARGET_STRIDE, axis=0).repeat(TARGET_STRIDE, axis=1)
-    return np.where(of_pixels, image, view), np.where(is_pasted, wanted, target)

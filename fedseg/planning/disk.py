@@ -48,7 +48,7 @@ def written(federation: Federation) -> Written:
 
 def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Written:
     """What a simulation writes that labels so many images of that height and width."""
-    info = describe(federation.model, federation.server.distillation)
+    info = describe(federation.model, federation.server.distillation.training)
     rows, columns = input_size(*size, info)
     cells = (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(info.classes)
     labels = count * len(federation.clients) * (cells * COMPRESSED + FILE_HEADERS)
@@ -69,7 +69,7 @@ def cached(federation: Federation) -> int:
     for client in federation.clients:
         source = CropSource(client.training.crop, client.training.scale[0])
         total += kept_bytes(open_dataset(client), source)
-    settings = federation.server.distillation
+    settings = federation.server.distillation.training
     student = describe(federation.model, settings)
     views = ViewSource(settings.crop, settings.scale[0], student)
     total += kept_bytes(open_dataset(federation.server, labelled=False), views)

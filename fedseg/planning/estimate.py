@@ -63,7 +63,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
         FedsegError: the data or a model can't be used.
     """
     server, model = federation.server, federation.model
-    student = server.distillation
+    student = server.distillation.training
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
     threads = max(cpus() // at_once, 1)
 

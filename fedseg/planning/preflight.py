@@ -10,16 +10,14 @@ import numpy as np
 
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import untrained_classes
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
-from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.inference import PLAIN, view_sizes
-from fedseg.extras.diffusion import fetch
 from fedseg.method.features import feature_width
+from fedseg.method.generation.augmentation import check_generator
 from fedseg.models.adapters import adapt
 from fedseg.models.build import build, check_size
 from fedseg.models.checkpoints import Info, describe
@@ -57,11 +55,13 @@ def problems(
     Yields:
         An error for each thing wrong, with the remedy and whose it is.
     """
+    augmentation = federation.server.augmentation
+    generator = partial(check_generator, augmentation, federation.classes)
     pixels = np.zeros(len(federation.classes), np.int64)
     checks: list[Check] = [
         partial(check_trackers, federation),
         *_model_checks(federation),
-        partial(check_generator, federation),
+        partial(with_owner, "server", generator),
         *_data_checks(all_data(federation), on_progress, pixels),
     ]
     found = False
@@ -110,9 +110,10 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     for problem in server_problems(federation):
         raise problem
     student = federation.server.distillation
-    check = partial(_check_model, federation.model, student, student.fusion)
+    check = partial(_check_model, federation.model, student.training, student.fusion)
     with_owner("the global model", check)
-    check_generator(federation)
+    augmentation = federation.server.augmentation
+    with_owner("server", partial(check_generator, augmentation, federation.classes))
     check_trackers(federation)
     for owner, _, source, classes in server_data(federation):
         with_owner(owner, partial(_check_data, source, classes, on_progress))
@@ -199,19 +200,6 @@ def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
         return whole
     rows, columns = protocol.window
     return {(min(rows, height), min(columns, width)) for height, width in whole}
-
-
-def check_generator(federation: Federation) -> None:
-    """See that what makes more images for the server can be had.
-
-    Raises:
-        FedsegError: a missing extra, or a checkpoint that can't be used.
-    """
-    augmentation = federation.server.augmentation
-    if augmentation.generator == "diffusion":
-        with_owner("server", partial(fetch, augmentation.model))
-    if augmentation.generator == "streetsim":
-        with_owner("server", partial(LabelMap, load_card("streetsim"), federation.classes))
 
 
 def check_trackers(federation: Federation) -> None:

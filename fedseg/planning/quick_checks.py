@@ -27,6 +27,7 @@ from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
     LOSSES,
+    STUDENT_LOSSES,
     TRACKERS,
     TRAINERS,
     Registry,
@@ -73,7 +74,6 @@ def quick_problems(federation: Federation) -> Iterator[FedsegError]:
             check_loopback,
             partial(check_cluster, federation.resources.ray_address),
             *model_checks(federation),
-            partial(check_generator_files, federation),
             partial(check_tracking, federation),
             *data_checks(all_data(federation)),
         ]
@@ -93,7 +93,6 @@ def server_problems(federation: Federation) -> Iterator[FedsegError]:
         [
             partial(check_server_plugins, federation),
             partial(with_owner, "the global model", partial(check_model_names, federation.model)),
-            partial(check_generator_files, federation),
             partial(check_tracking, federation),
             *data_checks(server_data(federation)),
         ]
@@ -170,18 +169,6 @@ def check_model_names(model: Model) -> None:
         raise FedsegError(f"encoder_weights: {weights}: no such file")
 
 
-def check_generator_files(federation: Federation) -> None:
-    """See that a folder that the generator of images needs is there.
-
-    Raises:
-        FedsegError: it is not.
-    """
-    augmentation = federation.server.augmentation
-    folder = Path(augmentation.model or "")
-    if augmentation.generator == "diffusion" and folder.is_absolute() and not folder.is_dir():
-        raise FedsegError(f"server: model: {folder}: no such folder")
-
-
 def plugin_checks(federation: Federation) -> Iterator[Check]:
     """Checks that the plugins of the server and of all clients can be imported."""
     yield partial(check_server_plugins, federation)
@@ -196,7 +183,8 @@ def check_server_plugins(federation: Federation) -> None:
         FedsegError: one can't.
     """
     server = federation.server
-    chosen = [(FUSION_RULES, server.distillation.fusion)]
+    distillation = server.distillation
+    chosen = [(FUSION_RULES, distillation.fusion), (STUDENT_LOSSES, distillation.loss)]
     chosen += [(GENERATORS, server.augmentation.generator)]
     chosen += [(TRACKERS, name) for name in federation.tracking.trackers]
     _check_plugins(chosen)
@@ -233,7 +221,7 @@ def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
     wanted: dict[tuple[Model, Training], str] = {}
     seen = set()
     everyone: list[tuple[str, Model, Training]] = [
-        ("the global model", federation.model, federation.server.distillation)
+        ("the global model", federation.model, federation.server.distillation.training)
     ]
     everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
     for owner, model, training in everyone:

@@ -77,7 +77,7 @@ def work(federation: Federation) -> dict[Key, float]:
 
     Stages have the names under which they are reported.
     """
-    server, student = federation.server, federation.server.distillation
+    server, student = federation.server, federation.server.distillation.training
     infos = {c.name: describe(c.model, c.training) for c in federation.clients}
     found = {(c.name, "training"): _training(c.training) for c in federation.clients}
     for name, info in infos.items():

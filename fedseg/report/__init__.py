@@ -1,4 +1,4 @@
-"""report.html, a whole run in one file that needs no network, and the figures of a run.
+"""report.html, a whole run in one file that needs no network.
 
-May import `distillation`, `evaluation` and what lies below them.
+May import `method`, `evaluation` and what lies below them.
 """

@@ -32,23 +32,16 @@ def loss_charts(run: Run, clients: list[str]) -> dict[str, str]:
         clients: names, in order.
     """
     curves = {path.stem: read_json(path) for path in sorted(run.curves.glob("[!.]*.json"))}
-    rounds = [name for name in curves if name.startswith(f"{GLOBAL}@")]
     charts = {
         "Training on labels: cross-entropy": [*clients, "centralized"],
-        "Distillation: cross-entropy to the fused clients": [*rounds, "feddf"],
+        "Distillation: cross-entropy to the fused clients": [GLOBAL, "feddf"],
     }
     with matplotlib.rc_context(SETTINGS):
         return {
             name: _svg(_figure(lines))
             for name, wanted in charts.items()
-            if (lines := {_label(key, len(rounds)): curves[key] for key in wanted if key in curves})
+            if (lines := {title(key): curves[key] for key in wanted if key in curves})
         }
-
-
-def _label(curve: str, rounds: int) -> str:
-    """What a curve is called, where the distillation has so many rounds."""
-    name, _, number = curve.partition("@")
-    return f"{title(name)}, round {number}" if number and rounds > 1 else title(name)
 
 
 def _figure(lines: dict[str, dict[str, Any]]) -> Figure:

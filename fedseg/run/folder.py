@@ -6,7 +6,7 @@ clients/<name>/        a checkpoint folder, and client.json
 predictions/           the clients' predictions on the server's images   } working files, removed
 targets/               the fused soft targets                            } after distillation
 cross_site_evaluation/ <model>@<client>.json: confusion matrices of clients' models, if asked
-inconsistency.json     agreement between clients by class, and the unstable classes; .png, drawn
+inconsistency.json     agreement between clients by class, and the unstable classes
 generated/             images made for unstable classes, with a manifest
 global/                the global model, a checkpoint folder
 baselines/<name>/      models to compare with, checkpoint folders

@@ -13,7 +13,6 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import holders_near
 from fedseg.plugins import located
 from fedseg.registry import BASELINES
-from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, alone, distinct
 from fedseg.run.progress import OnProgress, silent
 from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
@@ -70,7 +69,8 @@ def compare(
             f"{shared}; a set is shared if its table and [classes] in the files are the same"
         )
     from fedseg.method.baselines import make_baselines
-    from fedseg.method.pipeline import evaluate_all
+    from fedseg.method.context import open_context
+    from fedseg.method.scoring import score_models
     from fedseg.planning.sources import check_sources
     from fedseg.report.write import write_report  # these import torch
 
@@ -78,8 +78,9 @@ def compare(
     for run, federation in zip(runs, federations, strict=True):
         notify = partial(on_progress, name=run.path.name)
         check_sources(run, federation)
-        make_baselines(run, federation, notify, plugins)
-        evaluate_all(run, federation, good_clients(run, federation), notify)
+        context = open_context(run, federation, notify)
+        make_baselines(context, plugins)
+        score_models(context)
         evaluation = scores(run, federation)
         references = _references(evaluation, run, federation)
         result = Result.read(run.result).with_scores(evaluation)

@@ -75,10 +75,10 @@ def redistill(
     late = {_read_upload(folder, federation).name: folder for folder in folders}
     federation = _with_clients(changed, kept, late, run.config)
     check_folder(out, federation)
-    from fedseg.method.pipeline import run_server
     from fedseg.models.checkpoints import StoredWeights  # these import torch
     from fedseg.participants.uploads import store
     from fedseg.report.write import conclude
+    from fedseg.workflows.server import run_server
 
     new_run = open_run(out, federation)
     federation = config.load(new_run.config)

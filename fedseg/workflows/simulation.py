@@ -136,12 +136,13 @@ def follow_notices(run: Run) -> Iterator[None]:
 
 def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
     from fedseg.method.baselines import centralized as centralized_training
-    from fedseg.method.pipeline import evaluate_all
+    from fedseg.method.context import open_context
+    from fedseg.method.scoring import score_models
 
-    clients = good_clients(run, federation)
-    centralized_training.make(run, federation, clients, progress)
+    context = open_context(run, federation, progress)
+    centralized_training.make(context)
     with joined(federation.resources.ray_address):
-        evaluate_all(run, federation, clients, progress)
+        score_models(context)
     result = Result.read(run.result).with_scores(scores(run, federation))
     write_report(run, federation, result, run.report, progress)
     result.write(run.result)

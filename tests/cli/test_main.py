@@ -215,10 +215,12 @@ def test_a_folder_with_another_run_is_refused(run_cli, federation_data, tmp_path
 
 def test_a_folder_of_another_configuration_names_the_keys(run_cli, finished, tmp_path):
     out, file = finished / "runs" / "embedded", finished / "federation.toml"
-    done = run_cli("simulate", file, "--out", out, "--set", "server.distillation.iterations=9")
+    done = run_cli(
+        "simulate", file, "--out", out, "--set", "server.distillation.training.iterations=9"
+    )
     assert done.returncode == 2
     assert "already holds a run with another configuration" in done.err
-    assert "(server.distillation.iterations);" in done.err
+    assert "(server.distillation.training.iterations);" in done.err
 
 
 def test_another_seed_goes_into_a_folder_of_its_own(federation_data, tmp_path):

@@ -19,12 +19,12 @@ from fedseg.data.shards import BLOCK, joined, sharded
 from fedseg.errors import ModelError
 from fedseg.evaluation.evaluate import evaluate, evaluate_stored
 from fedseg.extras import gated_fusion as gated
-from fedseg.method.targets import Labelling, make_targets
+from fedseg.method.context import open_context
+from fedseg.method.pipeline import make_targets
 from fedseg.method.teachers import predict, read_target
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from fedseg.models.exported import open_here
-from fedseg.run.clients import good_clients
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage.arrays import read_array
@@ -120,7 +120,7 @@ def test_so_are_comparison_generated_images_and_fused_targets(
         "dataset": "folder",
         "root": str(root),
         "augmentation": {"generator": "mix", "images": 2 * BLOCK},
-        "distillation": {"fusion": "features", "feature_weight": 0.1},
+        "distillation": {"fusion": "features"},
     }
     federation = Federation.model_validate(federation_data)
     few_steps = patch.object(gated, "STEPS", 5)
@@ -128,15 +128,9 @@ def test_so_are_comparison_generated_images_and_fused_targets(
     def made(name):
         run = open_run(tmp_path / name, federation)
         shutil.copytree(trained / "run" / "clients", run.clients, dirs_exist_ok=True)
-        clients = good_clients(run, federation)
-        student = checkpoints.load_info(clients["one"])
-        labelling = Labelling(
-            run=run, federation=federation, clients=clients, student=student, progress=silent
-        )
+        context = open_context(run, federation, silent)
         with few_steps:
-            images, content = make_targets(
-                labelling, tmp_path / name / "targets", {"made": "of this"}
-            )
+            images, content = make_targets(context, run.targets, {"made": "of this"})
         generated = {file.name: file.read_bytes() for file in run.generated.glob("*.png")}
         count = range(len(images))
         targets = [read_target(run.targets, index).tobytes() for index in count]

@@ -52,7 +52,7 @@ def test_a_server_and_a_node_are_killed_and_the_run_goes_on(nodes, federation_co
 def test_a_server_killed_at_its_own_work_ends_as_one_that_was_not(nodes, federation_content):
     many = make_world_in(nodes.home, "many", count=300, seed=4)  # to be scored for some seconds
     federation_content["evaluation"][0]["root"] = str(many)
-    federation_content["server"]["distillation"] = {"iterations": 60}
+    federation_content["server"]["distillation"] = {"training": {"iterations": 60}}
     whole = _completed(nodes, federation_content, "whole")
     trained = _times(nodes.home, "node-*/state/checkpoint-*/*")
     assert trained

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.distillation.generation.test_mix import Fake
 
 from fedseg.classes import CITYSCAPES, CLASSES
 from fedseg.config import Augmentation, Source
@@ -15,8 +14,9 @@ from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
 from fedseg.extras.diffusion import Diffusion, _variant, fetch, prompt
 from fedseg.files import read_json, write_json
+from fedseg.method.generation.augmentation import check_generator, generator_inputs
 from fedseg.method.generation.candidates import make_candidates
-from fedseg.planning import preflight
+from tests.extras.test_mix import Fake
 
 pytest.importorskip("diffusers")
 
@@ -90,8 +90,12 @@ def generator(checkpoint, tmp_path):
         picture = np.full((HEIGHT, WIDTH, 3), 100 + 20 * index, np.uint8)
         Image.fromarray(picture).save(tmp_path / "images" / f"{index}.png")
     images = open_dataset(Source(dataset="folder", root=tmp_path), labelled=False)
-    settings = Augmentation(generator="diffusion", model=str(checkpoint), steps=2, size=(64, 128))
+    settings = with_options(model=str(checkpoint), steps=2, size=[64, 128])
     return Diffusion(settings, images, [Fake(labels), Fake(labels)])
+
+
+def with_options(**options):
+    return Augmentation(generator="diffusion", options=options)
 
 
 def make(generator, train_id, inpainted, seed=0):
@@ -174,13 +178,13 @@ def test_images_painted_together_are_those_painted_alone(generator, monkeypatch)
 
 
 def test_without_a_size_the_checkpoint_family_decides(generator, checkpoint, tmp_path):
-    settings = generator._settings.model_copy(update={"size": None})
+    settings = with_options(model=str(checkpoint))
     assert Diffusion(settings, generator._images, [])._size == (512, 768)
     for kind in ("StableDiffusionXLPipeline", "StableDiffusion3Pipeline"):
         folder = tmp_path / kind
         folder.mkdir()
         write_json(folder / "model_index.json", {"_class_name": kind})
-        other = settings.model_copy(update={"model": str(folder)})
+        other = with_options(model=str(folder))
         assert Diffusion(other, generator._images, [])._size == (832, 1216)
 
 
@@ -204,7 +208,7 @@ def test_half_precision_weights_are_loaded(generator, checkpoint, tmp_path):
 
     folder = tmp_path / "half"
     StableDiffusionPipeline.from_pretrained(checkpoint).save_pretrained(folder, variant="fp16")
-    settings = generator._settings.model_copy(update={"model": str(folder)})
+    settings = with_options(model=str(folder), steps=2, size=[64, 128])
     half = Diffusion(settings, generator._images, [])
     assert half.make(BUS, np.random.default_rng(0)).image.shape == (64, 128, 3)
 
@@ -268,7 +272,7 @@ def test_a_checkpoint_made_for_inpainting(checkpoint, tmp_path, generator):
     torch.manual_seed(0)
     pipeline.unet = UNet2DConditionModel.from_config(config)
     pipeline.save_pretrained(tmp_path / "nine")
-    settings = generator._settings.model_copy(update={"model": str(tmp_path / "nine")})
+    settings = with_options(model=str(tmp_path / "nine"), steps=2, size=[64, 128])
     labels = np.full((3, 12, 20), ROAD)
     nine = Diffusion(settings, generator._images, [Fake(labels), Fake(labels)])
     assert make(nine, ROAD, inpainted=False).image.shape == (64, 128, 3)
@@ -277,25 +281,36 @@ def test_a_checkpoint_made_for_inpainting(checkpoint, tmp_path, generator):
 
 def test_nothing_is_loaded_before_an_image_is_wanted(generator, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    idle = Diffusion(generator._settings, generator._images, [])
+    idle = Diffusion(with_options(model="a/b"), generator._images, [])
     with pytest.raises(FedsegError, match="needs the extra"):
         idle.make(BUS, np.random.default_rng(0))
 
 
-def with_model(federation, model):
-    augmentation = Augmentation(generator="diffusion", model=str(model))
-    server = federation.server.model_copy(update={"augmentation": augmentation})
-    return federation.model_copy(update={"server": server})
+def test_options_and_checkpoint_are_checked(checkpoint, tmp_path, monkeypatch):
+    def check(**options):
+        check_generator(with_options(**options), CITYSCAPES)
 
-
-def test_preflight(federation, checkpoint, tmp_path, monkeypatch):
-    preflight.check_generator(federation)  # "none" needs nothing
-    preflight.check_generator(with_model(federation, checkpoint))
-    with pytest.raises(FedsegError, match=r"server: model: .*nowhere: no such folder"):
-        preflight.check_generator(with_model(federation, tmp_path / "nowhere"))
+    check_generator(Augmentation(), CITYSCAPES)  # "none" needs nothing
+    check(model=str(checkpoint))
+    for options, message in (
+        ({"model": str(tmp_path / "nowhere")}, "model: .*nowhere: no such folder"),
+        ({}, "server.augmentation.options: 'model' is missing"),
+        ({"model": "a/b", "stepps": 3}, "stepps.*did you mean 'steps'"),
+        ({"model": "a/b", "size": [512, 700]}, "size.*64"),
+    ):
+        with pytest.raises(FedsegError, match=message):
+            check(**options)
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(FedsegError, match=r"server: .* pip install 'fedseg\[diffusion\]'"):
-        preflight.check_generator(with_model(federation, checkpoint))
+    with pytest.raises(FedsegError, match=r"pip install 'fedseg\[diffusion\]'"):
+        check(model=str(checkpoint))
+
+
+def test_the_content_of_the_checkpoint_is_an_input(checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    before = generator_inputs(with_options(model=str(copy)))
+    assert before["model"] == generator_inputs(with_options(model=str(checkpoint)))["model"]
+    write_json(copy / "more.json", {})
+    assert generator_inputs(with_options(model=str(copy))) != before
 
 
 @pytest.mark.parametrize("kind", ["FluxPipeline", "StableDiffusionUpscalePipeline", None])
@@ -337,9 +352,9 @@ def test_pickled_weights_are_never_opened(generator, checkpoint, tmp_path, part,
     weights = copy / part
     torch.save(load_file(weights), weights.with_name(pickled))
     weights.unlink()
-    generator._settings = generator._settings.model_copy(update={"model": str(copy)})
+    other = Diffusion(with_options(model=str(copy), steps=2), generator._images, [])
     with pytest.raises(FedsegError, match=r"can't be used: .*\.safetensors") as caught:
-        generator.make(BUS, np.random.default_rng(0))
+        other.make(BUS, np.random.default_rng(0))
     assert "\n" not in str(caught.value)
 
 
@@ -348,7 +363,7 @@ def test_code_beside_the_weights_is_never_run(generator, checkpoint, tmp_path):
     (copy / "unet" / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     index = read_json(copy / "model_index.json")
     write_json(copy / "model_index.json", index | {"unet": ["own", "Own"]})
-    generator._settings = generator._settings.model_copy(update={"model": str(copy)})
+    other = Diffusion(with_options(model=str(copy), steps=2), generator._images, [])
     with pytest.raises(FedsegError, match="can't be used"):
-        generator.make(BUS, np.random.default_rng(0))
+        other.make(BUS, np.random.default_rng(0))
     assert not (tmp_path / "ran").exists()

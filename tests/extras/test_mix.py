@@ -7,9 +7,9 @@ from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.extras.mix import Mix, paste
 from fedseg.files import read_json
+from fedseg.method.generation.augmentation import weights_of
 from fedseg.method.generation.candidates import judge, make_candidates
 from fedseg.method.generation.regions import Region
-from fedseg.method.targets import weights_of
 from fedseg.run.records import Recipe
 from tests.edges import TOLERANCE, edge, place_of
 

@@ -11,12 +11,12 @@ from fedseg.files import read_json
 from fedseg.method import pace, teachers
 from fedseg.method.baselines import ensemble, make_baselines
 from fedseg.method.pace import PaceLimit
-from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.report.write import conclude
 from fedseg.run.progress import silent
 from fedseg.run.records import Inconsistency
 from fedseg.run.result import gather_result
+from fedseg.workflows.server import run_server
 
 
 @pytest.fixture

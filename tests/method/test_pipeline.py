@@ -1,22 +1,36 @@
 import shutil
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
+from fedseg.classes import CITYSCAPES, CLASSES
 from fedseg.cli.tables import remarks, result_table
+from fedseg.config import Augmentation
+from fedseg.data.dataset import open_dataset
 from fedseg.errors import RunFailed
 from fedseg.files import read_json, write_json
-from fedseg.method import students, teachers
-from fedseg.method.pipeline import run_server
+from fedseg.method import labelling, student, teachers
+from fedseg.method.context import open_context
+from fedseg.method.generation import augmentation
+from fedseg.method.generation.augmentation import weights_of
+from fedseg.method.generation.candidates import Made
+from fedseg.method.pipeline import make_targets
+from fedseg.method.teachers import read_target
 from fedseg.models import checkpoints
 from fedseg.report.write import conclude
 from fedseg.run.folder import Run
-from fedseg.run.progress import FileProgress
+from fedseg.run.progress import FileProgress, silent
 from fedseg.run.records import Result
 from fedseg.run.result import gather_result
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
+from fedseg.workflows.server import run_server
 
 
 def finish(run, federation):
@@ -91,55 +105,22 @@ def test_interrupted_anywhere_it_ends_the_same(run, federation, monkeypatch):
 
 def test_features_of_clients_of_different_kinds_are_fused(run, federation, monkeypatch):
     data = federation.model_dump()
-    data["server"]["distillation"] |= {"fusion": "features", "feature_weight": 1.0, "rounds": 2}
+    data["server"]["distillation"] |= {"fusion": "features"}
     federation = type(federation).model_validate(data)
     monkeypatch.setattr("fedseg.extras.gated_fusion.STEPS", 20)
     whole, seen = finish_seeing_targets(run, federation, monkeypatch)
     assert {target.shape[-1] for target in seen["mean"].values()} == {19}
-    gated, joined = seen["fused"], seen["round-1"]
-    assert {target.shape[-1] for target in gated.values()} == {19 + 32}
-    assert all((joined[i][..., 19:] == gated[i][..., 19:]).all() for i in gated)
+    assert {target.shape[-1] for target in seen["fused"].values()} == {19 + 32}
     # The student left its projection behind: the model is one that anybody can load.
     assert checkpoints.load_info(run.global_model).arch == "fpn"
 
     shutil.rmtree(run.global_model)
-    shutil.rmtree(run.state)
+    shutil.rmtree(run.state, ignore_errors=True)
     with monkeypatch.context() as patch:
         killed_at(patch, "fused", 2)
         with pytest.raises(KeyboardInterrupt):
             finish(run, federation)
     assert finish(run, federation) == whole
-
-
-def test_in_a_second_round_the_student_is_half_of_its_targets(run, federation, monkeypatch):
-    data = federation.model_dump()
-    data["server"]["distillation"] |= {"rounds": 2, "iterations": 4}
-    federation = type(federation).model_validate(data)
-    whole, seen = finish_seeing_targets(run, federation, monkeypatch)
-    first, second = seen["fused"], seen["round-1"]
-    assert first.keys() == second.keys() == {0, 1, 2, 3}
-    # Halves of two distributions: still one, and no further from the first than half of all.
-    assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= 20 for t in second.values())
-    assert all(abs(second[i] - first[i].astype(int)).max() <= 128 for i in first)
-    assert any((second[i] != first[i]).any() for i in first)
-    assert not [path for path in run.state.glob("global*") if path.is_dir()]
-    # Killed after the first round, it ends the same, and the first is not trained again.
-    shutil.rmtree(run.global_model)
-    shutil.rmtree(run.state)
-    with monkeypatch.context() as patch:
-        killed_at(patch, "round-1", 2)
-        with pytest.raises(KeyboardInterrupt):
-            finish(run, federation)
-    trained = []
-    real = students.distill
-
-    def distill(*given):
-        trained.append(given)
-        return real(*given)
-
-    monkeypatch.setattr(students, "distill", distill)
-    assert finish(run, federation) == whole
-    assert len(trained) == 1
 
 
 def test_what_is_done_is_not_done_again(run, federation):
@@ -157,9 +138,9 @@ def test_too_few_clients(run, federation):
 
 
 def test_generated_images_join_the_servers_and_the_manifest_says_which(run, federation):
-    augmentation = {"generator": "mix", "images": 6, "unstable_classes": 19}
+    mixed = {"generator": "mix", "images": 6, "unstable_classes": 19}
     server = federation.server.model_copy(
-        update={"augmentation": federation.server.augmentation.model_copy(update=augmentation)}
+        update={"augmentation": federation.server.augmentation.model_copy(update=mixed)}
     )
     finish(run, federation.model_copy(update={"server": server}))
     manifest = read_json(run.generated / "manifest.json")
@@ -181,7 +162,7 @@ def test_generated_images_of_other_clients_are_not_gone_on_with(
     data = federation.model_dump()
     data["clients"].append(late.model_dump())
     data["server"]["augmentation"] |= {"generator": "mix", "images": 3, "unstable_classes": 19}
-    data["server"]["distillation"] |= {"fusion": "features", "iterations": 3}
+    data["server"]["distillation"] |= {"fusion": "features"}
     federation = type(federation).model_validate(data)
     monkeypatch.setattr("fedseg.extras.gated_fusion.STEPS", 2)
 
@@ -244,7 +225,7 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
     run, federation, monkeypatch, caplog
 ):
     starts = []
-    real = students.distill
+    real = student.distill
 
     def distill(images, targets, start, *more):
         starts.append(content_hash(start.state_dict()))
@@ -255,7 +236,7 @@ def test_a_start_that_overflows_in_training_gives_way_to_the_next(
             network.segmentation_head[0].bias.data[3] = torch.inf
         return network
 
-    monkeypatch.setattr(students, "distill", distill)
+    monkeypatch.setattr(student, "distill", distill)
     final = finish(run, federation)
     assert len(set(starts)) == 3  # both clients, and an untrained model
     assert "the loss became nan" in caplog.text
@@ -267,7 +248,7 @@ def test_no_start_that_trains(run, federation, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("the loss became nan at step 1")
 
-    monkeypatch.setattr(students, "distill", fail)
+    monkeypatch.setattr(student, "distill", fail)
     with pytest.raises(RunFailed, match="no finite model from any start"):
         finish(run, federation)
     assert not run.global_model.exists()
@@ -289,3 +270,87 @@ def test_without_a_labelled_set_there_is_a_model_and_the_inconsistency(run, fede
     shown = console.export_text()
     assert "global" in shown
     assert remarks(result)[0] == "nothing was scored: no set has labels"
+
+
+@pytest.fixture
+def context(run, federation):
+    return open_context(run, federation, silent)
+
+
+def spoil(folder: Path) -> None:
+    """Make a client's model overflow, though its weights are finite."""
+    network, info = checkpoints.load(folder)
+    network.segmentation_head[0].weight.data *= 1e38
+    checkpoints.save(folder, network, info)
+
+
+def test_every_image_of_the_server_gets_a_target(context, tmp_path):
+    images, content = make_targets(context, tmp_path / "targets", {"made": "of this"})
+    assert images.images == open_dataset(context.federation.server, labelled=False).images
+    targets = [read_target(tmp_path / "targets", index) for index in range(len(images))]
+    assert {(target.shape[-1], target.dtype) for target in targets} == {(19, np.dtype(np.uint8))}
+    # 255 stands for 1; a class that no client was trained on has no probability.
+    known = [0, 2, 8, 9, 10, 13]
+    unknown = [c for c in range(19) if c not in known]
+    assert all(abs(t.sum(axis=-1, dtype=int) - 255).max() <= len(known) for t in targets)
+    assert not any(target[..., unknown].any() for target in targets)
+    assert content.clients == ["one", "two"]
+    assert content == type(content).read(context.run.inconsistency)
+
+
+def test_a_client_without_finite_output_is_no_teacher(context, tmp_path):
+    spoil(context.clients["two"])
+    federation = context.federation.model_copy(update={"min_clients": 1})
+    context = replace(context, federation=federation)
+    _, content = make_targets(context, tmp_path / "targets", {})
+    assert content.clients == ["one"]
+    assert [*content.unusable] == ["two"]
+
+
+def test_a_generator_is_gone_before_its_images_are_labelled(context, tmp_path, monkeypatch):
+    """Its model and a client's may not fit on a GPU together."""
+    alive = []
+
+    class Painter:
+        def __init__(self, *_):
+            alive.append(weakref.ref(self))
+
+        def makes(self, train_id):
+            return True
+
+        def make(self, train_id, rng):
+            return Made(np.zeros((48, 80, 3), np.uint8), (0, 0, 1, 1), 1.0, {})
+
+    seen = []
+    real = labelling.predict
+
+    def watched(*given):
+        seen.append([ref() is not None for ref in alive])
+        return real(*given)
+
+    monkeypatch.setattr(labelling, "predict", watched)
+    registry = SimpleNamespace(load=lambda name: Painter)
+    monkeypatch.setattr(augmentation, "GENERATORS", registry)
+    mixed = Augmentation(generator="mix", images=2)
+    server = context.federation.server.model_copy(update={"augmentation": mixed})
+    federation = context.federation.model_copy(update={"server": server})
+    make_targets(replace(context, federation=federation), tmp_path / "targets", {})
+    assert seen == [[], [], [False], [False]]
+
+
+def test_without_enough_teachers_nothing_is_written(context, tmp_path):
+    spoil(context.clients["two"])
+    with pytest.raises(RunFailed, match="the models of two give nothing"):
+        make_targets(context, tmp_path / "targets", {})
+    assert not (tmp_path / "targets").exists()
+    assert not context.run.inconsistency.exists()
+
+
+def test_a_generator_is_asked_for_the_most_unstable_classes_that_it_can_make():
+    class Generator:
+        def makes(self, train_id):
+            return CLASSES[train_id] != "train"
+
+    scores = {"road": 0.1, "train": 0.9, "rider": 0.8, "sky": 0.0, "fence": None, "bus": 0.5}
+    wanted = weights_of(Generator(), scores, 2, CITYSCAPES)
+    assert wanted == {CLASSES.index("rider"): 0.8, CLASSES.index("bus"): 0.5}

@@ -1,8 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from fedseg.method.student import feature_loss, soft_cross_entropy
+from fedseg.method.student import class_loss, feature_loss, soft_cross_entropy
 
 
 def test_loss_equals_kl_divergence_up_to_the_entropy_of_the_target():
@@ -14,7 +16,9 @@ def test_loss_equals_kl_divergence_up_to_the_entropy_of_the_target():
     divergence = F.kl_div(F.log_softmax(logits, dim=1), soft, reduction="none").sum(dim=1).mean()
     entropy = torch.special.entr(soft).sum(dim=1).mean()
     expected = (divergence + entropy).item()
-    assert soft_cross_entropy(logits, target).item() == pytest.approx(expected, rel=1e-5)
+    assert class_loss(soft_cross_entropy, logits, target).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_feature_loss_is_the_loss_of_the_classes_and_the_squared_distance_of_the_features():
@@ -23,7 +27,6 @@ def test_feature_loss_is_the_loss_of_the_classes_and_the_squared_distance_of_the
     target = torch.randint(0, 256, (1, 4, 4, 19 + 3), generator=rng, dtype=torch.uint8)
     given = output[:, 19:].tanh().permute(0, 2, 3, 1)
     wanted = target[..., 19:] / 127.5 - 1
-    expected = (
-        soft_cross_entropy(output[:, :19], target[..., :19]) + 0.3 * ((given - wanted) ** 2).mean()
-    )
-    assert feature_loss(0.3, 19, output, target).item() == pytest.approx(expected.item(), rel=1e-5)
+    loss = partial(class_loss, soft_cross_entropy)
+    expected = loss(output[:, :19], target[..., :19]) + ((given - wanted) ** 2).mean()
+    assert feature_loss(loss, 19, output, target).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedseg.config import Distillation, Model, Source
+from fedseg.config import Model, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.method.teachers import target_size, write_target
-from fedseg.method.views import Views, ViewSource, aligned_size, class_mix, random_view
+from fedseg.method.views import Views, ViewSource, aligned_size, random_view
 from fedseg.models import checkpoints
 from tests.conftest import TINY_MODEL
 from tests.edges import TOLERANCE, black_and_white, edge, place_of
@@ -32,45 +32,6 @@ def test_whole_picture_is_the_largest_view():
     assert part.shape == (12, 20, 3)
 
 
-def example(labels: np.ndarray, grey: int, classes: int = 6):
-    """A view of one grey, and a target that is sure of its classes, with the grey as a feature."""
-    target = np.eye(classes, dtype=np.uint8)[labels] * 255
-    feature = np.full((*labels.shape, 1), grey, np.uint8)
-    view = np.full((4 * labels.shape[0], 4 * labels.shape[1], 3), grey, np.uint8)
-    return view, np.concatenate([target, feature], axis=-1)
-
-
-def test_class_mix_pastes_half_of_the_classes_into_image_and_target_alike():
-    labels = np.array([[1, 1, 2], [3, 4, 5]])
-    onto, source = example(np.zeros_like(labels), 10), example(labels, 200)
-    pasted = set()
-    for seed in range(50):
-        view, target = class_mix(onto, source, 6, np.random.default_rng(seed))
-        found = target[..., :6].argmax(axis=-1)
-        chosen = set(found[found > 0].tolist())
-        assert len(chosen) == 3  # of five, and each whole
-        assert (found == np.where(np.isin(labels, list(chosen)), labels, 0)).all()
-        grey = np.where(found > 0, 200, 10)
-        assert (view == np.kron(grey, np.ones((4, 4), int))[..., None]).all()
-        assert (target[..., 6] == grey).all()
-        pasted |= {frozenset(chosen)}
-    assert len(pasted) == 10  # all ways to choose three of five
-    assert (onto[0] == 10).all()
-    assert (source[0] == 200).all()
-
-
-def test_class_mix_sees_the_most_probable_class():
-    """Features after the classes are none, however large."""
-    labels = np.zeros((1, 2), int)
-    onto, source = example(labels, 10), example(labels, 200)
-    source[1][0, 0, :6] = [90, 100, 0, 0, 0, 0]
-    results = set()
-    for seed in range(20):
-        _, target = class_mix(onto, source, 6, np.random.default_rng(seed))
-        results.add(tuple(target[0, :, 6].tolist()))
-    assert results == {(200, 10), (10, 200)}
-
-
 @pytest.fixture
 def draw(tmp_path):
     """Views of two images, black and white, each of two classes of its own."""
@@ -82,34 +43,21 @@ def draw(tmp_path):
         Image.fromarray(shade).save(root / "images" / f"{index}.png")
         labels = np.full((8, 16), index)
         labels[:, 8:] = index + 2
-        write_target(tmp_path, index, example(labels, 0, 19)[1][..., :19])
+        write_target(tmp_path, index, np.eye(19, dtype=np.uint8)[labels] * 255)
     images = open_dataset(Source(dataset="folder", root=root), labelled=False)
 
-    def draw(seed: int, **settings):
-        chosen = Distillation(crop=(32, 64), scale=(1.0, 1.0), inference_height=32, **settings)
+    def draw(seed: int):
+        chosen = Training(crop=(32, 64), scale=(1.0, 1.0), inference_height=32)
         info = checkpoints.describe(Model(**TINY_MODEL), chosen)
         return Views(images, tmp_path, chosen, info)(np.random.default_rng(seed))
 
     return draw
 
 
-def test_views_are_mixed_as_often_as_configured(draw):
-    def mixed(part: float) -> int:
-        """How many of 60 views show both images: classes 0 and 2, and 1 and 3."""
-        shown = [set(np.unique(draw(s, class_mix=part)[1].argmax(axis=-1))) for s in range(60)]
-        return sum(bool(seen & {0, 2}) and bool(seen & {1, 3}) for seen in shown)
-
-    assert mixed(0.0) == 0
-    # Half of the time, the other image is the same one.
-    assert 20 <= mixed(1.0) <= 40
-    assert 5 <= mixed(0.5) < mixed(1.0)
-
-
 def test_views_are_a_function_of_the_random_numbers(draw):
-    for settings in ({}, {"class_mix": 1.0}):
-        (one, target), (other, same) = draw(3, **settings), draw(3, **settings)
-        assert (one == other).all()
-        assert (target == same).all()
+    (one, target), (other, same) = draw(3), draw(3)
+    assert (one == other).all()
+    assert (target == same).all()
 
 
 GRIDS = [
@@ -162,7 +110,7 @@ def test_a_cell_is_a_whole_number_of_pixels(size, grid):
 
 
 def test_views_are_cut_from_images_on_the_grid_of_their_targets():
-    settings = Distillation(crop=(32, 64), scale=(0.5, 1.0))
+    settings = Training(crop=(32, 64), scale=(0.5, 1.0))
     info = checkpoints.describe(Model(**TINY_MODEL), settings)
     source = ViewSource((32, 64), 0.5, info)
     grid = target_size((1024, 2048), info)

@@ -1,12 +1,12 @@
 import pytest
-from tests.workflows.test_targets import labelling  # noqa: F401 - a fixture
 
 from fedseg.config import Federation, Model, Training
-from fedseg.method.targets import predict_all, teachers_of
+from fedseg.method.context import open_context
+from fedseg.method.labelling import label
+from fedseg.method.teachers import open_teachers
 from fedseg.models.build import build
-from fedseg.planning import estimate as estimation
 from fedseg.planning.estimate import PROCESS, estimate, makespan, training_bytes
-from fedseg.run.clients import good_clients
+from fedseg.run.progress import silent
 from fedseg.storage.arrays import SUFFIX
 from tests.conftest import TINY_MODEL
 
@@ -44,13 +44,12 @@ def test_memory_grows_with_the_batch_and_the_crop_alone():
     assert weights >= 4 * 4 * parameters  # weights, gradients and two moments in float32
 
 
-def test_disk_is_what_a_run_writes(labelling):  # noqa: F811
-    federation, run = labelling.federation, labelling.run
-    stages = {stage.name: stage for stage in estimate(federation, 2, lambda *_, **__: None)}
+def test_disk_is_what_a_run_writes(run, federation):
+    stages = {stage.name: stage for stage in estimate(federation, 2, silent)}
     uploads = sum(file.stat().st_size for file in run.clients.rglob("*.safetensors"))
     assert stages["clients"].disk == pytest.approx(uploads, rel=0.05)  # files have headers
-    images = estimation.open_dataset(federation.server, labelled=False)
-    predict_all(labelling, teachers_of(good_clients(run, federation)), images)
+    context = open_context(run, federation, silent)
+    label(context, open_teachers(context.clients), context.images, context.student)
     written = sum(file.stat().st_size for file in run.predictions.rglob(f"*{SUFFIX}"))
     assert stages["labels"].disk == pytest.approx(written, rel=0.25)  # small arrays, so headers
     assert stages["labels"].is_temporary
@@ -59,7 +58,7 @@ def test_disk_is_what_a_run_writes(labelling):  # noqa: F811
 
 def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation_data, monkeypatch):
     calls = []
-    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: calls.append(1) or 0.5)
+    monkeypatch.setattr("fedseg.planning.estimate._step_seconds", lambda *_: calls.append(1) or 0.5)
     federation_data["clients"][0]["training"] = {"iterations": 40}
     federation = Federation.model_validate(federation_data)
     stages = estimate(federation, 1, lambda *_, **__: None)
@@ -70,8 +69,8 @@ def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation
 
 def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch):
     """Ten of them, or one a step."""
-    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: 0.5)
-    monkeypatch.setattr(estimation, "image_seconds", lambda *_: 0.1)
+    monkeypatch.setattr("fedseg.planning.estimate._step_seconds", lambda *_: 0.5)
+    monkeypatch.setattr("fedseg.planning.estimate.image_seconds", lambda *_: 0.1)
     federation_data["clients"][0] |= {"validation": "all", "training": {"iterations": 40}}
     federation_data["clients"][1] |= {"validation": "all"}
     federation = Federation.model_validate(federation_data)

@@ -7,7 +7,6 @@ from PIL import Image
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
 from fedseg.files import read_json
-from fedseg.method.pipeline import run_server
 from fedseg.planning.sources import check_sources, update_sources
 from fedseg.report.write import report_on
 from fedseg.run.folder import open_run
@@ -15,6 +14,7 @@ from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from fedseg.storage.provenance import open_product
 from fedseg.workflows.comparison import compare
+from fedseg.workflows.server import run_server
 from tests.conftest import train_and_upload, two_clients
 
 

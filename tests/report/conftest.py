@@ -6,11 +6,11 @@ import pytest
 
 from fedseg import config
 from fedseg.config import Federation
-from fedseg.method.pipeline import run_server
 from fedseg.report.write import conclude
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
+from fedseg.workflows.server import run_server
 from tests.conftest import make_world_in, two_clients
 
 REASON = "<b>/srv/late</b>: no such folder"

@@ -7,10 +7,10 @@ import tomli_w
 from fedseg import config
 from fedseg.config import Federation
 from fedseg.errors import FedsegError
-from fedseg.method.pipeline import run_server
 from fedseg.run.folder import free_folder, in_use, open_run
 from fedseg.run.progress import FileProgress
 from fedseg.storage.audit import AUDIT, AuditLog
+from fedseg.workflows.server import run_server
 from tests.conftest import train_and_upload
 
 
@@ -93,7 +93,7 @@ def test_a_configuration_that_cannot_be_read_is_replaced_if_nothing_was_made(fed
         ("training.iterations=9", "training.iterations"),
         ("protocol.flip=true", "protocol.flip"),
         ("clients.one.training.iterations=9", "clients.one.training.iterations"),
-        ("server.distillation.iterations=9", "server.distillation.iterations"),
+        ("server.distillation.training.iterations=9", "server.distillation.training.iterations"),
     ],
 )
 def test_only_the_keys_that_were_given_are_named(federation_data, tmp_path, setting, expected):
@@ -130,7 +130,7 @@ def test_everything_in_a_run_folder_follows_the_umask(federation, tmp_path):
     finally:
         os.umask(before)
     paths = list(run.path.rglob("*"))
-    assert {"model.safetensors", "audit.jsonl", "inconsistency.png"} <= {
+    assert {"model.safetensors", "audit.jsonl", "inconsistency.json"} <= {
         path.name for path in paths
     }
     for path in paths:

@@ -7,29 +7,35 @@ import torch
 from fedseg import config
 from fedseg.evaluation.inference import infer, resize
 from fedseg.files import read_json, write_json
-from fedseg.method import students
+from fedseg.method import student
 from fedseg.method.baselines import alone, centralized, fedavg, feddf
 from fedseg.method.baselines.ensemble import MeanLogits, load_ensemble
+from fedseg.method.context import open_context
 from fedseg.method.fusion.mean import cast_votes
-from fedseg.method.pipeline import run_server
 from fedseg.method.teachers import read_target
 from fedseg.models import checkpoints
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
+from fedseg.workflows.server import run_server
 
 
 @pytest.fixture
-def clients(run, federation):
-    return good_clients(run, federation)
+def context(run, federation):
+    return open_context(run, federation, silent)
 
 
-def test_fedavg_is_the_mean_by_number_of_images(run, federation, clients):
+@pytest.fixture
+def clients(context):
+    return context.clients
+
+
+def test_fedavg_is_the_mean_by_number_of_images(run, context, clients):
     meta = clients["one"] / "client.json"
     write_json(meta, read_json(meta) | {"images": 12})  # three times as many as the other's 4
     provenance.seal(clients["one"], {})
-    fedavg.make(run, federation, clients, silent)
+    fedavg.make(context)
     one, two, mean = (
         checkpoints.load(folder)[0].state_dict()
         for folder in (clients["one"], clients["two"], run.baseline("fedavg"))
@@ -79,23 +85,22 @@ def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, m
     clients = good_clients(run, federation)
     seen = {}
 
-    def distill(images, folder, start, info, training):
+    def distill(images, folder, start, info, settings, training):
         seen.update(
             start={k: v.clone() for k, v in start.state_dict().items()},
             target=read_target(folder, 0),
             image=images.image(0),
-            settings=training.settings,
+            settings=settings,
         )
         return start
 
     monkeypatch.setattr(feddf, "distill", distill)
-    feddf.make(run, federation, clients, silent)
+    feddf.make(open_context(run, federation, silent))
     mean = checkpoints.load(run.baseline("fedavg"))[0].state_dict()
     assert all(torch.equal(mean[name], tensor) for name, tensor in seen["start"].items())
     assert seen["settings"].class_balance == 0
     assert seen["settings"].temperature == 1
-    assert seen["settings"].class_mix == 0
-    assert seen["settings"].feature_weight == 0
+    assert seen["settings"].fusion == "mean"
 
     logits = []
     for folder in clients.values():
@@ -124,7 +129,8 @@ def test_the_centralized_model_has_the_clients_loss_and_nothing_of_the_distillat
         server = federation_data["server"] | {"distillation": tables.get("distillation", {})}
         training = federation_data["training"] | tables.get("training", {})
         data = federation_data | {"server": server, "training": training}
-        centralized.make(run, config.parse(config.Federation, data, run.config), {}, silent)
+        federation = config.parse(config.Federation, data, run.config)
+        centralized.make(open_context(run, federation, silent))
         [file] = run.baseline("centralized").glob("*.safetensors")
         return file.stat().st_mtime_ns, file.read_bytes()
 
@@ -138,45 +144,35 @@ def test_the_centralized_model_is_adapted_like_a_client(run, federation):
     clients = good_clients(run, federation)
     network, info = checkpoints.load(clients["one"])
     checkpoints.save(run.baseline("centralized"), network, info)
-    alone.make(run, federation, clients, silent)
+    alone.make(open_context(run, federation, silent))
     found, adapted = checkpoints.load(run.baseline("centralized+alone"))
     assert adapted.coverage == info.coverage
     before = network.state_dict()
     assert any(not torch.equal(before[n], t) for n, t in found.state_dict().items())
 
 
-def test_a_client_alone_learns_in_as_many_rounds_and_has_no_features_to_fuse(
-    run, federation, monkeypatch
-):
+def test_a_client_alone_has_no_features_to_fuse(run, federation, monkeypatch):
     federation = with_features(federation)
     run_server(run, federation, silent)
-    clients = {"one": good_clients(run, federation)["one"]}
     seen = []
-    real = students.distill
+    real = student.distill
 
-    def distill(images, folder, start, info, training, model):
-        seen.append((folder.name, read_target(folder, 0).shape[-1], training))
-        return real(images, folder, start, info, training, model)
+    def distill(images, folder, *given):
+        seen.append(read_target(folder, 0).shape[-1])
+        return real(images, folder, *given)
 
-    monkeypatch.setattr(students, "distill", distill)
-    alone.make(run, federation, clients, silent)
-    assert [(folder, channels) for folder, channels, _ in seen] == [("fused", 19), ("round-1", 19)]
-    assert [training.settings.iterations for *_, training in seen] == [2, 2]
-    assert [training.settings.class_mix for *_, training in seen] == [0.5, 0.5]
+    monkeypatch.setattr(student, "distill", distill)
+    context = open_context(run, federation, silent)
+    alone.make(context)
+    assert seen == [19, 19]
     checkpoints.load(run.baseline("one+alone"))
-    alone.make(run, federation, clients, silent)  # it is there
+    alone.make(context)  # it is there
     assert len(seen) == 2
 
 
 def with_features(federation):
     data = federation.model_dump()
-    data["server"]["distillation"] |= {
-        "fusion": "features",
-        "feature_weight": 1.0,
-        "rounds": 2,
-        "iterations": 4,
-        "class_mix": 0.5,
-    }
+    data["server"]["distillation"] |= {"fusion": "features"}
     return type(federation).model_validate(data)
 
 
@@ -194,11 +190,11 @@ def test_a_number_of_images_counts_up_to_three_medians(images, counted):
     assert fedavg.bounded(images) == counted
 
 
-def test_a_liar_about_its_images_does_not_become_the_mean(run, federation, clients):
+def test_a_liar_about_its_images_does_not_become_the_mean(run, context, clients):
     path = clients["two"] / "client.json"
     write_json(path, read_json(path) | {"images": 10**9})
     provenance.seal(path.parent, {})
-    fedavg.make(run, federation, clients, silent)
+    fedavg.make(context)
     name = "segmentation_head.0.bias"
     found, one, two = (
         checkpoints.load(folder)[0].state_dict()[name]
@@ -207,11 +203,11 @@ def test_a_liar_about_its_images_does_not_become_the_mean(run, federation, clien
     assert torch.allclose(found, (one + 3 * two) / 4)
 
 
-def test_no_mean_of_different_architectures(run, federation, clients):
+def test_no_mean_of_different_architectures(run, context, clients):
     path = clients["two"] / "fedseg.json"
     write_json(path, read_json(path) | {"mean": [0.1, 0.2, 0.3]})
     provenance.seal(path.parent, {})
-    fedavg.make(run, federation, clients, silent)
+    fedavg.make(context)
     assert not run.baseline("fedavg").exists()
 
 
@@ -258,12 +254,11 @@ def test_members_see_their_own_normalisation(clients):
 def test_a_client_distilled_alone_is_what_the_federation_of_it_alone_would_be(run, federation):
     """Nothing of the others enters it, and it is made once."""
     run_server(run, federation, silent)
-    clients = {name: run.clients / name for name in ("one", "two")}
-    alone.make(run, federation, clients, silent)
+    alone.make(open_context(run, federation, silent))
     weights = run.baseline("one+alone") / "model.safetensors"
     made = weights.read_bytes()
     written = weights.stat().st_mtime_ns
-    alone.make(run, federation, clients, silent)
+    alone.make(open_context(run, federation, silent))
     assert weights.stat().st_mtime_ns == written
     assert checkpoints.load_info(weights.parent).coverage == (0, 2, 8, 10, 13)
     assert made != (run.baseline("two+alone") / "model.safetensors").read_bytes()

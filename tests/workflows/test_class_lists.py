@@ -9,12 +9,12 @@ import fedseg
 from fedseg.classes import ClassList
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
-from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.report.write import conclude
 from fedseg.run.progress import silent
 from fedseg.run.records import Inconsistency, Manifest
 from fedseg.run.result import gather_result
+from fedseg.workflows.server import run_server
 from tests.conftest import make_world_in, train_and_upload, two_clients
 
 NAMES = ("drivable", "vehicle", "nature", "sky", "lane marking")
@@ -62,7 +62,7 @@ def completed(tmp_path_factory):
         "root": str(make_world_in(folder, "three", seed=7)),
     }
     data["server"]["augmentation"] = {"generator": "mix", "images": 4}
-    data["server"]["distillation"] = {"fusion": "features", "feature_weight": 0.1, "rounds": 2}
+    data["server"]["distillation"] = {"fusion": "features"}
     federation = Federation.model_validate(data)
     run = train_and_upload(federation, folder)
     run_server(run, federation, silent)

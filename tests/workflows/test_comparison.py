@@ -5,11 +5,11 @@ import pytest
 from fedseg import config
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_text
-from fedseg.method.pipeline import run_server
 from fedseg.run.progress import FileProgress
 from fedseg.run.records import SetScore
 from fedseg.run.result import gather_result
 from fedseg.workflows.comparison import REFERENCES, compare, mean_over_runs
+from fedseg.workflows.server import run_server
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from fedseg.classes import MOST_CLASSES
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.method.baselines import ensemble
-from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.metadata import parse_upload
@@ -22,6 +21,7 @@ from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.records import Score
 from fedseg.run.result import gather_result
+from fedseg.workflows.server import run_server
 from tests.conftest import TINY_MODEL, TINY_TRAINING
 
 HEAD = """
@@ -55,7 +55,7 @@ def completed(request, tmp_path_factory):
     folder, count = tmp_path_factory.mktemp("many"), request.param
     (folder / "many.toml").write_text(HEAD + "".join(map(CLASS.format, range(count))))
     one, two, server, test = (make_world(folder / n, count, i) for i, n in enumerate("abcd"))
-    distillation = {"fusion": "features", "feature_weight": 0.1, "class_mix": 1.0, "rounds": 2}
+    distillation = {"fusion": "features"}
     federation = Federation.model_validate(
         {
             "classes": [f"thing {number}" for number in range(count)],

@@ -6,7 +6,6 @@ import torch
 from fedseg import config
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
-from fedseg.method.pipeline import run_server
 from fedseg.models import checkpoints
 from fedseg.run.progress import FileProgress, silent
 from fedseg.run.result import gather_result
@@ -14,6 +13,7 @@ from fedseg.run.uploads import read_upload
 from fedseg.storage.hashes import content_hash
 from fedseg.workflows.comparison import compare
 from fedseg.workflows.redistillation import redistill
+from fedseg.workflows.server import run_server
 from tests.conftest import train_and_upload
 
 
@@ -60,10 +60,10 @@ def test_a_late_client_joins(run, redone, tmp_path):
 
 
 def test_other_settings_of_the_servers(run, redone):
-    out, _ = redone(settings=["server.distillation.iterations=1"])
+    out, _ = redone(settings=["server.distillation.training.iterations=1"])
     saved, changed = config.load(run.config), config.load(out / "config.toml")
-    assert config.differing_keys(saved, changed) == ["server.distillation.iterations"]
-    assert len(read_json(out / "curves" / "global@1.json")["loss"]) == 1
+    assert config.differing_keys(saved, changed) == ["server.distillation.training.iterations"]
+    assert len(read_json(out / "curves" / "global.json")["loss"]) == 1
 
 
 @pytest.mark.parametrize("setting", ["training.iterations=9", "clients.one.model.arch=unet"])

@@ -75,7 +75,7 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     assert "no such folder" in result.clients["missing"].reason
     assert "no progress for 8 s" in result.clients["hanging"].reason
     assert "no progress for 8 s" in run.report.read_text()
-    assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global@1"}
+    assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global"}
     assert (result.clients["one"].arch, result.clients["two"].arch) == ("unet", "fpn")
     assert set(result.evaluation) == {"one", "two", "global"}
     assert set(result.evaluation["global"]) == {"held-out", "city"}

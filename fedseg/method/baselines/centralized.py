@@ -6,23 +6,23 @@ from fedseg.config import Federation, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.method.baselines import Clients
-from fedseg.method.students import training_run
+from fedseg.method.context import Context
+from fedseg.method.student import training_run
 from fedseg.models import checkpoints
 from fedseg.models.build import model_inputs
 from fedseg.registry import LOSSES, sources
-from fedseg.run.folder import CENTRALIZED, Run
-from fedseg.run.progress import Progress
+from fedseg.run.folder import CENTRALIZED
 from fedseg.storage.provenance import is_product
 from fedseg.training.supervised import train_supervised
 
 
-def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+def make(context: Context) -> None:
     """Train one model on the data of all clients at once, as nobody in a federation could.
 
     It is the global model's architecture, trained with the settings, and for as many iterations,
     as the distillation, but with the loss of [training].
     """
+    federation, folder = context.federation, context.run.baseline(CENTRALIZED)
     training = settings_of(federation)
     datasets = [open_dataset(client) for client in federation.clients]
     inputs = {
@@ -32,26 +32,20 @@ def make(run: Run, federation: Federation, clients: Clients, progress: Progress)
         "seed": federation.seed,
         **sources([(LOSSES, training.loss)]),
     }
-    if is_product(run.baseline(CENTRALIZED), inputs):
+    if is_product(folder, inputs):
         return
+    on_step = partial(context.progress, "centralized training")
     network, info, _ = train_supervised(
         datasets,
         [train_id_counts(d, survey(d), federation.classes) for d in datasets],
         federation.model,
-        training_run(
-            run,
-            federation,
-            training,
-            CENTRALIZED,
-            inputs,
-            partial(progress, "centralized training"),
-        ),
+        training_run(context, training, CENTRALIZED, inputs, on_step),
         federation.seed,
     )
-    checkpoints.save(run.baseline(CENTRALIZED), network, info, inputs)
+    checkpoints.save(folder, network, info, inputs)
 
 
 def settings_of(federation: Federation) -> Training:
-    """How the centralized model is trained; nothing in it is of the distillation alone."""
-    settings = federation.server.distillation.model_dump(include=set(Training.model_fields))
-    return Training.model_validate(settings | {"loss": federation.training.loss})
+    """How the centralized model is trained: as the global model, on labels."""
+    settings = federation.server.distillation.training
+    return settings.model_copy(update={"loss": federation.training.loss})

@@ -6,33 +6,30 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from fedseg.config import Federation
 from fedseg.files import digest
-from fedseg.method.baselines import Clients
+from fedseg.method.context import Clients, Context
 from fedseg.method.fusion.mean import FEWEST_VOTERS
-from fedseg.method.pipeline import score_model
+from fedseg.method.scoring import score_model
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info, identity, load_info
 from fedseg.models.info import Normalisation
-from fedseg.run.folder import Run
-from fedseg.run.progress import Progress
 
 NAME = "ensemble"
 
 
-def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+def make(context: Context) -> None:
     """Score the ensemble; it has no checkpoint of its own."""
-    info = ensemble_info(clients, load_info(run.global_model))
+    clients = context.clients
+    info = ensemble_info(clients, load_info(context.run.global_model))
     weights = digest([identity(folder) for folder in clients.values()])
-    load = partial(load_ensemble, clients)
-    score_model(run, federation, NAME, weights, info, load, progress)
+    score_model(context, NAME, weights, info, partial(load_ensemble, clients))
 
 
 class Ensemble(nn.Module):
-    """All clients at once: logits whose softmax is their class-aware mean, as `fusion.fuse` has it.
+    """All clients at once: logits whose softmax is their class-aware mean.
 
-    Takes images normalised for the first of them.
+    The mean is that of `fusion.mean.cast_votes`. Takes images normalised for the first of them.
     """
 
     knows: Tensor
@@ -81,7 +78,7 @@ def load_ensemble(clients: Clients, kind: type[Ensemble] = Ensemble) -> Ensemble
 
 
 def ensemble_info(clients: Clients, info: Info) -> Info:
-    """Of an ensemble that sees images at the size of another model, normalised for its first."""
+    """Facts of an ensemble: the input size of another model, the normalisation of its first."""
     first = checkpoints.load_info(next(iter(clients.values())))
     return info.model_copy(update={"mean": first.mean, "std": first.std})
 

@@ -4,11 +4,8 @@ from statistics import median_low
 
 from torch import Tensor, nn
 
-from fedseg.config import Federation
-from fedseg.method.baselines import Clients
+from fedseg.method.context import Clients, Context
 from fedseg.models import checkpoints
-from fedseg.run.folder import Run
-from fedseg.run.progress import Progress
 from fedseg.run.uploads import read_accepted
 from fedseg.storage.provenance import is_product
 
@@ -18,23 +15,24 @@ MOST_MEDIANS = 3
 images of SYNTHIA, and a lie among five clients of one size makes less than half of the mean."""
 
 
-def make(run: Run, federation: Federation, clients: Clients, progress: Progress) -> None:
+def make(context: Context) -> None:
     """One-shot FedAvg: the mean of the clients' weights, each counting as its number of images.
 
     McMahan et al., arXiv 1602.05629, algorithm 1, with one round; all clients begin with the same
     weights. A number of images is a client's own word, so it counts up to a bound; see `bounded`.
     Nothing is made where the clients' architectures differ.
     """
+    clients, averaged = context.clients, context.run.baseline(NAME)
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
     uploads = [read_accepted(folder) for folder in clients.values()]
     images = bounded([upload.images for upload in uploads if upload])
     inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
     kinds = {(info.model, info.mean, info.std) for info in infos}
-    if len(kinds) > 1 or is_product(run.baseline(NAME), inputs):
+    if len(kinds) > 1 or is_product(averaged, inputs):
         return
     union = sorted(set().union(*(info.coverage for info in infos)))
     info = infos[0].model_copy(update={"coverage": tuple(union)})
-    checkpoints.save(run.baseline(NAME), mean_model(clients, images), info, inputs)
+    checkpoints.save(averaged, mean_model(clients, images), info, inputs)
 
 
 def bounded(images: list[int]) -> list[int]:

@@ -102,25 +102,21 @@ def balance(
 
 def write_targets(task: FusionTask) -> None:
     """Write the class-aware mean of each image, balanced and sharpened."""
-    teachers, settings = list(task.teachers.values()), task.settings
-    coverage = [teacher.coverage for teacher in teachers]
-    folder, chosen, weights = task.folder, task.chosen, task.weights
-
-    def predictions(place: int) -> list[np.ndarray]:
-        return [teacher.probabilities(chosen[place]) for teacher in teachers]
+    settings, images = task.settings, range(len(task))
 
     def shares(place: int) -> np.ndarray:
-        return np.stack([p.mean(axis=(0, 1)) / 255 for p in predictions(place)]) / len(chosen)
+        means = [p.mean(axis=(0, 1)) / 255 for p in task.predictions(place)]
+        return np.stack(means) / len(images)
 
     def write(place: int) -> None:
-        votes = cast_votes(predictions(place), coverage, weights)
+        votes = cast_votes(task.predictions(place), task.coverage, task.weights)
         target = balance(votes, prior, settings.class_balance, settings.temperature)
-        write_target(folder, place, target)
+        write_target(task.folder, place, target)
 
-    priors = np.zeros((len(teachers), len(task.student.classes)))
-    for done, part in enumerate(sharded(partial(map, shares), range(len(chosen))), 1):
+    priors = np.zeros((len(task.teachers), len(task.student.classes)))
+    for done, part in enumerate(sharded(partial(map, shares), images), 1):
         priors += part
-        task.progress("measuring class priors", done, len(chosen))
-    prior = typical_prior(priors, coverage)
-    for done, _ in enumerate(sharded(partial(map, write), range(len(chosen))), 1):
-        task.progress("fusing targets", done, len(chosen))
+        task.progress("measuring class priors", done, len(images))
+    prior = typical_prior(priors, task.coverage)
+    for done, _ in enumerate(sharded(partial(map, write), images), 1):
+        task.progress("fusing targets", done, len(images))

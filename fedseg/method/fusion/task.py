@@ -9,11 +9,12 @@ import numpy as np
 from fedseg.config import Distillation
 from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError
-from fedseg.method.teachers import Teacher, is_written, write_target
+from fedseg.method.context import Context
+from fedseg.method.teachers import Teachers, is_written, write_target
 from fedseg.models.checkpoints import Info
+from fedseg.plugins import blaming
+from fedseg.registry import FUSION_RULES
 from fedseg.run.progress import Progress
-
-Teachers = dict[str, Teacher]
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,15 @@ class FusionTask:
     working: Path
     """Folder for large files in between; it is removed after the distillation."""
     settings: Distillation
-    """Of the federation."""
+    """Settings of the distillation."""
     teachers: Teachers
     """With their predictions of all images."""
     images: Dataset
     """What the targets belong to."""
-    chosen: list[int]
-    """For each image, its number among the teachers' predictions."""
     student: Info
-    """Of the model to be distilled; its input size sets the size of the targets."""
+    """Facts of the model to be distilled; its input size sets the size of the targets."""
     seed: int
-    """Of what is random."""
+    """Seed of random numbers."""
     progress: Progress
     """Receives the state of the work."""
     weights: np.ndarray | None = None
@@ -43,7 +42,7 @@ class FusionTask:
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.chosen)
+        return len(self.images)
 
     @property
     def coverage(self) -> list[set[int]]:
@@ -54,18 +53,18 @@ class FusionTask:
         """Read what all teachers predict for an image.
 
         Args:
-            place: of the image, from 0 to the number of images - 1.
+            place: number of the image, from 0 to the number of images - 1.
 
         Returns:
             For each teacher uint8 [h, w, C], 255 = certain; 0 for classes that it does not know.
         """
-        return [teacher.probabilities(self.chosen[place]) for teacher in self.teachers.values()]
+        return [teacher.probabilities(place) for teacher in self.teachers.values()]
 
     def write(self, place: int, target: np.ndarray) -> None:
         """Write the target of an image.
 
         Args:
-            place: of the image.
+            place: number of the image.
             target: uint8 [h, w, C], 255 = certain, where h and w are those of the predictions;
                 fused features may stand after the classes.
 
@@ -97,3 +96,43 @@ class FusionTask:
 
 FusionRule = Callable[[FusionTask], None]
 """Writes one target for each image."""
+
+
+def fuse(
+    context: Context,
+    teachers: Teachers,
+    images: Dataset,
+    folder: Path,
+    settings: Distillation,
+    student: Info,
+    weights: np.ndarray | None = None,
+) -> None:
+    """Make one soft target for each image, by the configured rule.
+
+    Args:
+        context: of the run.
+        teachers: that have predicted the images.
+        images: the server's, generated ones too.
+        folder: for the targets.
+        settings: fusion rule, class balance and temperature.
+        student: facts of the model to be distilled.
+        weights: as in `FusionTask`.
+
+    Raises:
+        FedsegError: a rule of a plugin failed, or left out an image.
+    """
+    task = FusionTask(
+        folder=folder,
+        working=context.run.predictions,
+        settings=settings,
+        teachers=teachers,
+        images=images,
+        student=student,
+        seed=context.federation.seed,
+        progress=context.progress,
+        weights=weights,
+    )
+    write_targets: FusionRule = FUSION_RULES.load(settings.fusion)
+    with blaming("fusion", settings.fusion):
+        write_targets(task)
+    task.check()

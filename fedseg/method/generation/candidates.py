@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fedseg.classes import ClassList
+from fedseg.config import Augmentation
 from fedseg.data.dataset import Dataset
 from fedseg.data.shards import sharded
 from fedseg.files import atomic_file, file_sha256
@@ -46,6 +47,22 @@ class Generator(Protocol):
 
     def make(self, train_id: int, rng: np.random.Generator) -> Made | None:
         """An image in which that class appears; None where it can't make one."""
+
+
+class ConfiguredGenerator(Generator, Protocol):
+    """A generator that reads `[server.augmentation.options]`, or files."""
+
+    @staticmethod
+    def check(settings: Augmentation, classes: ClassList) -> None:
+        """See, before anything is trained, that images can be made.
+
+        Raises:
+            FedsegError: a wrong option, or a file that is missing.
+        """
+
+    @staticmethod
+    def inputs(settings: Augmentation) -> Inputs:
+        """What images depend on besides the settings, such as hashes of files, as JSON values."""
 
 
 @runtime_checkable

@@ -6,7 +6,9 @@ import pytest
 from fedseg.classes import CITYSCAPES
 from fedseg.config import Distillation
 from fedseg.method.fusion.mean import balance, cast_votes, typical_prior, write_targets
+from fedseg.method.fusion.task import FusionTask
 from fedseg.method.teachers import read_target
+from fedseg.run.progress import silent
 
 ALL = set(range(19))
 ROAD, BUILDING, POLE, SKY, PERSON, TRAIN = 0, 2, 5, 10, 11, 16
@@ -182,14 +184,15 @@ class Scenes:
     def persons_kept(self, teachers, folder):
         """Share of the true persons that the real targets call persons, with default settings."""
         write_targets(
-            SimpleNamespace(
+            FusionTask(
                 folder=folder,
+                working=folder,
                 settings=Distillation(),
                 teachers=teachers,
-                chosen=list(range(len(self.labels))),
-                weights=None,
+                images=self.labels,
                 student=SimpleNamespace(classes=CITYSCAPES),
-                progress=lambda *done: None,
+                seed=0,
+                progress=silent,
             )
         )
         kept = [
