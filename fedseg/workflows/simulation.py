@@ -87,7 +87,7 @@ def _is_complete(run: Run, federation: Federation) -> bool:
 def federate(run: Run, federation: Federation, progress: Progress) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
     from fedseg.planning.resources import share
-    from fedseg.planning.whole_run import WholeRun
+    from fedseg.planning.whole_progress import WholeRun
 
     run.result.unlink(missing_ok=True)
     run.notices.unlink(missing_ok=True)
