@@ -26,7 +26,7 @@ class Report:
     stages: "list[Cost]" = field(default_factory=list)
     """What each part will take; none where something is wrong with the files."""
     licences: dict[str, str] = field(default_factory=dict)
-    """Of the data and of pretrained weights."""
+    """Licences of the data and of pretrained weights."""
     notes: list[str] = field(default_factory=list)
     """What is worth knowing, but no reason not to run it."""
 
