@@ -6,7 +6,7 @@ from typing import Any
 from fedseg.config import GLOBAL, Federation, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
-from fedseg.evaluation.inference import view_sizes
+from fedseg.evaluation.inference import view_size
 from fedseg.models.checkpoints import Info, describe
 from fedseg.run.progress import Progress
 
@@ -97,6 +97,5 @@ def _training(training: Training) -> float:
 
 def _labels(source: Source, info: Info, protocol: Protocol) -> float:
     dataset = open_dataset(source, labelled=False)
-    sizes = view_sizes(*stored_size(dataset.images[0]), info, protocol)
-    flips = 2 if protocol.flip else 1
-    return len(dataset) * flips * sum(rows * columns for rows, columns in sizes)
+    rows, columns = view_size(*stored_size(dataset.images[0]), info, protocol)
+    return len(dataset) * rows * columns
