@@ -37,19 +37,16 @@ from fedseg.workflows import comparison
 
 MEAN = {"class_balance": 0.0, "temperature": 1.0}
 GATE = {"fusion": "features"}
-FLIP = {"flip": True}
 VARIANTS: dict[str, dict[str, Any]] = {
     "class-aware mean": {"distillation": MEAN},
     "+ class balance": {"distillation": {"temperature": 1.0}},
     "+ sharpening": {},
-    "+ flip": {"labelling": FLIP},
     "+ gate": {"distillation": GATE},
     "+ feature loss": {"distillation": GATE | {"feature_weight": 1.0}},
     "+ student": {"distillation": {"rounds": 2}},
     "+ mix": {"augmentation": {"generator": "mix"}},
     "+ cross-site evaluation": {"cross_site_evaluation": True},
     "all": {
-        "labelling": FLIP,
         "distillation": GATE | {"feature_weight": 1.0, "rounds": 2},
         "augmentation": {"generator": "mix"},
     },

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fedseg import config
 from fedseg.config import Model
-from fedseg.evaluation.inference import input_size, view_sizes
+from fedseg.evaluation.inference import input_size, view_size
 from fedseg.models.build import outline
 from fedseg.models.checkpoints import describe
 from fedseg.planning.disk import made_images, written_for
@@ -51,9 +51,7 @@ def main(teraflops: float = 100.0) -> None:
     scored = 0.0
     for chosen in federation.evaluation:
         count, size = SETS[chosen.name]
-        scored += count * sum(
-            forward(model, view) for view in view_sizes(*size, info, chosen.protocol)
-        )
+        scored += count * forward(model, view_size(*size, info, chosen.protocol))
     rows = {
         f"{clients} clients, {training.iterations} steps each": (
             clients * training.iterations * step

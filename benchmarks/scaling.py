@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import torch
 from command import start
+from fedseg.method.targets import compare
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -30,7 +31,6 @@ from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer, resize
 from fedseg.extras.mix import Mix
 from fedseg.method.generation.candidates import make_candidates
-from fedseg.method.targets import compare
 from fedseg.method.teachers import Teacher
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build

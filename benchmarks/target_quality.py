@@ -25,7 +25,7 @@ from fedseg.config import Client, Source
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.evaluation.evaluate import classify, membership_of
-from fedseg.evaluation.inference import infer, resize, view_sizes
+from fedseg.evaluation.inference import infer, resize, view_size
 from fedseg.evaluation.metrics import confusion_matrix, iou
 from fedseg.method.fusion.mean import RAREST
 from fedseg.method.teachers import TARGET_STRIDE
@@ -109,7 +109,7 @@ class Member:
         for index in range(len(data)):
             distances.clear()
             [(_, image, logits)] = infer(network, info, data.image, [index])
-            rows, columns = view_sizes(image.shape[0], image.shape[1], info)[0]
+            rows, columns = view_size(image.shape[0], image.shape[1], info)
             size = (rows // TARGET_STRIDE, columns // TARGET_STRIDE)
             logits = resize(logits, size).masked_fill(self.knows[:, None, None] == 0, -torch.inf)
             probabilities.append(logits.softmax(dim=0))

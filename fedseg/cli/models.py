@@ -74,25 +74,9 @@ def predict(
         list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for what is written.")],
-    video: Annotated[
-        bool | None,
-        typer.Option(
-            "--video/--frames",
-            help="Write a video, or frames; default: what was given.",
-        ),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into subfolders too.")
-    ] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write probabilities, as .npz.")
     ] = False,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1, metavar="RATE", help="Frames a second of a video of images; default: 10."
-        ),
-    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
@@ -111,12 +95,9 @@ def predict(
 
     check_writable(out)
     check_model(checkpoint)
-    sequences = find_sequences(pictures, recursive)
-    films = [s for s in sequences if (isinstance(s.pictures, Video) if video is None else video)]
-    if films and probabilities:
-        raise FedsegError("--probabilities are written beside frames, not videos; add --frames")
-    if fps and all(isinstance(film.pictures, Video) for film in films):
-        raise FedsegError("--fps is for a video made of images; none is made here, see --video")
+    sequences = find_sequences(pictures)
+    if probabilities and any(isinstance(one.pictures, Video) for one in sequences):
+        raise FedsegError("--probabilities are not written of videos; give its frames as images")
     from fedseg.evaluation.predict import predict_frames, predict_video
     from fedseg.models.build import best_device
     from fedseg.models.exported import open_model
@@ -126,8 +107,8 @@ def predict(
     with console.Bars() as bars:
         for sequence in sequences:
             notify = partial(bars, f"predicting {sequence.name}")
-            if sequence in films:
-                problems += predict_video(network, info, sequence, out, fps or 10.0, notify)
+            if isinstance(sequence.pictures, Video):
+                predict_video(network, info, sequence.name, sequence.pictures, out, notify)
             else:
                 problems += predict_frames(network, info, sequence, out, notify, probabilities)
     count = sum(map(len, sequences)) - len(problems)

@@ -26,7 +26,8 @@ def _value(context: typer.Context, name: str) -> str:
     return str(context.params.get(name) or unparsed.get(name) or "")
 
 
-def _complete_split(context: typer.Context, incomplete: str) -> list[str]:
+def complete_split(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of the splits of the card that the command is given."""
     from fedseg.data.cards import load_card
 
     try:
@@ -98,7 +99,7 @@ SomeRoot = Annotated[
 ]
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[
-    str | None, typer.Option(help="Split of the card.", autocompletion=_complete_split)
+    str | None, typer.Option(help="Split of the card.", autocompletion=complete_split)
 ]
 RayAddress = Annotated[str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")]
 Settings = Annotated[

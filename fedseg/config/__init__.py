@@ -13,7 +13,6 @@ from fedseg.config.distillation import GeneratorName as GeneratorName
 from fedseg.config.federation import GLOBAL as GLOBAL
 from fedseg.config.federation import Client as Client
 from fedseg.config.federation import Federation as Federation
-from fedseg.config.federation import Resources as Resources
 from fedseg.config.federation import Server as Server
 from fedseg.config.federation import Tracking as Tracking
 from fedseg.config.model import MOST_CHANNELS as MOST_CHANNELS

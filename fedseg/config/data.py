@@ -8,7 +8,7 @@ from pydantic import (
     model_validator,
 )
 
-from fedseg.config.names import Name, Precision
+from fedseg.config.names import Name
 from fedseg.settings import Section, refuse_twice
 
 WindowSide = Annotated[int, Field(ge=32, le=8192)]
@@ -42,8 +42,8 @@ class Protocol(Section):
 
     Examples:
         >>> import fedseg
-        >>> fedseg.Protocol(flip=True, scales=(1.0, 1.25)).flip
-        True
+        >>> fedseg.Protocol(height=1024, window=(512, 1024)).window
+        (512, 1024)
     """
 
     height: Literal["model", "original"] | Annotated[int, Field(ge=32, le=8192)] = "model"
@@ -52,12 +52,6 @@ class Protocol(Section):
     window: tuple[WindowSide, WindowSide] | None = None
     """Height and width in pixels of a window that slides over the image by two thirds of itself;
     multiples of the model's stride. Default: the image as a whole."""
-    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field((1.0,), min_length=1)
-    """Multiples of the height at which the model predicts; probabilities are averaged."""
-    flip: bool = False
-    """Whether it predicts the mirrored image too; probabilities are averaged."""
-    precision: Precision = "auto"
-    """Arithmetic, as in [training]."""
 
 
 class Evaluation(Source):

@@ -1,12 +1,10 @@
-"""A federation: its clients, its server, its evaluators, and what a simulation may use."""
+"""A federation: its clients, its server and its evaluators."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
-    field_validator,
     model_serializer,
     model_validator,
 )
@@ -68,16 +66,16 @@ class Server(Source):
 
 
 class Tracking(Section):
-    """Where the curves of trainings go, besides the run folder."""
+    """Where the curves of trainings go, besides the run folder.
+
+    Trackers write to tracking/ in the run folder, or in a node's state folder.
+    """
 
     trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = Field([])
     """Any of "csv", "jsonl", "tensorboard", "mlflow" and "wandb"; the last three need the extra of
     their name, as in `pip install 'fedseg[tensorboard]'`; or a "module:object" of your own."""
     project: Name = "fedseg"
     """Experiment of MLflow, project of Weights & Biases."""
-    folder: Path | None = None
-    """Where they write, in a folder for each run, but MLflow and Weights & Biases, which hold many
-    runs; default: tracking/ in the run folder, or in a node's state folder."""
 
     def load(self) -> dict[str, Any]:
         """The classes of the trackers, by name.
@@ -96,27 +94,6 @@ class Tracking(Section):
         return found
 
 
-class Resources(Section):
-    """What a simulation may use: a matter of the machine, in which runs do not differ."""
-
-    cpus_per_client: int | None = Field(None, ge=1)
-    """CPU cores that are set aside for each client; default: all, shared by those that train at
-    once."""
-    gpus_per_client: float | None = Field(None, ge=0)
-    """GPUs that each client gets: a part of one, so that with 0.25 four clients share it, or
-    several, which train its model together; default: all there are, shared among the clients."""
-    ray_address: str | None = Field(None, min_length=1)
-    """Ray cluster to join, "auto" or HOST:PORT. All of its machines need fedseg, and see the data
-    and the run folder under the same paths. Default: this machine alone."""
-
-    @field_validator("gpus_per_client")
-    @classmethod
-    def _whole(cls, gpus: float | None) -> float | None:
-        if gpus and gpus > 1 and not gpus.is_integer():
-            raise ValueError("a client gets a part of one GPU, or whole ones")
-        return gpus
-
-
 class Federation(Section):
     """A whole federation."""
 
@@ -124,13 +101,9 @@ class Federation(Section):
     """Seed of every random choice; on a CPU it makes a run repeatable."""
     min_clients: int = Field(2, ge=1)
     """Fewer good uploads than this fail the run."""
-    node_timeout: float = Field(120.0, gt=0)
-    """Seconds the server waits for nodes to appear and say what they have."""
     client_timeout: float = Field(86400.0, gt=0)
     """Seconds that a client may take, and without any client's answer after which the server goes
     on without the missing ones."""
-    stall_timeout: float = Field(600.0, gt=0)
-    """Seconds without a training step after which a client gives up on itself."""
     cross_site_evaluation: bool = False
     """Whether clients score each other's models on their data, so that clients that know a
     class better count more. Clients then see each other's models."""
@@ -154,8 +127,6 @@ class Federation(Section):
     tracking: Tracking = Tracking()
     """Trackers of the server, and in a simulation of the clients too; a deployed node has its
     own."""
-    resources: Resources = Resources()
-    """What a simulation may use."""
 
     @model_validator(mode="before")
     @classmethod
@@ -212,7 +183,7 @@ class Federation(Section):
 
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Cityscapes' classes need no word."""
+        """Omit the default class list."""
         return without_default_classes(self.classes, handler(self))
 
 

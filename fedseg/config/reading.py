@@ -185,7 +185,7 @@ def _without_inherited(federation: Federation) -> dict[str, Any]:
 
 
 def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The paths in it made absolute: of `root`, `state`, `folder`, `dataset`, weights, `model`."""
+    """The paths in it made absolute: of `root`, `state`, `dataset`, weights, `model`."""
     base = file.parent.absolute()
 
     def resolve(key: str, value: Any) -> Any:
@@ -194,7 +194,7 @@ def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
         if isinstance(value, list):
             return [resolve(key, item) for item in value]
         is_path = (
-            (key in ("root", "state", "folder") and value is not None)
+            (key in ("root", "state") and value is not None)
             or (key == "dataset" and str(value).endswith(".toml"))
             or (key == "encoder_weights" and re.fullmatch(r"(?!hf:).+\.safetensors", str(value)))
             or (key == "model" and str(value).startswith((".", "/", "~")))

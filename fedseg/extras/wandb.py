@@ -16,8 +16,6 @@ import wandb
 class WandB:
     """A run of W&B for each training, grouped by the run of fedseg."""
 
-    HOLDS_RUNS = True
-
     def __init__(self, folder: Path, project: str, run: str, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._project, self._group, self._name = folder, project, run, name

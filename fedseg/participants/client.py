@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from fedseg.config import Client, plugins_of_client
@@ -24,7 +23,6 @@ from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
 from fedseg.models.checkpoints import Info
 from fedseg.participants.allowance import Allowance
-from fedseg.participants.node import UploadOptions
 from fedseg.run.progress import OnProgress, Progress
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage import provenance
@@ -174,26 +172,10 @@ def client_seed(seed: int, client: Client) -> int:
     return zlib.crc32(f"{seed}/{client.name}".encode())
 
 
-def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Upload]:
-    """All that leaves a client: its weights and its `Upload`.
-
-    Args:
-        folder: what `train_client` left.
-        options: of the node's owner.
-
-    Raises:
-        PublicError: the weights do not fit the chosen precision.
-    """
+def pack(folder: Path) -> tuple[Mapping[str, Tensor], Upload]:
+    """All that leaves a client, of what `train_client` left: its weights and its `Upload`."""
     upload = read_upload(folder)
-    weights = sent_weights(folder, upload)
-    if options.precision == "float16":
-        weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
-        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-            raise PublicError("its weights exceed float16; set upload.precision to 'float32'")
-        size = sum(tensor.nbytes for tensor in weights.values())
-        changes = {"bytes": size, "sha256": content_hash(weights)}
-        upload = upload.model_copy(update=changes)
-    return weights, upload
+    return sent_weights(folder, upload), upload
 
 
 def sent_weights(folder: Path, upload: Upload) -> Mapping[str, Tensor]:

@@ -55,8 +55,6 @@ class TrainTask(Section):
     """The federation's seed."""
     base: Base | None = None
     """The server's copy of what the client does not train, where that is not all."""
-    stall_timeout: float = Field(gt=0)
-    """Seconds without progress after which the node gives up."""
     timeout: float = Field(gt=0)
     """Seconds after which the server waits no longer, and the node gives up."""
 
@@ -66,8 +64,6 @@ class ScoreTask(Section):
 
     protocol: Protocol
     """How images are shown to the model."""
-    stall_timeout: float = Field(gt=0)
-    """Seconds without progress after which the node gives up."""
     timeout: float = Field(gt=0)
     """Seconds after which the server waits no longer, and the node gives up."""
 
@@ -96,8 +92,6 @@ class Limits(Section):
     """Images a step."""
     pixels: int = Field(2**25, ge=1)
     """Pixels of one input of a model: a training crop, or a whole image or window resized."""
-    views: int = Field(32, ge=1)
-    """Scales and flips at which an image is seen when a model is scored."""
     parameters: int = Field(5 * 10**8, ge=1)
     """Parameters of a model; it is counted before it is built."""
     seconds: float = Field(86400, gt=0)
@@ -155,16 +149,6 @@ class NodePrivacy(Privacy):
         return epsilon, self.delta * epsilon / self.epsilon
 
 
-class UploadOptions(Section):
-    """What a node sends."""
-
-    precision: Literal["float32", "float16"] = "float32"
-    """Of the weights; float16 halves the upload."""
-    cross_site_evaluation: bool = False
-    """Whether this client scores other clients' models on its data, where the federation asks for
-    it, and tells the confusion matrices."""
-
-
 class Node(Source):
     """One node, as its owner set it up."""
 
@@ -184,8 +168,9 @@ class Node(Source):
     """The least that a training must be."""
     validation: str | None = None
     """For a trainer: split of the dataset by which the best of ten models on the way is chosen."""
-    upload: UploadOptions = UploadOptions()
-    """What it sends."""
+    cross_site_evaluation: bool = False
+    """Whether this client scores other clients' models on its data, where the federation asks for
+    it, and tells the confusion matrices."""
     plugins: tuple[PluginName, ...] = ()
     """"module:object" of each loss and trainer outside of fedseg that the server may ask for."""
     privacy: NodePrivacy | None = None
@@ -261,8 +246,8 @@ class Node(Source):
         Raises:
             PublicError: it is no trainer, or its owner does not allow it.
         """
-        if self.role != "trainer" or not self.upload.cross_site_evaluation:
-            raise PublicError("takes no part in cross-site evaluation (node.toml, [upload])")
+        if self.role != "trainer" or not self.cross_site_evaluation:
+            raise PublicError("takes no part in cross-site evaluation (node.toml)")
         return self._scoring(protocol)
 
     def _scoring(self, protocol: Protocol | None) -> Evaluator:
@@ -309,14 +294,14 @@ class Places(NamedTuple):
 
 
 def load_node(folder: Path) -> Node:
-    """Read a node's folder, as `fedseg node init` made it.
+    """Read a node's folder, as `fedseg deploy init` made it.
 
     Raises:
         FedsegError: no such folder, or a mistake in its file.
     """
     path = folder / NODE_FILE
     if not path.is_file():
-        raise FedsegError(f"{path}: no such file; make a node with `fedseg node init {folder}`")
+        raise FedsegError(f"{path}: no such file; make a node with `fedseg deploy init {folder}`")
     return config.resolved(Node, config.read_toml(path), path)
 
 
@@ -325,10 +310,9 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
         own = OwnModel(**role.model.model_dump(include=set(OwnModel.model_fields)))
-        upload = UploadOptions(cross_site_evaluation=True)
         settings = {
             "model": own,
-            "upload": upload,
+            "cross_site_evaluation": True,
             "privacy": role.privacy and role.privacy.model_dump(),
             "validation": role.validation,
             "tracking": tracking or Tracking(),
@@ -351,15 +335,10 @@ def train_task(federation: Federation, client: Client) -> TrainTask:
         trainer=client.trainer,
         seed=federation.seed,
         base=base_of(client.model, federation.seed),
-        stall_timeout=federation.stall_timeout,
         timeout=federation.client_timeout,
     )
 
 
 def score_task(federation: Federation, evaluator: Evaluator) -> ScoreTask:
     """What the server asks of an evaluator of its federation."""
-    return ScoreTask(
-        protocol=evaluator.protocol,
-        stall_timeout=federation.stall_timeout,
-        timeout=federation.client_timeout,
-    )
+    return ScoreTask(protocol=evaluator.protocol, timeout=federation.client_timeout)

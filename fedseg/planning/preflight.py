@@ -15,7 +15,7 @@ from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.evaluation.inference import view_sizes
+from fedseg.evaluation.inference import view_size
 from fedseg.method.features import feature_width
 from fedseg.method.generation.augmentation import check_generator
 from fedseg.models.adapters import adapt
@@ -199,7 +199,7 @@ def _sizes(source: Source) -> set[Size]:
 
 def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
     """Sizes at which a model sees images of these sizes: whole, or in windows."""
-    whole = {size for image in images for size in view_sizes(*image, info, protocol)}
+    whole = {view_size(*image, info, protocol) for image in images}
     if protocol.window is None:
         return whole
     rows, columns = protocol.window

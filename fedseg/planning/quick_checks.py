@@ -39,26 +39,28 @@ Check = Callable[[], None]
 """Raises a FedsegError where something is wrong."""
 
 
-def check_start(federation: Federation, out: Path) -> None:
+def check_start(federation: Federation, out: Path, ray_address: str | None = None) -> None:
     """See that a simulation may start, as far as can be known at once.
 
     Args:
         federation: a checked configuration.
         out: the run folder.
+        ray_address: Ray cluster that is joined; None: this machine alone.
 
     Raises:
         FedsegError: the first thing wrong, with the remedy.
     """
-    for problem in quick_problems(federation):
+    for problem in quick_problems(federation, ray_address):
         raise problem
     check_folder(out, federation)
 
 
-def quick_problems(federation: Federation) -> Iterator[FedsegError]:
+def quick_problems(federation: Federation, ray_address: str | None = None) -> Iterator[FedsegError]:
     """Everything that is wrong with a simulation and can be known at once.
 
     Args:
         federation: a checked configuration.
+        ray_address: Ray cluster that is joined; None: this machine alone.
 
     Yields:
         An error for each thing wrong, with the remedy and whose it is.
@@ -73,9 +75,8 @@ def quick_problems(federation: Federation) -> Iterator[FedsegError]:
             *plugin_checks(federation),
             check_memory,
             check_loopback,
-            partial(check_cluster, federation.resources.ray_address),
+            partial(check_cluster, ray_address),
             *model_checks(federation),
-            partial(check_tracking, federation),
             *data_checks(all_data(federation)),
         ]
     )
@@ -94,7 +95,6 @@ def server_problems(federation: Federation) -> Iterator[FedsegError]:
         [
             partial(check_server_plugins, federation),
             partial(with_owner, "the global model", partial(check_model_names, federation.model)),
-            partial(check_tracking, federation),
             *data_checks(server_data(federation)),
         ]
     )
@@ -135,7 +135,7 @@ def check_has_data(federation: Federation) -> None:
         if not participant.dataset:
             raise FedsegError(
                 f"'{participant.name}' names no dataset: its data is on its own node; run this "
-                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+                "with `fedseg deploy run`, or name `dataset` and `root` to simulate it"
             )
 
 
@@ -205,17 +205,6 @@ def _check_plugins(chosen: Iterable[tuple[Registry, str]]) -> None:
     for registry, name in chosen:
         if name != "none" and not registry.is_built_in(name):
             registry.load(name)
-
-
-def check_tracking(federation: Federation) -> None:
-    """See that trackers can write to the folder that they are given.
-
-    Raises:
-        FedsegError: they can't.
-    """
-    tracking = federation.tracking
-    if tracking.trackers and tracking.folder:
-        check_writable(tracking.folder, "[tracking] folder")
 
 
 class Data(NamedTuple):

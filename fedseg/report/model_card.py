@@ -80,9 +80,7 @@ def _shown(protocol: Protocol) -> str:
     parts = [heights.get(str(protocol.height), f"{protocol.height} pixels high")]
     if protocol.window:
         parts.append(f"in windows of {protocol.window[0]}x{protocol.window[1]}")
-    if protocol.scales != (1.0,):
-        parts.append(f"at scales {', '.join(map(str, protocol.scales))}")
-    return ", ".join(parts) + (", mirrored too" if protocol.flip else "")
+    return ", ".join(parts)
 
 
 def _cell(text: str) -> str:

@@ -203,8 +203,7 @@ def _taken(run: Run, federation: Federation) -> str | None:
             return None
         if run.has_products:
             saved = config.load(run.config)
-            here = saved.model_copy(update={"resources": federation.resources})
-            changed = _listed(config.differing_keys(here, federation))
+            changed = _listed(config.differing_keys(saved, federation))
             return (
                 f"already holds a run with another configuration ({changed}); "
                 "choose another --out, or remove the folder"
@@ -218,12 +217,11 @@ def _taken(run: Run, federation: Federation) -> str | None:
 
 
 def _is_of(run: Run, federation: Federation) -> bool:
-    """Whether a run folder is one of a federation, whatever resources it is given."""
+    """Whether a run folder is one of a federation."""
     try:
-        saved = config.load(run.config)
+        return config.load(run.config) == federation
     except FedsegError:  # there is none, or it can't be read
         return False
-    return saved.model_copy(update={"resources": federation.resources}) == federation
 
 
 def _listed(keys: list[str]) -> str:

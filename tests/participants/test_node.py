@@ -74,7 +74,7 @@ def test_only_a_simulated_node_tells_all_of_an_error(tmp_path):
 
 
 def test_a_nodes_file_is_read_as_strictly_as_any(tmp_path):
-    with pytest.raises(FedsegError, match="fedseg node init"):
+    with pytest.raises(FedsegError, match="fedseg deploy init"):
         load_node(tmp_path)
     (tmp_path / "node.toml").write_text('name = "x"\nrole = "trainor"\ndataset = "d"\nfoo = 1\n')
     with pytest.raises(FedsegError, match=r"'role' = 'trainor'.*unknown key 'foo'"):
@@ -97,8 +97,8 @@ def test_a_node_does_the_work_of_its_role_alone(task, tmp_path):
     for other in (
         trainer,
         evaluator,
-        node(role="evaluator", upload={"cross_site_evaluation": True}),
+        node(role="evaluator", cross_site_evaluation=True),
     ):
         with pytest.raises(PublicError, match="takes no part in cross-site evaluation"):
             other.cross_site(Protocol())
-    assert node(upload={"cross_site_evaluation": True}, root=tmp_path).cross_site(Protocol()).root
+    assert node(cross_site_evaluation=True, root=tmp_path).cross_site(Protocol()).root

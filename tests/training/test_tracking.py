@@ -275,14 +275,3 @@ def test_a_line_that_a_kill_cut_short_is_logged_again(tmp_path):
     assert [(row["step"], row["value"]) for row in rows] == [("1", "0.5"), ("2", "0.25")]
     lines = map(json.loads, (tmp_path / "ann.jsonl").read_text().splitlines())
     assert [(line["step"], line["loss"]) for line in lines] == [(1, 0.5), (2, 0.25)]
-
-
-def test_runs_that_share_a_folder_keep_their_own_files(tmp_path):
-    settings = Tracking(trackers=["csv"], folder=tmp_path)
-    for run in ("first", "second"):
-        [track] = trackers(settings, tmp_path / "unused", run, "ann")
-        track.on_start([])
-        track.on_step(1, 1, 0.5)
-        track.on_end([0.5])
-    assert sorted(path.name for path in tmp_path.rglob("ann.csv")) == ["ann.csv", "ann.csv"]
-    assert (tmp_path / "second" / "ann.csv").read_text().count("loss") == 1
