@@ -21,8 +21,9 @@ from fedseg.config import Model
 from fedseg.evaluation.inference import input_size, view_size
 from fedseg.models.build import outline
 from fedseg.models.checkpoints import describe
-from fedseg.planning.disk import made_images, written_for
+from fedseg.planning.disk import written_for
 from fedseg.planning.estimate import PROCESS, training_bytes
+from fedseg.planning.stages import made_images
 
 PAPER = Path(__file__).parents[1] / "examples" / "paper.toml"
 SERVER = (4256, (1080, 1920))
@@ -39,7 +40,7 @@ SETS = {
 def main(teraflops: float = 100.0) -> None:
     """Print a table."""
     federation = config.load(PAPER)
-    model, student = federation.model.plain, federation.server.distillation
+    model, student = federation.model.plain, federation.server.distillation.training
     federation = federation.model_copy(update={"model": model})  # of which nothing is downloaded
     [training] = {client.training for client in federation.clients}
     clients = len(federation.clients)

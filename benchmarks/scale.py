@@ -103,7 +103,7 @@ def federation(clients: list[dict], data: Path) -> dict:
         "model": TINY,
         "training": TRAINING,
         "clients": clients,
-        "server": source | {"distillation": {"iterations": 1}},
+        "server": source | {"distillation": {"training": {"iterations": 1}}},
         "evaluation": [{"name": "held-out"} | source],
     }
 
