@@ -16,7 +16,7 @@ from fedseg.data.label_map import LabelMap
 from fedseg.files import EMBEDDED, app_dir, read_json
 from fedseg.models.build import check_size
 from fedseg.participants.node import Node, load_node, train_task
-from fedseg.planning.quick_checks import models_of
+from fedseg.planning.stages import trainings
 from tests.commands import parse
 
 CLUSTER = Path(__file__).parents[1] / "examples" / "cluster"
@@ -39,8 +39,9 @@ def test_valid_down_to_splits_and_models(path):
         for client in content.clients:
             if client.dataset:
                 LabelMap(load_card(client.dataset), content.classes).train_ids()
-        for model, training in models_of(content):
-            check_size(model, training.crop, training.batch_size)
+        for stage in trainings(content):
+            training = stage.training
+            check_size(stage.model, training.crop, training.batch_size)
     for source in filter(lambda source: source.dataset, sources):
         load_card(source.dataset).split(source.split)
 

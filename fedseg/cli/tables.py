@@ -14,7 +14,7 @@ from fedseg.run.records import Result, Score
 from fedseg.storage.cache import Part
 
 if TYPE_CHECKING:  # it imports torch
-    from fedseg.planning.estimate import Stage
+    from fedseg.planning.estimate import Cost
 
 BOLD = "\0"
 """Marks the start and the end of bold text in a cell."""
@@ -82,7 +82,7 @@ def remarks(result: Result) -> list[str]:
     return lines
 
 
-def stage_table(stages: "list[Stage]") -> Table:
+def stage_table(stages: "list[Cost]") -> Table:
     """What each stage of a simulation takes."""
     table = Table("stage", caption="estimated for this machine", show_footer=True)
     table.columns[0].footer = "in all"

@@ -31,6 +31,11 @@ class Source(Section):
     split: str | None = None
     """A split of the card; may be left out where the card has only one, or one called "all"."""
 
+    @property
+    def plain(self) -> "Source":
+        """The same images, whoever uses them for what."""
+        return Source(dataset=self.dataset, root=self.root, split=self.split)
+
 
 class Protocol(Section):
     """How images are shown to a model that is scored: a part of the score.

@@ -149,7 +149,7 @@ def _spread(
     from ray import cloudpickle
 
     for module in modules_of_files():
-        cloudpickle.register_pickle_by_value(module)
+        cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
 
     blocks = ceil(len(items) / BLOCK)
     size = BLOCK * ceil(blocks / (PARTS * len(machines)))

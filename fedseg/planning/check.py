@@ -14,7 +14,7 @@ from fedseg.planning.quick_checks import failures, quick_problems
 from fedseg.run.progress import Progress
 
 if TYPE_CHECKING:  # it imports torch
-    from fedseg.planning.estimate import Stage
+    from fedseg.planning.estimate import Cost
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Report:
 
     problems: list[str]
     """What is wrong, and the remedy."""
-    stages: "list[Stage]" = field(default_factory=list)
-    """What each stage will take; none where something is wrong with the files."""
+    stages: "list[Cost]" = field(default_factory=list)
+    """What each part will take; none where something is wrong with the files."""
     licences: dict[str, str] = field(default_factory=dict)
     """Licences of the data and of pretrained weights."""
     notes: list[str] = field(default_factory=list)

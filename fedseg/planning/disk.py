@@ -16,6 +16,7 @@ from fedseg.method.teachers import TARGET_STRIDE
 from fedseg.method.views import ViewSource
 from fedseg.models.build import outline
 from fedseg.models.checkpoints import describe
+from fedseg.planning.stages import made_images
 
 COMPRESSED = 0.3
 """Part of a prediction's size that is left of it on disk; about 0.2 of a trained model's."""
@@ -76,12 +77,6 @@ def cached(federation: Federation) -> int:
     return min(total, LARGEST)
 
 
-def made_images(federation: Federation) -> int:
-    """How many images the server makes beside its own."""
-    augmentation = federation.server.augmentation
-    return 0 if augmentation.generator == "none" else augmentation.images
-
-
 def check_room(federation: Federation, out: Path) -> None:
     """See that what a simulation has still to write fits on the disk.
 
@@ -106,6 +101,6 @@ def check_room(federation: Federation, out: Path) -> None:
 
 @cache
 def weight_bytes(model: Model) -> int:
-    """Of a model's weights."""
+    """Size of a model's weights."""
     network = outline(model.plain)
     return sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -1,26 +1,28 @@
-"""What a simulation will take on this machine: time, memory and disk of each stage.
+"""What a simulation will take on this machine: time, memory and disk of each part.
 
 Times come from short trials: a few training steps of each kind of client, and a few images for
 each model and protocol. Memory and disk are computed.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heapreplace
+from functools import lru_cache
+from heapq import heapreplace, nlargest
 from math import ceil
 
 import torch
 from torch import Tensor
 
-from fedseg.config import Client, Federation, Model, Training
+from fedseg.config import Federation, Model, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
-from fedseg.evaluation.inference import PLAIN
 from fedseg.machine import cpus
 from fedseg.method.pace import TRIAL_SECONDS, image_seconds
 from fedseg.models.build import best_device, outline
-from fedseg.planning.disk import cached, made_images, weight_bytes, written
+from fedseg.planning.disk import cached, weight_bytes, written
+from fedseg.planning.stages import SERVER, Part, Stage, made_images, stages
 from fedseg.run.progress import Progress
 from fedseg.training.best import interval
 from fedseg.training.callbacks import Callback
@@ -36,21 +38,21 @@ START_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a stage takes."""
+class Cost:
+    """What a part of a run takes."""
 
     name: str
     seconds: float
     memory: int = 0
-    """Bytes, of all processes of the stage at once."""
+    """Bytes, of all processes at once."""
     disk: int = 0
-    """Bytes that the stage writes."""
+    """Bytes that it writes."""
     is_temporary: bool = False
     """Whether what it writes is removed before the run ends."""
 
 
-def estimate(federation: Federation, at_once: int, progress: Progress) -> list[Stage]:
-    """What each stage of a simulation takes on this machine.
+def estimate(federation: Federation, at_once: int, progress: Progress) -> list[Cost]:
+    """What each part of a simulation takes on this machine.
 
     A differentially private training is estimated as a plain one, and takes longer.
 
@@ -62,60 +64,48 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[S
     Raises:
         FedsegError: the data or a model can't be used.
     """
-    server, model = federation.server, federation.model
-    student = server.distillation.training
+    every = list(stages(federation))
+    seconds: dict[Part, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for done, stage in enumerate(every):
+        progress(f"timing {stage.part}", done, len(every))
+        seconds[stage.part][stage.worker] += stage_seconds(federation, stage, at_once)
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
-    threads = max(cpus() // at_once, 1)
+    clients = [own * share for own in seconds["clients"].values()]
+    memory = [training_bytes(client.model, client.training) for client in federation.clients]
+    largest = PROCESS + max(weight_bytes(client.model) for client in federation.clients)
+    student = training_bytes(federation.model, federation.server.distillation.training)
+    writes = written(federation)
 
-    trainings = []
-    steps: dict[tuple[str, Model, Training], float] = {}  # of trainings whose steps are alike
-    for done, client in enumerate(federation.clients):
-        progress("timing training", done, len(federation.clients))
-        alike = client.training.model_copy(update={"iterations": 1})
-        key = (client.dataset, client.model, alike)
-        if key not in steps:
-            steps[key] = _step_seconds(client, client.model, client.training, threads)
-        seconds = steps[key] * client.training.iterations
-        if held_out := client.held_out:
-            looks = ceil(client.training.iterations / interval(client.training.iterations))
-            image = image_seconds(client.model, client.training, held_out, PLAIN)
-            seconds += looks * len(open_dataset(held_out)) * image
-        trainings.append(seconds * share)
-    weights = [weight_bytes(client.model) for client in federation.clients]
-    memory = sorted((training_bytes(c.model, c.training) for c in federation.clients), reverse=True)
+    def total(part: Part) -> float:
+        return sum(seconds[part].values())
 
-    count = len(open_dataset(server, labelled=False)) + made_images(federation)
-    labelling = 0.0
-    for done, client in enumerate(federation.clients):
-        progress("timing labels", done, len(federation.clients))
-        labelling += count * image_seconds(client.model, client.training, server, server.labelling)
-    progress("timing distillation", 0, 1)
-    of_student = _step_seconds(federation.clients[0], model, student, cpus())
-
-    scoring = 0.0
-    models = [(client.model, client.training) for client in federation.clients]
-    for done, chosen in enumerate(federation.evaluation):
-        progress("timing evaluation", done, len(federation.evaluation))
-        each = [image_seconds(*one, chosen, chosen.protocol) for one in [*models, (model, student)]]
-        scoring += len(open_dataset(chosen)) * sum(each)
-    for evaluator in federation.evaluators:
-        number = len(open_dataset(evaluator))
-        scoring += number * image_seconds(model, student, evaluator, evaluator.protocol)
-    of = written(federation)
     return [
-        Stage("start of Flower and Ray", START_SECONDS, PROCESS),
-        Stage("clients", makespan(trainings, at_once), sum(memory[:at_once]), of.uploads),
-        Stage("labels", labelling, PROCESS + max(weights), of.labels, True),
-        Stage("targets", 0.0, PROCESS, of.targets, True),
-        Stage(
-            "distillation",
-            of_student * student.iterations,
-            training_bytes(model, student),
-            of.model,
-        ),
-        Stage("evaluation", scoring, PROCESS + max(weights)),
-        Stage("resized images, in the cache", 0.0, 0, cached(federation)),
+        Cost("start of Flower and Ray", START_SECONDS, PROCESS),
+        Cost("clients", makespan(clients, at_once), sum(nlargest(at_once, memory)), writes.uploads),
+        Cost("labels", total("labels"), largest, writes.labels, True),
+        Cost("targets", 0.0, PROCESS, writes.targets, True),
+        Cost("distillation", total("distillation"), student, writes.model),
+        Cost("evaluation", total("evaluation"), largest),
+        Cost("resized images, in the cache", 0.0, 0, cached(federation)),
     ]
+
+
+def stage_seconds(federation: Federation, stage: Stage, at_once: int) -> float:
+    """Time of a stage, by a trial of a few steps or images; trials that are alike are made once."""
+    model, training, source = stage.model, stage.training, stage.source
+    if stage.protocol is None:
+        # Images of one kind take as long; of the server's nobody has labels.
+        alike = (client for client in federation.clients if client.dataset == source.dataset)
+        shown = next(alike, federation.clients[0])
+        threads = cpus() if stage.worker == SERVER else max(cpus() // at_once, 1)
+        step = training.model_copy(update={"iterations": 1})
+        return training.iterations * step_seconds(shown.plain, model, step, threads)
+    images = len(open_dataset(source, labelled=False))
+    if stage.part == "labels":
+        images += made_images(federation)
+    if stage.name == "validation":
+        images *= ceil(training.iterations / interval(training.iterations))
+    return images * image_seconds(model, training, source.plain, stage.protocol)
 
 
 def makespan(seconds: Sequence[float], at_once: int) -> float:
@@ -173,19 +163,19 @@ class _Clock(Callback):
         return (timed[-1] - timed[0]) / max(len(timed) - 1, 1)
 
 
-def _step_seconds(client: Client, model: Model, training: Training, threads: int) -> float:
+@lru_cache(maxsize=256)
+def step_seconds(source: Source, model: Model, training: Training, threads: int) -> float:
     """Time of a training step, data loading included, once all images are in the cache."""
-    dataset = open_dataset(client)
+    dataset = open_dataset(source)
     dataset = dataset.every(max(len(dataset) // training.batch_size, 1))
     counts = train_id_counts(dataset, survey(dataset), model.classes)
     training = training.model_copy(update={"iterations": WARM_UP + STEPS})
-    model = model.plain
     clock = _Clock()
     run = TrainingRun(settings=training, seed=0, device=best_device(), callbacks=(clock,))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        train_supervised([dataset], [counts], model, run, run.seed)
+        train_supervised([dataset], [counts], model.plain, run, run.seed)
     except _Enough:
         pass
     finally:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.evaluation.inference import PLAIN, view_size
+from fedseg.evaluation.inference import view_size
 from fedseg.method.features import feature_width
 from fedseg.method.generation.augmentation import check_generator
 from fedseg.models.adapters import adapt
@@ -27,11 +27,11 @@ from fedseg.planning.quick_checks import (
     all_data,
     check_classes,
     failures,
-    models_of,
     server_data,
     server_problems,
     with_owner,
 )
+from fedseg.planning.stages import SERVER, WHOLE_IMAGES, Stage, stages, trainings
 from fedseg.run.progress import OnProgress
 from fedseg.storage.provenance import notices
 from fedseg.training.losses import check_loss
@@ -132,8 +132,9 @@ def check_models(federation: Federation) -> None:
 
 def _model_checks(federation: Federation) -> Iterator[Check]:
     fusion = federation.server.distillation.fusion
-    for (model, training), owner in models_of(federation).items():
-        yield partial(with_owner, owner, partial(_check_model, model, training, fusion))
+    for stage in trainings(federation):
+        check = partial(_check_model, stage.model, stage.training, fusion)
+        yield partial(with_owner, stage.owner, check)
 
 
 def _check_model(model: Model, training: Training, fusion: str) -> None:
@@ -159,31 +160,34 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
     Raises:
         FedsegError: a model can't take a size; whose it is, and of which images.
     """
-    server = federation.server
-    shown: list[tuple[Source, Protocol]] = [(server, server.labelling), (server, PLAIN)]
-    shown += [(chosen, chosen.protocol) for chosen in federation.evaluation]
-    if has_all_data:
-        shown += [(chosen, chosen.protocol) for chosen in federation.evaluators]
-        shown += [(c.held_out, PLAIN) for c in federation.clients if c.held_out]
-    if has_all_data and federation.cross_site_evaluation:
-        shown += [(client, PLAIN) for client in federation.clients]
-    sizes = [(_sizes(source), protocol, source) for source, protocol in shown]
     tried: set[tuple[Model, Size]] = set()
-    for (model, training), owner in models_of(federation).items():
-        info = describe(model, training)
-        for images, protocol, source in sizes:
-            for size in _seen(images, info, protocol):
-                if (model, size) in tried:
-                    continue
-                tried.add((model, size))
-                on_progress("trying sizes", len(tried), len(tried))
-                try:
-                    check_size(model, size)
-                except FedsegError as error:
-                    raise FedsegError(
-                        f"{owner}: {error}; so it would see the images of {source.dataset}: "
-                        "change inference_height, the protocol, or the encoder"
-                    ) from None
+    sizes = lru_cache(_sizes)
+    for stage in _seen_by(federation, has_all_data):
+        info = describe(stage.model, stage.training)
+        for size in _seen(sizes(stage.source.plain), info, stage.protocol or WHOLE_IMAGES):
+            if (stage.model, size) in tried:
+                continue
+            tried.add((stage.model, size))
+            on_progress("trying sizes", len(tried), len(tried))
+            try:
+                check_size(stage.model, size)
+            except FedsegError as error:
+                raise FedsegError(
+                    f"{stage.owner}: {error}; so it would see the images of "
+                    f"{stage.source.dataset}: change inference_height, the protocol, or the encoder"
+                ) from None
+
+
+def _seen_by(federation: Federation, has_all_data: bool) -> Iterator[Stage]:
+    """Each model with all images that it will see as a whole."""
+    for stage in trainings(federation):  # features and the report show all models these, plainly
+        yield stage._replace(source=federation.server, protocol=WHOLE_IMAGES)
+        if has_all_data and federation.cross_site_evaluation:
+            for client in federation.clients:
+                yield stage._replace(source=client, protocol=WHOLE_IMAGES)
+    for stage in stages(federation):
+        if stage.protocol and (stage.worker == SERVER or has_all_data):
+            yield stage
 
 
 def _sizes(source: Source) -> set[Size]:

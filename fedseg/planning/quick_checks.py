@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fedseg.classes import ClassList
-from fedseg.config import Client, Federation, Model, Source, Training
+from fedseg.config import Client, Federation, Model, Source
 from fedseg.data.cards import load_card
 from fedseg.data.class_names import check_class_names
 from fedseg.data.dataset import check_source
@@ -23,6 +23,7 @@ from fedseg.flower.loopback import check_loopback
 from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models.locations import is_local_file
 from fedseg.models.names import check_names
+from fedseg.planning.stages import trainings
 from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
@@ -109,8 +110,9 @@ def check_submission(federation: Federation, out: Path) -> None:
     Raises:
         FedsegError: a name that is not known, or a folder that can't be written to.
     """
-    for (model, _), owner in models_of(federation).items():
-        with_owner(owner, partial(check_names, model.arch, model.encoder))
+    for stage in trainings(federation):
+        model = stage.model
+        with_owner(stage.owner, partial(check_names, model.arch, model.encoder))
     check_writable(out)
 
 
@@ -153,8 +155,8 @@ def check_memory() -> None:
 
 def model_checks(federation: Federation) -> Iterator[Check]:
     """Checks of the names in each different model, and of its file of weights."""
-    for (model, _), owner in models_of(federation).items():
-        yield partial(with_owner, owner, partial(check_model_names, model))
+    for stage in trainings(federation):
+        yield partial(with_owner, stage.owner, partial(check_model_names, stage.model))
 
 
 def check_model_names(model: Model) -> None:
@@ -203,23 +205,6 @@ def _check_plugins(chosen: Iterable[tuple[Registry, str]]) -> None:
     for registry, name in chosen:
         if name != "none" and not registry.is_built_in(name):
             registry.load(name)
-
-
-def models_of(federation: Federation) -> dict[tuple[Model, Training], str]:
-    """Each different model of a federation with its training, and who is the first with it."""
-    wanted: dict[tuple[Model, Training], str] = {}
-    seen = set()
-    everyone: list[tuple[str, Model, Training]] = [
-        ("the global model", federation.model, federation.server.distillation.training)
-    ]
-    everyone += [(f"client '{c.name}'", c.model, c.training) for c in federation.clients]
-    for owner, model, training in everyone:
-        sizes = training.crop, training.batch_size, training.inference_height
-        key = (model, *sizes, training.loss)
-        if key not in seen:
-            seen.add(key)
-            wanted[model, training] = owner
-    return wanted
 
 
 class Data(NamedTuple):

@@ -84,7 +84,7 @@ def federate(
 ) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
     from fedseg.planning.resources import share
-    from fedseg.planning.whole_run import WholeRun
+    from fedseg.planning.whole_progress import WholeRun
 
     run.result.unlink(missing_ok=True)
     run.notices.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from fedseg.errors import ModelError
 from fedseg.files import read_json
 from fedseg.method import pace, teachers
 from fedseg.method.baselines import ensemble, make_baselines
+from fedseg.method.context import open_context
 from fedseg.method.pace import PaceLimit
 from fedseg.models import checkpoints
 from fedseg.report.write import conclude
@@ -53,9 +54,9 @@ def test_a_slow_client_is_left_out_by_name_and_the_others_go_on(
     assert set(left_out) == {"two"}
     members = []
     monkeypatch.setattr(ensemble, "load_ensemble", lambda clients: members.extend(clients))
-    monkeypatch.setattr(ensemble, "score_model", lambda *given: given[-2]())  # which loads it
+    monkeypatch.setattr(ensemble, "score_model", lambda *given: given[-1]())  # which loads it
     monkeypatch.setattr("fedseg.method.baselines.BASELINES", _Only())
-    make_baselines(run, federation, silent)
+    make_baselines(open_context(run, federation, silent))
     assert members == ["one"]
 
 

@@ -27,7 +27,7 @@ def test_everything_that_is_wrong_is_listed_at_once(federation_data, tmp_path):
 @pytest.fixture
 def estimated(monkeypatch):
     """A federation that takes 5 GB of disk and 3 GB of memory."""
-    stage = estimate.Stage("clients", 9.0, memory=3 * 10**9, disk=5 * 10**9)
+    stage = estimate.Cost("clients", 9.0, memory=3 * 10**9, disk=5 * 10**9)
     monkeypatch.setattr(estimate, "estimate", lambda *_: [stage])
     monkeypatch.setattr(disk, "written", lambda _: [5 * 10**9])
 

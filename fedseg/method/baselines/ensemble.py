@@ -44,7 +44,7 @@ class Ensemble(nn.Module):
         self.register_buffer("knows", knows)
 
     def logits(self, images: Tensor) -> Iterator[Tensor]:
-        """Of one member after another, float32 [N, C, H, W]."""
+        """Logits of one member after another, float32 [N, C, H, W]."""
         for network, info in zip(self.members.children(), self.infos, strict=True):
             seen = _renormalise(images, self.infos[0].normalisation, info.normalisation)
             yield network(seen).float()

@@ -72,8 +72,9 @@ class FusionTask:
             ValueError: it is no such array.
         """
         rows, columns, classes = self.predictions(place)[0].shape
-        shape, dtype = getattr(target, "shape", ()), getattr(target, "dtype", type(target).__name__)
-        fits = len(shape) == 3 and shape[:2] == (rows, columns) and shape[2] >= classes
+        shape: tuple[int, ...] = getattr(target, "shape", ())
+        dtype = getattr(target, "dtype", type(target).__name__)
+        fits = len(shape) == 3 and shape[:2] == (rows, columns) and shape[-1] >= classes
         if not fits or dtype != np.uint8:
             raise ValueError(
                 f"the target is {dtype} {list(shape)}; expected uint8 {[rows, columns, classes]}"

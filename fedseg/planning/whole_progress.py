@@ -1,22 +1,22 @@
-"""How far a whole simulation is: every stage counts as the work that it is."""
+"""How far a whole simulation is: every stage counts as the pixels that models see in it."""
 
 import time
 from typing import Any
 
-from fedseg.config import GLOBAL, Federation, Protocol, Source, Training
+from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
 from fedseg.evaluation.inference import view_size
-from fedseg.models.checkpoints import Info, describe
+from fedseg.models.checkpoints import describe
+from fedseg.planning.stages import SERVER, Stage, stages
 from fedseg.run.progress import Progress
 
-TRAINING = 3
-"""Work of a training step on a pixel, in forward passes: one forward, two backward."""
+BACKWARD = 2
+"""Work of a backward pass, in forward passes."""
 PARTS = 100
 """Steps of the whole run, as it is reported."""
-SERVER = "server"
 WHOLE = "whole run"
-"""What the whole run is called, as a stage."""
+"""Name of the whole run, as a stage."""
 
 Key = tuple[str, str]
 """Whose work, and which stage of it."""
@@ -73,29 +73,21 @@ class WholeRun:
 
 
 def work(federation: Federation) -> dict[Key, float]:
-    """What each stage costs, in pixels that go forward through a model, in order.
-
-    Stages have the names under which they are reported.
-    """
-    server, student = federation.server, federation.server.distillation.training
-    infos = {c.name: describe(c.model, c.training) for c in federation.clients}
-    found = {(c.name, "training"): _training(c.training) for c in federation.clients}
-    for name, info in infos.items():
-        found[SERVER, f"labels by {name}"] = _labels(server, info, server.labelling)
-    found[SERVER, "distillation"] = _training(student)
-    infos[GLOBAL] = describe(federation.model, student)
-    for name, info in infos.items():
-        for chosen in federation.evaluation:
-            found[SERVER, f"{name} on {chosen.name}"] = _labels(chosen, info, chosen.protocol)
+    """Pixels that go forward through a model in each stage that is reported, in order."""
+    found = {}
+    for stage in stages(federation):
+        if stage.worker == SERVER or stage.protocol is None:
+            found[stage.worker, stage.name] = pixels(stage)
     return found
 
 
-def _training(training: Training) -> float:
-    rows, columns = training.crop
-    return TRAINING * training.iterations * training.batch_size * rows * columns
-
-
-def _labels(source: Source, info: Info, protocol: Protocol) -> float:
-    dataset = open_dataset(source, labelled=False)
-    rows, columns = view_size(*stored_size(dataset.images[0]), info, protocol)
-    return len(dataset) * rows * columns
+def pixels(stage: Stage) -> float:
+    """Pixels that go forward through the model; a backward pass counts as `BACKWARD` of them."""
+    training = stage.training
+    if stage.protocol is None:
+        rows, columns = training.crop
+        steps = training.iterations * training.batch_size
+        return float((1 + BACKWARD) * steps * rows * columns)
+    dataset, info = open_dataset(stage.source, labelled=False), describe(stage.model, training)
+    rows, columns = view_size(*stored_size(dataset.images[0]), info, stage.protocol)
+    return float(len(dataset) * rows * columns)

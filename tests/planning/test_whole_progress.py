@@ -3,7 +3,7 @@ import time
 import pytest
 
 from fedseg.config import GLOBAL
-from fedseg.planning.whole_run import WHOLE, WholeRun, work
+from fedseg.planning.whole_progress import WHOLE, WholeRun, work
 
 
 class Seen:
