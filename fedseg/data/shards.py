@@ -33,7 +33,7 @@ RETRIES = 3
 
 
 class Machine(NamedTuple):
-    """Of a Ray cluster."""
+    """A machine of a Ray cluster."""
 
     node: str
     """Its id in Ray."""

@@ -155,7 +155,7 @@ def _distrust(address: str, error: ssl.SSLCertVerificationError) -> str:
 
 
 def _invalid_now(address: str) -> str:
-    """Why a server's certificate is not valid at present, with its time if it shows it again."""
+    """Say why a server's certificate is not valid now, with its dates if it shows it again."""
     parts = urlsplit(f"//{address}")
     with suppress(OSError, ValueError):
         shown = ssl.get_server_certificate((str(parts.hostname), parts.port or 0), timeout=10)

@@ -114,7 +114,7 @@ def read_public_key(path: Path) -> bytes:
 
 @contextmanager
 def reached(address: str) -> Iterator[None]:
-    """Within it a server is asked; whatever goes wrong becomes a FedsegError with the remedy."""
+    """Turn whatever goes wrong while a server is asked into a FedsegError with the remedy."""
     try:
         yield
     except httpx.HTTPStatusError as error:

@@ -54,7 +54,7 @@ Flower's database for about a tenth of that."""
 
 
 class Refusal(Exception):
-    """Why a request is not passed on.
+    """A request that is not passed on, and why.
 
     Args:
         status: of HTTP.

@@ -223,8 +223,8 @@ async def _serve(
     for end in coming:
         if end.done():
             raise FedsegError(
-                f"{end.result()}; start the server again: what was going on is gone on with when "
-                "it is submitted again"
+                f"{end.result()}; start the server again, and submit an interrupted run again to "
+                "resume it"
             )
 
 

@@ -179,7 +179,7 @@ def pack(folder: Path) -> tuple[Mapping[str, Tensor], Upload]:
 
 
 def sent_weights(folder: Path, upload: Upload) -> Mapping[str, Tensor]:
-    """What of a client's checkpoint leaves it: all weights, or those that were trained."""
+    """Weights of a client's checkpoint that leave it: all, or those that were trained."""
     return checkpoints.StoredWeights(
         folder, checkpoints.PART if upload.base else checkpoints.WEIGHTS
     )

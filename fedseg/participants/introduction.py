@@ -20,7 +20,7 @@ class Question(Section):
     """What the server asks a node first: its names, and what its evaluators have."""
 
     classes: ClassList = CITYSCAPES
-    """Of the federation."""
+    """Class list of the federation."""
 
 
 class Introduction(Section):
@@ -37,7 +37,7 @@ class Introduction(Section):
     classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
     """Classes that it is scored over."""
     problem: str = Field("", max_length=2000)
-    """Why it has nothing to score on, where that is so."""
+    """Reason why it has nothing to score on; empty if it has."""
 
 
 def known_names(sources: Iterable[Source], classes: ClassList) -> list[str] | None:

@@ -167,7 +167,7 @@ class Node(Source):
     minima: Minima = Minima()
     """The least that a training must be."""
     validation: str | None = None
-    """For a trainer: split of the dataset by which the best of ten models on the way is chosen."""
+    """Split of the dataset by which a trainer chooses the best of ten models on the way."""
     cross_site_evaluation: bool = False
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""

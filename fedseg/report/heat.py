@@ -37,7 +37,7 @@ class Row:
 
     label: str
     colour: str | None
-    """Of its pixels in segmentations, in CSS."""
+    """Colour of its pixels in segmentations, in CSS."""
     cells: list[Cell]
     mark: str = ""
     """A word that sets it apart."""

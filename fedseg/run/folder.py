@@ -161,7 +161,7 @@ def open_run(path: Path, federation: Federation) -> Run:
 
 @contextmanager
 def in_use(run: Run) -> Iterator[None]:
-    """Within it, no other process uses a run folder anew, even if nothing was made in it yet."""
+    """Keep other processes from using a run folder anew, even if nothing was made in it yet."""
     with run.config.open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # given up when the file is closed
         yield
@@ -197,7 +197,7 @@ def free_folder(path: Path, federation: Federation) -> Path:
 
 
 def _taken(run: Run, federation: Federation) -> str | None:
-    """Why a folder can't be the run folder of a federation; None if it can."""
+    """Say why a folder can't be the run folder of a federation; None if it can."""
     if run.config.is_file():
         if _is_of(run, federation):
             return None

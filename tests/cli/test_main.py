@@ -255,7 +255,7 @@ def test_a_checkpoint_that_is_none(run_cli, make_world, tmp_path):
         ("report runs/embedded/global", "runs/embedded"),
         ("report runs/embedded/report.html", "runs/embedded"),
         ("report runs/embedded runs/embedded/clients/suburb", "runs/embedded"),
-        ("watch runs/embedded/clients/suburb", "runs/embedded"),
+        ("report --watch runs/embedded/clients/suburb", "runs/embedded"),
         ("compare runs/embedded/global", "runs/embedded"),
         ("audit runs/embedded/global", "runs/embedded"),
         ("simulate runs/embedded", "runs/embedded/config.toml"),

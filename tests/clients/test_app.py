@@ -215,7 +215,7 @@ def test_other_clients_models_are_scored_only_where_the_owner_says_so(make_folde
     reply, _ = ask(folder, "evaluate.cross_site_evaluation", task, weights)
     assert "takes no part in cross-site evaluation" in reply.content["answer"]["error"]
     folder.rename(tmp_path / "unwilling")
-    folder = make_folder("trainer", root, "\ncross_site_evaluation = true\n")
+    allow_cross_site(folder := make_folder("trainer", root))
     reply, sent = ask(folder, "evaluate.cross_site_evaluation", task, weights)
     assert sum(reply.content["answer"]["confusion"]) == 4 * 48 * 80
     assert_names_nothing(sent, root)
@@ -239,6 +239,12 @@ def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, 
     weights = to_records(seeded_build(federation.model, 0).state_dict())
     reply, _ = ask(folder, kind, task, weights)
     assert set(reply.content["answer"]) == {"error", "salt"}
+
+
+def allow_cross_site(folder):
+    """Have a node's owner allow other clients' models."""
+    file = folder / "node.toml"
+    file.write_text(f"cross_site_evaluation = true\n{file.read_text()}")
 
 
 def score(folder, federation, **changes):
