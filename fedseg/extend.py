@@ -3,7 +3,7 @@
 A name in a configuration may be "module:object", where the module is installed, lies beside the
 federation file, or in the working directory. Installed packages offer names of their own by entry
 points, of the group `fedseg.fusion`, `fedseg.generator`, `fedseg.loss`, `fedseg.trainer`,
-`fedseg.baseline` or `fedseg.tracker`.
+`fedseg.baseline`, `fedseg.tracker`, `fedseg.model` or `fedseg.dataset`.
 """
 
 from fedseg.data.dataset import Dataset as Dataset
@@ -17,6 +17,8 @@ from fedseg.method.generation.candidates import Made as Made
 from fedseg.method.generation.regions import Regions as Regions
 from fedseg.method.teachers import Teacher as Teacher
 from fedseg.models import checkpoints as checkpoints
+from fedseg.models.build import ModelBuilder as ModelBuilder
+from fedseg.models.info import trust_model as trust_model
 from fedseg.run.folder import Run as Run
 from fedseg.run.progress import Progress as Progress
 from fedseg.run.uploads import read_accepted as read_accepted

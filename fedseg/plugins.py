@@ -61,7 +61,9 @@ def located(reference: str, folders: Iterable[Path]) -> str:
 
 
 def module_name(reference: str) -> str:
-    """The reference without the folder of its file: "module:object"."""
+    """The reference without the folder of its file, "module:object"; any other name as it is."""
+    if not is_reference(reference):
+        return reference
     module, _, name = reference.rpartition(":")
     return f"{Path(module).stem if module.endswith('.py') else module}:{name}"
 

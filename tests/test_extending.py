@@ -10,22 +10,38 @@ import pytest
 import torch
 
 from fedseg import config
-from fedseg.config import Federation
-from fedseg.errors import FedsegError
+from fedseg.config import Federation, Model, Training
+from fedseg.errors import FedsegError, PublicError
 from fedseg.files import read_json
 from fedseg.method.baselines import make_baselines
 from fedseg.method.pipeline import distillation_inputs, evaluate_all, run_server
+from fedseg.models import checkpoints
+from fedseg.models.build import build, check_size, model_inputs, seeded_build, stride
+from fedseg.models.info import load_info, trust_model
+from fedseg.participants.answers import score_answer
+from fedseg.participants.node import Node, ScoreTask, train_task
+from fedseg.participants.uploads import check_architecture, store
 from fedseg.plugins import located, source_hash
-from fedseg.registry import BASELINES, FUSION_RULES, GENERATORS, LOSSES, TRACKERS, TRAINERS
+from fedseg.registry import (
+    BASELINES,
+    FUSION_RULES,
+    GENERATORS,
+    LOSSES,
+    MODELS,
+    TRACKERS,
+    TRAINERS,
+)
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.result import scores
+from fedseg.run.uploads import read_accepted
 from fedseg.training.losses import check_loss, cross_entropy
 from tests.conftest import train_and_upload
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
 PLUGINS = REPOSITORY / "examples" / "plugins"
+TRAINING = Training(crop=(32, 64))
 
 
 def plugin(name):
@@ -51,6 +67,7 @@ def test_one_of_each_makes_a_federation(federation_data, tmp_path, capsys):
         "iterations": 10,
     }
     federation_data["training"]["loss"] = plugin("focal:focal_loss")
+    federation_data["model"] = {"arch": plugin("lraspp:build"), "encoder_weights": "none"}
     for client in federation_data["clients"]:
         client["trainer"] = plugin("fedprox:train")
     federation_data["tracking"] = {"trackers": [plugin("printed:Printed")]}
@@ -66,6 +83,7 @@ def test_one_of_each_makes_a_federation(federation_data, tmp_path, capsys):
     clients = {client.name: run.clients / client.name for client in federation.clients}
     evaluate_all(run, federation, clients, silent)
     assert "held-out" in scores(run, federation)["largest"]
+    assert load_info(run.global_model).arch == "lraspp:build"
 
 
 def write(folder, name, text):
@@ -128,6 +146,7 @@ MISTAKES = [
     (TRACKERS, "wrong:Silent", "has no method 'log'"),
     (LOSSES, "wrong:two", "takes (one, two); expected loss(logits, labels, weights)"),
     (TRAINERS, "wrong:two", "takes (one, two); expected trainer(task)"),
+    (MODELS, "wrong:NUMBER", "is a int; expected model(spec, classes)"),
     (BASELINES, "wrong:two", "expected baseline(run, federation, clients, progress)"),
 ]
 
@@ -259,3 +278,141 @@ def test_a_name_that_is_not_there_is_an_error_that_names_the_nearest(
     federation_data["server"][table] = {key: value}
     with pytest.raises(ValueError, match=re.escape(message)):
         Federation.model_validate(federation_data)
+
+
+OWN_MODEL = """from torch import nn
+
+class Own(nn.Module):
+    stride = 8
+
+    def __init__(self, classes):
+        super().__init__()
+        self.encoder = nn.Conv2d(3, 4, 1)
+        self.segmentation_head = nn.Conv2d(4, classes, 1)
+
+    def forward(self, images):
+        return self.segmentation_head(self.encoder(images))
+
+def build(spec, classes):
+    return Own(classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("return Own(classes)", "return 3", "returned int; expected a torch.nn.Module"),
+        ("return Own(classes)", "return nn.ReLU()", "has no parameters"),
+        ("return Own(classes)", "return Own(4)", "is [2, 4, 64, 64]; expected [2, 19, 64, 64]"),
+        ("return self.seg", "return {}, self.seg", "its output is tuple; expected [2, 19, 64, 64]"),
+        ("(self.encoder(images))", "(self.encoder(images))[..., 1:]", "its output is 64x63"),
+        ("return Own(classes)", "return Own(spec.wide)", "has no attribute 'wide' (own_model.py"),
+        ("forward(self, images):", "forward(self, images):\n        images.sum().item()", "item"),
+        ("stride = 8", "stride = 7", "stride is 7; expected one of 4, 8, 16,"),
+    ],
+)
+def test_a_model_is_tried_before_training(old, new, message, tmp_path):
+    path = write(tmp_path, "own_model", OWN_MODEL.replace(old, new))
+    model = Model(arch=f"{path}:build", encoder_weights="none")
+    with pytest.raises(FedsegError, match=re.escape(message)) as caught:
+        check_size(model, (8 * stride(model), 64), 2)
+    assert "own_model.py:build" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_models_attributes_are_what_fedseg_uses(federation_data, tmp_path):
+    path = write(tmp_path, "own_attributes", OWN_MODEL)
+    federation_data["model"] = {
+        "arch": f"{path}:build",
+        "encoder_weights": "none",
+        "train": "decoder",
+    }
+    federation_data["server"]["distillation"] = {"fusion": "features"}
+    federation = Federation.model_validate(federation_data)
+    run = train_and_upload(federation, tmp_path)
+    run_server(run, federation, silent)
+    info = load_info(run.global_model)
+    assert (info.arch, info.stride) == ("own_attributes:build", 8)
+    network = checkpoints.load(run.global_model)[0]
+    untrained = seeded_build(federation.model, 0)
+    assert torch.equal(network.encoder.weight, untrained.encoder.weight)
+    assert not torch.equal(network.segmentation_head.weight, untrained.segmentation_head.weight)
+
+
+def test_a_checkpoint_imports_no_code(tmp_path, monkeypatch):
+    path = write(tmp_path, "marked", f"open({str(tmp_path / 'imported')!r}, 'w')\n" + OWN_MODEL)
+    kind = Model(arch=f"{path}:build", encoder_weights="none")
+    checkpoints.save(tmp_path / "theirs", build(kind), checkpoints.describe(kind, TRAINING))
+    (tmp_path / "imported").unlink()
+    sys.modules.pop("marked")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FedsegError, match=r"not imported for that; .* --plugin marked:build"):
+        checkpoints.load(tmp_path / "theirs")
+    assert not (tmp_path / "imported").exists()
+    assert "marked" not in sys.modules
+    trust_model("marked:build")
+    assert checkpoints.load(tmp_path / "theirs")[1].arch == "marked:build"
+
+
+@pytest.fixture
+def upload(federation_data, tmp_path):
+    """One of a client whose model is a plugin, with its weights, and the federation."""
+    path = write(tmp_path, "asked_model", OWN_MODEL)
+    federation_data["clients"][0]["model"] = {
+        "arch": f"{path}:build",
+        "encoder": "",
+        "encoder_weights": "none",
+    }
+    federation = Federation.model_validate(federation_data)
+    run = train_and_upload(federation, tmp_path)
+    weights, _ = checkpoints.load(run.clients / "one")
+    return read_accepted(run.clients / "one"), weights.state_dict(), federation
+
+
+@pytest.mark.parametrize("arch", ["os:system", "unasked_model:build", "/unasked_model.py:build"])
+def test_an_upload_imports_nothing_that_the_server_has_not_named(arch, upload, tmp_path):
+    write(tmp_path, "unasked_model", "raise SystemExit\n")
+    given, weights, federation = upload
+    client = federation.clients[0]
+    check_architecture(given, [client.model, federation.model])
+    other = federation.clients[1]
+    with pytest.raises(FedsegError, match="'asked_model:build', is not built in"):
+        check_architecture(given, [other.model, federation.model])
+    hostile = given.model_copy(update={"info": given.info.model_copy(update={"arch": arch})})
+    with pytest.raises(FedsegError, match=f"its architecture, '{arch}', is not built in, and not"):
+        check_architecture(hostile, [client.model, federation.model])
+    with pytest.raises(FedsegError, match=f"'{arch}' is code that a checkpoint names, and is not"):
+        store(open_run(tmp_path / "other", federation), hostile, weights)
+    assert not {"unasked_model"} & sys.modules.keys()
+
+
+def test_a_node_runs_the_models_that_its_owner_lists(upload, tmp_path):
+    given, weights, federation = upload
+    task = train_task(federation, federation.clients[0])
+    settings = {"name": "one", "role": "trainer", "server": "host:1", "dataset": "folder"}
+    settings["upload"] = {"cross_site_evaluation": True}
+    node = Node.model_validate(settings)
+    with pytest.raises(PublicError, match="runs no model 'asked_model:build': its owner has not"):
+        node.client(task)
+    score = ScoreTask(protocol={}, stall_timeout=1, timeout=1)
+    for arch in ("asked_model:build", "os:system"):
+        info = given.info.model_copy(update={"arch": arch}).model_dump_json()
+        with pytest.raises(PublicError, match=f"runs no model '{arch}': its owner has not"):
+            score_answer(node, score, True, info, weights, 1, silent)
+    own = write(tmp_path, "asked_model", OWN_MODEL)
+    node = Node.model_validate(settings | {"plugins": [f"{own}:build"]})
+    assert node.client(task).model.arch == f"{own}:build"
+    unlisted = Node.model_validate(settings | {"model": {"arch": "own_choice:build"}})
+    assert unlisted.client(task).model.arch == "own_choice:build"  # the owner wrote it
+
+
+def test_a_models_source_is_an_input_of_its_scores_and_checkpoints(tmp_path):
+    path = write(tmp_path, "scored_model", OWN_MODEL)
+    model = Model(arch=f"{path}:build", encoder_weights="none")
+    MODELS.trust(model.arch)
+    info = checkpoints.describe(model, TRAINING)
+    before = model_inputs(model), info.inputs
+    assert (model_inputs(model), info.inputs) == before
+    write(tmp_path, "scored_model", OWN_MODEL + "# changed\n")
+    assert model_inputs(model) != before[0]
+    assert info.inputs != before[1]

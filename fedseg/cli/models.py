@@ -6,10 +6,27 @@ from typing import Annotated, Literal
 
 import typer
 
-from fedseg.cli.options import CardOption, Json, Quiet, RayAddress, RootOption, Settings, Split
+from fedseg.cli.options import (
+    CardOption,
+    Json,
+    Plugins,
+    Quiet,
+    RayAddress,
+    RootOption,
+    Settings,
+    Split,
+)
 from fedseg.errors import FedsegError, RunFailed
 
 models = typer.Typer()
+
+
+def trust_models(plugins: list[str] | None) -> None:
+    """Let checkpoints have the architectures that `--plugin` names."""
+    from fedseg.models.info import trust_model
+
+    for name in plugins or ():
+        trust_model(name)
 
 
 @models.command()
@@ -28,6 +45,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
     ] = None,
+    plugins: Plugins = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -53,6 +71,7 @@ def evaluate(
     from fedseg.data.shards import check_cluster, joined
     from fedseg.evaluation.suite_checks import check_suite
 
+    trust_models(plugins)
     check_suite(checkpoint, sets, out)
     check_cluster(ray_address)
     from fedseg.evaluation.suite import as_json, score_suite, suite_table
@@ -93,6 +112,7 @@ def predict(
             min=0.1, metavar="RATE", help="Frames a second of a video of images; default: 10."
         ),
     ] = None,
+    plugins: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
@@ -109,6 +129,7 @@ def predict(
     from fedseg.files import check_writable
     from fedseg.models.info import check_model
 
+    trust_models(plugins)
     check_writable(out)
     check_model(checkpoint)
     sequences = find_sequences(pictures, recursive)
@@ -157,6 +178,7 @@ def export(
             help="Only size it shall take; default: any.",
         ),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Write a model as one file for other programs, and compare the two.
 
@@ -167,6 +189,7 @@ def export(
     from fedseg.cli import console
     from fedseg.models.export_formats import Format, check_export
 
+    trust_models(plugins)
     kind_of_file = Format(format)
     check_export(checkpoint, out, kind_of_file, normalise or argmax or bool(size))
     from fedseg.models.export import OPSET, export
@@ -187,6 +210,7 @@ def push(
         Path | None,
         typer.Option(help="Write the model card to this file, and send nothing."),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Publish a checkpoint on the Hugging Face hub, with a model card written from its run.
 
@@ -200,6 +224,7 @@ def push(
 
     if card and private:
         raise FedsegError("--private is for what is sent, and --card sends nothing; leave one out")
+    trust_models(plugins)
     check_checkpoint(checkpoint)
     if card:
         check_new_file(card, "--card")

@@ -100,6 +100,14 @@ RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[
     str | None, typer.Option(help="Split of the card.", autocompletion=_complete_split)
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE:OBJECT",
+        help="Architecture outside of fedseg that checkpoints may have; imported. May be repeated.",
+    ),
+]
 RayAddress = Annotated[str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")]
 Settings = Annotated[
     list[str] | None,

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from fedseg.errors import FedsegError, first_line, import_extra
-from fedseg.extras.huggingface import takes_sizes_in_onnx
 from fedseg.files import atomic_file, refuse_full_disk
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
@@ -110,7 +109,7 @@ def export(
         for library in ("onnxscript", "onnxruntime"):
             import_extra(library, *ONNX_EXTRA)
     network, info = checkpoints.load(checkpoint)
-    if format == Format.ONNX and not size and not takes_sizes_in_onnx(info.arch):
+    if format == Format.ONNX and not size and not getattr(network, "sizes_in_onnx", True):
         raise _impossible(Contract(info=info), format, "the file would take one size alone")
     if size:
         check_size(info.model, size)

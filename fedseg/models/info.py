@@ -1,7 +1,7 @@
 """What one must know of a model, and whether a model is there at all. Needs no torch."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -10,15 +10,15 @@ from fedseg.config import (
     NETWORK,
     DecoderKey,
     DecoderValue,
-    EncoderKey,
     Model,
-    Probability,
     Section,
     parse,
 )
 from fedseg.errors import FedsegError
 from fedseg.files import holders_near, read_json
 from fedseg.models.locations import WEIGHTS, address
+from fedseg.plugins import located
+from fedseg.registry import MODELS
 from fedseg.settings import refuse_twice
 
 INFO = "fedseg.json"
@@ -47,15 +47,13 @@ class Info(Section):
     """What one must know of a model to use it."""
 
     arch: str
-    """Architecture, a name of segmentation-models-pytorch."""
+    """Architecture, as in `config.Model`; a plugin's goes without the folder of its file."""
     encoder: str
-    """Encoder, a name of segmentation-models-pytorch."""
-    encoder_kwargs: dict[EncoderKey, Probability] = Field({})
-    """Arguments of its encoder; see `config.Model`."""
+    """Encoder, as in `config.Model`."""
     decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
     """Settings of its decoder; see `config.Model`."""
     norm: Literal["batch", "group"] = "batch"
-    """Its normalisation; see `config.Model`."""
+    """Its normalisation layers; see `config.Model`."""
     classes: ClassList = CITYSCAPES
     """Classes of the output channels."""
     coverage: tuple[int, ...] = Field(
@@ -91,9 +89,19 @@ class Info(Section):
 
     @property
     def model(self) -> Model:
-        """The untrained model of this kind."""
+        """The untrained model of this kind.
+
+        Raises:
+            FedsegError: its architecture is a plugin that nobody on this machine named.
+        """
         own = {key: getattr(self, key) for key in NETWORK}
+        own["arch"] = MODELS.trusted(self.arch)
         return Model(**own, encoder_weights="none")
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What of it the model's output depends on, as JSON; a plugin's source too."""
+        return self.model_dump(mode="json") | MODELS.source(MODELS.trusted(self.arch))
 
 
 class Base(Section):
@@ -106,6 +114,15 @@ class Base(Section):
 
     def __str__(self) -> str:
         return f"'{self.weights}', sha256 {self.sha256[:12]}"
+
+
+def trust_model(name: str) -> None:
+    """Let checkpoints name an architecture of one's own; else only a federation file does.
+
+    Args:
+        name: "module:object" of a `ModelBuilder`, as in `arch`.
+    """
+    MODELS.trust(located(name, [Path.cwd()]))
 
 
 def load_info(folder: Path) -> Info:

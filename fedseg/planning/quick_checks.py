@@ -23,10 +23,12 @@ from fedseg.flower.loopback import check_loopback
 from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models.locations import is_local_file
 from fedseg.models.names import check_names
+from fedseg.plugins import is_reference
 from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
     LOSSES,
+    MODELS,
     TRACKERS,
     TRAINERS,
     Registry,
@@ -196,7 +198,7 @@ def check_server_plugins(federation: Federation) -> None:
         FedsegError: one can't.
     """
     server = federation.server
-    chosen = [(FUSION_RULES, server.distillation.fusion)]
+    chosen = [(MODELS, federation.model.arch), (FUSION_RULES, server.distillation.fusion)]
     chosen += [(GENERATORS, server.augmentation.generator)]
     chosen += [(TRACKERS, name) for name in federation.tracking.trackers]
     _check_plugins(chosen)
@@ -208,12 +210,19 @@ def check_client_plugins(client: Client) -> None:
     Raises:
         FedsegError: one can't.
     """
-    _check_plugins([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
+    _check_plugins(
+        [
+            (MODELS, client.model.arch),
+            (LOSSES, client.training.loss),
+            (TRAINERS, client.trainer),
+        ]
+    )
 
 
 def _check_plugins(chosen: Iterable[tuple[Registry, str]]) -> None:
     for registry, name in chosen:
-        if name != "none" and not registry.is_built_in(name):
+        is_plugin = is_reference(name) or name in registry
+        if is_plugin and not registry.is_built_in(name):
             registry.load(name)
 
 
