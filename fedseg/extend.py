@@ -7,6 +7,7 @@ points, of the group `fedseg.fusion`, `fedseg.generator`, `fedseg.loss`, `fedseg
 """
 
 from fedseg.data.dataset import Dataset as Dataset
+from fedseg.data.own_datasets import OwnDataset as OwnDataset
 from fedseg.method.baselines import Baseline as Baseline
 from fedseg.method.baselines import Clients as Clients
 from fedseg.method.fusion.task import FusionRule as FusionRule

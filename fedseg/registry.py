@@ -187,6 +187,8 @@ MODELS = Registry(
 """Functions that satisfy `fedseg.extend.ModelBuilder`."""
 ADAPTERS = Registry("adapter", {"lora": f"{_EXTRAS}.lora:add_adapters"}, ("encoder", "name"))
 """Functions that add to an encoder what is trained of it, in place."""
+DATASETS = Registry("dataset", {}, ("source",))
+"""Functions from a `Source` to what satisfies `fedseg.extend.OwnDataset`; others have a card."""
 BASELINES = Registry(
     "baseline",
     {

@@ -1,16 +1,22 @@
 """docs/extending.md and examples/plugins: code outside of the package, by "module:object"."""
 
+import json
 import re
 import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fedseg import config
-from fedseg.config import Federation, Model, Training
+from fedseg.config import Federation, Model, Source, Training
+from fedseg.data.check import check
+from fedseg.data.dataset import check_source, open_dataset
+from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError, PublicError
 from fedseg.files import read_json
 from fedseg.method.baselines import make_baselines
@@ -21,9 +27,12 @@ from fedseg.models.info import load_info, trust_model
 from fedseg.participants.answers import score_answer
 from fedseg.participants.node import Node, ScoreTask, train_task
 from fedseg.participants.uploads import check_architecture, store
+from fedseg.planning import preflight
+from fedseg.planning.sources import current_sources
 from fedseg.plugins import located, source_hash
 from fedseg.registry import (
     BASELINES,
+    DATASETS,
     FUSION_RULES,
     GENERATORS,
     LOSSES,
@@ -36,7 +45,7 @@ from fedseg.run.progress import silent
 from fedseg.run.result import scores
 from fedseg.run.uploads import read_accepted
 from fedseg.training.losses import check_loss, cross_entropy
-from tests.conftest import train_and_upload
+from tests.conftest import paint, train_and_upload
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
@@ -416,3 +425,129 @@ def test_a_models_source_is_an_input_of_its_scores_and_checkpoints(tmp_path):
     write(tmp_path, "scored_model", OWN_MODEL + "# changed\n")
     assert model_inputs(model) != before[0]
     assert info.inputs != before[1]
+
+
+def write_pairs(folder, seed, count=4):
+    """Photos with masks of the classes of examples/plugins/pairs.py."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        image, label = paint(rng, [0, 1, 2, 3, 5])
+        Image.fromarray(image).save(folder / f"{index}.jpg", quality=95)
+        Image.fromarray(label).save(folder / f"{index}_mask.png")
+    return {"dataset": plugin("pairs:Pairs"), "root": str(folder)}
+
+
+def test_a_dataset_in_python_takes_every_part(federation_data, tmp_path):
+    federation_data["clients"][0] |= write_pairs(tmp_path / "client", 1)
+    federation_data["server"] |= write_pairs(tmp_path / "unlabelled", 2)
+    for path in (tmp_path / "unlabelled").glob("*_mask.png"):
+        path.unlink()  # the server's labels are never asked for
+    federation_data["evaluation"] = [write_pairs(tmp_path / "scored", 3)]
+    federation = Federation.model_validate(federation_data)
+    preflight.check_data(federation, silent)
+    run = train_and_upload(federation, tmp_path)
+    run_server(run, federation, silent)
+    clients = {client.name: run.clients / client.name for client in federation.clients}
+    evaluate_all(run, federation, clients, silent)
+    upload = read_accepted(run.clients / "one")
+    assert (upload.dataset, upload.images) == ("pairs:Pairs", 4)
+    seen = [federation.classes.names[train_id] for train_id in upload.info.coverage]
+    assert seen == ["road", "building", "vegetation", "sky", "car"]
+    score = scores(run, federation)["global"]["pairs"]
+    assert (score.dataset, score.split, score.images) == ("pairs:Pairs", "all", 4)
+    known = current_sources(federation)
+    assert current_sources(federation) == known
+    write_pairs(tmp_path / "more", 9, 5)
+    shutil.copytree(tmp_path / "more", tmp_path / "client", dirs_exist_ok=True)
+    now = current_sources(federation)
+    assert {name for name in now if now[name] != known[name]} == {"client 'one'"}
+
+
+def test_a_dataset_in_python_is_read_as_it_is(tmp_path):
+    source = Source(**write_pairs(tmp_path / "pairs", 1), split="mine")
+    dataset = open_dataset(source)
+    own = DATASETS.load(source.dataset)(source)
+    assert (dataset.card.name, dataset.split, len(dataset)) == ("pairs:Pairs", "mine", len(own))
+    for index in range(len(own)):
+        assert (dataset.image(index) == own.image(index)).all()
+        assert (dataset.label(index) == own.label(index)).all()
+    assert open_dataset(source, labelled=False).labels is None
+    (tmp_path / "pairs" / "3.jpg").unlink()
+    assert len(open_dataset(source)) == 3
+    assert not check(dataset.card, dataset.images[0].parents[1]).problems
+
+
+OWN_DATASET = """import numpy as np
+
+class Own:
+    classes = ("road", "sky")
+
+    def __init__(self, source):
+        self.count = 3
+
+    def __len__(self):
+        return self.count
+
+    def image(self, index):
+        return np.zeros((48, 80, 3), np.uint8)
+
+    def label(self, index):
+        return np.full((48, 80), 1, np.uint8)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("(48, 80, 3), np.uint8", "(48, 80), np.uint8", "image(0) is uint8 [48, 80]; expected ui"),
+        ("(48, 80, 3), np.uint8", "(48, 80, 3)", "image(0) is float64 [48, 80, 3]; expected uint8"),
+        (
+            "return np.zeros",
+            "return index or np.zeros",
+            "image(1) is int; expected uint8 [H",
+        ),
+        ("np.full((48, 80)", "np.full((48, 81)", "label(0) is uint8 [48, 81]; expected uint8 [48,"),
+        (
+            "80), 1, np.uint8",
+            "80), index, np.uint8",
+            "label(2) holds 2; expected 0 to 1, pl",
+        ),
+        ("80), 1, np.uint8", "80), 1, int", "label(0) is int64 [48, 80]; expected uint8 [48, 80]"),
+        ("count = 3", "count = 0", "has no image; root None, split None"),
+        ("def image", "def picture", "Own has no method 'image'"),
+        ('("road", "sky")', '"road"', "classes is 'road'; expected the names of its classes"),
+        ('("road", "sky")', '("road", "road")', "classes: 'road' is a member of two"),
+        ("self.count = 3", "self.count = 1 / 0", "ZeroDivisionError: division by zero (own_"),
+        ("return self.count", "return self.size", "has no attribute 'size' (own_"),
+        ("(self, source)", "(self)", "takes (); expected dataset(source)"),
+        ("def label", "def labels", "no labels of split 'all' are published"),
+    ],
+)
+def test_a_mistake_in_a_dataset_names_the_index(old, new, message, tmp_path):
+    path = write(tmp_path, "own_dataset", OWN_DATASET.replace(old, new))
+    with pytest.raises(FedsegError, match=re.escape(message)) as caught:
+        open_dataset(Source(dataset=f"{path}:Own"))
+    assert "own_dataset" in str(caught.value) or "published" in message
+    assert "\n" not in str(caught.value)
+
+
+def test_a_datasets_card_is_known_before_an_image_is_read(tmp_path):
+    broken = OWN_DATASET.replace("return np.zeros", "raise SystemExit\n        return np.zeros")
+    source = Source(dataset=f"{write(tmp_path, 'unread', broken)}:Own")
+    check_source(source)
+    assert [entry.name for entry in source_card(source).classes] == ["road", "sky"]
+    with pytest.raises(FedsegError, match="no such folder; set the root of dataset"):
+        check_source(source.model_copy(update={"root": tmp_path / "nowhere"}))
+
+
+def test_commands_take_a_dataset_in_python(tmp_path, run_cli, monkeypatch):
+    write_pairs(tmp_path / "data", 1)
+    shutil.copy(PLUGINS / "pairs.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = run_cli("data", "check", "pairs:Pairs", "data", "--json")
+    assert done.returncode == 0, done.err
+    assert json.loads(done.out)["found"] == {"all": 4}
+    done = run_cli("data", "show", "pairs:Pairs", "data", "--out", "sheet.png")
+    assert done.returncode == 0, done.err
+    assert (tmp_path / "sheet.png").is_file()

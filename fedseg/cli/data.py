@@ -78,14 +78,18 @@ def check(
     """
     from fedseg.cli import console
     from fedseg.config import read_classes
-    from fedseg.data.cards import load_card
     from fedseg.data.check import check as check_files
     from fedseg.data.class_names import unknown_names
     from fedseg.data.label_map import LabelMap
+    from fedseg.data.own_datasets import is_own, located_source, source_card, written_root
 
-    described, class_list = load_card(card), read_classes(classes)
+    source = located_source(card, root, split)
+    described, class_list = source_card(source), read_classes(classes)
     mapped = LabelMap(described, class_list)  # a card of other classes is refused here
     with console.Bars() as bars:
+        if is_own(source.dataset):
+            is_labelled = all(part.labelled for part in described.splits.values())
+            root = written_root(source, is_labelled, partial(bars, "reading data"))
         report = check_files(
             described,
             root,
@@ -132,17 +136,17 @@ def show(
     import numpy as np
 
     from fedseg.cli import console
-    from fedseg.config import Source, read_classes
-    from fedseg.data.cards import load_card
+    from fedseg.config import read_classes
     from fedseg.data.dataset import open_dataset
     from fedseg.data.label_map import LabelMap
+    from fedseg.data.own_datasets import located_source, source_card
     from fedseg.data.sampling import spread_indices
     from fedseg.data.sheet import ROWS, check_sheet, write_sheet
     from fedseg.data.survey import label_counts
 
-    described = load_card(card)
+    source = located_source(card, root, split)
+    described = source_card(source)
     chosen = described.split(split)
-    source = Source(dataset=card, root=root, split=chosen)
     class_list = read_classes(classes)
     check_sheet(out)
     with console.Bars() as bars:

@@ -57,11 +57,13 @@ def evaluate(
     from fedseg import config
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table, score_table
+    from fedseg.plugins import located
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
     if suite is None:
-        chosen = {"dataset": dataset, "root": root, "split": split}
+        located_name = located(str(dataset), [Path.cwd()])
+        chosen = {"dataset": located_name, "root": root, "split": split}
         data = {"evaluation": [chosen]}
         sets = config.parse(config.Suite, data, Path("--dataset"), settings or [])
     elif root or split:

@@ -79,9 +79,12 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON. Everything else is on stderr.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress.")]
+CARD_HELP = "Dataset card, a name or a file; or MODULE:OBJECT."
 CardName = Annotated[
     str,
-    typer.Argument(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
+    typer.Argument(
+        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
+    ),
 ]
 SomeCard = Annotated[
     str | None,
@@ -91,7 +94,9 @@ SomeCard = Annotated[
 ]
 CardOption = Annotated[
     str | None,
-    typer.Option(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
+    typer.Option(
+        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
+    ),
 ]
 SomeRoot = Annotated[
     Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")

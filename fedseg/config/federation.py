@@ -36,8 +36,8 @@ class Client(Source):
     name: Name
     """Shown in every table, and the client's folder name in the run folder."""
     dataset: str = ""
-    """Name of a card, or the path of one; left out, with `root`, where the client has a node of its
-    own that knows."""
+    """As `dataset` of the server; left out, with `root`, where the client has a node of its own
+    that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
     training: Training = Training()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedseg import config
 from fedseg.data.cards import load_card
+from fedseg.data.own_datasets import is_own
 from fedseg.deployment import keys, signing
 from fedseg.deployment.authority import read_authority, trusting
 from fedseg.deployment.ports import check_address, check_port
@@ -88,7 +89,8 @@ def make_node(
     check_writable(folder, "folder")
     node = config.parse(Node, given | {"state": "state"}, folder / NODE_FILE)
     check_address(str(node.server))
-    load_card(node.dataset).split(node.split)  # its root may be mounted later
+    if not is_own(node.dataset):
+        load_card(node.dataset).split(node.split)  # its root may be mounted later
     trusting(ca)
     authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(ca))
     trusted_entities = signing.trust(trusted or ca.parent / signing.PUBLIC_KEY)

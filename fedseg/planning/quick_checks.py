@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Source, Training
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import check_class_names
 from fedseg.data.dataset import check_source
 from fedseg.data.label_map import LabelMap
+from fedseg.data.own_datasets import source_card
 from fedseg.data.shards import check_cluster
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable
@@ -304,7 +304,7 @@ def check_classes(source: Source, classes: ClassList) -> None:
     Raises:
         FedsegError: its card has other classes, or a client's has coarser ones.
     """
-    mapped = LabelMap(load_card(source.dataset), classes)
+    mapped = LabelMap(source_card(source), classes)
     if isinstance(source, Client):
         mapped.train_ids()
 
