@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -162,10 +162,7 @@ def predict(
 @models.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, or hf://REPO[@REVISION].")],
-    out: Annotated[Path, typer.Option(help="File to write: .onnx, .pt or .safetensors.")],
-    format: Annotated[
-        Literal["onnx", "torchscript", "safetensors-fp16"], typer.Option(help="Kind of file.")
-    ] = "onnx",
+    out: Annotated[Path, typer.Option(help="File to write, .onnx.")],
     normalise: Annotated[
         bool,
         typer.Option("--normalise", help="The file takes uint8 RGB and normalises it."),
@@ -182,23 +179,21 @@ def export(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Write a model as one file for other programs, and compare the two.
+    """Write a model as ONNX for other programs, and compare the two.
 
     Images are [N, 3, H, W], normalised float32 as in fedseg.json; logits are [N, C, H, W].
 
     Example: `fedseg export runs/first/global --out model.onnx --normalise --argmax`
     """
     from fedseg.cli import console
-    from fedseg.models.export_formats import Format, check_export
+    from fedseg.models.info import check_export
 
     trust_models(plugins)
-    kind_of_file = Format(format)
-    check_export(checkpoint, out, kind_of_file, normalise or argmax or bool(size))
+    check_export(checkpoint, out)
     from fedseg.models.export import OPSET, export
 
-    parity = export(checkpoint, out, kind_of_file, normalise, argmax, size)
-    kind = f"ONNX, opset {OPSET}" if format == "onnx" else format
-    console.show(f"{out}: {kind}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
+    parity = export(checkpoint, out, normalise, argmax, size)
+    console.show(f"{out}: ONNX, opset {OPSET}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
 
 
 @models.command()

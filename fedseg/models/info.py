@@ -15,7 +15,7 @@ from fedseg.config import (
     parse,
 )
 from fedseg.errors import FedsegError
-from fedseg.files import holders_near, read_json
+from fedseg.files import check_new_file, holders_near, read_json
 from fedseg.models.locations import WEIGHTS, address
 from fedseg.plugins import located
 from fedseg.registry import MODELS
@@ -23,8 +23,8 @@ from fedseg.settings import refuse_twice
 
 INFO = "fedseg.json"
 """File of a checkpoint folder that holds its model's `Info`."""
-OPENED = (".onnx", ".safetensors")
-"""Suffixes of the files of `export` that fedseg opens itself."""
+ONNX = ".onnx"
+"""Suffix of a file of `export`."""
 MOST_METADATA = 2**20
 """Bytes of what is said of a model; a list of 255 classes takes a tenth."""
 COARSEST = 32
@@ -170,13 +170,19 @@ def check_model(path: Path) -> None:
         check_checkpoint(path)
     elif not path.is_file():
         raise FedsegError(f"{path}: no such file")
-    elif path.suffix == ".pt":
+    elif path.suffix != ONNX:
         raise FedsegError(
-            f"{path}: TorchScript holds code, which fedseg does not run; predict with the "
-            "checkpoint that it was exported from"
+            f"{path}: neither a checkpoint folder nor an .onnx file{holders_near(path, INFO)}"
         )
-    elif path.suffix not in OPENED:
-        raise FedsegError(
-            f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file"
-            f"{holders_near(path, INFO)}"
-        )
+
+
+def check_export(checkpoint: Path, path: Path) -> None:
+    """See that a checkpoint is there, and that an ONNX file can be written.
+
+    Raises:
+        FedsegError: no checkpoint, another suffix, or a file that can't be written.
+    """
+    if path.suffix != ONNX:
+        raise FedsegError(f"--out {path}: an ONNX file ends with {ONNX}")
+    check_new_file(path)
+    check_checkpoint(checkpoint)
