@@ -232,10 +232,9 @@ def _refuse_derived(tables: list[Any]) -> None:
     """See that no [model] gives what follows from other keys."""
     for table in tables:
         model = table.get("model") if isinstance(table, dict) else None
-        for key in DERIVED if isinstance(model, dict) else ():
-            if key in model:
-                hint = "; write them as [classes]" if key == "classes" else ""
-                raise ValueError(f"unknown key 'model.{key}'{hint}")
+        for key in [key for key in DERIVED if isinstance(model, dict) and key in model]:
+            hint = "; write them as [classes]" if key == "classes" else ""
+            raise ValueError(f"unknown key 'model.{key}'{hint}")
 
 
 def _without_loss(data: dict[str, Any]) -> dict[str, Any]:

@@ -210,9 +210,7 @@ def _write(
 
 
 def _check_image(whose: str, array: Any) -> None:
-    shape = getattr(array, "shape", ())
-    is_image = _is_bytes(array) and len(shape) == 3 and shape[2] == 3 and all(shape)
-    if not is_image:
+    if not (_is_bytes(array) and array.ndim == 3 and array.shape[2:] == (3,) and array.size):
         raise FedsegError(f"{whose} is {_kind(array)}; expected uint8 [H, W, 3]")
 
 

@@ -1,7 +1,8 @@
 """Under which licences a federation's data and weights are."""
 
 from fedseg.config import Federation
-from fedseg.data.own_datasets import source_card
+from fedseg.data.cards import load_card
+from fedseg.data.own_datasets import is_own
 from fedseg.errors import FedsegError
 from fedseg.models.encoder_weights import weights_licence
 from fedseg.plugins import module_name
@@ -18,11 +19,13 @@ def licences(federation: Federation) -> dict[str, str]:
     found = {}
     owners = [*federation.clients, *federation.evaluators]
     for source in [*owners, federation.server, *federation.evaluation]:
-        if source.dataset:
+        if is_own(source.dataset):
+            found[f"data of {module_name(source.dataset)}"] = UNKNOWN
+        elif source.dataset:
             try:
-                card = source_card(source)
+                card = load_card(source.dataset)
             except FedsegError:  # a card of its owner's machine
-                found[f"data of {module_name(source.dataset)}"] = UNKNOWN
+                found[f"data of {source.dataset}"] = UNKNOWN
             else:
                 found[f"data of {card.name}"] = card.licence or UNKNOWN
     for model in [client.model for client in federation.clients] + [federation.model]:
