@@ -75,7 +75,7 @@ def _table(kind: type[Section], keys: Iterable[str], titles: dict[type[Section],
     """A Markdown table of some of the keys."""
     schema = kind.model_json_schema()
     rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
-    for key in keys:
+    for key in [key for key in keys if key in schema["properties"]]:
         field = kind.model_fields[key]
         meaning = " ".join((field.description or "").split())
         value = _value(schema["properties"][key], schema.get("$defs", {}))

@@ -36,7 +36,7 @@ from fedseg.participants.evaluator import answer_inputs, answered_score
 from fedseg.participants.introduction import Introduction, Question
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, score_task, train_task
-from fedseg.participants.uploads import check_cost, check_sizes, store
+from fedseg.participants.uploads import check_architecture, check_cost, check_sizes, store
 from fedseg.planning.node_classes import check_node_classes
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -257,8 +257,10 @@ class OneShot(Strategy):
             text = text_in(reply, UPLOAD)
         upload = parse_upload(text, name, self.federation.classes)
         client = next(c for c in self.federation.clients if c.name == name)
+        asked = [client.model, self.federation.model]
+        check_architecture(upload, asked)
         check_sizes(upload, client.training)
-        check_cost(upload, [client.model, self.federation.model])
+        check_cost(upload, asked)
         store(self.run, upload, _weights_in(reply), client.model, self.federation.seed)
         self._audit(
             "upload accepted",

@@ -93,20 +93,24 @@ def check(
     Example: `fedseg data check camvid /data/CamVid --split val`
     """
     from fedseg.cli import console
-    from fedseg.config import Source, read_classes
-    from fedseg.data.cards import load_card
+    from fedseg.config import read_classes
     from fedseg.data.check import check as check_files
     from fedseg.data.class_names import unknown_names
     from fedseg.data.dataset import open_dataset
     from fedseg.data.label_map import LabelMap
+    from fedseg.data.own_datasets import is_own, located_source, source_card, written_root
     from fedseg.data.sheet import check_sheet, write_sheet
 
-    described, class_list = load_card(card), read_classes(classes)
+    source = located_source(card, root, split)
+    described, class_list = source_card(source), read_classes(classes)
     mapped = LabelMap(described, class_list)  # a card of other classes is refused here
     if sheet:
         split = described.split(split)
         check_sheet(sheet)
     with console.Bars() as bars:
+        if is_own(source.dataset):
+            is_labelled = all(part.labelled for part in described.splits.values())
+            root = written_root(source, is_labelled, partial(bars, "reading data"))
         report = check_files(
             described,
             root,
@@ -132,8 +136,7 @@ def check(
         if not report.problems:
             console.show_line("nothing wrong")
     if sheet and split and not report.problems:
-        source = Source(dataset=card, root=root, split=split)
-        dataset = open_dataset(source, described.splits[split].labelled)
+        dataset = open_dataset(located_source(card, root, split), described.splits[split].labelled)
         rows = write_sheet(dataset, sheet, classes=class_list)
         if not json:
             console.show(f"{rows} of {len(dataset)} images shown in {sheet}")

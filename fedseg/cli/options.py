@@ -80,9 +80,12 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON. Everything else is on stderr.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress.")]
+CARD_HELP = "Dataset card, a name or a file; or MODULE:OBJECT."
 CardName = Annotated[
     str,
-    typer.Argument(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
+    typer.Argument(
+        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
+    ),
 ]
 SomeCard = Annotated[
     str | None,
@@ -92,7 +95,9 @@ SomeCard = Annotated[
 ]
 CardOption = Annotated[
     str | None,
-    typer.Option(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
+    typer.Option(
+        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
+    ),
 ]
 SomeRoot = Annotated[
     Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
@@ -100,6 +105,14 @@ SomeRoot = Annotated[
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[
     str | None, typer.Option(help="Split of the card.", autocompletion=complete_split)
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE:OBJECT",
+        help="Architecture outside of fedseg that checkpoints may have; imported. May be repeated.",
+    ),
 ]
 RayAddress = Annotated[str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")]
 Settings = Annotated[

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -12,12 +14,13 @@ from pydantic import (
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config.data import Evaluation, Evaluator, Protocol, Source, inherit, with_protocols
 from fedseg.config.distillation import Augmentation, Distillation
-from fedseg.config.model import Model, without_default_classes
+from fedseg.config.model import DERIVED, Model
 from fedseg.config.names import Name, choices, one_of
 from fedseg.config.training import Privacy, TrainerName, Training
 from fedseg.errors import FedsegError
 from fedseg.registry import (
     BASELINES,
+    MODELS,
     TRACKERS,
 )
 from fedseg.settings import Section, refuse_twice
@@ -32,8 +35,8 @@ class Client(Source):
     name: Name
     """Shown in every table, and the client's folder name in the run folder."""
     dataset: str = ""
-    """Name of a card, or the path of one; left out, with `root`, where the client has a node of its
-    own that knows."""
+    """As `dataset` of the server; left out, with `root`, where the client has a node of its own
+    that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
     training: Training = Training()
@@ -109,7 +112,7 @@ class Federation(Section):
     class better count more. Clients then see each other's models."""
     classes: ClassList = CITYSCAPES
     """The classes that all models predict."""
-    model: Model = Model()
+    model: Model = Field(Model(), validate_default=True)
     """The global model, and every client's default."""
     training: Training = Training()
     """Every client's default, and that of the distillation."""
@@ -135,10 +138,8 @@ class Federation(Section):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        if "classes" in data and isinstance(model := data.get("model", {}), dict):
-            data["model"] = {"classes": data["classes"], **model}
-
         if isinstance(data.get("clients"), list):
+            _refuse_derived([data, *data["clients"]])
             data["clients"] = [
                 inherit(client, data, model="model", training="training")
                 for client in data["clients"]
@@ -164,8 +165,7 @@ class Federation(Section):
                 f"{len(self.clients)} client(s); lower it or add [[clients]]"
             )
         for model in (self.model, *(client.model for client in self.clients)):
-            if model.classes != self.classes:
-                raise ValueError("model.classes: write them as [classes]; all models have the same")
+            MODELS.trust(model.arch)
         for client in self.clients:
             if client.privacy and client.model.train != "all":
                 raise ValueError(
@@ -181,10 +181,35 @@ class Federation(Section):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self
 
+    @field_validator("model")
+    @classmethod
+    def _complete_model(cls, model: Model, info: ValidationInfo) -> Model:
+        return model.of_classes(info.data.get("classes", CITYSCAPES))
+
+    @field_validator("clients")
+    @classmethod
+    def _complete_clients(cls, clients: list[Client], info: ValidationInfo) -> list[Client]:
+        classes = info.data.get("classes", CITYSCAPES)
+        models = [client.model.of_classes(classes) for client in clients]
+        return [
+            client.model_copy(update={"model": model})
+            for client, model in zip(clients, models, strict=True)
+        ]
+
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit the default class list."""
-        return without_default_classes(self.classes, handler(self))
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "classes" or self.classes != CITYSCAPES}
+
+
+def _refuse_derived(tables: list[Any]) -> None:
+    """See that no [model] gives what follows from other keys."""
+    for table in tables:
+        model = table.get("model") if isinstance(table, dict) else None
+        for key in [key for key in DERIVED if isinstance(model, dict) and key in model]:
+            hint = "; write them as [classes]" if key == "classes" else ""
+            raise ValueError(f"unknown key 'model.{key}'{hint}")
 
 
 def _without_loss(data: dict[str, Any]) -> dict[str, Any]:

@@ -180,12 +180,11 @@ def _without_inherited(federation: Federation) -> dict[str, Any]:
     reduce(data["server"]["distillation"], "training", data["training"])
     for chosen in [*data["evaluation"], *data["evaluators"]]:
         reduce(chosen, "protocol", data["protocol"])
-    reduce(data, "model", {"classes": data.get("classes")})
     return data
 
 
 def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The paths in it made absolute: of `root`, `state`, `dataset`, weights, `model`."""
+    """Make its paths absolute: of `root`, `state`, cards, weights, `model`, plugins."""
     base = file.parent.absolute()
 
     def resolve(key: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedseg import config
 from fedseg.data.cards import load_card
+from fedseg.data.own_datasets import is_own
 from fedseg.deployment import keys, signing
 from fedseg.deployment.authority import CA, read_authority, trusting
 from fedseg.deployment.ports import check_address, check_port
@@ -83,7 +84,8 @@ def make_node(folder: Path, settings: Mapping[str, str | None], certs: Path) -> 
     check_writable(folder, "folder")
     node = config.parse(Node, given | {"state": "state"}, folder / NODE_FILE)
     check_address(str(node.server))
-    load_card(node.dataset).split(node.split)  # its root may be mounted later
+    if not is_own(node.dataset):
+        load_card(node.dataset).split(node.split)  # its root may be mounted later
     trusting(certs / CA)
     authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(certs / CA))
     trusted_entities = signing.trust(certs / signing.PUBLIC_KEY)

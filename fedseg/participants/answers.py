@@ -112,6 +112,7 @@ def score_answer(
         allowance.count_request()
     info = parse_info(info_text)
     check_names(info.arch, info.encoder)
+    node.trust_architecture(info.arch)
     check_model(info.model, node.limits)
     log = _log(node)
     run, sha256 = str(run_id), content_hash(weights)

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.config import Evaluator, Name, Section, Source
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import class_names
 from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap
+from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError, plain
 
 log = logging.getLogger("flwr")
@@ -51,7 +51,7 @@ def known_names(sources: Iterable[Source], classes: ClassList) -> list[str] | No
         Sorted; None where a card can't be read.
     """
     try:
-        known = class_names(load_card(source.dataset) for source in sources)
+        known = class_names(source_card(source) for source in sources)
     except FedsegError:  # which follows when the data is used
         return None
     return sorted(known & classes.train_ids.keys())

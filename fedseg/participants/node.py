@@ -7,9 +7,10 @@ node reads `node.toml`, which its owner wrote; in a simulation it is made from t
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from fedseg import config
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import (
     Client,
     Evaluator,
@@ -31,7 +32,7 @@ from fedseg.machine import cpus
 from fedseg.models.info import Base
 from fedseg.models.locations import is_local_file
 from fedseg.plugins import module_name
-from fedseg.registry import LOSSES, TRAINERS, Registry
+from fedseg.registry import LOSSES, MODELS, TRAINERS, Registry
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
@@ -45,6 +46,8 @@ WITHOUT_FILE = ("imagenet", "none")
 class TrainTask(Section):
     """What the server asks of a trainer."""
 
+    classes: ClassList = CITYSCAPES
+    """The federation's."""
     model: Model
     """The client's model in the federation file; a path of weights is replaced by "file"."""
     training: Training
@@ -57,6 +60,11 @@ class TrainTask(Section):
     """The server's copy of what the client does not train, where that is not all."""
     timeout: float = Field(gt=0)
     """Seconds after which the server waits no longer, and the node gives up."""
+
+    @field_validator("model")
+    @classmethod
+    def _complete_model(cls, model: Model, info: ValidationInfo) -> Model:
+        return model.of_classes(info.data.get("classes", CITYSCAPES))
 
 
 class ScoreTask(Section):
@@ -72,7 +80,7 @@ class OwnModel(Section):
     """What the owner of a node chooses of the model; the federation's default for the rest."""
 
     arch: str | None = None
-    """Any segmentation-models-pytorch architecture."""
+    """Any segmentation-models-pytorch architecture, or a "module:object" of your own."""
     encoder: str | None = None
     """Any of its encoders."""
     encoder_weights: str | None = None
@@ -172,7 +180,8 @@ class Node(Source):
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""
     plugins: tuple[PluginName, ...] = ()
-    """"module:object" of each loss and trainer outside of fedseg that the server may ask for."""
+    """"module:object" of each model, loss and trainer outside of fedseg that the server may ask
+    for."""
     privacy: NodePrivacy | None = None
     """Trains with differential privacy; the server has no say in it. Default: without."""
     tracking: Tracking = Tracking()
@@ -188,10 +197,11 @@ class Node(Source):
         if self.role != "trainer":
             raise PublicError(f"is an {self.role}: it trains nothing (node.toml, role)")
         own = self.model.model_dump(exclude_none=True)
-        if own.get("arch", task.model.arch) != task.model.arch:
+        asked = task.model.arch
+        own["arch"] = self.model.arch or self._allowed(MODELS, asked)
+        MODELS.trust(own["arch"])
+        if module_name(own["arch"]) != module_name(asked):
             own["decoder"] = {}  # the federation's settings are those of its own architecture
-        if own.get("encoder", task.model.encoder) != task.model.encoder:
-            own["encoder_kwargs"] = {}
         model = task.model.model_copy(update=own)
         if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
             raise PublicError(
@@ -217,6 +227,15 @@ class Node(Source):
             validation=self.validation,
             **self._source(),
         )
+
+    def trust_architecture(self, name: str) -> None:
+        """Let a model from the server be a plugin, if the owner has listed it.
+
+        Raises:
+            PublicError: the owner has not.
+        """
+        if self.server is not None:
+            MODELS.trust(self._allowed(MODELS, name))
 
     def _allowed(self, registry: Registry, name: str) -> str:
         """The node's own plugin of the name that the server gave; in a simulation the very same."""
@@ -330,6 +349,7 @@ def train_task(federation: Federation, client: Client) -> TrainTask:
     if is_local_file(model.encoder_weights):
         model = model.model_copy(update={"encoder_weights": "file"})
     return TrainTask(
+        classes=federation.classes,
         model=model,
         training=client.training,
         trainer=client.trainer,

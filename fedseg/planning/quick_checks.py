@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Source
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import check_class_names
 from fedseg.data.dataset import check_source
 from fedseg.data.label_map import LabelMap
+from fedseg.data.own_datasets import source_card
 from fedseg.data.shards import check_cluster
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable
@@ -24,10 +24,12 @@ from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models.locations import is_local_file
 from fedseg.models.names import check_names
 from fedseg.planning.stages import trainings
+from fedseg.plugins import is_reference
 from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
     LOSSES,
+    MODELS,
     STUDENT_LOSSES,
     TRACKERS,
     TRAINERS,
@@ -186,7 +188,8 @@ def check_server_plugins(federation: Federation) -> None:
     """
     server = federation.server
     distillation = server.distillation
-    chosen = [(FUSION_RULES, distillation.fusion), (STUDENT_LOSSES, distillation.loss)]
+    chosen = [(MODELS, federation.model.arch), (FUSION_RULES, distillation.fusion)]
+    chosen += [(STUDENT_LOSSES, distillation.loss)]
     chosen += [(GENERATORS, server.augmentation.generator)]
     chosen += [(TRACKERS, name) for name in federation.tracking.trackers]
     _check_plugins(chosen)
@@ -198,12 +201,19 @@ def check_client_plugins(client: Client) -> None:
     Raises:
         FedsegError: one can't.
     """
-    _check_plugins([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
+    _check_plugins(
+        [
+            (MODELS, client.model.arch),
+            (LOSSES, client.training.loss),
+            (TRAINERS, client.trainer),
+        ]
+    )
 
 
 def _check_plugins(chosen: Iterable[tuple[Registry, str]]) -> None:
     for registry, name in chosen:
-        if name != "none" and not registry.is_built_in(name):
+        is_plugin = is_reference(name) or name in registry
+        if is_plugin and not registry.is_built_in(name):
             registry.load(name)
 
 
@@ -257,7 +267,7 @@ def check_classes(source: Source, classes: ClassList) -> None:
     Raises:
         FedsegError: its card has other classes, or a client's has coarser ones.
     """
-    mapped = LabelMap(load_card(source.dataset), classes)
+    mapped = LabelMap(source_card(source), classes)
     if isinstance(source, Client):
         mapped.train_ids()
 

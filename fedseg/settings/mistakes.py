@@ -70,9 +70,6 @@ class _Mistakes:
         match detail["type"]:
             case "extra_forbidden":
                 return f"unknown key '{key}'; {did_you_mean(unknown, schema['properties'])}"
-            case "literal_error" if detail["loc"][-1] == "[key]":
-                known = _locate(self._schema, where[:-1])[1]["propertyNames"]["enum"]
-                return f"unknown key '{key}'; {did_you_mean(unknown, known)}"
             case "missing" if where == detail["loc"]:
                 return f"'{key}' is missing; add it"
             case "too_short" if "properties" in schema.get("items", {}):

@@ -81,7 +81,7 @@ def small(tmp_path, monkeypatch):
     few = {name: split.model_copy(update={"count": 2}) for name, split in card.splits.items()}
     small = card.model_copy(update={"splits": few})
     monkeypatch.setattr("fedseg.data.cards.load_card", lambda name: small)
-    monkeypatch.setattr("fedseg.data.dataset.load_card", lambda name: small)
+    monkeypatch.setattr("fedseg.data.own_datasets.load_card", lambda name: small)
     monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "cache"))
     return small
 

@@ -134,7 +134,7 @@ CASES = [
     Case("predict", "pictures", "model empty --out new", "no image in this folder"),
     *folders("predict", "out", "model world/images"),
     Case("export", "checkpoint", "no --out model.onnx", NO_MODEL),
-    Case("export", "format", "model --out model.pt", "ends with .onnx"),
+    Case("export", "format", "model --out model.bin", "ends with .onnx"),
     *outputs("export", "out", "model --out {}", ".onnx"),
     Case("push", "checkpoint", "no me/it", NO_MODEL),
     *outputs("push", "card", "model me/it --card {}", ".md"),

@@ -43,20 +43,6 @@ def test_an_owner_chooses_the_model(task):
     assert model.encoder_weights == "/own.safetensors"
 
 
-def test_an_owners_architecture_has_no_settings_of_the_federations(task):
-    asked = task.model.model_copy(update={"decoder": {"segmentation_channels": 64}})
-    task = task.model_copy(update={"model": asked})
-    assert node(model={"encoder": "resnet18"}).client(task).model.decoder == asked.decoder
-    assert node(model={"arch": "unet"}).client(task).model.decoder == {}
-
-
-def test_an_owners_encoder_has_no_arguments_of_the_federations(task):
-    asked = task.model.model_copy(update={"encoder_kwargs": {"drop_path_rate": 0.1}})
-    task = task.model_copy(update={"model": asked})
-    assert node(model={"arch": "unet"}).client(task).model.encoder_kwargs == asked.encoder_kwargs
-    assert node(model={"encoder": "resnet18"}).client(task).model.encoder_kwargs == {}
-
-
 def test_a_simulated_node_trains_exactly_what_the_federation_says(federation_data, tmp_path):
     federation_data["clients"][0]["model"] = {"encoder_weights": "/some.safetensors"}
     federation = Federation.model_validate(federation_data)

@@ -60,6 +60,8 @@ def keys_of(kind: type[Section], path: tuple = ()) -> list[tuple]:
     """The path of every key of a model, through one table of each list and each dictionary."""
     found = []
     for name, field in kind.model_fields.items():
+        if field.exclude:  # no key of a file
+            continue
         found.append((*path, name))
         for inner, step in _tables(field.annotation):
             found += keys_of(inner, (*path, name, *step))
@@ -170,7 +172,8 @@ def test_a_setting_of_the_wrong_type_says_what_to_write(setting, hint):
         ({"clients": {"name": "a"}}, "write [[clients]]"),
         ({"clients": []}, "'clients' is empty; add at least one [[clients]] table"),
         ({"clients": [1]}, "'clients.0' = 1: expected a table with keys such as dataset"),
-        ({"model": {"encoder_kwargs": {"drop": 0.1}}}, "did you mean 'drop_rate'?"),
+        ({"model": {"norm": "group"}}, "unknown key 'model.norm'"),
+        ({"model": {"lora_targets": ["qkv"]}}, "unknown key 'model.lora_targets'; known: arch, "),
         ({"model": {"decoder": {"Foo": 1}}}, "'model.decoder.Foo': use small letters and '_' only"),
         ({"model": {"arch": "a" * 10**5}}, "'model.arch' is a text of more than 10000 characters"),
         ({"seed": 2**20000}, "'seed' = a number of 20001 bits: expected a whole number"),
