@@ -14,7 +14,7 @@ from rich.table import Table
 
 from fedseg import streetsim
 from fedseg.cli import console
-from fedseg.config import Model, Source, Training
+from fedseg.config import Model, Source, SupervisedTraining
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.evaluation.evaluate import evaluate
@@ -30,7 +30,7 @@ CLIENT_STYLES = ("boulevard", "suburb", "oldtown")
 def main(camvid: Path, weights: str = "imagenet", seed: int = 0, images: int = 500) -> None:
     """Train on each client style, and print per-class IoU and mIoU."""
     model = Model(encoder_weights=weights)
-    training = Training(iterations=300, batch_size=8, crop=(192, 256))
+    training = SupervisedTraining(iterations=300, batch_size=8, crop=(192, 256))
     validation = open_dataset(Source(dataset="camvid", root=camvid, split="val"))
     root = cache_dir() / "benchmarks" / f"streetsim-{streetsim.VERSION}"
     scores = {}

@@ -18,6 +18,7 @@ from fedseg import config
 from fedseg.deployment import keys
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
+from fedseg.files import app_dir
 from fedseg.models.info import Info
 from fedseg.run.folder import open_run
 from tests.commands import COMMANDS, find
@@ -58,6 +59,7 @@ NO_FILE, NO_FOLDER, IS_FILE = "no such file", "no such folder", "file: is a file
 NO_RUN, NO_MODEL = "no run folder", "no such checkpoint folder"
 LOCKED, IS_FOLDER = "locked: may not be written to", "world: is a folder"
 OWNER = "--ca certs/ca.crt"
+TRACKER = f"{app_dir()}/examples/plugins/printed.py:Printed"
 
 
 def outputs(command: str, parameter: str, line: str, ending: str = "") -> list[Case]:
@@ -89,7 +91,10 @@ CASES = [
     Case("simulate", "set", "--set model.encoder_weights=no.safetensors", f"weights: .*{NO_FILE}"),
     Case("simulate", "set", "--set clients.suburb.validation=no", "validation of client 'suburb'"),
     Case(
-        "simulate", "set", "--set tracking={trackers=['csv'],folder='/proc/no'}", "/proc: may not"
+        "simulate",
+        "set",
+        f"--set tracking={{trackers=['{TRACKER}'],folder='/proc/no'}}",
+        "/proc: may not",
     ),
     Case("simulate", "ray_address", "--ray-address localhost:1", "no Ray cluster can be joined"),
     Case("check", "config", "no.toml", NO_FILE),
