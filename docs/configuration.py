@@ -67,6 +67,12 @@ def _tables(
         if base in titles:
             own = [key for key in own if key in table.__annotations__]
             parts.append(f"All keys of `{titles[base]}`{', and:' if own else '.'}\n")
+        order = list(titles)
+        for shown in order[: order.index(table)]:
+            if table in shown.__bases__:
+                others = ", ".join(f"`{key}`" for key in shown.__annotations__)
+                parts.append(f"All keys of `{titles[shown]}` but {others}.\n")
+                own = []
         parts += _tables(table, own, path, titles)
     return parts
 

@@ -140,16 +140,9 @@ FUSION_RULES = Registry(
     ("task",),
 )
 """Functions from a `fedseg.extend.FusionTask` to targets on disk."""
-_LOSSES = "fedseg.training.losses"
 LOSSES = Registry(
     "loss",
-    {
-        "cross_entropy": f"{_LOSSES}:cross_entropy",
-        "weighted": f"{_LOSSES}:weighted_cross_entropy",
-        "ohem": f"{_LOSSES}:hard_pixels",
-        "dice": f"{_LOSSES}:with_dice",
-        "lovasz": f"{_LOSSES}:with_lovasz",
-    },
+    {"cross_entropy": "fedseg.training.losses:cross_entropy"},
     ("logits", "labels", "weights"),
 )
 """Functions that satisfy `fedseg.extend.Loss`."""
@@ -161,10 +154,13 @@ STUDENT_LOSSES = Registry(
 """Functions that satisfy `fedseg.extend.StudentLoss`."""
 TRAINERS = Registry(
     "trainer",
-    {"supervised": "fedseg.training.supervised:train"},
+    {
+        "supervised": "fedseg.training.supervised:train",
+        "private": f"{_EXTRAS}.private_training:train",
+    },
     ("task",),
 )
-"""Functions from a `fedseg.extend.TrainTask` to a trained model."""
+"""Functions from a `fedseg.extend.TrainingTask` to a trained model; "private" needs an extra."""
 SMP_MODELS = (
     "unet",
     "unetplusplus",
@@ -210,13 +206,11 @@ BASELINES = Registry(
 TRACKERS = Registry(
     "tracker",
     {
-        "csv": f"{_EXTRAS}.curve_tables:Csv",
-        "jsonl": f"{_EXTRAS}.curve_tables:JsonLines",
         "tensorboard": f"{_EXTRAS}.tensorboard:TensorBoard",
         "mlflow": f"{_EXTRAS}.mlflow:MLflow",
         "wandb": f"{_EXTRAS}.wandb:WandB",
     },
-    ("folder", "project", "run", "name"),
+    ("folder", "run", "name"),
     ("log", "close"),
 )
-"""Classes that satisfy `fedseg.extend.Tracker`; the last three need the extra of their name."""
+"""Classes that satisfy `fedseg.extend.Tracker`; those built in need the extra of their name."""

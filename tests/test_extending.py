@@ -1,6 +1,7 @@
 """docs/extending.md and examples/plugins: code outside of the package, by "module:object"."""
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -46,7 +47,7 @@ from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.result import scores
 from fedseg.run.uploads import read_accepted
-from fedseg.training.losses import check_loss, cross_entropy
+from fedseg.training.losses import check_loss
 from fedseg.workflows.server import run_server
 from tests.conftest import paint, train_and_upload
 
@@ -170,7 +171,7 @@ def test_a_mistake_is_one_line_that_names_the_plugin(registry, name, message, tm
         tmp_path,
         "wrong",
         "NUMBER = 3\n\ndef two(one, two): ...\n\nclass Empty:\n    ...\n\n"
-        "class Silent:\n    def __init__(self, folder, project, run, name): ...\n",
+        "class Silent:\n    def __init__(self, folder, run, name): ...\n",
     )
     write(tmp_path, "syntax", "def rule(task:\n")
     write(tmp_path, "division", "1 / 0\n")
@@ -266,16 +267,12 @@ def test_a_file_named_like_an_installed_module_is_refused(tmp_path):
         FUSION_RULES.load(f"{path}:rule")
 
 
-def test_every_built_in_loss_satisfies_the_seam():
-    logits = torch.randn(2, 19, 8, 8, requires_grad=True)
-    labels = torch.randint(19, (2, 8, 8), dtype=torch.uint8)
-    weights = torch.ones(19)
-    for name in LOSSES:
-        value = LOSSES.load(name)(logits, labels, weights)
-        assert value.ndim == 0
-        assert value.requires_grad
-    expected = cross_entropy(logits, labels).item()
-    assert LOSSES.load("weighted")(logits, labels, weights).item() == pytest.approx(expected)
+def test_the_focal_loss_by_hand():
+    p = torch.tensor([[[[0.9, 0.6, 0.3]], [[0.1, 0.4, 0.7]]]])
+    labels = torch.tensor([[[0, 1, 255]]], dtype=torch.uint8)
+    value = LOSSES.load(plugin("focal:focal_loss"))(p.log(), labels, torch.tensor([0.5, 2.0]))
+    wanted = (0.5 * 0.1**2 * -math.log(0.9) + 2.0 * 0.6**2 * -math.log(0.4)) / 2
+    assert value.item() == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize(

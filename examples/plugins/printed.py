@@ -10,7 +10,7 @@ from pathlib import Path
 class Printed:
     """Prints every tenth step of a training."""
 
-    def __init__(self, folder: Path, project: str, run: str, name: str) -> None:
+    def __init__(self, folder: Path, run: str, name: str) -> None:
         self._name = name
 
     def log(self, step: int, values: Mapping[str, float]) -> None:

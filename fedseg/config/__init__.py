@@ -42,8 +42,11 @@ from fedseg.config.reading import read_toml as read_toml
 from fedseg.config.reading import resolved as resolved
 from fedseg.config.reading import shared_sets as shared_sets
 from fedseg.config.reading import with_seed as with_seed
+from fedseg.config.training import PRIVATE as PRIVATE
+from fedseg.config.training import SUPERVISED as SUPERVISED
 from fedseg.config.training import LossName as LossName
 from fedseg.config.training import Privacy as Privacy
+from fedseg.config.training import SupervisedTraining as SupervisedTraining
 from fedseg.config.training import TrainerName as TrainerName
 from fedseg.config.training import Training as Training
 from fedseg.settings import Section as Section

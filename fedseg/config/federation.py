@@ -16,7 +16,14 @@ from fedseg.config.data import Evaluation, Evaluator, Protocol, Source, inherit,
 from fedseg.config.distillation import Augmentation, Distillation
 from fedseg.config.model import DERIVED, Model
 from fedseg.config.names import Name, choices, one_of
-from fedseg.config.training import Privacy, TrainerName, Training
+from fedseg.config.training import (
+    PRIVATE,
+    SUPERVISED,
+    Privacy,
+    SupervisedTraining,
+    TrainerName,
+    Training,
+)
 from fedseg.errors import FedsegError
 from fedseg.registry import (
     BASELINES,
@@ -39,10 +46,11 @@ class Client(Source):
     that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
-    training: Training = Training()
+    training: SupervisedTraining = SupervisedTraining()
     """Overrides [training] for this client."""
-    trainer: TrainerName = "supervised"
-    """How it trains: "supervised", or a "module:object" of your own."""
+    trainer: TrainerName = SUPERVISED
+    """How it trains: "supervised"; "private", which a client with `privacy` need not name; or a
+    "module:object" of your own."""
     validation: str | None = None
     """Split of the dataset by which the best of ten models on the way is chosen. Default: none, and
     the last one is taken."""
@@ -75,10 +83,8 @@ class Tracking(Section):
     """
 
     trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = Field([])
-    """Any of "csv", "jsonl", "tensorboard", "mlflow" and "wandb"; the last three need the extra of
-    their name, as in `pip install 'fedseg[tensorboard]'`; or a "module:object" of your own."""
-    project: Name = "fedseg"
-    """Experiment of MLflow, project of Weights & Biases."""
+    """Any of "tensorboard", "mlflow" and "wandb", which need the extra of their name, as in
+    `pip install 'fedseg[tensorboard]'`; or a "module:object" of your own."""
 
     def load(self) -> dict[str, Any]:
         """The classes of the trackers, by name.
@@ -114,8 +120,8 @@ class Federation(Section):
     """The classes that all models predict."""
     model: Model = Field(Model(), validate_default=True)
     """The global model, and every client's default."""
-    training: Training = Training()
-    """Every client's default, and that of the distillation."""
+    training: SupervisedTraining = SupervisedTraining()
+    """Every client's default and, but for the loss, that of the distillation."""
     clients: list[Client] = Field(min_length=1)
     """One table an owner."""
     server: Server
@@ -146,7 +152,7 @@ class Federation(Section):
             ]
         if isinstance(server := data.get("server"), dict):
             student = inherit(
-                server.get("distillation", {}), _without_loss(data), training="training"
+                server.get("distillation", {}), _for_distillation(data), training="training"
             )
             data["server"] = server | {"distillation": student}
         return with_protocols(data, "evaluation", "evaluators")
@@ -172,11 +178,13 @@ class Federation(Section):
                     f"client '{client.name}': privacy: private training trains all of a model; "
                     "set model.train to 'all'"
                 )
-            if client.privacy and client.trainer != "supervised":
+            if client.privacy and client.trainer not in (SUPERVISED, PRIVATE):
                 raise ValueError(
                     f"client '{client.name}': privacy: private training is a trainer of its own; "
                     "leave out trainer"
                 )
+            if client.trainer == PRIVATE and not client.privacy:
+                raise ValueError(f"client '{client.name}': the trainer 'private' needs privacy")
             if client.name in (GLOBAL, *BASELINES):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self
@@ -212,9 +220,9 @@ def _refuse_derived(tables: list[Any]) -> None:
             raise ValueError(f"unknown key 'model.{key}'{hint}")
 
 
-def _without_loss(data: dict[str, Any]) -> dict[str, Any]:
-    """The file without the loss under [training], which is not that of the distillation."""
+def _for_distillation(data: dict[str, Any]) -> dict[str, Any]:
+    """The file with only those keys under [training] that every training has."""
     training = data.get("training")
     if not isinstance(training, dict):
         return data
-    return data | {"training": {k: v for k, v in training.items() if k != "loss"}}
+    return data | {"training": {k: v for k, v in training.items() if k in Training.model_fields}}

@@ -2,28 +2,30 @@
 
 import numpy as np
 
+TEMPERATURE = 0.05
+"""Temperature of the sampling: the lower, the more often rare classes are asked for."""
+
 
 def spread_indices(count: int, most: int) -> list[int]:
     """Indices of at most `most` of `count` things, at even distances from the first to the last."""
     return [int(index) for index in np.linspace(0, count - 1, min(most, count))]
 
 
-def rare_class_probabilities(counts: np.ndarray, temperature: float) -> np.ndarray:
+def rare_class_probabilities(counts: np.ndarray) -> np.ndarray:
     """How often each class is asked for.
 
     P(c) ~ exp((1 - f_c) / T) over the classes that occur, f_c being the part of all labelled pixels
     that are of class c (Hoyer et al., DAFormer, CVPR 2022, eq. 5).
 
     Args:
-        counts: int64 [N, 19], pixels of each class in each image.
-        temperature: T, above 0; towards 0 only the rarest class is asked for.
+        counts: int64 [N, C], pixels of each class in each image.
 
     Returns:
-        float64 [19], sums to 1; 0 for a class that does not occur.
+        float64 [C], sums to 1; 0 for a class that does not occur.
     """
     totals = counts.sum(axis=0)
     frequency = totals / max(totals.sum(), 1)
-    exponent = np.where(totals > 0, (1 - frequency) / temperature, -np.inf)
+    exponent = np.where(totals > 0, (1 - frequency) / TEMPERATURE, -np.inf)
     weights = np.exp(exponent - exponent.max())
     return weights / weights.sum()
 
@@ -35,8 +37,8 @@ class RareClassSampler:
     proportion to the square root of its pixels there, so that a glimpse counts less than a view.
     """
 
-    def __init__(self, counts: np.ndarray, temperature: float) -> None:
-        self._classes = rare_class_probabilities(counts, temperature)
+    def __init__(self, counts: np.ndarray) -> None:
+        self._classes = rare_class_probabilities(counts)
         weights = np.sqrt(counts.astype(np.float64))
         self._images = weights / np.maximum(weights.sum(axis=0), 1e-12)
 

@@ -46,7 +46,7 @@ OPTIONAL = """
 # memory = 8.0                  # GiB; default: nine tenths of this machine's
 # scores_per_day = 100          # confusion matrices sent
 # trainings_per_day = 4         # different ones
-# learning_rate = 0.01          # the encoder's too
+# learning_rate = 0.01
 # weight_decay = 1.0
 # [minima]                      # the least that a training must be; less tells of single images
 # iterations = 50
@@ -55,9 +55,8 @@ OPTIONAL = """
 # images = 4                    # that share the draws, as rare-class sampling draws them
 # crop = 64                     # pixels of each side
 # learning_rate = 1e-5
-# max_grad_norm = 0.01          # where gradients are clipped
 # [tracking]                    # of its training's loss; the server does not see it
-# trackers = ["tensorboard"]    # or csv, jsonl, mlflow, wandb
+# trackers = ["tensorboard"]    # or mlflow, wandb
 # [privacy]                     # a trainer's differential privacy; default: none
 # epsilon = 8.0                 # needs fedseg[privacy]
 # delta = 1e-5

@@ -10,22 +10,24 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from fedseg.training.tracking import PROJECT
+
 MOST_METRICS = 1000
 """Metrics that MLflow takes at once."""
 
 
 class MLflow:
-    """A run of MLflow for each training, in an experiment named after the project."""
+    """A run of MLflow for each training, in one experiment."""
 
-    def __init__(self, folder: Path, project: str, run: str, name: str) -> None:
+    def __init__(self, folder: Path, run: str, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
         with (folder / ".mlflow.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # clients start at once, but one makes the database
             self._client = MlflowClient(address)
-            experiment = self._client.get_experiment_by_name(project)
+            experiment = self._client.get_experiment_by_name(PROJECT)
             self._experiment = (
-                experiment.experiment_id if experiment else self._client.create_experiment(project)
+                experiment.experiment_id if experiment else self._client.create_experiment(PROJECT)
             )
         self._run, self._name = run, name
         self._unfinished = folder / f".mlflow-{run}-{name}"

@@ -11,129 +11,85 @@ Needs the optional extra `fedseg[privacy]`.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import LambdaLR
 
-from fedseg.classes import IGNORE, ClassList
-from fedseg.config import Model, Privacy, Training
-from fedseg.data.augment import Augmentation, CropSource, geometry, photometry
-from fedseg.data.dataset import Dataset
-from fedseg.data.label_map import LabelMap
-from fedseg.data.loading import prefetch
-from fedseg.data.resized import ResizedDataset
+from fedseg.classes import IGNORE
+from fedseg.config import Privacy, Training
 from fedseg.errors import PublicError, import_extra
-from fedseg.machine import limit_threads
-from fedseg.models.build import seeded_build
-from fedseg.models.checkpoints import Info, describe
-from fedseg.training.loop import TrainingRun, normalise, note_loss
-from fedseg.training.optimisation import learning_rate_factor, parameter_groups
+from fedseg.training.loop import Example, fit
+from fedseg.training.optimisation import Stepper
+from fedseg.training.supervised import Examples, PrivacyCost, TrainingTask
 
 ACCOUNTANT = "rdp"
 """Rényi differential privacy: Mironov et al., arXiv 1908.10530."""
 
-
-class Spent(NamedTuple):
-    """What a training cost: it is (epsilon, delta)-differentially private."""
-
-    epsilon: float
-    delta: float
+Drawn = tuple[int, int] | None
+"""Index of an image and seed of its augmentation; None: no image was drawn."""
 
 
-def train_privately(
-    dataset: Dataset,
-    coverage: tuple[int, ...],
-    model: Model,
-    privacy: Privacy,
-    run: TrainingRun[Any],
-    initial_seed: int,
-    spend: Callable[[Spent], None] | None = None,
-) -> tuple[nn.Module, Info, Spent]:
-    """Train a model on one labelled dataset with differential privacy.
+def train(task: TrainingTask) -> nn.Module:
+    """Train a model on one labelled dataset with differential privacy: the trainer "private".
+
+    Images are drawn without regard to rare classes, `batch_size` is the number of images drawn on
+    average, and nothing that is drawn follows from the seed. The arithmetic is float32, and the
+    state is not saved. Losses must not leave this machine.
 
     Args:
-        dataset: labelled, of a fine card.
-        coverage: trainIds of the classes that it has.
-        model: what to train; its normalisation becomes group normalisation, because a batch
-            normalisation mixes images.
-        privacy: what it may cost.
-        run: how. Images are drawn without regard to rare classes, `batch_size` is the number of
-            images drawn on average, and the seed is not used. The state is not saved. Losses must
-            not leave this machine.
-        initial_seed: of the untrained weights.
-        spend: notes what the training costs, or refuses it; called before the first step.
-
-    Returns:
-        The model, in evaluation mode on the CPU, what to know of it, and what it cost.
+        task: a model without batch normalisations, which mix images, and one dataset.
 
     Raises:
-        PublicError: Opacus is missing, the budget can't be met, or the dataset is too small.
+        PublicError: Opacus is missing, the budget can't be met, the dataset is too small, or the
+            task asks for what private training has not.
         FloatingPointError: the loss became NaN or infinite.
     """
     opacus = _opacus()
-    training, device = run.settings, run.device
-    images = len(dataset)
+    if task.ledger is None:
+        raise PublicError("the trainer 'private' needs [privacy], which says what it may cost")
+    privacy, run = task.ledger.privacy, task.run
+    settings, [dataset] = run.settings.model_copy(update={"precision": "float32"}), task.datasets
+    _check(task, privacy, len(dataset))
+    rate = min(settings.batch_size / len(dataset), 1.0)
+    noise, cost = budget(privacy, rate, settings.iterations)
+    for module in task.network.modules():
+        if hasattr(module, "inplace"):  # what a hook saw must not change
+            setattr(module, "inplace", False)  # noqa: B010 - modules hold tensors, for mypy
+    if problems := opacus.GradSampleModule.validate(task.network):
+        raise PublicError(f"private training can't train this model: {problems[0]}")
+    task.ledger.spend(cost)
+    return fit(
+        task.network,
+        PrivateExamples(task.examples, settings.crop),
+        mean_over_images,
+        task.info.normalisation,
+        replace(run, settings=settings, state=None, processes=min(run.workers(), 1)),
+        draw=PoissonDraw(len(dataset), rate),
+        make_stepper=partial(PrivateStepper, noise, privacy.max_grad_norm, rate * len(dataset)),
+    )
+
+
+def _check(task: TrainingTask, privacy: Privacy, images: int) -> None:
+    """See that a private training is possible."""
+    if task.model.train != "all":
+        raise PublicError(f"trains privately, so not with train = '{task.model.train}'")
+    if task.validation is not None:
+        raise PublicError("trains privately, which would not cover a validation set")
+    if task.run.settings.loss != "cross_entropy":
+        raise PublicError("trains privately, so with no loss but the cross-entropy")
     if privacy.delta >= 1 / images:
         raise PublicError(
             f"privacy.delta = {privacy.delta:g} allows to publish one image of {images}; "
             f"set it below {1 / images:.1g}"
         )
-    for name, value, plain_value in (
-        ("ema", training.ema, None),
-        ("accumulation", training.accumulation, 1),
-        ("max_grad_norm", training.max_grad_norm, None),
-        ("loss", training.loss, "cross_entropy"),
-    ):
-        if value != plain_value:
-            raise PublicError(
-                f"training.{name} is not for private training, which clips each image's gradient "
-                "by privacy.max_grad_norm; leave it out"
-            )
-    rate = min(training.batch_size / images, 1.0)
-    noise, spent = budget(privacy, rate, training.iterations)
-    info = describe(model.model_copy(update={"norm": "group"}), training, coverage)
-    limit_threads()
-    plain = seeded_build(model.model_copy(update={"norm": "group"}), initial_seed)
-    for module in plain.modules():
-        if hasattr(module, "inplace"):  # what a hook saw must not change
-            setattr(module, "inplace", False)  # noqa: B010 - modules hold tensors, for mypy
-    network = opacus.GradSampleModule(plain.to(device).train())
-    source = torch.Generator(device).manual_seed(secrets.randbits(63))
-    optimiser = opacus.optimizers.DPOptimizer(
-        torch.optim.AdamW(parameter_groups(plain, training)),
-        noise_multiplier=noise,
-        max_grad_norm=privacy.max_grad_norm,
-        expected_batch_size=rate * images,
-        generator=source,
-    )
-    scheduler = LambdaLR(optimiser, partial(learning_rate_factor, settings=training))
-    losses: list[float] = []
-    if spend:
-        spend(spent)
-    for callback in run.callbacks:
-        callback.on_start(losses)
-    for pictures, labels in _batches(dataset, model.classes, training, rate):
-        logits = network(normalise(pictures.to(device), info.normalisation))
-        value = cross_entropy_by_image(logits.float(), labels.to(device)).mean()
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        scheduler.step()
-        note_loss(value.item(), losses, training, run.callbacks)
-    for callback in run.callbacks:
-        callback.on_end(losses)
-    return plain.eval().cpu(), info, spent
 
 
-def budget(privacy: Privacy, rate: float, steps: int) -> tuple[float, Spent]:
+def budget(privacy: Privacy, rate: float, steps: int) -> tuple[float, PrivacyCost]:
     """The noise that a training needs, and what it then costs.
 
     Args:
@@ -163,7 +119,78 @@ def budget(privacy: Privacy, rate: float, steps: int) -> tuple[float, Spent]:
         ) from None
     accountant = opacus.accountants.create_accountant(ACCOUNTANT)
     accountant.history = [(noise, rate, steps)]
-    return noise, Spent(accountant.get_epsilon(privacy.delta), privacy.delta)
+    return noise, PrivacyCost(accountant.get_epsilon(privacy.delta), privacy.delta)
+
+
+@dataclass(frozen=True)
+class PoissonDraw:
+    """Draws each image of a dataset independently, by secret random numbers."""
+
+    images: int
+    """Images of the dataset."""
+    rate: float
+    """Probability of each, 0..1."""
+
+    def __call__(self, seed: int, step: int, batch_size: int) -> list[Drawn]:
+        """Draw the images of a step; [None] if there are none."""
+        rng = np.random.default_rng(secrets.randbits(128))
+        chosen = np.flatnonzero(rng.random(self.images) < self.rate).tolist()
+        seeds = rng.integers(2**31, size=len(chosen)).tolist()
+        return [*zip(chosen, seeds, strict=True)] or [None]
+
+
+@dataclass(frozen=True)
+class PrivateExamples:
+    """Makes examples of the images that are drawn.
+
+    Where none is drawn, it makes one without a label, whose gradient is 0: noise is added at every
+    step, or the number of images in it would show.
+    """
+
+    examples: Examples
+    crop: tuple[int, int]
+
+    def __call__(self, drawn: Drawn) -> Example:
+        """Make an example."""
+        if drawn is None:
+            return np.zeros((*self.crop, 3), np.uint8), np.full(self.crop, IGNORE, np.uint8)
+        return self.examples.augmented(0, *drawn)
+
+
+class PrivateStepper(Stepper):
+    """Clips the gradient of each image, and adds secret noise to their sum.
+
+    Args:
+        noise: its standard deviation, by `max_norm`.
+        max_norm: L2 norm that each image's gradient is clipped to.
+        images: number of images in a batch on average.
+        network, settings, device: as of any stepper.
+    """
+
+    def __init__(
+        self,
+        noise: float,
+        max_norm: float,
+        images: float,
+        network: nn.Module,
+        settings: Training,
+        device: torch.device,
+    ) -> None:
+        super().__init__(network, settings, device)
+        opacus = _opacus()
+        self.network = opacus.GradSampleModule(network)
+        self.optimiser = opacus.optimizers.DPOptimizer(
+            self.optimiser,
+            noise_multiplier=noise,
+            max_grad_norm=max_norm,
+            expected_batch_size=images,
+            generator=torch.Generator(device).manual_seed(secrets.randbits(63)),
+        )
+
+
+def mean_over_images(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the images of a batch of each one's own cross-entropy."""
+    return cross_entropy_by_image(logits, labels).mean()
 
 
 def cross_entropy_by_image(logits: Tensor, labels: Tensor) -> Tensor:
@@ -179,38 +206,6 @@ def cross_entropy_by_image(logits: Tensor, labels: Tensor) -> Tensor:
     labels = labels.long()
     loss = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
     return loss.sum(dim=(1, 2)) / (labels != IGNORE).sum(dim=(1, 2)).clamp(min=1)
-
-
-def _batches(
-    dataset: Dataset, classes: ClassList, training: Training, rate: float
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of images, each drawn independently with probability `rate`.
-
-    A draw without any image gives one image without a label, whose gradient is 0: noise is added at
-    every step, or the number of images in it would show.
-    """
-    table = LabelMap(dataset.card, classes).train_ids()
-    resized = ResizedDataset(dataset, CropSource(training.crop, training.scale[0]))
-    augment = Augmentation(lambda: geometry(training.crop, training.scale) + photometry())
-    rng = np.random.default_rng(secrets.randbits(128))
-
-    def draw() -> tuple[list[int], list[int]]:
-        chosen = np.flatnonzero(rng.random(len(dataset)) < rate).tolist()
-        return chosen, rng.integers(2**31, size=len(chosen)).tolist()
-
-    def batch(drawn: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
-        examples = []
-        for index, seed in zip(*drawn, strict=True):
-            image, label = resized.pair(index)
-            examples.append(augment.both(image, cv2.LUT(label, table), seed))
-        if not examples:
-            nothing = np.full(training.crop, IGNORE, np.uint8)
-            examples = [(np.zeros((*training.crop, 3), np.uint8), nothing)]
-        images, labels = zip(*examples, strict=True)
-        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
-
-    draws = (draw() for _ in range(training.iterations))
-    return prefetch(batch, draws, training.threads, 2 * training.threads)
 
 
 def _opacus() -> ModuleType:

@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 class TensorBoard:
     """A log directory for each training."""
 
-    def __init__(self, folder: Path, project: str, run: str, name: str) -> None:
+    def __init__(self, folder: Path, run: str, name: str) -> None:
         self._folder = folder / "tensorboard" / name
         self._purge_step: int | None = None
 

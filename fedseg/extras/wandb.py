@@ -12,13 +12,15 @@ from typing import Literal
 
 import wandb
 
+from fedseg.training.tracking import PROJECT
+
 
 class WandB:
     """A run of W&B for each training, grouped by the run of fedseg."""
 
-    def __init__(self, folder: Path, project: str, run: str, name: str) -> None:
+    def __init__(self, folder: Path, run: str, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._project, self._group, self._name = folder, project, run, name
+        self._folder, self._group, self._name = folder, run, name
         self._mode: Literal["online", "offline"] = (
             "online" if os.environ.get("WANDB_MODE") == "online" else "offline"
         )
@@ -30,7 +32,7 @@ class WandB:
         settings = wandb.Settings(silent=True, console="off", save_code=False)
         self._unfinished.write_text(f"{self._mode} {identifier}")
         self._run = wandb.init(
-            project=self._project,
+            project=PROJECT,
             group=self._group,
             name=self._name,
             dir=self._folder,

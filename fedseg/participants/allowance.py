@@ -14,7 +14,6 @@ from fedseg.config import Client, Training
 from fedseg.data.dataset import Dataset
 from fedseg.data.sampling import RareClassSampler
 from fedseg.errors import PublicError
-from fedseg.extras.private_training import Spent
 from fedseg.files import PRIVATE, write_bytes
 from fedseg.participants.node import Node
 from fedseg.participants.privacy_budget import PrivacyBudget
@@ -22,6 +21,7 @@ from fedseg.participants.quota import DailyQuota
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.locks import locked
 from fedseg.training.best import interval
+from fedseg.training.supervised import PrivacyCost
 
 REQUEST, TRAINING, SCORE = "request", "training", "score"
 MOST_REQUESTS = 1000
@@ -97,11 +97,7 @@ class Allowance:
         _at_least("batch_size", training.batch_size, least.batch_size, "batch_size")
         _at_least("crop", min(training.crop), least.crop, "crop")
         _at_least("learning_rate", training.learning_rate, least.learning_rate, "learning_rate")
-        if training.max_grad_norm is not None:
-            norm = training.max_grad_norm
-            _at_least("max_grad_norm", norm, least.max_grad_norm, "max_grad_norm")
-        rate = training.learning_rate * max(training.encoder_learning_rate, 1.0)
-        _at_most("learning_rate", rate, most.learning_rate, "learning_rate")
+        _at_most("learning_rate", training.learning_rate, most.learning_rate, "learning_rate")
         _at_most("weight_decay", training.weight_decay, most.weight_decay, "weight_decay")
 
     def check_draws(self, client: Client, counts: np.ndarray) -> None:
@@ -118,7 +114,7 @@ class Allowance:
         passes = training.iterations * training.batch_size / len(counts)
         _at_least("passes over its images", passes, least.passes, "passes")
         if client.privacy is None:  # which draws all images alike
-            shares = RareClassSampler(counts, training.rare_class_temperature).shares
+            shares = RareClassSampler(counts).shares
             _at_least("images that share the draws", 1 / shares.max(), least.images, "images")
 
     def draw_seed(self, task: str) -> int:
@@ -132,7 +128,7 @@ class Allowance:
         """
         return int.from_bytes(sha256(self._secret() + task.encode()).digest()[:8])
 
-    def pay(self, dataset: Dataset, task: str, cost: Spent) -> None:
+    def pay(self, dataset: Dataset, task: str, cost: PrivacyCost) -> None:
         """Note what a private training costs, and count it, before it starts.
 
         Raises:

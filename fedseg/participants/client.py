@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor, nn
 
-from fedseg.config import Client, plugins_of_client
+from fedseg.config import PRIVATE, SUPERVISED, Client, plugins_of_client
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.fingerprint import fingerprint
 from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.evaluate import evaluate
-from fedseg.extras.private_training import train_privately
 from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
@@ -29,7 +27,7 @@ from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
 from fedseg.training.callbacks import Callback, ReportProgress
 from fedseg.training.loop import TrainingRun
-from fedseg.training.supervised import train_supervised
+from fedseg.training.supervised import PrivacyLedger, train_supervised
 
 KEPT = 3
 """Checkpoints that a client keeps."""
@@ -63,8 +61,8 @@ def train_client(
     dataset = open_dataset(client)
     LabelMap(dataset.card, client.model.classes).train_ids()  # before the survey, which takes long
     held_out = open_dataset(client.held_out) if client.held_out else None
-    if client.privacy:
-        _check_private(client)
+    if client.privacy and client.trainer not in (SUPERVISED, PRIVATE):
+        raise PublicError(f"trains privately, so not with the trainer '{client.trainer}'")
     settings = digest(
         client.model_dump_json(exclude={"root", "dataset", "model"}),
         model_inputs(client.model),
@@ -99,23 +97,17 @@ def train_client(
         state=state,
         callbacks=(ReportProgress(partial(progress, "training")), *callbacks),
     )
-    spent, part = None, None
+    model, trainer, ledger = client.model, client.trainer, None
     if client.privacy:
-        coverage = tuple(int(c) for c in np.flatnonzero(counts.sum(axis=0)))
-        network, info, spent = train_privately(
-            dataset,
-            coverage,
-            client.model,
-            client.privacy,
-            run,
-            seed,
-            partial(allowance.pay, dataset, settings) if allowance else None,
-        )
-    else:
-        validation = partial(_miou, held_out) if held_out else None
-        network, info, part = train_supervised(
-            [dataset], [counts], client.model, run, seed, validation, client.trainer
-        )
+        pay = partial(allowance.pay, dataset, settings) if allowance else None
+        ledger = PrivacyLedger(client.privacy, pay)
+        # A batch normalisation mixes images, whose gradients are clipped one by one.
+        model, trainer = model.model_copy(update={"norm": "group"}), PRIVATE
+    validation = partial(_miou, held_out) if held_out else None
+    network, info, part = train_supervised(
+        [dataset], [counts], model, run, seed, validation, trainer, ledger
+    )
+    cost = ledger and ledger.cost
     sent = part.weights if part else network.state_dict()
     upload = Upload(
         name=client.name,
@@ -127,8 +119,8 @@ def train_client(
         bytes=sum(tensor.nbytes for tensor in sent.values()),
         sha256=content_hash(sent),
         base=part and part.base,
-        epsilon=spent and spent.epsilon,
-        delta=spent and spent.delta,
+        epsilon=cost and cost.epsilon,
+        delta=cost and cost.delta,
     )
     checkpoints.save(
         folder, network, info, part=part and part.weights, upload=upload.model_dump(mode="json")
@@ -138,16 +130,6 @@ def train_client(
     del network, run
     free_memory()  # a simulation's process stays until the federation ends
     return folder
-
-
-def _check_private(client: Client) -> None:
-    """See that a private training is possible; that it is private is its node's own choice."""
-    if client.model.train != "all":
-        raise PublicError(f"trains privately, so not with train = '{client.model.train}'")
-    if client.held_out:
-        raise PublicError("trains privately, which would not cover a validation set")
-    if client.trainer != "supervised":
-        raise PublicError(f"trains privately, so not with the trainer '{client.trainer}'")
 
 
 def _miou(dataset: Dataset, info: Info, network: nn.Module, on_progress: OnProgress) -> float:

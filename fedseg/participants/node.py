@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from fedseg import config
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import (
+    SUPERVISED,
     Client,
     Evaluator,
     Federation,
@@ -22,9 +23,9 @@ from fedseg.config import (
     Protocol,
     Section,
     Source,
+    SupervisedTraining,
     Tracking,
     TrainerName,
-    Training,
 )
 from fedseg.errors import FedsegError, PublicError, explained
 from fedseg.files import is_disk_full
@@ -50,9 +51,9 @@ class TrainTask(Section):
     """The federation's."""
     model: Model
     """The client's model in the federation file; a path of weights is replaced by "file"."""
-    training: Training
+    training: SupervisedTraining
     """The client's training in the federation file."""
-    trainer: TrainerName = "supervised"
+    trainer: TrainerName = SUPERVISED
     """How it trains."""
     seed: int = Field(ge=0, lt=2**31)
     """The federation's seed."""
@@ -111,8 +112,8 @@ class Limits(Section):
     trainings_per_day: int = Field(4, ge=0, le=MOST_A_DAY)
     """Different trainings within 24 hours: uploads that differ in little can be subtracted."""
     learning_rate: float = Field(0.01, gt=0)
-    """Learning rate, the encoder's too. A higher one can stop learning after the first step, which
-    then is all that the upload tells."""
+    """Learning rate. A higher one can stop learning after the first step, which then is all that
+    the upload tells."""
     weight_decay: float = Field(1.0, ge=0)
     """Weight decay. A stronger one forgets all but the last steps."""
 
@@ -131,14 +132,11 @@ class Minima(Section):
     """Images drawn in all, as a multiple of those that the dataset has."""
     images: float = Field(4, ge=1)
     """Images that share the draws: none is more than one in so many of those drawn, as rare-class
-    sampling with the federation's classes and temperature draws them."""
+    sampling with the federation's classes draws them."""
     crop: int = Field(64, ge=1)
     """Pixels of each side of a training crop: small ones are the easiest to reconstruct."""
     learning_rate: float = Field(1e-5, ge=0)
     """Learning rate. With a lower one, the upload is the sum of all gradients at known weights."""
-    max_grad_norm: float = Field(0.01, ge=0)
-    """L2 norm that gradients are clipped to, where they are. Below, AdamW adds the gradients
-    themselves, with no scaling of each weight's own."""
 
 
 class NodePrivacy(Privacy):
@@ -214,14 +212,11 @@ class Node(Source):
         if self.server is not None:
             limits = {"threads": cpus()} | limits
         training = wanted | {key: min(wanted[key], most) for key, most in limits.items()}
-        batch = training["batch_size"]
-        parts = range(1, wanted["accumulation"] + 1)  # of a smaller batch perhaps fewer
-        training["accumulation"] = max(n for n in parts if batch % n == 0 and batch >= 2 * n)
         training["loss"] = self._allowed(LOSSES, training["loss"])
         return Client(
             name=self.name,
             model=model,
-            training=Training(**training),
+            training=SupervisedTraining(**training),
             trainer=self._allowed(TRAINERS, task.trainer),
             privacy=self._privacy(),
             validation=self.validation,

@@ -15,12 +15,12 @@ from pydantic import Field, NonNegativeFloat, ValidationError
 
 from fedseg.config import Section
 from fedseg.errors import PublicError
-from fedseg.extras.private_training import Spent
 from fedseg.files import DamagedFile, read_json, write_json
 from fedseg.participants.node import NodePrivacy
 from fedseg.participants.quota import why_lost
 from fedseg.storage.audit import AUDIT, AuditLog
 from fedseg.storage.locks import locked
+from fedseg.training.supervised import PrivacyCost
 
 BUDGET, LOCK = "privacy.json", "privacy.lock"
 """Files of a node's state folder."""
@@ -48,10 +48,10 @@ class PrivacyBudget:
 
     def __init__(self, folder: Path, privacy: NodePrivacy) -> None:
         self.path = folder / BUDGET
-        self.total = Spent(*privacy.total)
+        self.total = PrivacyCost(*privacy.total)
         self._lock, self._audit = folder / LOCK, AuditLog(folder / AUDIT)
 
-    def spent(self, images: Sequence[str]) -> Spent:
+    def spent(self, images: Sequence[str]) -> PrivacyCost:
         """What was spent on any of some images, at most.
 
         Args:
@@ -62,16 +62,16 @@ class PrivacyBudget:
         """
         costs = self._read()
         known = [costs[image] for image in set(images) if image in costs]
-        return Spent(*(max(part) for part in zip(*known, strict=True))) if known else Spent(0, 0)
+        return PrivacyCost(*map(max, zip(*known, strict=True))) if known else PrivacyCost(0, 0)
 
-    def check(self, images: Sequence[str], cost: Spent) -> None:
+    def check(self, images: Sequence[str], cost: PrivacyCost) -> None:
         """See that a training may be paid for.
 
         Raises:
             PublicError: it would exceed the total, or the record is lost.
         """
         before = self.spent(images)
-        after = Spent(before.epsilon + cost.epsilon, before.delta + cost.delta)
+        after = PrivacyCost(before.epsilon + cost.epsilon, before.delta + cost.delta)
         if any(a > most * ROUNDING for a, most in zip(after, self.total, strict=True)):
             raise PublicError(
                 f"its privacy budget is used up: {_shown(before)} of {_shown(self.total)} is "
@@ -79,7 +79,7 @@ class PrivacyBudget:
                 "(node.toml, privacy.total_epsilon)"
             )
 
-    def spend(self, images: Sequence[str], cost: Spent) -> None:
+    def spend(self, images: Sequence[str], cost: PrivacyCost) -> None:
         """Note what a training costs, before it starts: one that is interrupted has spent it.
 
         Raises what `check` does.
@@ -119,5 +119,5 @@ class PrivacyBudget:
             return False
 
 
-def _shown(spent: Spent) -> str:
+def _shown(spent: PrivacyCost) -> str:
     return f"epsilon {spent.epsilon:.4g}, delta {spent.delta:.3g}"

@@ -135,10 +135,13 @@ def _model_checks(federation: Federation) -> Iterator[Check]:
     for stage in trainings(federation):
         check = partial(_check_model, stage.model, stage.training, fusion)
         yield partial(with_owner, stage.owner, check)
+    owners = {client.training.loss: client.name for client in reversed(federation.clients)}
+    for loss, owner in owners.items():
+        check = partial(check_loss, loss, len(federation.classes))
+        yield partial(with_owner, f"client '{owner}'", check)
 
 
 def _check_model(model: Model, training: Training, fusion: str) -> None:
-    check_loss(training.loss, len(model.classes))
     network = build(model)
     adapt(network, model)
     if fusion == "features":

@@ -58,7 +58,7 @@ def stages(federation: Federation) -> Iterator[Stage]:
 
 
 def trainings(federation: Federation) -> list[Stage]:
-    """The trainings whose model, sizes or loss differ; of those that are alike, the first.
+    """The trainings whose model or sizes differ; of those that are alike, the first.
 
     The server's own comes first: its model is everybody's default.
     """
@@ -66,7 +66,7 @@ def trainings(federation: Federation) -> list[Stage]:
     for stage in sorted(stages(federation), key=lambda stage: stage.worker != SERVER):
         if stage.protocol is None:
             training = stage.training
-            sizes = training.crop, training.batch_size, training.inference_height, training.loss
+            sizes = training.crop, training.batch_size, training.inference_height
             found.setdefault((stage.model, sizes), stage)
     return list(found.values())
 

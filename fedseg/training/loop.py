@@ -1,11 +1,11 @@
 """The training loop: the same for clients, for the distilled model and for centralized training.
 
-What differs between them is a function that makes one training example and a loss.
+What differs between them is a function that makes one training example and a loss; in private
+training, also what a step draws, and how it changes the weights.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from fedseg.config import Training
 from fedseg.data.loading import prefetch
@@ -23,13 +22,15 @@ from fedseg.models.info import Normalisation
 from fedseg.training.best import Best, Judge
 from fedseg.training.callbacks import Callback
 from fedseg.training.optimisation import Stepper, autocast
-from fedseg.training.parallel import Place, run_apart
+from fedseg.training.parallel import Rank, run_in_processes
 from fedseg.training.state import Pace, load_state, save_state
-from fedseg.training.synchronised import synchronise_norms
 
 Example = tuple[np.ndarray, np.ndarray]
-MakeExample = Callable[[np.random.Generator], Example]
+MakeExample = Callable[[Any], Example]
 Loss = Callable[[Tensor, Tensor], Tensor]
+Draw = Callable[[int, int, int], Sequence[Any]]
+"""From seed, step and batch size to what each example of the step is made from."""
+MakeStepper = Callable[[nn.Module, Training, torch.device], Stepper]
 
 READ_EVERY = 20
 """Steps whose losses are read together from a GPU, which would wait for each otherwise."""
@@ -69,8 +70,12 @@ class TrainingRun(Generic[Settings]):
             return self.processes
         if self.device.type != "cuda":
             return 0
-        images = self.settings.batch_size // self.settings.accumulation
-        return min(torch.cuda.device_count(), images)
+        return min(torch.cuda.device_count(), self.settings.batch_size)
+
+
+def seeded_draw(seed: int, step: int, batch_size: int) -> list[np.random.Generator]:
+    """Draw the examples of a step by random numbers that follow from a seed."""
+    return [np.random.default_rng([seed, step, slot]) for slot in range(batch_size)]
 
 
 def fit(
@@ -81,6 +86,8 @@ def fit(
     run: TrainingRun[Any],
     count: Callable[[Tensor], int | Tensor] = len,
     judge: Judge | None = None,
+    draw: Draw = seeded_draw,
+    make_stepper: MakeStepper = Stepper,
 ) -> nn.Module:
     """Train a model with AdamW: on a CPU in this process, on GPUs in one for each.
 
@@ -90,14 +97,17 @@ def fit(
 
     Args:
         network: the model; trained in place.
-        example: makes a training example from random numbers: image uint8 [H, W, 3] RGB, and a
-            target array. Called in threads. To be used by other processes it must be picklable.
+        example: makes a training example from what `draw` gives, by default random numbers: image
+            uint8 [H, W, 3] RGB, and a target array. Called in threads. To be used by other
+            processes it must be picklable.
         loss: from logits float32 [N, C, H, W] and targets [N, ...] to a scalar, a mean.
         normalisation: of the input.
         run: how.
         count: how many things, in targets [N, ...], the loss is a mean of: images, by default.
         judge: scores the model ten times; the best is what is returned. Default: the last one is.
             To be used by other processes it must be picklable.
+        draw: what the examples of a step are made from. Called in threads.
+        make_stepper: makes what changes the weights.
 
     Returns:
         `network`, in evaluation mode, on the CPU.
@@ -106,16 +116,18 @@ def fit(
         FloatingPointError: the loss became NaN or infinite.
     """
     processes = run.workers()
-    work = network, example, loss, normalisation, replace(run, callbacks=()), count, judge
+    quiet = replace(run, callbacks=())
+    work = network, example, loss, normalisation, quiet, count, judge, draw, make_stepper
     if processes:
-        network.load_state_dict(run_apart(_train, work, run.callbacks, processes, run.device))
+        trained = run_in_processes(_train, work, run.callbacks, processes, run.device)
+        network.load_state_dict(trained)
     else:
-        _train(Place(), run.device, run.callbacks, *work)
+        _train(Rank(), run.device, run.callbacks, *work)
     return network.eval().cpu()
 
 
 def _train(
-    place: Place,
+    rank: Rank,
     device: torch.device,
     callbacks: Sequence[Callback],
     network: nn.Module,
@@ -125,51 +137,42 @@ def _train(
     run: TrainingRun[Any],
     count: Callable[[Tensor], int | Tensor],
     judge: Judge | None,
+    draw: Draw,
+    make_stepper: MakeStepper,
 ) -> dict[str, Tensor]:
-    """What each process does. Returns the trained weights."""
-    limit_threads(place.world)
+    """Do one process's part of a training. Returns the trained weights."""
+    limit_threads(rank.world)
     torch.backends.cudnn.benchmark = True  # all crops have one size
     settings, state = run.settings, run.state
-    if place.world > 1:
-        network = synchronise_norms(network, device)
+    network = rank.sync_norms(network, device)
     network = network.to(device).to(memory_format=torch.channels_last)
     train_mode(network)
-    stepper = Stepper(network, settings, device)
+    stepper = make_stepper(network, settings, device)
     best = Best(judge, settings.iterations)
     losses = load_state(state, network, stepper, best) if state else []
-    spread = place.spread(network)
-    forward = torch.compile(spread) if settings.compile else spread
+    forward = rank.sync_gradients(stepper.network)
     for callback in callbacks:
         callback.on_start(losses)
     saves = Pace(run.save_seconds)
-    parts = settings.accumulation
-    batches = _batches(example, settings, run.seed, len(losses), device, place)
+    batches = _batches(example, partial(draw, run.seed), settings, len(losses), device, rank)
     unread: list[Tensor] = []
     at_once = losses_at_once(device)
     for step, (images, targets) in enumerate(batches, start=len(losses)):
         # Seeded anew at every step, dropout needs no random state to be saved.
-        torch.manual_seed(_mix(run.seed, step) + place.rank)
-        total = torch.zeros((), device=device)
-        for part, (shown, wanted) in enumerate(
-            zip(images.chunk(parts), targets.chunk(parts), strict=True), start=1
-        ):
-            with _gradients_meet(spread, part == parts):
-                wanted = wanted.to(device, non_blocking=True)
-                with autocast(device, settings.precision):
-                    logits = forward(normalise(shown.to(device, non_blocking=True), normalisation))
-                value = loss(logits.float(), wanted) * place.weight(count(wanted), device)
-                stepper.backward(value)
-                total += value.detach() / (parts * place.world)
-        stepper.step(step)
-        if place.rank == 0 and best.is_due(step + 1):
-            judged = network if stepper.average is None else stepper.average
-            best.look(judged, partial(_note_validation, callbacks))
+        torch.manual_seed(_mix(run.seed, step) + rank.index)
+        targets = targets.to(device, non_blocking=True)
+        with autocast(device, settings.precision):
+            logits = forward(normalise(images.to(device, non_blocking=True), normalisation))
+        value = loss(logits.float(), targets) * rank.weight(count(targets), device)
+        stepper.step(value, step)
+        if rank.index == 0 and best.is_due(step + 1):
+            best.look(network, partial(_note_validation, callbacks))
             train_mode(network)
-        unread.append(place.total(total))
-        is_due = state is not None and place.rank == 0 and saves.is_due()
+        unread.append(rank.sum(value.detach() / rank.world))
+        is_due = state is not None and rank.index == 0 and saves.is_due()
         if is_due or len(unread) == at_once or step + 1 == settings.iterations:
-            for value in torch.stack(unread).tolist():
-                note_loss(value, losses, settings, callbacks)
+            for one in torch.stack(unread).tolist():
+                _note_loss(one, losses, settings, callbacks)
             unread.clear()
         if state and is_due:
             with saves:
@@ -178,8 +181,6 @@ def _train(
         callback.on_end(losses)
     if best.weights:
         network.load_state_dict(best.weights)
-    elif stepper.average is not None:
-        network.load_state_dict(stepper.average.state_dict())
     return network.state_dict()
 
 
@@ -201,14 +202,7 @@ def train_mode(network: nn.Module) -> None:
             module.eval()
 
 
-def _gradients_meet(spread: nn.Module, now: bool) -> AbstractContextManager[None]:
-    """Within it, a backward pass sums the gradients of all processes, or not yet."""
-    if now or not isinstance(spread, DistributedDataParallel):
-        return nullcontext()
-    return spread.no_sync()
-
-
-def note_loss(
+def _note_loss(
     loss: float, losses: list[float], settings: Training, callbacks: Sequence[Callback]
 ) -> None:
     """Append a step's loss to those of the steps before, and call the callbacks.
@@ -231,36 +225,29 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def _batches(
-    example: Callable[[np.random.Generator], Example],
+    example: MakeExample,
+    draw: Callable[[int, int], Sequence[Any]],
     settings: Training,
-    seed: int,
     done: int,
     device: torch.device,
-    place: Place,
+    rank: Rank,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """This process's part of the batches from step `done` on, in memory that `device` can copy.
 
-    They are made ahead by threads. Whatever the number of processes, a batch is the same, and so
-    is each of the parts that it is shown in.
+    They are made ahead by threads. Whatever the number of processes, a batch is the same.
     """
-    shown = settings.batch_size // settings.accumulation
-    slots = [
-        slot
-        for first in range(0, settings.batch_size, shown)
-        for slot in place.part(range(first, first + shown))
-    ]
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        rngs = (np.random.default_rng([seed, step, slot]) for slot in slots)
+        drawn = rank.shard(draw(step, settings.batch_size))
         images, targets = (
-            torch.from_numpy(np.stack(part)) for part in zip(*map(example, rngs), strict=True)
+            torch.from_numpy(np.stack(part)) for part in zip(*map(example, drawn), strict=True)
         )
         if device.type == "cuda":  # else `non_blocking` copies block
             return images.pin_memory(), targets.pin_memory()
         return images, targets
 
     steps = range(done, settings.iterations)
-    threads = max(settings.threads // place.world, 1)
+    threads = max(settings.threads // rank.world, 1)
     return prefetch(batch, steps, threads, 2 * threads)
 
 

@@ -1,6 +1,5 @@
-"""The losses of supervised training that are built in; `[training] loss` chooses one."""
+"""The loss of supervised training; `[training] loss` chooses another."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -12,14 +11,9 @@ from torch.nn import functional as F
 
 from fedseg.classes import IGNORE
 from fedseg.errors import FedsegError
-from fedseg.models.libraries import smp
 from fedseg.plugins import blaming
 from fedseg.registry import LOSSES
 
-CONFIDENT = 0.7
-"""Probability of the true class from which on a pixel is not hard."""
-FEWEST = 1 / 16
-"""Part of the labelled pixels that count as hard in any case."""
 SOFTEST = 1.02
 """What bounds the weight of a rare class: at 1 / ln(1.02), 50."""
 
@@ -73,56 +67,6 @@ def class_weights(pixels: np.ndarray) -> Tensor:
     part = pixels / max(pixels.sum(), 1)
     weights = 1 / np.log(SOFTEST + part)
     return torch.from_numpy(weights / ((weights * part).sum() or 1)).float()
-
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """`cross_entropy` in which the pixels of each class count by its weight, float32 [C]."""
-    labels = labels.long()
-    weights = weights.to(logits.device)
-    total = F.cross_entropy(logits, labels, weights, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp(min=1)
-
-
-def hard_pixels(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over the hard pixels of a batch: online hard example mining.
-
-    Shrivastava et al., arXiv 1604.03540; here those whose true class has a probability below 0.7,
-    but at least a sixteenth of the labelled ones.
-
-    Args:
-        logits: float32 [N, C, H, W].
-        labels: uint8 [N, H, W], trainIds, 255 ignored.
-        weights: not used.
-    """
-    labels = labels.long()
-    each = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
-    each = each[labels != IGNORE]
-    if not len(each):
-        return logits.sum() * 0
-    hard = each[each > -math.log(CONFIDENT)]
-    fewest = math.ceil(FEWEST * len(each))
-    return hard.mean() if len(hard) >= fewest else each.topk(fewest).values.mean()
-
-
-def with_dice(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """`cross_entropy`, and the Dice loss: the mean over classes of 1 - 2 |A B| / (|A| + |B|).
-
-    Milletari et al., arXiv 1606.04797, section 3. Classes without a label count as 0.
-    """
-    return _with(smp.losses.DiceLoss("multiclass", ignore_index=IGNORE), logits, labels)
-
-
-def with_lovasz(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """`cross_entropy`, and a loss that is 1 - IoU where predictions are certain.
-
-    The Lovász-softmax loss, Berman et al., arXiv 1705.08790, over the labelled classes of a batch.
-    """
-    return _with(smp.losses.LovaszLoss("multiclass", ignore_index=IGNORE), logits, labels)
-
-
-def _with(other: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
-    plain = cross_entropy(logits, labels)
-    return plain + other(logits, labels.long()) if labelled(labels) else plain
 
 
 def labelled(labels: Tensor) -> Tensor:

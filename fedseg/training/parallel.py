@@ -2,6 +2,9 @@
 
 Data parallelism by torch.distributed: each process makes and sees its part of every batch, and all
 of them take the same steps. They find each other by a file, so no port is opened.
+
+On GPUs, batch normalisations use the statistics of the whole batch. torch has that for GPUs only:
+on CPUs, where only tests use several processes, each uses those of its own part.
 """
 
 import logging
@@ -20,6 +23,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fedseg.errors import FedsegError
+from fedseg.models.libraries import timm
 from fedseg.processes import Child, ProcessKilled, messages
 from fedseg.storage.provenance import notices
 from fedseg.training.callbacks import Callback
@@ -27,19 +31,27 @@ from fedseg.training.callbacks import Callback
 TRAINED = "trained.safetensors"
 
 
-class Place(NamedTuple):
+class Rank(NamedTuple):
     """Which of the processes of a training this is."""
 
-    rank: int = 0
+    index: int = 0
     world: int = 1
-    """How many there are."""
+    """How many processes there are."""
 
-    def part(self, items: Sequence[Any]) -> Sequence[Any]:
-        """This process's share of a batch."""
-        return items[self.rank :: self.world]
+    def shard(self, items: Sequence[Any]) -> Sequence[Any]:
+        """This process's part of a batch."""
+        return items[self.index :: self.world]
 
-    def spread(self, network: nn.Module) -> nn.Module:
-        """The network to call in the forward pass, whose gradients become those of all."""
+    def sync_norms(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """Let batch normalisations use the statistics of all processes; names of weights stay."""
+        if self.world == 1 or device.type != "cuda":
+            return network
+        convert: Any = timm.layers.convert_sync_batchnorm  # type: ignore[attr-defined]
+        synchronised: nn.Module = convert(network)  # timm's own normalisations too
+        return synchronised
+
+    def sync_gradients(self, network: nn.Module) -> nn.Module:
+        """The network to call in the forward pass, so that gradients are those of all processes."""
         if self.world == 1:
             return network
         devices = [p.device for p in network.parameters()][:1]
@@ -54,11 +66,11 @@ class Place(NamedTuple):
         if self.world == 1:
             return 1.0
         mine = torch.as_tensor(count, dtype=torch.float64, device=device)
-        total = self.total(mine)
+        total = self.sum(mine)
         return (mine * self.world / total.clamp(min=1)).float()
 
-    def total(self, value: Tensor) -> Tensor:
-        """The sum of a value over all processes."""
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum of a value over all processes."""
         if self.world > 1:
             value = value.clone()
             distributed.all_reduce(value)
@@ -99,7 +111,7 @@ class _Notices(logging.Handler):
         self._connection.send(("notice", record.getMessage()))
 
 
-def run_apart(
+def run_in_processes(
     work: Callable[..., dict[str, Tensor]],
     arguments: tuple[Any, ...],
     callbacks: Sequence[Callback],
@@ -109,7 +121,7 @@ def run_apart(
     """Do a training in processes of its own.
 
     Args:
-        work: a function of this or another module, of a `Place`, a device, callbacks and the
+        work: a function of this or another module, of a `Rank`, a device, callbacks and the
             arguments, to the trained weights. It is called once in each process.
         arguments: of `work`; they must be picklable.
         callbacks: called here, with what happens there.
@@ -123,10 +135,9 @@ def run_apart(
         FedsegError, FloatingPointError: as `work` raised them, or a process was killed.
     """
     with tempfile.TemporaryDirectory(prefix="fedseg-training-") as folder, ExitStack() as stack:
-        place = processes, device.type, Path(folder)
+        shared = processes, device.type, Path(folder), work, arguments
         children = [
-            stack.enter_context(Child(_process, rank, *place, work, arguments))
-            for rank in range(processes)
+            stack.enter_context(Child(_process, index, *shared)) for index in range(processes)
         ]
         try:
             for _, (name, value) in messages(children):
@@ -158,7 +169,7 @@ def _dispatch(name: str, value: Any, callbacks: Sequence[Callback]) -> None:
 
 def _process(
     connection: Connection,
-    rank: int,
+    index: int,
     world: int,
     kind: str,
     folder: Path,
@@ -168,16 +179,16 @@ def _process(
     """One of the processes."""
     threading.Thread(target=_end_with_caller, args=[connection], daemon=True).start()
     notices.propagate = False
-    if rank == 0:
+    if index == 0:
         notices.addHandler(_Notices(connection))
-    device = torch.device("cuda", rank) if kind == "cuda" else torch.device(kind)
+    device = torch.device("cuda", index) if kind == "cuda" else torch.device(kind)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        with _group(rank, world, kind, folder):
-            callbacks = (Relay(connection),) if rank == 0 else ()
-            weights = work(Place(rank, world), device, callbacks, *arguments)
-            if rank == 0:
+        with _group(index, world, kind, folder):
+            callbacks = (Relay(connection),) if index == 0 else ()
+            weights = work(Rank(index, world), device, callbacks, *arguments)
+            if index == 0:
                 contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
                 save_file(contiguous, folder / TRAINED)
     except (FedsegError, FloatingPointError) as error:
@@ -191,7 +202,7 @@ def _end_with_caller(connection: Connection) -> None:
 
 
 @contextmanager
-def _group(rank: int, world: int, kind: str, folder: Path) -> Iterator[None]:
+def _group(index: int, world: int, kind: str, folder: Path) -> Iterator[None]:
     """Within it, the processes can talk to each other."""
     if world == 1:
         yield
@@ -201,7 +212,7 @@ def _group(rank: int, world: int, kind: str, folder: Path) -> Iterator[None]:
     distributed.init_process_group(
         "nccl" if kind == "cuda" else "gloo",
         init_method=f"file://{folder / 'processes'}",
-        rank=rank,
+        rank=index,
         world_size=world,
     )
     try:

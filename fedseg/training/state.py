@@ -48,9 +48,6 @@ def save_state(
 ) -> None:
     """Save model, optimiser, the best model so far, and the loss of each step."""
     tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
-    if stepper.average is not None:
-        average = stepper.average.state_dict()
-        tensors |= {f"average.{name}": value for name, value in average.items()}
     tensors |= {f"scaler.{name}": value for name, value in stepper.scaler_state().items()}
     for index, slots in stepper.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
@@ -87,8 +84,6 @@ def load_state(path: Path, network: nn.Module, stepper: Stepper, best: Best) -> 
         return {name.removeprefix(prefix): value for name, value in chosen.items()}
 
     network.load_state_dict(part("model."))
-    if stepper.average is not None:
-        stepper.average.load_state_dict(part("average."))
     stepper.load_scaler_state(part("scaler."))
     if "score" in tensors:
         best.score, best.weights = float(tensors["score"]), part("best.")

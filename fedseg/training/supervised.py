@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import NamedTuple
 
 import albumentations as A
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from fedseg.classes import ClassList
-from fedseg.config import Model, Training
+from fedseg.config import SUPERVISED, Model, Privacy, SupervisedTraining, Training
 from fedseg.data.augment import Augmentation, CropSource, geometry, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
@@ -29,14 +29,44 @@ from fedseg.training.loop import Example, TrainingRun, fit
 from fedseg.training.losses import labelled, loss_of
 
 
+class PrivacyCost(NamedTuple):
+    """Cost of a private training: it is (epsilon, delta)-differentially private."""
+
+    epsilon: float
+    delta: float
+
+
+@dataclass
+class PrivacyLedger:
+    """What a private training may cost, and what it costs."""
+
+    privacy: Privacy
+    """The most that the training may cost."""
+    pay: Callable[[PrivacyCost], None] | None = None
+    """Notes a cost where all trainings on the data are counted, or refuses it."""
+    cost: PrivacyCost | None = None
+    """What was spent."""
+
+    def spend(self, cost: PrivacyCost) -> None:
+        """Spend privacy; to be called before the first step.
+
+        Raises:
+            PublicError: it is refused.
+        """
+        if self.pay:
+            self.pay(cost)
+        self.cost = cost
+
+
 def train_supervised(
     datasets: list[Dataset],
     counts: list[np.ndarray],
     model: Model,
-    run: TrainingRun[Any],
+    run: TrainingRun[SupervisedTraining],
     initial_seed: int,
     validation: Callable[[Info, nn.Module, OnProgress], float] | None = None,
-    trainer: str = "supervised",
+    trainer: str = SUPERVISED,
+    ledger: PrivacyLedger | None = None,
 ) -> tuple[nn.Module, Info, Part | None]:
     """Train a model on one labelled dataset, or on several, each drawn from equally often.
 
@@ -49,6 +79,7 @@ def train_supervised(
             one architecture begin with the same weights, as in FedAvg.
         validation: scores the model now and then; the best is taken. Default: the last one is.
         trainer: name of how it is trained, or "module:object".
+        ledger: of a private training.
 
     Returns:
         The model, in evaluation mode on the CPU; what to know of it, where its coverage is the set
@@ -70,6 +101,7 @@ def train_supervised(
             info=info,
             run=run,
             validation=partial(validation, info) if validation else None,
+            ledger=ledger,
         )
         train_model = TRAINERS.load(trainer)
         with blaming("trainer", trainer):
@@ -97,10 +129,12 @@ class TrainingTask:
     """The model's configuration."""
     info: Info
     """Normalisation, classes and sizes of the model."""
-    run: TrainingRun[Any]
+    run: TrainingRun[SupervisedTraining]
     """Settings of the training, seed, device, state and callbacks."""
     validation: Judge | None = None
     """Scores the model now and then."""
+    ledger: PrivacyLedger | None = None
+    """What a private training may cost."""
 
     @cached_property
     def examples(self) -> "Examples":
@@ -155,18 +189,19 @@ class Examples:
         source = CropSource(training.crop, training.scale[0])
         self._datasets = [ResizedDataset(dataset, source) for dataset in datasets]
         self._tables = [LabelMap(dataset.card, classes).train_ids() for dataset in datasets]
-        self._samplers = [
-            RareClassSampler(count, training.rare_class_temperature) for count in counts
-        ]
+        self._samplers = [RareClassSampler(count) for count in counts]
         self._augment = Augmentation(partial(_transforms, training.crop, training.scale))
 
     def __call__(self, rng: np.random.Generator) -> Example:
         """An image, uint8 [*crop, 3] RGB, and its labels, uint8 [*crop], 255 ignored."""
         chosen = int(rng.integers(len(self._datasets)))
         index = self._samplers[chosen].draw(rng)
-        image, label = self._datasets[chosen].pair(index)
-        label = cv2.LUT(label, self._tables[chosen])
-        return self._augment.both(image, label, int(rng.integers(2**31)))
+        return self.augmented(chosen, index, int(rng.integers(2**31)))
+
+    def augmented(self, dataset: int, index: int, seed: int) -> Example:
+        """An image of a dataset, and its labels, augmented by a seed."""
+        image, label = self._datasets[dataset].pair(index)
+        return self._augment.both(image, cv2.LUT(label, self._tables[dataset]), seed)
 
 
 def _transforms(crop: tuple[int, int], scale: tuple[float, float]) -> list[A.BasicTransform]:

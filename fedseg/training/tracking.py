@@ -8,14 +8,17 @@ from typing import Any, Protocol, runtime_checkable
 from fedseg.config import Tracking
 from fedseg.training.callbacks import Callback
 
+PROJECT = "fedseg"
+"""Experiment of MLflow, project of Weights & Biases."""
+
 log = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
     """Receives the numbers of one training, in the process that trains.
 
-    A class of it is made with `(folder, project, run, name)`: a folder that it may write to, the
-    project and the run that it belongs to, and whose numbers they are.
+    A class of it is made with `(folder, run, name)`: a folder that it may write to, the run that
+    the training belongs to, and whose numbers they are.
     """
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -102,7 +105,7 @@ def trackers(settings: Tracking, folder: Path, run: str, name: str) -> tuple[Tra
     found = []
     for kind, make in settings.load().items():
         try:
-            found.append(Track(make(folder, settings.project, run, name)))
+            found.append(Track(make(folder, run, name)))
         except Exception as error:
             log.warning("no tracking by %s: %s: %s", kind, type(error).__name__, error)
     return tuple(found)

@@ -16,7 +16,7 @@ from fedseg.classes import CLASSES
 from fedseg.config import Federation, Protocol, load
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
-from fedseg.extras import private_training
+from fedseg.extras.private_training import PrivateStepper
 from fedseg.flower.wire import from_records, to_records
 from fedseg.models import checkpoints
 from fedseg.models.adapters import base_of
@@ -362,7 +362,6 @@ def test_requests_do_not_fill_a_nodes_disk(make_folder, make_world, federation, 
         ({"crop": (32, 64)}, "crop: 32 asked for"),
         ({"learning_rate": 1.0}, "learning_rate: 1 asked for"),
         ({"weight_decay": 1000.0}, "weight_decay: 1000 asked for"),
-        ({"rare_class_temperature": 1e-9}, "images that share the draws: 1 asked for"),
     ],
 )
 def test_a_training_of_few_steps_or_images_is_refused(
@@ -375,6 +374,13 @@ def test_a_training_of_few_steps_or_images_is_refused(
     asked = {"iterations": 60, "batch_size": 8, "crop": (64, 64)} | changes
     assert refusal(folder, federation, **asked).startswith(reason)
     assert not list((folder / "state").glob("checkpoint-*"))
+
+
+def test_a_training_of_one_image_is_refused(make_folder, make_world, federation):
+    """Rare-class sampling draws it nearly always."""
+    folder = make_folder("trainer", make_world("one-image", count=1), minima="")
+    error = refusal(folder, federation, iterations=60, batch_size=8, crop=(64, 64))
+    assert error.startswith("images that share the draws: 1 asked for")
 
 
 def test_trainings_are_counted_and_limited(make_folder, federation):
@@ -391,12 +397,12 @@ def test_trainings_are_counted_and_limited(make_folder, federation):
 
 
 def test_two_tasks_share_no_step(make_folder, federation, monkeypatch):
-    """Learning rates alike, and one step more: the difference would be that step's gradient."""
+    """Of two that are alike but for one step, the difference would be that step's gradient."""
     folder = make_folder("trainer", federation.clients[0].root)
     drawn = []
     monkeypatch.setattr(supervised, "fit", lambda network, *given: drawn.append(given[3].seed))
     for iterations in (3, 4):
-        train(folder, federation, iterations=iterations, warmup=0.7)
+        train(folder, federation, iterations=iterations)
     assert len(set(drawn)) == 2
     assert client_seed(federation.seed, federation.clients[0]) not in drawn
 
@@ -460,7 +466,7 @@ def test_a_private_training_that_is_interrupted_has_spent(make_folder, federatio
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(private_training, "note_loss", fail)
+        patch.setattr(PrivateStepper, "step", fail)
         with pytest.raises(KeyboardInterrupt):
             train(folder, federation)
     assert "its privacy budget is used up" in refusal(folder, federation)
@@ -469,7 +475,7 @@ def test_a_private_training_that_is_interrupted_has_spent(make_folder, federatio
 def test_a_private_training_that_can_not_begin_has_spent_nothing(make_folder, federation):
     pytest.importorskip("opacus")
     folder = make_folder("trainer", federation.clients[0].root, PRIVATE)
-    assert "not for private training" in refusal(folder, federation, ema=0.9)
+    assert "can't be kept" in refusal(folder, federation, iterations=10**9)
     assert "upload" in train(folder, federation)[0].content["answer"]
 
 

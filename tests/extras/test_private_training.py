@@ -7,19 +7,23 @@ import pytest
 import torch
 from torch import nn
 
-from fedseg.classes import CITYSCAPES
 from fedseg.config import Model, Privacy, Training
-from fedseg.data.dataset import open_dataset
 from fedseg.errors import PublicError
-from fedseg.extras.private_training import _batches, budget, cross_entropy_by_image, train_privately
+from fedseg.extras.private_training import (
+    PoissonDraw,
+    PrivateExamples,
+    PrivateStepper,
+    budget,
+    cross_entropy_by_image,
+    mean_over_images,
+)
 from fedseg.models import checkpoints
 from fedseg.models.build import build, replace_batch_norms
 from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store
 from fedseg.run.folder import open_run
-from fedseg.run.progress import FileProgress
+from fedseg.run.progress import FileProgress, silent
 from fedseg.run.uploads import read_upload
-from fedseg.training.loop import TrainingRun
 from fedseg.training.losses import cross_entropy
 
 pytest.importorskip("opacus")
@@ -123,25 +127,60 @@ def test_weights_of_the_normalisation_are_kept():
     assert network[1].weight.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_draw_without_images_costs_a_step_too(federation, monkeypatch):
-    """Noise is added all the same, and nothing breaks."""
-    dataset = open_dataset(federation.clients[0])
-    settings = Training(iterations=3, batch_size=2, crop=(32, 64))
-    batches = list(_batches(dataset, CITYSCAPES, settings, 1e-9))
-    assert [images.shape for images, _ in batches] == [(1, 32, 64, 3)] * 3
-    assert all((labels == 255).all() for _, labels in batches)
-    images, _ = next(iter(_batches(dataset, CITYSCAPES, settings, 1.0)))
-    assert len(images) == len(dataset)
+def test_a_draw_without_images_costs_a_step_too():
+    """Noise is added all the same, and the gradient is 0."""
+    assert PoissonDraw(4, 1e-9)(0, 0, 2) == [None]
+    image, label = PrivateExamples(None, (32, 64))(None)
+    assert image.shape == (32, 64, 3)
+    assert (label == 255).all()
+    logits = torch.randn(1, 19, 32, 64, requires_grad=True)
+    mean_over_images(logits, torch.from_numpy(label)[None]).backward()
+    assert not logits.grad.any()
 
 
-def test_what_can_not_be_kept_is_said(federation, private, tmp_path, monkeypatch):
-    dataset = open_dataset(private)
-    run = TrainingRun(settings=private.training, seed=0, device=torch.device("cpu"))
-    given = (dataset, (0,), private.model)
-    with pytest.raises(PublicError, match=r"delta = 0.5 allows to publish one image of 4"):
-        train_privately(*given, Privacy(epsilon=8.0, delta=0.5), run, 0)
+def test_each_image_is_drawn_independently_of_seed_and_step():
+    draw = PoissonDraw(1000, 0.3)
+    drawn = [{index for index, _ in draw(0, 0, 2)} for _ in range(2)]
+    assert drawn[0] != drawn[1]
+    assert all(abs(len(one) - 300) < 75 for one in drawn)  # five standard deviations
+    assert [index for index, _ in PoissonDraw(5, 1.0)(0, 0, 2)] == [0, 1, 2, 3, 4]
+
+
+def test_the_gradient_of_each_image_is_clipped():
+    """Against torch's own gradients of one image after another; without noise."""
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 19, 1)
+    images, labels = torch.randn(3, 3, 4, 5), torch.randint(0, 19, (3, 4, 5))
+    wanted = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    for i in range(3):
+        loss = mean_over_images(network(images[i : i + 1]), labels[i : i + 1])
+        alone = torch.autograd.grad(loss, list(network.parameters()))
+        norm = torch.cat([gradient.flatten() for gradient in alone]).norm()
+        assert norm > 0.1
+        wanted = [w + g * 0.1 / norm / 2 for w, g in zip(wanted, alone, strict=True)]
+    stepper = PrivateStepper(0.0, 0.1, 2.0, network, Training(), torch.device("cpu"))
+    averages = []
+    stepper.optimiser.original_optimizer.register_step_post_hook(
+        lambda adam, *_: averages.extend(adam.state[p]["exp_avg"] for p in network.parameters())
+    )
+    stepper.step(mean_over_images(stepper.network(images), labels), 0)
+    for average, gradient in zip(averages, wanted, strict=True):
+        torch.testing.assert_close(10 * average, gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_what_can_not_be_kept_is_said(private, tmp_path, monkeypatch):
+    def refusal(**changes):
+        with pytest.raises(PublicError) as caught:
+            train_client(private.model_copy(update=changes), 0, tmp_path / "home", silent)
+        return str(caught.value)
+
+    loose = Privacy(epsilon=8.0, delta=0.5)
+    assert "delta = 0.5 allows to publish one image of 4" in refusal(privacy=loose)
     with pytest.raises(PublicError, match="can't be kept in 100000 steps"):
         budget(Privacy(epsilon=1e-9), 1.0, 100_000)
+    assert "with the trainer 'own:train'" in refusal(trainer="own:train")
+    settings = private.training.model_copy(update={"loss": "own:loss"})
+    assert "no loss but the cross-entropy" in refusal(training=settings)
+    assert "needs [privacy]" in refusal(privacy=None, trainer="private")
     monkeypatch.setitem(__import__("sys").modules, "opacus", None)
-    with pytest.raises(PublicError, match=r"pip install 'fedseg\[privacy\]'"):
-        train_privately(*given, LOOSE, run, 0)
+    assert "pip install 'fedseg[privacy]'" in refusal()

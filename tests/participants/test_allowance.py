@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedseg.config import Privacy, Training, load
+from fedseg.config import Privacy, SupervisedTraining, load
 from fedseg.data.sampling import RareClassSampler
 from fedseg.errors import PublicError
 from fedseg.files import EMBEDDED, app_dir
@@ -16,7 +16,7 @@ EXAMPLES = [
     if "[[clients]]" in path.read_text()
 ]
 COUNTS = np.full((1000, 19), 100)
-ASKED = Training(iterations=60, batch_size=8)
+ASKED = SupervisedTraining(iterations=60, batch_size=8)
 
 
 def node(tmp_path, **changes):
@@ -35,12 +35,8 @@ def node(tmp_path, **changes):
          {"minima": {"learning_rate": 0}}),
         ({"learning_rate": 1.0}, "learning_rate: 1 asked for, but the node trains with 0.01 at",
          {"limits": {"learning_rate": 1.0}}),
-        ({"encoder_learning_rate": 1e6}, "learning_rate: 1000 asked for",
-         {"limits": {"learning_rate": 1000.0}}),
         ({"weight_decay": 1e4}, "weight_decay: 1e\\+04 asked for",
          {"limits": {"weight_decay": 1e4}}),
-        ({"max_grad_norm": 1e-9}, "max_grad_norm: 1e-09 asked for",
-         {"minima": {"max_grad_norm": 0}}),
     ],
 )  # fmt: skip
 def test_what_brings_out_single_images_is_refused(tmp_path, asked, reason, loosened):
@@ -72,17 +68,17 @@ def test_too_few_images_of_a_dataset_are_refused(tmp_path):
     Allowance(strict).check_draws(client_of(strict, iterations=63), COUNTS)
 
 
-@pytest.mark.parametrize("temperature", [1e-12, 0.01])
-def test_a_rare_class_draws_no_single_image(tmp_path, temperature):
-    """With a low temperature, all draws are of the rarest class: perhaps one image."""
-    counts = COUNTS[:100].copy()
-    counts[1:, 17] = 0
-    counts[0, 17] = 1
+def test_a_rare_class_draws_no_single_image(tmp_path):
+    """With a class list of two, of which one is rare, most draws are of that one."""
+    counts = COUNTS[:100, :2].copy()
+    counts[1:, 1] = 0
+    counts[0, 1] = 1
     strict, loose = node(tmp_path), node(tmp_path, minima={"images": 1})
-    client = client_of(strict, rare_class_temperature=temperature)
-    sampler = RareClassSampler(counts, temperature)
+    client = client_of(strict)
+    sampler = RareClassSampler(counts)
     drawn = [sampler.draw(np.random.default_rng(n)) for n in range(200)]
     assert np.mean(np.array(drawn) == 0) == pytest.approx(sampler.shares[0], abs=0.1)
+    assert sampler.shares[0] > 0.9
     assert sampler.shares.sum() == pytest.approx(1)
     with pytest.raises(PublicError, match="images that share the draws: 1"):
         Allowance(strict).check_draws(client, counts)

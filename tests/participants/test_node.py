@@ -1,6 +1,6 @@
 import pytest
 
-from fedseg.config import Federation, Protocol, Training
+from fedseg.config import Federation, Protocol, SupervisedTraining
 from fedseg.errors import FedsegError, PublicError
 from fedseg.participants.node import Node, load_node, simulated_node, train_task
 
@@ -21,16 +21,8 @@ def test_the_server_says_how_and_the_node_says_where(task, tmp_path):
     assert (client.dataset, client.root, client.split) == ("folder", tmp_path, "train")
 
 
-def test_a_smaller_batch_is_shown_in_as_many_parts_as_it_has(task):
-    wanted = task.training.model_copy(update={"batch_size": 16, "accumulation": 8})
-    asked = task.model_copy(update={"training": wanted})
-    for most, parts in ((16, 8), (12, 6), (10, 5), (7, 1), (2, 1)):
-        training = node(limits={"batch_size": most}).client(asked).training
-        assert (training.batch_size, training.accumulation) == (most, parts)
-
-
 def test_limits_bound_what_the_server_asks_for(task):
-    asked = Training(iterations=500, batch_size=4, threads=1)
+    asked = SupervisedTraining(iterations=500, batch_size=4, threads=1)
     task = task.model_copy(update={"training": asked})
     limits = {"iterations": 100, "batch_size": 8, "threads": 3}
     training = node(limits=limits).client(task).training

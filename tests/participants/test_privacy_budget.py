@@ -3,12 +3,12 @@
 import pytest
 
 from fedseg.errors import PublicError
-from fedseg.extras.private_training import Spent
 from fedseg.participants.node import NodePrivacy
 from fedseg.participants.privacy_budget import BUDGET, PrivacyBudget
 from fedseg.storage.audit import read_audit
+from fedseg.training.supervised import PrivacyCost
 
-COST = Spent(7.99, 1e-5)
+COST = PrivacyCost(7.99, 1e-5)
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_costs_add_up_to_the_total_of_both(budget):
         budget(24.0).spend(["a"], COST)
     assert budget(24.0).spent(["a"]) == pytest.approx((23.97, 3e-5))
     with pytest.raises(PublicError, match="used up"):
-        budget(24.0).spend(["a"], Spent(0.01, 1e-5))  # the delta is spent
+        budget(24.0).spend(["a"], PrivacyCost(0.01, 1e-5))  # the delta is spent
     with pytest.raises(PublicError, match="used up"):
-        budget(24.0).spend(["a"], Spent(0.1, 1e-9))
+        budget(24.0).spend(["a"], PrivacyCost(0.1, 1e-9))
 
 
 def test_a_budget_is_that_of_each_image(budget):
@@ -48,7 +48,7 @@ def test_a_budget_is_that_of_each_image(budget):
     for images in (["c", "b", "a"], ["a"], ["a", "b", "c", "d"], ["d", "a"], ["a", "a"]):
         with pytest.raises(PublicError, match="used up"):
             budget().spend(images, COST)
-    assert budget().spent(["d"]) == Spent(0, 0)
+    assert budget().spent(["d"]) == PrivacyCost(0, 0)
     budget().spend(["d", "e"], COST)
 
 

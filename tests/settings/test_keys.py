@@ -56,8 +56,8 @@ def test_a_setting_replaces_one_value(setting, path, value):
         ("training.crop=[96,128", r"missing; write --set training\.crop=\[96,128\]$"),
         ("training.crop=96,128]", r"missing; write --set training\.crop=\[96,128\]$"),
         (
-            "tracking.trackers=[csv,jsonl]",
-            r"""write --set 'tracking\.trackers=\["csv","jsonl"\]'$""",
+            "tracking.trackers=[mlflow,wandb]",
+            r"""write --set 'tracking\.trackers=\["mlflow","wandb"\]'$""",
         ),
         ("seed=" + "1" * 5000, "--set seed: it holds a number of thousands of digits"),
         ("training.crop=[" + "1" * 5000 + "]", "it holds a number of thousands of digits"),

@@ -42,12 +42,6 @@ def test_the_best_of_ten_is_kept_and_of_equals_the_last():
     assert farthest(judge.seen[-1], train(None)) == 0
 
 
-def test_averaged_weights_are_what_is_judged():
-    settings = SETTINGS.model_copy(update={"ema": 0.9})
-    judge = Judge(*range(10))
-    assert farthest(train(judge, settings), train(None, settings)) == 0
-
-
 def test_a_killed_training_remembers_its_best(tmp_path):
     state = tmp_path / "state.safetensors"
     first, second = Judge(0.1, 0.9, 0.2, 0.3, 0.4, 0.5), Judge(0.5, 0.6, 0.2, 0.1)

@@ -130,39 +130,6 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(monkeypatch):
     assert pace.is_due()
 
 
-def test_a_training_with_every_option_resumes_to_the_same_weights(tmp_path):
-    options = {"ema": 0.9, "accumulation": 2, "batch_size": 4, "max_grad_norm": 1.0}
-    settings = SETTINGS.model_copy(update=options | {"schedule": "poly", "decay_vectors": False})
-
-    def kill(done, total, loss):
-        if done == 4:
-            raise Killed
-
-    state = tmp_path / "state.safetensors"
-    with pytest.raises(Killed):
-        train(settings, state=state, save_seconds=0, callbacks=(ReportProgress(kill),))
-    resumed = []
-    callback = ReportProgress(lambda done, total, loss: resumed.append(done))
-    assert equal(train(settings, state=state, callbacks=(callback,)), train(settings))
-    assert resumed == [4, 5, 6]
-
-
-def test_a_compiled_training_is_the_same(monkeypatch):
-    """Torch traces it, but leaves the arithmetic as it is."""
-    compiled = []
-
-    def traced(network):
-        compiled.append(network)
-        return torch._dynamo.optimize("eager")(network)
-
-    monkeypatch.setattr(torch, "compile", traced)
-    settings = SETTINGS.model_copy(update={"iterations": 2})
-    plain = train(settings)
-    assert not compiled
-    assert equal(train(settings.model_copy(update={"compile": True})), plain)
-    assert len(compiled) == 1
-
-
 def test_losses_that_are_read_together_are_those_of_each_step(tmp_path, monkeypatch):
     """As on a GPU; a state is never saved without them."""
     alone, together, saved = [], [], []

@@ -13,24 +13,23 @@ from fedseg.models.build import IMAGENET
 from fedseg.training.callbacks import Callback, WriteCurve
 from fedseg.training.loop import TrainingRun, fit
 from fedseg.training.losses import cross_entropy, labelled
-from fedseg.training.parallel import Place
+from fedseg.training.parallel import Rank
 from tests.conftest import paint
 
 CPU = torch.device("cpu")
-SETTINGS = Training(
-    iterations=4, batch_size=4, accumulation=2, crop=(32, 64), learning_rate=1e-3, ema=0.5
-)
+SETTINGS = Training(iterations=4, batch_size=4, crop=(32, 64), learning_rate=1e-3)
 
 
 class Small(nn.Module):
-    """Normalisations of torch and of timm, a part that is never used, and dropout of nothing."""
+    """Normalisations that mix no images, one of them frozen, and a part that is never used."""
 
     def __init__(self):
         from timm.layers import BatchNormAct2d
 
         super().__init__()
         self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), BatchNormAct2d(8))
-        self.decoder = nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8))
+        self.encoder[1].requires_grad_(False)
+        self.decoder = nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1, bias=False), nn.GroupNorm(2, 8))
         self.unused = nn.Linear(3, 3)
         self.head = nn.Conv2d(8, 19, 1)
 
@@ -125,14 +124,25 @@ def test_what_fails_in_another_process_is_raised_here(make, loss, error, words):
 
 
 def test_every_process_has_its_part_of_a_batch():
-    parts = [list(Place(rank, 3).part(range(8))) for rank in range(3)]
+    parts = [list(Rank(index, 3).shard(range(8))) for index in range(3)]
     assert parts == [[0, 3, 6], [1, 4, 7], [2, 5]]
+
+
+def test_batch_norms_of_torch_and_timm_are_synchronised_on_gpus():
+    """Their weights keep their names, and one process or a CPU leaves them as they are."""
+    cuda = torch.device("cuda")
+    for rank, device in ((Rank(), cuda), (Rank(1, 2), CPU)):
+        network = rank.sync_norms(Small(), device)
+        assert not [m for m in network.modules() if isinstance(m, nn.SyncBatchNorm)]
+    network = nn.Sequential(Small(), nn.BatchNorm2d(19))
+    names = list(network.state_dict())
+    synchronised = Rank(1, 2).sync_norms(network, cuda)
+    assert len([m for m in synchronised.modules() if isinstance(m, nn.SyncBatchNorm)]) == 2
+    assert list(synchronised.state_dict()) == names
 
 
 def test_as_many_processes_as_gpus_that_have_an_image(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    for accumulation, expected in ((1, 4), (2, 2)):
-        settings = SETTINGS.model_copy(update={"accumulation": accumulation})
-        run = TrainingRun(settings=settings, seed=0, device=torch.device("cuda"))
-        assert run.workers() == expected
+    run = TrainingRun(settings=SETTINGS, seed=0, device=torch.device("cuda"))
+    assert run.workers() == SETTINGS.batch_size
     assert TrainingRun(settings=SETTINGS, seed=0, device=CPU).workers() == 0

@@ -6,7 +6,7 @@ import torch
 
 from fedseg import config
 from fedseg.evaluation.inference import infer, resize
-from fedseg.files import read_json, write_json
+from fedseg.files import app_dir, read_json, write_json
 from fedseg.method import student
 from fedseg.method.baselines import alone, centralized, fedavg, feddf
 from fedseg.method.baselines.ensemble import MeanLogits, load_ensemble
@@ -19,6 +19,8 @@ from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.storage import provenance
 from fedseg.workflows.server import run_server
+
+FOCAL = f"{app_dir()}/examples/plugins/focal.py:focal_loss"
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_the_centralized_model_has_the_clients_loss_and_nothing_of_the_distillat
 
     plain = weights()
     assert weights(distillation={"temperature": 1.0, "fusion": "features"}) == plain
-    assert weights(training={"loss": "dice"})[1] != plain[1]
+    assert weights(training={"loss": FOCAL})[1] != plain[1]
 
 
 def test_the_centralized_model_is_adapted_like_a_client(run, federation):

@@ -59,7 +59,7 @@ def completed(request, tmp_path_factory):
         {
             "classes": [f"thing {number}" for number in range(count)],
             "model": TINY_MODEL,
-            "training": TINY_TRAINING | {"loss": "dice"},
+            "training": TINY_TRAINING,
             "clients": [{"name": "one", **one}, {"name": "two", **two}],
             "server": {
                 **server,

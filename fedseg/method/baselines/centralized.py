@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fedseg.config import Federation, Training
+from fedseg.config import Federation, SupervisedTraining
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
 from fedseg.data.survey import survey, train_id_counts
@@ -45,7 +45,7 @@ def make(context: Context) -> None:
     checkpoints.save(folder, network, info, inputs)
 
 
-def settings_of(federation: Federation) -> Training:
+def settings_of(federation: Federation) -> SupervisedTraining:
     """How the centralized model is trained: as the global model, on labels."""
-    settings = federation.server.distillation.training
-    return settings.model_copy(update={"loss": federation.training.loss})
+    settings = federation.server.distillation.training.model_dump()
+    return SupervisedTraining(**settings, loss=federation.training.loss)
