@@ -22,7 +22,7 @@ from command import start
 from rich.console import Console
 
 from fedseg import config
-from fedseg.config import Client, Federation
+from fedseg.config import Client, Federation, SupervisedTraining
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.files import EMBEDDED
@@ -96,7 +96,7 @@ def supervised_step(path: Path, count: int, iterations: int, fusion: str) -> flo
     dataset = open_dataset(federation.clients[0])
     counts = train_id_counts(dataset, survey(dataset))
     ticks: list[float] = []
-    settings = federation.server.distillation.training
+    settings = SupervisedTraining(**federation.server.distillation.training.model_dump())
     tick = lambda *_, **__: ticks.append(time.perf_counter())  # noqa: E731
     run = TrainingRun(
         settings=settings, seed=0, device=best_device(), callbacks=(ReportProgress(tick),)

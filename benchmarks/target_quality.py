@@ -69,10 +69,8 @@ def main(
         return classify(logits, membership).numpy()
 
     def miou(guesses: list[np.ndarray]) -> str:
-        confusion = sum(
-            confusion_matrix(label, guess, classes)
-            for label, guess in zip(labels, guesses, strict=True)
-        )
+        pairs = zip(labels, guesses, strict=True)
+        confusion = np.sum([confusion_matrix(*pair, classes) for pair in pairs], axis=0)
         return f"{100 * np.nanmean(iou(confusion)):.1f}"
 
     def targets(names: list[str], strength: float, weights: np.ndarray | None) -> list[np.ndarray]:
@@ -87,6 +85,7 @@ def main(
 
     table = Table("class balance", *map(str, STRENGTHS))
     everybody = list(predictions)
+    rows: dict[str, tuple[list[str], np.ndarray | None]]
     rows = {f"{name} alone": ([name], None) for name in everybody}
     rows["class-aware mean"] = everybody, None
     rows["the same, as clients score each other"] = (
