@@ -22,13 +22,13 @@ from fedseg.files import digest, write_text
 from fedseg.method.baselines import centralized
 from fedseg.method.context import Context, open_context
 from fedseg.method.scoring import score_models
-from fedseg.method.votes import keep, missing_sites
+from fedseg.method.votes import keep_score, missing_sites
 from fedseg.models.checkpoints import StoredWeights, load_info
 from fedseg.participants.answers import MOST_IMAGES
 from fedseg.participants.client import train_client
-from fedseg.participants.evaluator import score_at_home
+from fedseg.participants.evaluator import score_locally
 from fedseg.participants.node import simulated_node
-from fedseg.participants.uploads import store
+from fedseg.participants.uploads import store_upload
 from fedseg.registry import BASELINES
 from fedseg.run.folder import Run, open_run
 from fedseg.run.result import gather_result, scores
@@ -135,7 +135,7 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
     for checkpoint in clients:
         upload = read_upload(checkpoint)
         if not (run.clients / upload.name).is_dir():
-            store(run, upload, StoredWeights(checkpoint))
+            store_upload(run, upload, StoredWeights(checkpoint))
     if federation.cross_site_evaluation:
         cross_site_evaluate(run, federation, progress)
     run_server(run, federation, progress)
@@ -166,8 +166,8 @@ def cross_site_evaluate(run: Run, federation: Federation, progress) -> None:
         info = load_info(folder)
         weights = StoredWeights(folder)
         for site in missing_sites(run, name, list(homes)):
-            found = score_at_home(homes[site], info, weights, progress, MOST_IMAGES)
-            keep(run, name, site, found.ravel().tolist(), federation.classes)
+            found = score_locally(homes[site], info, weights, progress, MOST_IMAGES)
+            keep_score(run, name, site, found.ravel().tolist(), federation.classes)
 
 
 if __name__ == "__main__":

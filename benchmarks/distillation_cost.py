@@ -24,7 +24,7 @@ from rich.console import Console
 from fedseg import config
 from fedseg.config import Client, Federation, SupervisedTraining
 from fedseg.data.dataset import open_dataset
-from fedseg.data.survey import survey, train_id_counts
+from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.files import EMBEDDED
 from fedseg.method.context import open_context
 from fedseg.method.pipeline import make_global_model
@@ -94,7 +94,7 @@ def supervised_step(path: Path, count: int, iterations: int, fusion: str) -> flo
     """Seconds of the global model's supervised step, on the first client's data."""
     federation = with_clients(path, count, iterations, fusion)
     dataset = open_dataset(federation.clients[0])
-    counts = train_id_counts(dataset, survey(dataset))
+    counts = train_id_counts(dataset, survey_labels(dataset))
     ticks: list[float] = []
     settings = SupervisedTraining(**federation.server.distillation.training.model_dump())
     tick = lambda *_, **__: ticks.append(time.perf_counter())  # noqa: E731
@@ -124,7 +124,7 @@ def with_clients(path: Path, count: int, iterations: int, fusion: str) -> Federa
 def save_untrained(run: Run, client: Client, seed: int) -> None:
     """An upload as if the client had trained."""
     network = seeded_build(client.model, seed).eval()
-    info = checkpoints.describe(client.model, client.training)
+    info = checkpoints.describe_model(client.model, client.training)
     upload = Upload(
         name=client.name,
         dataset=client.dataset,

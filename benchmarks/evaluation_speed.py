@@ -35,7 +35,7 @@ SIZE = (1024, 2048)
 def main(images: int = 12, rounds: int = 3, many: int = 10_000) -> None:
     """Print the ratio round by round, the cost of reading labels, and memory after many images."""
     network = build(MODEL).eval().to(best_device())
-    info = checkpoints.describe(MODEL, Training(crop=(512, 1024)))
+    info = checkpoints.describe_model(MODEL, Training(crop=(512, 1024)))
     with tempfile.TemporaryDirectory() as folder:
         large = make(Path(folder) / "large", images, SIZE)
         ratios = []

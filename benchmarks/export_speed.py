@@ -35,7 +35,7 @@ def main(height: int = 512, width: int = 1024, rounds: int = 5) -> None:
         model = Model(arch=arch, encoder=encoder, encoder_weights="none")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
-            checkpoints.save(path, build(model), checkpoints.describe(model, Training()))
+            checkpoints.save(path, build(model), checkpoints.describe_model(model, Training()))
             export(path, path.with_suffix(".onnx"))
             networks = {
                 "PyTorch": checkpoints.load(path)[0],

@@ -24,11 +24,11 @@ from fedseg.data.loading import prefetch
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import devices_of, infer
 from fedseg.models.build import best_device, build, free_memory
-from fedseg.models.checkpoints import Info, describe
+from fedseg.models.checkpoints import Info, describe_model
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit, normalise
-from fedseg.training.losses import cross_entropy, labelled
-from fedseg.training.optimisation import arithmetic, autocast
+from fedseg.training.losses import count_labelled, cross_entropy
+from fedseg.training.optimisation import autocast, choose_precision
 
 WARM_UP = 20
 """Steps that are not measured, of each training."""
@@ -45,7 +45,7 @@ def main(model: Size = Size.PAPER, iterations: int = 100) -> None:
     """Print a table."""
     device = best_device()
     chosen, training, image = settings(model, iterations, device)
-    info = describe(chosen, training)
+    info = describe_model(chosen, training)
     table = Table("what", "takes", title=name_of(device))
     bare = bare_loop(chosen, training, info, device)
     alone, peak = measured(device, lambda: trained(chosen, training, info, device, 0))
@@ -132,7 +132,7 @@ def trained(
         settings=training, seed=0, device=device, callbacks=(clock,), processes=processes
     )
     example = Example(training.crop)
-    fit(build(model), example, cross_entropy, info.normalisation, run, labelled)
+    fit(build(model), example, cross_entropy, info.normalisation, run, count_labelled)
     return (training.iterations - WARM_UP) / (clock.ended - clock.began)
 
 
@@ -140,7 +140,7 @@ def bare_loop(model: Model, training: Training, info: Info, device: torch.device
     """Steps a second of the textbook's loop, with batches from the same memory."""
     network = build(model).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), fused=device.type == "cuda" or None)
-    is_half = arithmetic(device, training.precision) == torch.float16
+    is_half = choose_precision(device, training.precision) == torch.float16
     scaler = torch.amp.GradScaler(device.type, enabled=is_half)
     pair = Example(training.crop)(np.random.default_rng())
 

@@ -21,9 +21,9 @@ from fedseg import config
 from fedseg.files import EMBEDDED, read_json
 from fedseg.models.checkpoints import StoredWeights
 from fedseg.participants.client import train_client
-from fedseg.participants.uploads import store
+from fedseg.participants.uploads import store_upload
 from fedseg.planning import preflight
-from fedseg.planning.resources import share
+from fedseg.planning.resources import share_machine
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
@@ -63,11 +63,11 @@ def run_plainly(path: Path, out: Path) -> None:
     run = open_run(out, federation)
     cores = torch.get_num_threads()
     # As many threads as a simulated client gets: another number gives other roundings.
-    torch.set_num_threads(share(len(federation.clients)).cpus_per_client)
+    torch.set_num_threads(share_machine(len(federation.clients)).cpus_per_client)
     for client in federation.clients:
         progress = FileProgress(run.progress, client.name)
         folder = train_client(client, federation.seed, run.state / client.name, progress)
-        store(run, read_upload(folder), StoredWeights(folder))
+        store_upload(run, read_upload(folder), StoredWeights(folder))
     torch.set_num_threads(cores)
     seconds = run_server(run, federation, FileProgress(run.progress, "server"))
     gather_result(run, federation, "completed", {}, seconds).write(run.result)

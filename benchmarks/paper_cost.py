@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from fedseg import config
 from fedseg.config import Model
 from fedseg.evaluation.inference import input_size, view_size
-from fedseg.models.build import outline
-from fedseg.models.checkpoints import describe
+from fedseg.models.build import outline_model
+from fedseg.models.checkpoints import describe_model
 from fedseg.planning.disk import written_for
 from fedseg.planning.estimate import PROCESS, training_bytes
 from fedseg.planning.stages import made_images
@@ -44,7 +44,7 @@ def main(teraflops: float = 100.0) -> None:
     federation = federation.model_copy(update={"model": model})  # of which nothing is downloaded
     [training] = {client.training for client in federation.clients}
     clients = len(federation.clients)
-    info = describe(model, training)
+    info = describe_model(model, training)
 
     step = 3 * training.batch_size * forward(model, training.crop)
     pictures = SERVER[0] + made_images(federation)
@@ -76,7 +76,7 @@ def main(teraflops: float = 100.0) -> None:
 
 def forward(model: Model, size: tuple[int, int]) -> int:
     """Operations of a forward pass of one image; a multiplication with an addition counts two."""
-    network = outline(model.plain).eval()
+    network = outline_model(model.plain).eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network(torch.zeros(1, 3, *size, device="meta"))

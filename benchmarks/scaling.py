@@ -27,10 +27,10 @@ from fedseg.config import Augmentation, Model, Source, Training
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.loading import prefetch
 from fedseg.evaluation.evaluate import class_map
-from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.inference import infer, resize_logits
 from fedseg.extras.mix import Mix
 from fedseg.method.generation.candidates import make_candidates
-from fedseg.method.inconsistency import compare
+from fedseg.method.inconsistency import compare_clients
 from fedseg.method.teachers import Teacher
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build
@@ -38,7 +38,7 @@ from fedseg.resize import resize_image, resize_label, resize_target
 from fedseg.storage.arrays import write_planes
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.losses import cross_entropy, labelled
+from fedseg.training.losses import count_labelled, cross_entropy
 from fedseg.training.supervised import Examples
 
 CELLS = (160, 320)
@@ -71,7 +71,7 @@ def main() -> None:
         table.add_row("predictions on disk, an image and client", f"{size / 1e6:.2f} MB")
         for count in (4, 16, 64):
             some = {str(k): teacher for k, teacher in enumerate(teachers[:count])}
-            seconds = timed(lambda some=some: compare(some, silent)) / IMAGES
+            seconds = timed(lambda some=some: compare_clients(some, silent)) / IMAGES
             table.add_row(f"comparing {count} clients, an image", f"{1e3 * seconds:.0f} ms")
         mix = Mix(Augmentation(generator="mix"), images, teachers[:4])
         seconds = timed(lambda: mix.makes(0))
@@ -124,7 +124,7 @@ def steps_per_second(processes: int, norm: str) -> float:
         processes=processes,
     )
     network = build(Model(encoder_weights="none", norm=norm))
-    fit(network, random_example, cross_entropy, IMAGENET, run, labelled)
+    fit(network, random_example, cross_entropy, IMAGENET, run, count_labelled)
     return 20 / (clock.ends[-1] - clock.ends[-21])
 
 
@@ -145,7 +145,7 @@ def labels_per_second(images: Dataset, copies: int) -> float:
     """Images labelled by copies of a small FPN at 512x928, as several GPUs would share them."""
     torch.set_num_threads(1)
     model, training = Model(encoder_weights="none"), Training(inference_height=512)
-    network, info = build(model).eval(), checkpoints.describe(model, training)
+    network, info = build(model).eval(), checkpoints.describe_model(model, training)
     pictures = [images.image(index) for index in range(len(images))] * 3
     devices = [torch.device("cpu")] * copies
 
@@ -153,7 +153,7 @@ def labels_per_second(images: Dataset, copies: int) -> float:
         for _, _, logits in infer(
             network, info, pictures.__getitem__, range(len(pictures)), devices=devices
         ):
-            resize(logits, CELLS).softmax(dim=0)
+            resize_logits(logits, CELLS).softmax(dim=0)
 
     return len(pictures) / timed(label)
 
@@ -183,7 +183,7 @@ def predicted(folder: Path, clients: int) -> list[Teacher]:
     rng = np.random.default_rng(0)
     model = Model(encoder_weights="none")
     checkpoint = folder / "client"
-    checkpoints.save(checkpoint, build(model), checkpoints.describe(model, Training()))
+    checkpoints.save(checkpoint, build(model), checkpoints.describe_model(model, Training()))
     scenes = rng.random((IMAGES, 6, 8, 19)).astype(np.float32)
     teachers = []
     for k in range(clients):

@@ -22,12 +22,12 @@ from fedseg.cli import console
 from fedseg.config import Source
 from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap
-from fedseg.evaluation.evaluate import classify, membership_of
+from fedseg.evaluation.evaluate import classify_pixels, membership_of
 from fedseg.evaluation.metrics import confusion_matrix, iou
 from fedseg.method.context import open_context
-from fedseg.method.fusion.mean import balance, cast_votes, typical_prior
-from fedseg.method.teachers import open_teachers, predict
-from fedseg.method.votes import votes
+from fedseg.method.fusion.mean import balance_votes, cast_votes, typical_prior
+from fedseg.method.teachers import open_teachers, predict_images
+from fedseg.method.votes import client_votes
 from fedseg.resize import resize_label
 from fedseg.run.folder import find_run
 from fedseg.run.progress import silent
@@ -51,7 +51,7 @@ def main(
     with TemporaryDirectory() as working:
         for teacher in teachers.values():
             on_image = lambda *done: None  # noqa: E731
-            teacher.files = predict(
+            teacher.files = predict_images(
                 teacher.checkpoint, data, context.student, Path(working), on_image
             )
         predictions = {
@@ -66,7 +66,7 @@ def main(
 
     def scored_classes(target: np.ndarray) -> np.ndarray:
         logits = torch.from_numpy(target).permute(2, 0, 1).float().clamp(min=1e-6).log()
-        return classify(logits, membership).numpy()
+        return classify_pixels(logits, membership).numpy()
 
     def miou(guesses: list[np.ndarray]) -> str:
         pairs = zip(labels, guesses, strict=True)
@@ -79,7 +79,7 @@ def main(
         means = np.array([np.mean([p.mean(axis=(0, 1)) for p in own], axis=0) for own in chosen])
         prior = typical_prior(means / 255, coverage)
         return [
-            balance(cast_votes([*each], coverage, weights), prior, strength, 1.0)
+            balance_votes(cast_votes([*each], coverage, weights), prior, strength, 1.0)
             for each in zip(*chosen, strict=True)
         ]
 
@@ -90,7 +90,7 @@ def main(
     rows["class-aware mean"] = everybody, None
     rows["the same, as clients score each other"] = (
         everybody,
-        votes(folder, everybody, federation.classes),
+        client_votes(folder, everybody, federation.classes),
     )
     for name, (chosen, weights) in rows.items():
         every = [targets(chosen, strength, weights) for strength in STRENGTHS]

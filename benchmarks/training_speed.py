@@ -21,10 +21,10 @@ from rich.console import Console
 from fedseg import config
 from fedseg.config import Client
 from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.data.survey import survey, train_id_counts
+from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.files import EMBEDDED
 from fedseg.models import build
-from fedseg.models.checkpoints import describe
+from fedseg.models.checkpoints import describe_model
 from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun, normalise
 from fedseg.training.losses import cross_entropy
@@ -42,7 +42,7 @@ def main(
     training = client.training.model_copy(update={"iterations": iterations})
     client = client.model_copy(update={"training": training})
     dataset = open_dataset(client)
-    counts = train_id_counts(dataset, survey(dataset))
+    counts = train_id_counts(dataset, survey_labels(dataset))
     ratios = []
     for number in range(rounds):
         train = partial(supervised, client, dataset, counts, number)
@@ -82,7 +82,7 @@ def bare_loop(client: Client, tick) -> None:
     optimiser = torch.optim.AdamW(network.parameters(), training.learning_rate)
     shape = (training.batch_size, *training.crop)
     pixels = torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, device=device)
-    images = normalise(pixels, describe(client.model, training).normalisation)
+    images = normalise(pixels, describe_model(client.model, training).normalisation)
     labels = torch.randint(0, 19, shape, dtype=torch.uint8, device=device)
     for _ in range(training.iterations):
         with autocast(device, training.precision):

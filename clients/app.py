@@ -142,7 +142,7 @@ def _watched(
     import torch
 
     from fedseg.participants.answers import guards_of
-    from fedseg.participants.watchdog import watched
+    from fedseg.participants.watchdog import watch_training
 
     if node.limits.threads:
         torch.set_num_threads(node.limits.threads)
@@ -151,13 +151,13 @@ def _watched(
         exit_with_parent()
         guards.append(_end_of_run(context, node))
     progress = progress_of(context, node)
-    return watched(lambda notify: work(node, notify), progress, *guards)
+    return watch_training(lambda notify: work(node, notify), progress, *guards)
 
 
 def _end_of_run(context: Context, node: Node) -> "Guard":
     """Gives up once the run is over, so that the node is free for the next one."""
     from fedseg.deployment.connection import run_has_ended
-    from fedseg.participants.watchdog import every
+    from fedseg.participants.watchdog import call_every
 
     folder = Path(str(context.node_config[NODE_KEY]))
 
@@ -165,4 +165,4 @@ def _end_of_run(context: Context, node: Node) -> "Guard":
         has_ended = run_has_ended(node, folder, context.node_id, context.run_id)
         return "the run has ended; gave up" if has_ended else None
 
-    return every(RUN_POLL, guard)
+    return call_every(RUN_POLL, guard)

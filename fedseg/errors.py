@@ -105,7 +105,7 @@ def without_remedy(error: FedsegError) -> str:
     return str(error).split(";")[0]
 
 
-def explained(error: Exception) -> str:
+def explain_error(error: Exception) -> str:
     """What an error says; of somebody else's, its kind too."""
     known = isinstance(error, FedsegError)
     return str(error) if known else f"{type(error).__name__}: {error}"

@@ -348,13 +348,13 @@ def read_json(path: Path, kind: type = dict, most: int | None = None) -> Any:
     try:
         content = json.loads(read_text(path, most))
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
-        raise damaged(path, why_unreadable(error)) from None
+        raise damaged_file(path, why_unreadable(error)) from None
     if not isinstance(content, kind):
-        raise damaged(path, f"expected a {kind.__name__}, found a {type(content).__name__}")
+        raise damaged_file(path, f"expected a {kind.__name__}, found a {type(content).__name__}")
     return content
 
 
-def damaged(path: Path, reason: object) -> DamagedFile:
+def damaged_file(path: Path, reason: object) -> DamagedFile:
     """The error for a file that no longer holds what was written to it."""
     return DamagedFile(f"{path}: damaged ({reason}); remove it and repeat the command that made it")
 

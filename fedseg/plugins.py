@@ -1,8 +1,8 @@
 """Code outside of the package, chosen by name: "module:object", as a configuration writes it.
 
-A module may lie beside the federation file, or in the working directory. `located` then puts the
-file's path in place of its name ("/folder/my_fusion.py:write_targets"), so that other processes,
-resumed runs and the machines of a cluster find the same file.
+A module may lie beside the federation file, or in the working directory. `locate_reference` then
+puts the file's path in place of its name ("/folder/my_fusion.py:write_targets"), so that other
+processes, resumed runs and the machines of a cluster find the same file.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fedseg.errors import FedsegError, did_you_mean, explained
+from fedseg.errors import FedsegError, did_you_mean, explain_error
 
 
 class _File(NamedTuple):
@@ -42,7 +42,7 @@ def is_reference(name: str) -> bool:
     return REFERENCE.fullmatch(name) is not None
 
 
-def located(reference: str, folders: Iterable[Path]) -> str:
+def locate_reference(reference: str, folders: Iterable[Path]) -> str:
     """Replace a module by its file, where it lies in one of some folders.
 
     Args:
@@ -84,7 +84,7 @@ def load_object(kind: str, reference: str) -> Any:
 
     Args:
         kind: what it is, for errors.
-        reference: as `located` gives it.
+        reference: as `locate_reference` gives it.
 
     Raises:
         FedsegError: no such module or object, or importing it fails.
@@ -95,7 +95,7 @@ def load_object(kind: str, reference: str) -> Any:
     except FedsegError as error:
         raise FedsegError(f"{kind} '{reference}': {error}") from None
     except Exception as error:
-        reason = f"{explained(error)}{_place(error)}"
+        reason = f"{explain_error(error)}{_place(error)}"
         raise FedsegError(f"{kind} '{reference}': importing it failed: {reason}") from error
     if not hasattr(loaded, name):
         public = [each for each in vars(loaded) if not each.startswith("_")]
@@ -137,7 +137,7 @@ def modules_of_files() -> list[ModuleType]:
 
 
 @contextmanager
-def blaming(kind: str, name: str) -> Iterator[None]:
+def blame_plugin(kind: str, name: str) -> Iterator[None]:
     """Name a plugin in the errors that it raises, in one line, with their place in its code."""
     try:
         yield
@@ -146,7 +146,7 @@ def blaming(kind: str, name: str) -> Iterator[None]:
     except Exception as error:
         if not is_reference(name):
             raise
-        reason = f"{explained(error)}{_place(error)}"
+        reason = f"{explain_error(error)}{_place(error)}"
         raise FedsegError(f"{kind} '{name}' failed: {reason}") from error
 
 

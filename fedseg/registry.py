@@ -114,7 +114,7 @@ def _offered(kind: str) -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=f"fedseg.{kind}")}
 
 
-def sources(chosen: Iterable[tuple[Registry, str]]) -> dict[str, str]:
+def plugin_sources(chosen: Iterable[tuple[Registry, str]]) -> dict[str, str]:
     """Hashes of the plugins among some names: what is made with them depends on their source."""
     return {name: value for registry, one in chosen for name, value in registry.source(one).items()}
 

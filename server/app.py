@@ -10,13 +10,13 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedseg.config import Federation
-from fedseg.errors import explained
+from fedseg.errors import explain_error
 from fedseg.files import remove_unfinished
 from fedseg.flower.context import federation_of, run_of
 from fedseg.flower.supervisor import exit_with_parent
 from fedseg.machine import lean_memory
 from fedseg.planning.preflight import check_server
-from fedseg.report.write import conclude
+from fedseg.report.write import conclude_run
 from fedseg.run.clients import discard_damaged
 from fedseg.run.folder import Run, in_use, open_run
 from fedseg.run.progress import FileProgress
@@ -58,9 +58,9 @@ def _run(grid: Grid, run: Run, federation: Federation) -> None:
         if federation.evaluators:
             strategy.evaluate(grid, federation.client_timeout)
     except Exception as error:
-        reason = explained(error)
+        reason = explain_error(error)
         result = gather_result(run, federation, "failed", strategy.failures, seconds, reason)
-        conclude(run, federation, result, notify)
+        conclude_run(run, federation, result, notify)
         raise
     result = gather_result(run, federation, "completed", strategy.failures, seconds)
-    conclude(run, federation, result, notify)
+    conclude_run(run, federation, result, notify)

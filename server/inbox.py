@@ -15,7 +15,7 @@ from pathlib import Path
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from fedseg.errors import FedsegError, explained
+from fedseg.errors import FedsegError, explain_error
 from fedseg.files import TEMPORARY
 from fedseg.flower.internals import Interrupted, Reply, announced, sends_pieces
 
@@ -69,7 +69,7 @@ class Inbox:
             except FedsegError as error:
                 outcome = error
             except Exception as error:  # whatever one node sends
-                outcome = FedsegError(f"its answer can't be taken in: {explained(error)}")
+                outcome = FedsegError(f"its answer can't be taken in: {explain_error(error)}")
             if outcome is None:
                 continue
             del self._coming[message_id]

@@ -16,7 +16,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
 from fedseg.config import GLOBAL, Evaluator, Federation, Protocol
-from fedseg.errors import FedsegError, explained, plain
+from fedseg.errors import FedsegError, explain_error, plain
 from fedseg.flower.messages import (
     CONFUSION,
     CROSS_SITE,
@@ -30,13 +30,13 @@ from fedseg.flower.messages import (
 )
 from fedseg.flower.supervisor import MOST_OF_AN_ERROR
 from fedseg.flower.wire import from_records, to_records
-from fedseg.method.votes import keep, missing_sites
+from fedseg.method.votes import keep_score, missing_sites
 from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.participants.evaluator import answer_inputs, answered_score
 from fedseg.participants.introduction import Introduction, Question
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, score_task, train_task
-from fedseg.participants.uploads import check_architecture, check_cost, check_sizes, store
+from fedseg.participants.uploads import check_architecture, check_cost, check_sizes, store_upload
 from fedseg.planning.node_classes import check_node_classes
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -110,7 +110,7 @@ class OneShot(Strategy):
                 try:
                     if isinstance(reply, FedsegError):
                         raise reply
-                    keep(self.run, name, site, _confusion_in(reply), self.federation.classes)
+                    keep_score(self.run, name, site, _confusion_in(reply), self.federation.classes)
                     self._audit("cross-site score accepted", name=site, model=name)
                     self._tell(site, f"scored the model of {name}", 1)
                 except Exception as error:
@@ -238,7 +238,7 @@ class OneShot(Strategy):
             except Exception as error:  # whatever one node's answer leads to, it ends no other's
                 if not isinstance(error, FedsegError):
                     log(ERROR, "%s: its answer can't be used", name, exc_info=error)
-                self._fail(name, plain(explained(error), MOST_OF_AN_ERROR))
+                self._fail(name, plain(explain_error(error), MOST_OF_AN_ERROR))
         for name in sorted(self._unheard):
             self._fail(name, f"no answer within {self.federation.client_timeout:g} s")
 
@@ -261,7 +261,7 @@ class OneShot(Strategy):
         check_architecture(upload, asked)
         check_sizes(upload, client.training)
         check_cost(upload, asked)
-        store(self.run, upload, _weights_in(reply), client.model, self.federation.seed)
+        store_upload(self.run, upload, _weights_in(reply), client.model, self.federation.seed)
         self._audit(
             "upload accepted",
             name=name,

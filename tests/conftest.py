@@ -21,8 +21,8 @@ from fedseg.cli import main
 from fedseg.config import Federation, load, read_toml
 from fedseg.data.cards import load_card
 from fedseg.files import EMBEDDED
-from fedseg.participants.client import pack, train_client
-from fedseg.participants.uploads import store
+from fedseg.participants.client import packed_upload, train_client
+from fedseg.participants.uploads import store_upload
 from fedseg.planning.sources import update_sources
 from fedseg.run.folder import Run, open_run
 from fedseg.run.progress import FileProgress
@@ -139,10 +139,10 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
         home = train_client(
             client, 0, folder / client.name, notify, [WriteCurve(run.curve(client.name))]
         )
-        weights, upload = pack(
+        weights, upload = packed_upload(
             home,
         )
-        store(run, upload, weights, client.model, seed=0)
+        store_upload(run, upload, weights, client.model, seed=0)
     return run
 
 

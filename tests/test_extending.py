@@ -25,14 +25,14 @@ from fedseg.method.context import open_context
 from fedseg.method.pipeline import distillation_inputs
 from fedseg.method.scoring import score_models
 from fedseg.models import checkpoints
-from fedseg.models.build import build, check_size, model_inputs, seeded_build, stride
+from fedseg.models.build import build, check_size, model_inputs, model_stride, seeded_build
 from fedseg.models.info import load_info, trust_model
 from fedseg.participants.answers import score_answer
 from fedseg.participants.node import Node, ScoreTask, train_task
-from fedseg.participants.uploads import check_architecture, store
+from fedseg.participants.uploads import check_architecture, store_upload
 from fedseg.planning import preflight
 from fedseg.planning.sources import current_sources
-from fedseg.plugins import located, source_hash
+from fedseg.plugins import locate_reference, source_hash
 from fedseg.registry import (
     BASELINES,
     DATASETS,
@@ -58,7 +58,7 @@ TRAINING = Training(crop=(32, 64))
 
 
 def plugin(name):
-    return located(name, [PLUGINS])
+    return locate_reference(name, [PLUGINS])
 
 
 def test_the_page_shows_the_examples_as_they_are():
@@ -141,7 +141,7 @@ def test_all_files_of_a_package_are_its_source(tmp_path):
     write(package, "__init__", "")
     write(package, "helper", "VALUE = 1\n")
     write(package, "rule", "from own_rules.helper import VALUE\n\ndef rule(task): return VALUE\n")
-    reference = located("own_rules.rule:rule", [tmp_path])
+    reference = locate_reference("own_rules.rule:rule", [tmp_path])
     assert reference == f"{package / 'rule.py'}:rule"
     assert FUSION_RULES.load(reference)(None) == 1
     before = source_hash(reference)
@@ -176,7 +176,7 @@ def test_a_mistake_is_one_line_that_names_the_plugin(registry, name, message, tm
     write(tmp_path, "syntax", "def rule(task:\n")
     write(tmp_path, "division", "1 / 0\n")
     with pytest.raises(FedsegError) as caught:
-        registry.load(located(name, [tmp_path]))
+        registry.load(locate_reference(name, [tmp_path]))
     assert message in str(caught.value)
     assert f"{registry.kind} '" in str(caught.value)
     assert name in str(caught.value).replace(f"{tmp_path}/", "").replace(".py:", ":")
@@ -325,7 +325,7 @@ def test_a_model_is_tried_before_training(old, new, message, tmp_path):
     path = write(tmp_path, "own_model", OWN_MODEL.replace(old, new))
     model = Model(arch=f"{path}:build", encoder_weights="none")
     with pytest.raises(FedsegError, match=re.escape(message)) as caught:
-        check_size(model, (8 * stride(model), 64), 2)
+        check_size(model, (8 * model_stride(model), 64), 2)
     assert "own_model.py:build" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -352,7 +352,7 @@ def test_a_models_attributes_are_what_fedseg_uses(federation_data, tmp_path):
 def test_a_checkpoint_imports_no_code(tmp_path, monkeypatch):
     path = write(tmp_path, "marked", f"open({str(tmp_path / 'imported')!r}, 'w')\n" + OWN_MODEL)
     kind = Model(arch=f"{path}:build", encoder_weights="none")
-    checkpoints.save(tmp_path / "theirs", build(kind), checkpoints.describe(kind, TRAINING))
+    checkpoints.save(tmp_path / "theirs", build(kind), checkpoints.describe_model(kind, TRAINING))
     (tmp_path / "imported").unlink()
     sys.modules.pop("marked")
     monkeypatch.chdir(tmp_path)
@@ -392,7 +392,7 @@ def test_an_upload_imports_nothing_that_the_server_has_not_named(arch, upload, t
     with pytest.raises(FedsegError, match=f"its architecture, '{arch}', is not built in, and not"):
         check_architecture(hostile, [client.model, federation.model])
     with pytest.raises(FedsegError, match=f"'{arch}' is code that a checkpoint names, and is not"):
-        store(open_run(tmp_path / "other", federation), hostile, weights)
+        store_upload(open_run(tmp_path / "other", federation), hostile, weights)
     assert not {"unasked_model"} & sys.modules.keys()
 
 
@@ -420,7 +420,7 @@ def test_a_models_source_is_an_input_of_its_scores_and_checkpoints(tmp_path):
     path = write(tmp_path, "scored_model", OWN_MODEL)
     model = Model(arch=f"{path}:build", encoder_weights="none")
     MODELS.trust(model.arch)
-    info = checkpoints.describe(model, TRAINING)
+    info = checkpoints.describe_model(model, TRAINING)
     before = model_inputs(model), info.inputs
     assert (model_inputs(model), info.inputs) == before
     write(tmp_path, "scored_model", OWN_MODEL + "# changed\n")

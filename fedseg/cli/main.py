@@ -230,14 +230,14 @@ def distill(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import remarks, result_table
-    from fedseg.data.shards import joined
+    from fedseg.data.shards import join_cluster
     from fedseg.workflows.redistillation import redistill
 
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
     changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]
     out = out or run.with_name("-".join([run.name, *(changes or ["again"])]))
-    with console.Bars() as bars, joined(ray_address):
+    with console.Bars() as bars, join_cluster(ray_address):
         notify = partial(bars, name="server")
         result = redistill(
             run,
@@ -351,13 +351,13 @@ def compare(
     """
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table
-    from fedseg.data.shards import joined
+    from fedseg.data.shards import join_cluster
     from fedseg.files import check_writable
     from fedseg.workflows.comparison import compare as compare_runs
 
     if out:
         check_writable(out)
-    with console.Bars() as bars, joined(ray_address):
+    with console.Bars() as bars, join_cluster(ray_address):
         table = compare_runs(runs, bars, baseline or [])
     if out:
         table.write(out)

@@ -57,12 +57,12 @@ def evaluate(
     from fedseg import config
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table, score_table
-    from fedseg.plugins import located
+    from fedseg.plugins import locate_reference
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
     if suite is None:
-        located_name = located(str(dataset), [Path.cwd()])
+        located_name = locate_reference(str(dataset), [Path.cwd()])
         chosen = {"dataset": located_name, "root": root, "split": split}
         data = {"evaluation": [chosen]}
         sets = config.parse(config.Suite, data, Path("--dataset"), settings or [])
@@ -70,7 +70,7 @@ def evaluate(
         raise FedsegError("--root and --split go with --dataset; a suite names its own")
     else:
         sets = config.load(suite, config.Suite, settings=settings or [])
-    from fedseg.data.shards import check_cluster, joined
+    from fedseg.data.shards import check_cluster, join_cluster
     from fedseg.evaluation.suite_checks import check_suite
 
     trust_models(plugins)
@@ -78,7 +78,7 @@ def evaluate(
     check_cluster(ray_address)
     from fedseg.evaluation.suite import as_json, score_suite, suite_table
 
-    with console.Bars() as bars, joined(ray_address):
+    with console.Bars() as bars, join_cluster(ray_address):
         scores = score_suite(checkpoint, sets, bars, out)
     of_all = [score for row in scores.values() for score in row.values()]
     alone = score_table(of_all[0]) if len(of_all) == 1 else None

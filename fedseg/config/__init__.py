@@ -39,7 +39,7 @@ from fedseg.config.reading import plugins_of_client as plugins_of_client
 from fedseg.config.reading import plugins_of_server as plugins_of_server
 from fedseg.config.reading import read_classes as read_classes
 from fedseg.config.reading import read_toml as read_toml
-from fedseg.config.reading import resolved as resolved
+from fedseg.config.reading import resolve_paths as resolve_paths
 from fedseg.config.reading import shared_sets as shared_sets
 from fedseg.config.reading import with_seed as with_seed
 from fedseg.config.training import PRIVATE as PRIVATE

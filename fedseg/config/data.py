@@ -95,7 +95,7 @@ class Suite(Section):
         return self
 
 
-def inherit(table: Any, data: dict[str, Any], **keys: str) -> Any:
+def inherit_tables(table: Any, data: dict[str, Any], **keys: str) -> Any:
     """A table whose sub-table `key` overrides the table `default` of the whole file."""
     if not isinstance(table, dict):
         return table
@@ -114,7 +114,7 @@ def with_protocols(data: dict[str, Any], *lists: str) -> dict[str, Any]:
         if not isinstance(table, dict):
             return table
         name = {"name": short_name(str(table["dataset"]))} if "dataset" in table else {}
-        return inherit(name | table, data, protocol="protocol")
+        return inherit_tables(name | table, data, protocol="protocol")
 
     found = {key: data[key] for key in lists if isinstance(data.get(key), list)}
     return data | {key: [complete(table) for table in tables] for key, tables in found.items()}

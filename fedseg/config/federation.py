@@ -12,7 +12,14 @@ from pydantic import (
 )
 
 from fedseg.classes import CITYSCAPES, ClassList
-from fedseg.config.data import Evaluation, Evaluator, Protocol, Source, inherit, with_protocols
+from fedseg.config.data import (
+    Evaluation,
+    Evaluator,
+    Protocol,
+    Source,
+    inherit_tables,
+    with_protocols,
+)
 from fedseg.config.distillation import Augmentation, Distillation
 from fedseg.config.model import DERIVED, Model
 from fedseg.config.names import Name, choices, one_of
@@ -147,11 +154,11 @@ class Federation(Section):
         if isinstance(data.get("clients"), list):
             _refuse_derived([data, *data["clients"]])
             data["clients"] = [
-                inherit(client, data, model="model", training="training")
+                inherit_tables(client, data, model="model", training="training")
                 for client in data["clients"]
             ]
         if isinstance(server := data.get("server"), dict):
-            student = inherit(
+            student = inherit_tables(
                 server.get("distillation", {}), _for_distillation(data), training="training"
             )
             data["server"] = server | {"distillation": student}

@@ -13,7 +13,7 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.settings import Section
 
 MOST_CHANNELS = 4096
-"""Of a decoder's layer."""
+"""Channels of a decoder's layer, at most."""
 
 
 def _modest(value: Any) -> Any:
@@ -34,9 +34,9 @@ DecoderValue = Annotated[
 ]
 
 NETWORK = {"arch", "encoder", "decoder", "norm", "classes"}
-"""What of a `Model` says which network it is."""
+"""Keys of a `Model` that say which network it is."""
 DERIVED = ("norm", "classes")
-"""What of a `Model` is not in files."""
+"""Keys of a `Model` that are not in files."""
 
 
 class Model(Section):

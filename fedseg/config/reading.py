@@ -16,16 +16,16 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config.federation import Client, Federation, Server
 from fedseg.config.names import PLUGIN_KEYS
 from fedseg.errors import FedsegError, first_line, why_unreadable
-from fedseg.plugins import is_reference, located
+from fedseg.plugins import is_reference, locate_reference
 from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
     LOSSES,
     STUDENT_LOSSES,
     TRAINERS,
-    sources,
+    plugin_sources,
 )
-from fedseg.settings import differences, explain, with_settings
+from fedseg.settings import differing_settings, explain, with_settings
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -63,10 +63,12 @@ def load(path: Path | str, kind: Any = Federation, *, settings: Iterable[str] = 
         ['boulevard', 'suburb', 'oldtown']
     """
     path = Path(path)
-    return resolved(kind, read_toml(path), path, settings)
+    return resolve_paths(kind, read_toml(path), path, settings)
 
 
-def resolved(kind: type[T], data: dict[str, Any], path: Path, settings: Iterable[str] = ()) -> T:
+def resolve_paths(
+    kind: type[T], data: dict[str, Any], path: Path, settings: Iterable[str] = ()
+) -> T:
     """Check the content of a file; relative paths in it are relative to its folder.
 
     Raises:
@@ -162,8 +164,8 @@ def shared_sets(federations: Sequence[Federation]) -> tuple[str, ...]:
 
 def differing_keys(one: Federation, other: Federation) -> list[str]:
     """The dotted keys whose values differ, sorted; of a value that is handed down, its origin."""
-    found = differences(one.model_dump(mode="json"), other.model_dump(mode="json"))
-    own = differences(_without_inherited(one), _without_inherited(other))
+    found = differing_settings(one.model_dump(mode="json"), other.model_dump(mode="json"))
+    own = differing_settings(_without_inherited(one), _without_inherited(other))
     return [key for key in found if key in own]
 
 
@@ -199,7 +201,7 @@ def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
             or (key == "model" and str(value).startswith((".", "/", "~")))
         )
         if key in PLUGIN_KEYS and value is not None and is_reference(str(value)):
-            return located(str(value), (base, Path.cwd()))
+            return locate_reference(str(value), (base, Path.cwd()))
         if not is_path:
             return value
         try:
@@ -216,7 +218,7 @@ def plugins_of_client(client: Client) -> dict[str, str]:
     Raises:
         FedsegError: there is no such module.
     """
-    return sources([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
+    return plugin_sources([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
 
 
 def plugins_of_server(server: Server) -> dict[str, str]:
@@ -229,7 +231,7 @@ def plugins_of_server(server: Server) -> dict[str, str]:
     chosen = [(FUSION_RULES, distillation.fusion), (STUDENT_LOSSES, distillation.loss)]
     if server.augmentation.generator != "none":
         chosen.append((GENERATORS, server.augmentation.generator))
-    return sources(chosen)
+    return plugin_sources(chosen)
 
 
 def with_seed(federation: Federation, seed: int) -> Federation:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedseg.data.cards import Card
 from fedseg.data.dataset import Dataset, generated_root
-from fedseg.data.layout import find_faults, find_labels, find_pairs, nothing_found, twins
+from fedseg.data.layout import find_faults, find_labels, find_pairs, label_twins, nothing_found
 from fedseg.data.loading import prefetch
 from fedseg.data.sampling import spread_indices
 from fedseg.data.survey import label_counts
@@ -145,7 +145,7 @@ def _compare_files(
     problems += by_kind(
         [
             Problem(one, f"two images with one label, with {other.name}")
-            for one, other in twins(pairs)
+            for one, other in label_twins(pairs)
         ]
     )
     used = {label for _, label in pairs}

@@ -13,7 +13,7 @@ from fedseg.data.cards import Card
 from fedseg.data.encoding import read_label
 from fedseg.data.images import Picture, check_file, possible_sizes, read_picture, stored_size
 from fedseg.data.label_map import LabelMap
-from fedseg.data.layout import find_pairs, nothing_found, twins
+from fedseg.data.layout import find_pairs, label_twins, nothing_found
 from fedseg.data.own_datasets import is_own, source_card, written_root
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir, check_writable
@@ -150,7 +150,7 @@ def open_dataset(
             raise FedsegError(
                 f"{image}: has no label; expected {label}; add it or remove the image"
             )
-    if labelled and (doubles := twins(pairs)):
+    if labelled and (doubles := label_twins(pairs)):
         one, other = doubles[0]
         raise FedsegError(f"{one} and {other.name}: two images with one label; remove one of them")
     images, labels = zip(*pairs, strict=True)

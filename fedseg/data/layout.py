@@ -38,7 +38,7 @@ def find_labels(card: Card, split: str, root: Path) -> set[Path]:
     }
 
 
-def twins(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+def label_twins(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     """Pairs of images that differ in the suffix alone, and so have one label."""
     first: dict[Path, Path] = {}
     found = []

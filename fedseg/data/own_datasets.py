@@ -23,7 +23,7 @@ from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_file, cache_dir, check_writable, digest
 from fedseg.machine import cpus
-from fedseg.plugins import blaming, is_reference, located, module_name
+from fedseg.plugins import blame_plugin, is_reference, locate_reference, module_name
 from fedseg.registry import DATASETS
 from fedseg.run.progress import OnProgress
 from fedseg.storage.hashes import known_hashes
@@ -61,7 +61,7 @@ def is_own(dataset: str) -> bool:
 
 def located_source(dataset: str, root: Path | None, split: str | None) -> Source:
     """A source as the command line names it: a plugin's file may lie in the working directory."""
-    return Source(dataset=located(dataset, [Path.cwd()]), root=root, split=split)
+    return Source(dataset=locate_reference(dataset, [Path.cwd()]), root=root, split=split)
 
 
 def source_card(source: Source) -> Card:
@@ -133,7 +133,7 @@ def _opened(source: str, inputs: str) -> OwnDataset:
     """The object of a source, made once for the same inputs."""
     own = Source.model_validate_json(source)
     factory = DATASETS.load(own.dataset)
-    with blaming("dataset", own.dataset):
+    with blame_plugin("dataset", own.dataset):
         dataset: OwnDataset = factory(own)
     return dataset
 
@@ -149,7 +149,7 @@ def _describe(source: Source) -> dict[str, Any]:
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     if is_labelled and not (is_list and names and all(isinstance(n, str) for n in names)):
         raise FedsegError(f"{whose}: classes is {names!r}; expected the names of its classes")
-    with blaming("dataset", source.dataset):
+    with blame_plugin("dataset", source.dataset):
         count = len(dataset)
     if not count:
         raise FedsegError(f"{whose}: has no image; root {source.root}, split {source.split}")
@@ -190,7 +190,7 @@ def _write(
     dataset, lock = _open(source), Lock()
 
     def write(index: int) -> None:
-        with lock, blaming("dataset", source.dataset):
+        with lock, blame_plugin("dataset", source.dataset):
             array = getattr(dataset, kind.removesuffix("s"))(index)
         whose = f"dataset '{source.dataset}': {kind.removesuffix('s')}({index})"
         if kind == "images":

@@ -78,7 +78,7 @@ def sharded(work: Work[Item, Result], items: Sequence[Item]) -> Iterator[Result]
 
 
 @contextmanager
-def joined(address: str | None) -> Iterator[None]:
+def join_cluster(address: str | None) -> Iterator[None]:
     """Join a Ray cluster, and leave it as it was.
 
     Args:
@@ -127,7 +127,7 @@ def _unjoinable(address: str, error: Exception) -> FedsegError:
     )
 
 
-def alive() -> list[dict[str, Any]]:
+def alive_nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster that this process has joined, as Ray describes them."""
     import ray
 
@@ -145,7 +145,9 @@ def _machines() -> list[Machine]:
     context = ray.get_runtime_context()
     if context.worker.mode != ray.SCRIPT_MODE:
         return []
-    found = [Machine(node["NodeID"], int(node["Resources"].get("CPU", 0))) for node in alive()]
+    found = [
+        Machine(node["NodeID"], int(node["Resources"].get("CPU", 0))) for node in alive_nodes()
+    ]
     found = [machine for machine in found if machine.cpus]
     return [] if [machine.node for machine in found] == [context.get_node_id()] else found
 

@@ -15,7 +15,7 @@ from fedseg.run.progress import OnProgress
 from fedseg.storage.arrays import read_array, write_array
 
 
-def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
+def survey_labels(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
     """Open every image and label, and count the pixels of each class.
 
     The counts are kept in the cache under the fingerprint of the dataset: it is surveyed again only
@@ -51,7 +51,7 @@ def survey(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
 def train_id_counts(
     dataset: Dataset, counts: np.ndarray, classes: ClassList = CITYSCAPES
 ) -> np.ndarray:
-    """`survey`'s counts by trainId of a class list: int64 [N, C].
+    """`survey_labels`'s counts by trainId of a class list: int64 [N, C].
 
     Raises:
         FedsegError: the dataset's card is coarser than the list, or of other classes.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fedseg.config import Model
 from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap, names_cityscapes
-from fedseg.data.survey import survey
+from fedseg.data.survey import survey_labels
 from fedseg.deployment.identity import NODE_KEY, NODE_PUB, TRUSTED, load_key
 from fedseg.deployment.keys import openssh
 from fedseg.deployment.signing import read_trusted
@@ -99,13 +99,13 @@ def _check_trust(folder: Path) -> str:
 def _check_data(node: Node) -> str:
     dataset = open_dataset(node)
     if not names_cityscapes(dataset.card):
-        survey(dataset)
+        survey_labels(dataset)
         classes = "of a class list of a federation's own, which is known once a run starts"
     elif node.role == "trainer":
         LabelMap(dataset.card).train_ids()  # a card too coarse to train on is refused here
-        classes = f"{int((survey(dataset).sum(axis=0) > 0).sum())} of the card's classes"
+        classes = f"{int((survey_labels(dataset).sum(axis=0) > 0).sum())} of the card's classes"
     else:
-        survey(dataset)
+        survey_labels(dataset)
         classes = f"scored over {len(LabelMap(dataset.card).names)} classes"
     return f"{len(dataset)} images of '{dataset.card.name}', all readable; {classes}"
 

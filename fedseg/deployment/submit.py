@@ -14,7 +14,7 @@ from fedseg.deployment.control import Server
 from fedseg.errors import FedsegError, RunFailed, did_you_mean
 from fedseg.flower.context import participants, workers
 from fedseg.run.folder import Run
-from fedseg.run.progress import Progress, follow, silent
+from fedseg.run.progress import Progress, report_states, silent
 from fedseg.run.records import Result
 
 POLL, ALIVE_POLL = 1.0, 5
@@ -107,7 +107,7 @@ def _follow(
                 raise
         else:
             misses = 0
-            follow(progress, states, workers(federation))
+            report_states(progress, states, workers(federation))
             if is_over:
                 return
         time.sleep(POLL)

@@ -13,7 +13,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch, spread
 from fedseg.data.shards import sharded
-from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize, view_size
+from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize_logits, view_size
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
@@ -148,17 +148,17 @@ def class_map(logits: Tensor, size: tuple[int, int], membership: Tensor | None =
     Args:
         logits: float32 [C, h, w].
         size: height and width of the image.
-        membership: as `classify` takes it.
+        membership: as `classify_pixels` takes it.
 
     Returns:
         int64 [*size], 0..C-1, or 0..G-1.
     """
     if size[0] * size[1] <= LARGE:
-        return classify(resize(logits, size), membership)
-    largest = resize(logits[:1], size)[0].clone()
+        return classify_pixels(resize_logits(logits, size), membership)
+    largest = resize_logits(logits[:1], size)[0].clone()
     place = torch.zeros(size, dtype=torch.int64, device=logits.device)
     for c in range(1, len(logits)):
-        plane = resize(logits[c : c + 1], size)[0]
+        plane = resize_logits(logits[c : c + 1], size)[0]
         place[plane > largest] = c
         torch.maximum(largest, plane, out=largest)
     if membership is None:
@@ -166,13 +166,13 @@ def class_map(logits: Tensor, size: tuple[int, int], membership: Tensor | None =
     # Softmax without its denominator, which is the same for all classes of a pixel.
     totals = logits.new_zeros(len(membership), *size)
     for c in range(len(logits)):
-        share = (resize(logits[c : c + 1], size)[0] - largest).exp_()
+        share = (resize_logits(logits[c : c + 1], size)[0] - largest).exp_()
         for group in membership[:, c].nonzero().flatten():
             totals[group] += share
     return totals.max(dim=0).indices
 
 
-def classify(logits: Tensor, membership: Tensor | None = None) -> Tensor:
+def classify_pixels(logits: Tensor, membership: Tensor | None = None) -> Tensor:
     """The most probable class of each pixel.
 
     Args:

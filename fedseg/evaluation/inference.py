@@ -156,7 +156,7 @@ def _checked_logits(
     return logits
 
 
-def resize(scores: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_logits(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """float32 [C, h, w] to [C, *size], bilinearly."""
     if scores.shape[1:] == size:
         return scores

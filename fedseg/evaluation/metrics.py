@@ -25,7 +25,7 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, classes: int) ->
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def received(counts: list[int], classes: int) -> np.ndarray:
+def received_confusion(counts: list[int], classes: int) -> np.ndarray:
     """The confusion matrix that somebody sent row by row, int64 [classes, classes].
 
     Raises:

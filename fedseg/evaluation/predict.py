@@ -13,10 +13,10 @@ from fedseg.data.images import read_image
 from fedseg.data.loading import prefetch
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import class_map
-from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.inference import infer, resize_logits
 from fedseg.evaluation.pictures import Picture, as_rgb
 from fedseg.evaluation.sequences import Frame, Item, Sequence
-from fedseg.evaluation.video import Video, writing
+from fedseg.evaluation.video import Video, write_video
 from fedseg.files import atomic_file, fitting_name, write_bytes
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
@@ -56,7 +56,7 @@ def predict_frames(
         with atomic_file(out / fitting_name(name, "_overlay.jpg"), durable=False) as temporary:
             Image.fromarray(_mixed(image, colours)).save(temporary, format="JPEG", quality=90)
         if probabilities:
-            values = resize(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
+            values = resize_logits(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
             path = out / fitting_name(name, "_probabilities.npz")
             with atomic_file(path, durable=False) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, probabilities=values)
@@ -77,10 +77,10 @@ def predict_video(
         out: folder to write to; made where it is not there.
         on_image: called after each frame.
     """
-    with writing(out / fitting_name(name, "_overlay.mp4"), video.rate) as written:
+    with write_video(out / fitting_name(name, "_overlay.mp4"), video.rate) as written:
 
         def write(_: str, image: np.ndarray, logits: Tensor) -> None:
-            written.write(overlay(image, _train_ids(logits, image), info.classes))
+            written.write(overlay_classes(image, _train_ids(logits, image), info.classes))
 
         _predict(network, info, Sequence(name, video), write, on_image)
 
@@ -151,7 +151,9 @@ def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
     return class_map(logits, image.shape[:2]).cpu().numpy().astype(np.uint8)
 
 
-def overlay(image: np.ndarray, label: np.ndarray, classes: ClassList = CITYSCAPES) -> np.ndarray:
+def overlay_classes(
+    image: np.ndarray, label: np.ndarray, classes: ClassList = CITYSCAPES
+) -> np.ndarray:
     """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W].
 
     Examples:

@@ -13,7 +13,7 @@ from fedseg.evaluation.tables import ScoreTable, row_names
 from fedseg.files import write_json
 from fedseg.models.checkpoints import Info
 from fedseg.models.exported import open_here, open_info, weights_of
-from fedseg.models.hub import local
+from fedseg.models.hub import local_folder
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
@@ -46,7 +46,7 @@ def score_suite(
     """
     check_suite(folders, suite, out)
     names = row_names(folders)
-    folders = [local(folder) for folder in folders]
+    folders = [local_folder(folder) for folder in folders]
     infos = [open_info(folder) for folder in folders]
     for chosen in suite.evaluation:
         open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))

@@ -137,7 +137,7 @@ class Writer:
 
 
 @contextmanager
-def writing(path: Path, rate: float) -> Iterator[Writer]:
+def write_video(path: Path, rate: float) -> Iterator[Writer]:
     """A video that is there, whole, when the block ends without an error, and else is not."""
     with atomic_file(path) as temporary:
         writer = Writer(temporary, rate)

@@ -21,7 +21,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError, first_line, import_extra
 from fedseg.files import digest, refuse_full_disk
 from fedseg.method.generation.candidates import Made
-from fedseg.method.generation.regions import Region, Regions, draw
+from fedseg.method.generation.regions import Region, Regions, draw_region
 from fedseg.method.teachers import Teacher, class_list
 from fedseg.models.build import best_device
 from fedseg.storage.hashes import file_hashes
@@ -115,7 +115,7 @@ class Diffusion:
         Raises:
             FedsegError: they are not, it can't, or the extra is missing.
         """
-        fetch(read_options(settings).model)
+        fetch_checkpoint(read_options(settings).model)
 
     @staticmethod
     def inputs(settings: Augmentation) -> dict[str, str]:
@@ -142,9 +142,9 @@ class Diffusion:
         for place, (train_id, rng) in enumerate(zip(train_ids, rngs, strict=True)):
             regions = self._regions[train_id]
             if regions and rng.random() < INPAINTED:
-                made[place] = self._inpaint(train_id, draw(regions, rng), rng)
+                made[place] = self._inpaint(train_id, draw_region(regions, rng), rng)
             else:
-                texts[place] = prompt(self._classes.names[train_id], rng)
+                texts[place] = image_prompt(self._classes.names[train_id], rng)
         if texts:
             height, width = self._size
             picture, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
@@ -166,7 +166,7 @@ class Diffusion:
         mask = Image.new("L", picture.size)
         mask.paste(255, (*first, *last))
         # Weather and light are the picture's own.
-        text = f"{thing(self._classes.names[train_id])}, street photo"
+        text = f"{describe_class(self._classes.names[train_id])}, street photo"
         # The pipeline sees the box and half as much around it, so that small things are painted
         # large, yet in their surroundings.
         padding = max(last[0] - first[0], last[1] - first[1]) // 2
@@ -221,12 +221,12 @@ class Diffusion:
     @cached_property
     def _size(self) -> tuple[int, int]:
         """Height and width at which is painted: the file's, or those of the checkpoint's family."""
-        return self._options.size or SIZES[_family(fetch(self._options.model))]
+        return self._options.size or SIZES[_family(fetch_checkpoint(self._options.model))]
 
     @cached_property
     def _pipeline(self) -> "DiffusionPipeline":
         """The inpainting pipeline, loaded when the first image is to be made."""
-        folder = fetch(self._options.model)
+        folder = fetch_checkpoint(self._options.model)
         device = best_device()
         try:
             pipeline = _diffusers().AutoPipelineForInpainting.from_pretrained(
@@ -252,19 +252,19 @@ def read_options(settings: Augmentation) -> Options:
     return parse(Options, settings.options, Path("server.augmentation.options"))
 
 
-def thing(class_name: str) -> str:
+def describe_class(class_name: str) -> str:
     """What is painted for a class."""
     return THINGS.get(class_name, class_name)
 
 
-def prompt(class_name: str, rng: np.random.Generator) -> str:
+def image_prompt(class_name: str, rng: np.random.Generator) -> str:
     """A description of a picture in which that class appears."""
     scene, weather, time = (str(rng.choice(options)) for options in (SCENES, WEATHER, TIMES))
-    what = f"{thing(class_name)} {scene}"
+    what = f"{describe_class(class_name)} {scene}"
     return f"{what}, {weather}, {time}, photo taken through the windscreen of a car"
 
 
-def fetch(model: str) -> Path:
+def fetch_checkpoint(model: str) -> Path:
     """Folder of a Stable Diffusion checkpoint; one on the hub is downloaded into the hub's cache.
 
     Raises:
@@ -303,15 +303,15 @@ def _variant(folder: Path, device: torch.device) -> str | None:
 
 
 def _family(folder: Path) -> str | None:
-    """The family of a checkpoint that `fetch` found: "XL", "3", or None for the first one."""
+    """The family of a checkpoint: "XL", "3", or None for the first one."""
     kind = _diffusers().DiffusionPipeline.load_config(folder)["_class_name"]
     match = re.fullmatch(FAMILY, kind)
     return match[1] if match else None
 
 
 def checkpoint_hash(model: str) -> str:
-    """A digest of the files of a checkpoint that `fetch` finds."""
-    folder = fetch(model)
+    """A digest of the files of a checkpoint that `fetch_checkpoint` finds."""
+    folder = fetch_checkpoint(model)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder).as_posix() for path in files]
     return digest(list(zip(names, file_hashes(files), strict=True)))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fedseg.data.shards import sharded
-from fedseg.method.features import WIDTH, describe, from_bytes, to_bytes
+from fedseg.method.features import WIDTH, from_bytes, to_bytes, write_features
 from fedseg.method.fusion import mean
 from fedseg.method.fusion.task import FusionTask
 from fedseg.method.teachers import read_target, write_target
@@ -146,7 +146,7 @@ def write_targets(task: FusionTask) -> None:
     before = folder.with_name("mean")
     mean.write_targets(replace(task, folder=before))
     described = [
-        describe(
+        write_features(
             teacher.checkpoint,
             task.images,
             task.student,

@@ -19,7 +19,7 @@ from fedseg.config import Model
 from fedseg.errors import FedsegError, did_you_mean, import_extra
 from fedseg.models.encoder_weights import read_weights, weights_file
 from fedseg.models.prefixes import Names, select_weights
-from fedseg.models.weight_files import announced
+from fedseg.models.weight_files import announced_tensors
 
 LEAST = 1e-6
 """Smallest probability that a mask-classification model gives to a class."""
@@ -68,7 +68,7 @@ ENCODERS = {
         "dinov2-large": _vit(1024, 24, 16),
     },
 }
-"""Of each architecture in `FAMILIES`, by name, what its `configure` takes."""
+"""Arguments of `configure`, by the name of the encoder, for each architecture in `FAMILIES`."""
 
 
 class Family(NamedTuple):
@@ -273,7 +273,7 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
     selected: Mapping[str, Tensor] = select_weights(weights, fit, len(needed), whose) or {}
     fitting = {
         name: selected[name]
-        for name, outline in announced(selected).items()
+        for name, outline in announced_tensors(selected).items()
         if outline.shape == wanted[name].shape and selected[name].isfinite().all()
     }
     if missing := sorted(needed - fitting.keys()):

@@ -13,7 +13,7 @@ ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj
 RANK = 8
 """Rank of the adapters, as of the paper's smallest: section 7.2 finds that more helps little."""
 SCALE = 2.0
-"""Of the adapters' output: alpha / r, section 4.1."""
+"""Factor of the adapters' output: alpha / r, section 4.1."""
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 

@@ -8,12 +8,12 @@ from fedseg import config
 from fedseg.data.augment import Augmentation, photometry
 from fedseg.data.dataset import Dataset
 from fedseg.method.generation.candidates import Made
-from fedseg.method.generation.regions import Region, Regions, draw
+from fedseg.method.generation.regions import Region, Regions, draw_region
 from fedseg.method.teachers import Teacher
 from fedseg.resize import resize_image, resize_target
 
 
-def weather() -> list[A.BasicTransform]:
+def change_weather() -> list[A.BasicTransform]:
     """Changes of light and weather."""
     return [
         *photometry(),
@@ -31,7 +31,7 @@ class Mix:
         self, settings: config.Augmentation, images: Dataset, teachers: list[Teacher]
     ) -> None:
         self._images = images
-        self._augment = Augmentation(weather)
+        self._augment = Augmentation(change_weather)
         self._regions = Regions(len(images), teachers)
 
     def makes(self, train_id: int) -> bool:
@@ -43,7 +43,7 @@ class Mix:
         if not self.makes(train_id):
             return None
         regions = self._regions[train_id]
-        source = draw(regions, rng)
+        source = draw_region(regions, rng)
         place = regions[rng.integers(len(regions))]
         onto = int(rng.integers(len(self._images) - 1))
         onto += onto >= source.image
@@ -57,7 +57,7 @@ class Mix:
             patch, alpha = patch[:, ::-1], alpha[:, ::-1]
         bottom = round((place.top + place.height) * image.shape[0])
         left = int(rng.integers(-patch.shape[1] // 4, image.shape[1] - patch.shape[1] * 3 // 4 + 1))
-        image, box, area = paste(image, patch, alpha, bottom, left)
+        image, box, area = paste_region(image, patch, alpha, bottom, left)
         image = self._augment(image, None, int(rng.integers(2**31)))[0]
         made_of = {
             "from": self._images.images[source.image].name,
@@ -78,7 +78,7 @@ class Mix:
         return image[place], alpha[place]
 
 
-def paste(
+def paste_region(
     image: np.ndarray, patch: np.ndarray, alpha: np.ndarray, bottom: int, left: int
 ) -> tuple[np.ndarray, tuple[float, float, float, float], float]:
     """Paste a patch so that its lowest row is `bottom`; what sticks out is cut off.

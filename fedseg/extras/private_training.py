@@ -56,7 +56,7 @@ def train(task: TrainingTask) -> nn.Module:
     settings, [dataset] = run.settings.model_copy(update={"precision": "float32"}), task.datasets
     _check(task, privacy, len(dataset))
     rate = min(settings.batch_size / len(dataset), 1.0)
-    noise, cost = budget(privacy, rate, settings.iterations)
+    noise, cost = noise_for_budget(privacy, rate, settings.iterations)
     for module in task.network.modules():
         if hasattr(module, "inplace"):  # what a hook saw must not change
             setattr(module, "inplace", False)  # noqa: B010 - modules hold tensors, for mypy
@@ -89,7 +89,7 @@ def _check(task: TrainingTask, privacy: Privacy, images: int) -> None:
         )
 
 
-def budget(privacy: Privacy, rate: float, steps: int) -> tuple[float, PrivacyCost]:
+def noise_for_budget(privacy: Privacy, rate: float, steps: int) -> tuple[float, PrivacyCost]:
     """The noise that a training needs, and what it then costs.
 
     Args:

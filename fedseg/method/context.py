@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedseg.config import Distillation, Evaluation, Federation
 from fedseg.data.dataset import Dataset, open_dataset
-from fedseg.models.checkpoints import Info, describe, load_info
+from fedseg.models.checkpoints import Info, describe_model, load_info
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
@@ -51,7 +51,7 @@ class Context:
         """Facts of the global model; it knows the classes that at least one client knows."""
         known = [set(load_info(folder).coverage) for folder in self.clients.values()]
         coverage = tuple(sorted(set().union(*known)))
-        return describe(self.federation.model, self.settings.training, coverage)
+        return describe_model(self.federation.model, self.settings.training, coverage)
 
 
 def open_context(run: Run, federation: Federation, progress: Progress) -> Context:

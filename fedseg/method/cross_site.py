@@ -15,7 +15,7 @@ LEAST = 2 / 3
 """Smallest weight of a vote, relative to the best client's: see `fusion.mean.cast_votes`."""
 
 
-def reliability(confusions: Sequence[Sequence[np.ndarray]], classes: int) -> np.ndarray:
+def vote_reliability(confusions: Sequence[Sequence[np.ndarray]], classes: int) -> np.ndarray:
     """How much each client's vote for each class counts: its IoU on the other clients' data.
 
     The median of the sites' IoUs, so that a site counts the same however many pixels it says it

@@ -15,12 +15,12 @@ from torch.nn import functional as F
 
 from fedseg.data.dataset import Dataset
 from fedseg.errors import FedsegError
-from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.inference import infer, resize_logits
 from fedseg.files import digest
 from fedseg.method.teachers import (
     Arrays,
     grid_of,
-    lacking,
+    missing_indices,
     target_file,
     target_size,
     write_arrays,
@@ -90,7 +90,7 @@ def _head(network: nn.Module) -> nn.Module:
     return head
 
 
-def describe(
+def write_features(
     checkpoint: Path,
     dataset: Dataset,
     student: Info,
@@ -114,14 +114,16 @@ def describe(
         network, info = load(checkpoint, best_device())
         featured = Featured(network, projection.to(best_device()))
         for index, image, output in infer(featured, info, dataset.image, numbers):
-            projected = resize(output[len(info.classes) :], target_size(image.shape[:2], student))
+            projected = resize_logits(
+                output[len(info.classes) :], target_size(image.shape[:2], student)
+            )
             yield index, to_bytes(projected.permute(1, 2, 0).cpu().numpy() / RANGE)
 
     # The components are those of all images together, so each array depends on all of them.
     images = digest(*file_hashes(dataset.images))
     key = digest("features", WIDTH, *identity(checkpoint), *grid_of(student), images)
     files = [target_file(folder / key, index) for index in range(len(dataset))]
-    if numbers := lacking(files):
+    if numbers := missing_indices(files):
         projection = principal_components(*load(checkpoint, best_device()), dataset).cpu()
         write_arrays(files, numbers, features, on_image)
     return files

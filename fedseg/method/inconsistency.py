@@ -76,7 +76,7 @@ class Agreement:
         self.elsewhere += other.elsewhere
 
 
-def compare(teachers: Mapping[str, Teacher], progress: Progress) -> Agreement:
+def compare_clients(teachers: Mapping[str, Teacher], progress: Progress) -> Agreement:
     """Count, image by image, on which cells the clients agree.
 
     Args:
@@ -98,7 +98,7 @@ def compare(teachers: Mapping[str, Teacher], progress: Progress) -> Agreement:
     return agreement
 
 
-def inconsistency(agreement: Agreement) -> np.ndarray:
+def class_inconsistency(agreement: Agreement) -> np.ndarray:
     """Inconsistency of each class over a dataset.
 
     I_c = 1 - mean over pairs (k, l) with c in both S_k and S_l of IoU_c(argmax z_k, argmax z_l),
@@ -142,7 +142,7 @@ def typical_agreement(agreement: Agreement) -> dict[str, float | None]:
     return {name: float(np.median(means)) if means else None for name, means in by_client.items()}
 
 
-def suspects(typical: dict[str, float | None]) -> list[str]:
+def find_suspects(typical: dict[str, float | None]) -> list[str]:
     """Clients that agree with the others less than half as far as is usual among all.
 
     A model of random weights, of permuted classes, or that gives one class everywhere, shares next
@@ -157,9 +157,9 @@ def suspects(typical: dict[str, float | None]) -> list[str]:
     return [name for name, value in known.items() if value < SUSPICION * usual]
 
 
-def record(agreement: Agreement, most: int) -> Inconsistency:
+def record_agreement(agreement: Agreement, most: int) -> Inconsistency:
     """What some clients' disagreement comes to."""
-    scores, classes = inconsistency(agreement), agreement.classes
+    scores, classes = class_inconsistency(agreement), agreement.classes
     return Inconsistency(
         clients=agreement.clients,
         agreement=typical_agreement(agreement),
@@ -180,7 +180,7 @@ def record_without_suspects(
     most: int,
     among: Callable[[list[str]], Agreement],
 ) -> Inconsistency:
-    """The content of inconsistency.json: `record` of the clients that agree with the others.
+    """The content of inconsistency.json, of the clients that agree with the others.
 
     Suspects are left out where at least `FEWEST_ACCUSERS` others remain; else they are `doubtful`:
     named, and kept.
@@ -191,17 +191,17 @@ def record_without_suspects(
         among: counts again for some of the clients; called only where others are left out.
 
     Returns:
-        `record`; and `agreement`, how far each client agrees, `suspects`, `doubtful`, and `claims`,
-        as `lone_claims` gives them.
+        The record of `record_agreement`, with how far each client agrees, the suspects, those that
+        are doubtful, and the claims that `lone_claims` gives.
     """
     typical = typical_agreement(agreement)
-    named = suspects(typical)
+    named = find_suspects(typical)
     trusted = [name for name in agreement.clients if name not in named]
     doubtful = []
     if len(trusted) < FEWEST_ACCUSERS:
         trusted, named, doubtful = agreement.clients, [], named
     rest = among(trusted) if named else agreement
-    return record(rest, most).model_copy(
+    return record_agreement(rest, most).model_copy(
         update={
             "agreement": typical,
             "suspects": tuple(named),

@@ -7,12 +7,14 @@ from fedseg.data.dataset import Dataset
 from fedseg.errors import ModelError
 from fedseg.method.context import Context
 from fedseg.method.pace import PaceLimit, image_seconds
-from fedseg.method.teachers import Teachers, predict
+from fedseg.method.teachers import Teachers, predict_images
 from fedseg.models.checkpoints import Info
 from fedseg.storage.provenance import notices
 
 
-def label(context: Context, teachers: Teachers, images: Dataset, student: Info) -> dict[str, str]:
+def label_images(
+    context: Context, teachers: Teachers, images: Dataset, student: Info
+) -> dict[str, str]:
     """Have every teacher predict every image, shown as `server.labelling` says.
 
     A teacher whose model can't, or takes too long, is removed, and a notice says why.
@@ -34,7 +36,7 @@ def label(context: Context, teachers: Teachers, images: Dataset, student: Info) 
         )
         protocol = context.federation.server.labelling
         try:
-            teacher.files = predict(
+            teacher.files = predict_images(
                 teacher.checkpoint, images, student, context.run.predictions, pace, protocol
             )
         except ModelError as error:

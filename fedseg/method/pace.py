@@ -9,7 +9,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.errors import ModelError
 from fedseg.evaluation.inference import infer
 from fedseg.models.build import best_device, build
-from fedseg.models.checkpoints import describe
+from fedseg.models.checkpoints import describe_model
 from fedseg.run.progress import OnProgress
 
 IMAGES = 4
@@ -65,7 +65,7 @@ def image_seconds(model: Model, training: Training, source: Source, protocol: Pr
     dataset = open_dataset(source, labelled=False)
     network = build(model.plain).eval().to(best_device())
     indices = [index % len(dataset) for index in range(IMAGES)]
-    info = describe(model, training)
+    info = describe_model(model, training)
     for _ in infer(network, info, dataset.image, indices[:1], protocol):
         pass
     started = time.monotonic()

@@ -16,13 +16,13 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import RunFailed
 from fedseg.files import digest
 from fedseg.method.context import Clients, Context
-from fedseg.method.fusion.task import fuse
+from fedseg.method.fusion.task import fuse_targets
 from fedseg.method.generation.augmentation import augment, generator_inputs
-from fedseg.method.inconsistency import compare, record, record_without_suspects
-from fedseg.method.labelling import label
+from fedseg.method.inconsistency import compare_clients, record_agreement, record_without_suspects
+from fedseg.method.labelling import label_images
 from fedseg.method.student import Student, alike_clients, starting_points
 from fedseg.method.teachers import Teachers, open_teachers
-from fedseg.method.votes import votes
+from fedseg.method.votes import client_votes
 from fedseg.models import checkpoints
 from fedseg.models.build import model_inputs
 from fedseg.run.folder import CENTRALIZED
@@ -78,15 +78,15 @@ def make_targets(context: Context, folder: Path, inputs: Inputs) -> tuple[Datase
         RunFailed: too few clients' models can be used.
     """
     teachers = open_teachers(context.clients)
-    unusable = label(context, teachers, context.images, context.student)
+    unusable = label_images(context, teachers, context.images, context.student)
     if len(teachers) < context.federation.min_clients:
         raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
     agreement = find_unstable_classes(context, teachers, unusable)
     teachers = {name: teachers[name] for name in agreement.clients}
     images, agreement = add_images(context, teachers, agreement, inputs)
     agreement.write(context.run.inconsistency, inputs)
-    reliability = votes(context.run, list(teachers), context.federation.classes)
-    fuse(context, teachers, images, folder, context.settings, context.student, reliability)
+    reliability = client_votes(context.run, list(teachers), context.federation.classes)
+    fuse_targets(context, teachers, images, folder, context.settings, context.student, reliability)
     return images, agreement
 
 
@@ -102,9 +102,9 @@ def find_unstable_classes(
     """
     progress = context.progress
     content = record_without_suspects(
-        compare(teachers, progress),
+        compare_clients(teachers, progress),
         context.federation.server.augmentation.unstable_classes,
-        lambda names: compare({name: teachers[name] for name in names}, progress),
+        lambda names: compare_clients({name: teachers[name] for name in names}, progress),
     )
     suspects = (*content.suspects, *unusable)
     return content.model_copy(update={"suspects": suspects, "unusable": unusable})
@@ -122,7 +122,9 @@ def add_images(
     if augmentation.generator == "none":
         return context.images, agreement
     images = augment(context, teachers, agreement.inconsistency, inputs)
-    after = record(compare(teachers, context.progress), augmentation.unstable_classes)
+    after = record_agreement(
+        compare_clients(teachers, context.progress), augmentation.unstable_classes
+    )
     return images, agreement.model_copy(update={"after_augmentation": after.inconsistency})
 
 
@@ -135,7 +137,9 @@ def distillation_inputs(context: Context, clients: Clients) -> dict[str, Any]:
     return {
         "clients": {name: checkpoints.identity(folder) for name, folder in clients.items()},
         "images": data_inputs(context.images)["images"],
-        "cross-site evaluation": digest(votes(run, list(clients), federation.classes).tolist()),
+        "cross-site evaluation": digest(
+            client_votes(run, list(clients), federation.classes).tolist()
+        ),
         "labelling": server.labelling.model_dump(mode="json"),
         "augmentation": generator_inputs(server.augmentation),
         "distillation": server.distillation.model_dump(mode="json"),

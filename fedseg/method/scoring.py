@@ -16,7 +16,7 @@ from fedseg.models.exported import open_here
 from fedseg.run.result import scores
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import notices
-from fedseg.training.tracking import trackers
+from fedseg.training.tracking import open_trackers
 
 
 def score_models(context: Context) -> None:
@@ -75,7 +75,7 @@ def log_scores(context: Context) -> None:
         for chosen, score in row.items()
         if score.miou is not None
     }
-    for tracker in trackers(federation.tracking, run.tracking, run.path.name, "scores"):
+    for tracker in open_trackers(federation.tracking, run.tracking, run.path.name, "scores"):
         tracker.on_start([])
         tracker.log(context.settings.training.iterations, found)
         tracker.close()

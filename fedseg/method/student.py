@@ -27,7 +27,7 @@ from fedseg.storage.provenance import Inputs, notices
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import Settings, TrainingRun, fit
 from fedseg.training.losses import load_loss
-from fedseg.training.tracking import trackers
+from fedseg.training.tracking import open_trackers
 
 StudentLoss = Callable[[Tensor, Tensor], Tensor]
 """From logits float32 [N, C, H, W] and target probabilities float32 [N, C, H, W] to a scalar."""
@@ -81,7 +81,7 @@ class Student:
                 network = distill(images, targets, start(), self.info, self.settings, run, model)
                 # All of them: running statistics can overflow where the loss does not.
                 weights = network.state_dict()
-                list(checkpoints.checked(weights, weights, "the student"))
+                list(checkpoints.checked_weights(weights, weights, "the student"))
             except (FloatingPointError, FedsegError) as error:
                 if run.state:
                     run.state.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def training_run(
         callbacks=(
             ReportProgress(on_step),
             WriteCurve(run.curve(name)),
-            *trackers(federation.tracking, run.tracking, run.path.name, name),
+            *open_trackers(federation.tracking, run.tracking, run.path.name, name),
         ),
     )
 

@@ -18,7 +18,7 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.shards import sharded
-from fedseg.evaluation.inference import PLAIN, infer, input_size, resize
+from fedseg.evaluation.inference import PLAIN, infer, input_size, resize_logits
 from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device
@@ -49,7 +49,7 @@ class Teacher:
         self.class_list = info.classes
         self.coverage = set(info.coverage)
         self.files: list[Path] = []
-        """Its predictions, in the order of the images; see `predict`."""
+        """Its predictions, in the order of the images; see `predict_images`."""
 
     def probabilities(self, index: int) -> np.ndarray:
         """Its prediction on an image, uint8 [h, w, C], 255 = certain."""
@@ -74,7 +74,7 @@ def class_list(teachers: Sequence[Teacher]) -> ClassList:
     return teachers[0].class_list if teachers else CITYSCAPES
 
 
-def predict(
+def predict_images(
     checkpoint: Path,
     dataset: Dataset,
     student: Info,
@@ -100,7 +100,7 @@ def predict(
     key = digest(*checkpoints.identity(checkpoint), *grid_of(student), protocol.model_dump_json())
     files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
     compute = partial(_probabilities, checkpoint, dataset, student, protocol)
-    write_arrays(files, lacking(files), compute, on_image, write_planes)
+    write_arrays(files, missing_indices(files), compute, on_image, write_planes)
     return files
 
 
@@ -110,13 +110,13 @@ def _probabilities(
     network, info = checkpoints.load(checkpoint, best_device())
     unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
     for index, image, logits in infer(network, info, dataset.image, numbers, protocol):
-        scores = resize(logits, target_size(image.shape[:2], student))
+        scores = resize_logits(logits, target_size(image.shape[:2], student))
         scores[unseen] = -torch.inf
         found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
         yield index, found.permute(1, 2, 0).cpu().numpy()
 
 
-def lacking(files: list[Path]) -> list[int]:
+def missing_indices(files: list[Path]) -> list[int]:
     """Numbers of the files that are not there, or damaged."""
     return [number for number, file in enumerate(files) if not is_whole(file)]
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from fedseg.classes import ClassList
 from fedseg.errors import FedsegError
-from fedseg.evaluation.metrics import received
-from fedseg.method.cross_site import reliability
+from fedseg.evaluation.metrics import received_confusion
+from fedseg.method.cross_site import vote_reliability
 from fedseg.run.folder import Run
 from fedseg.run.records import CrossSiteScore
 from fedseg.run.uploads import read_accepted
@@ -23,7 +23,7 @@ def missing_sites(run: Run, model: str, clients: list[str]) -> list[str]:
     ]
 
 
-def keep(run: Run, model: str, site: str, confusion: list[int], classes: ClassList) -> None:
+def keep_score(run: Run, model: str, site: str, confusion: list[int], classes: ClassList) -> None:
     """Write what one client found of another's model.
 
     Args:
@@ -36,12 +36,12 @@ def keep(run: Run, model: str, site: str, confusion: list[int], classes: ClassLi
     Raises:
         FedsegError: it is no such matrix.
     """
-    matrix = received(confusion, len(classes))
+    matrix = received_confusion(confusion, len(classes))
     score = CrossSiteScore(model=model, site=site, classes=classes.names, confusion=matrix.tolist())
     score.write(run.cross_site_evaluation(model, site), _inputs(run, model))
 
 
-def votes(run: Run, clients: list[str], classes: ClassList) -> np.ndarray:
+def client_votes(run: Run, clients: list[str], classes: ClassList) -> np.ndarray:
     """How much each client's vote for each class counts, by the scores in a run folder.
 
     Args:
@@ -50,7 +50,7 @@ def votes(run: Run, clients: list[str], classes: ClassList) -> np.ndarray:
         classes: of the federation.
 
     Returns:
-        float32 [K, C], as of `reliability`.
+        float32 [K, C], as of `vote_reliability`.
     """
     found: list[list[np.ndarray]] = []
     for model in clients:
@@ -59,7 +59,7 @@ def votes(run: Run, clients: list[str], classes: ClassList) -> np.ndarray:
         inputs = _inputs(run, model) if any(file.is_file() for file in files) else {}
         scores = [CrossSiteScore.read_if_made_from(file, inputs) for file in files]
         found.append([score.matrix() for score in scores if score])
-    return reliability(found, len(classes))
+    return vote_reliability(found, len(classes))
 
 
 def _inputs(run: Run, model: str) -> Inputs:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from fedseg.config import Model
 from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest
-from fedseg.models.build import model_inputs, outline, seeded_build
-from fedseg.models.checkpoints import checked
+from fedseg.models.build import model_inputs, outline_model, seeded_build
+from fedseg.models.checkpoints import checked_weights
 from fedseg.models.encoder_weights import weights_source
 from fedseg.models.info import Base
 from fedseg.models.weight_files import check_announced
@@ -35,7 +35,7 @@ class Part(NamedTuple):
     base: Base
 
 
-def adapt(network: nn.Module, model: Model) -> None:
+def freeze_and_adapt(network: nn.Module, model: Model) -> None:
     """Freeze what `model.train` says, and add adapters where it says so; in place.
 
     Raises:
@@ -50,7 +50,7 @@ def adapt(network: nn.Module, model: Model) -> None:
     ADAPTERS.load(model.train)(encoder, model.encoder)
 
 
-def merge(network: nn.Module) -> None:
+def merge_adapters(network: nn.Module) -> None:
     """Add adapters to the weights that they adapt, and make all of a model trainable; in place."""
     for name, module in list(network.named_modules()):
         if _is_adapter(module):
@@ -65,24 +65,24 @@ def merge(network: nn.Module) -> None:
 
 @contextmanager
 def adapted(network: nn.Module, model: Model) -> Iterator[None]:
-    """Within it, a model is as `adapt` makes it; afterwards as it was, with what it learnt.
+    """Within it, a model is frozen and adapted; afterwards it is whole, with what it learnt.
 
     After an error it is left as it is then.
     """
-    adapt(network, model)
+    freeze_and_adapt(network, model)
     yield
-    merge(network)
+    merge_adapters(network)
 
 
-def part(network: nn.Module, model: Model) -> Part:
-    """What is, or was, trained of a model that was `adapt`ed."""
+def trained_part(network: nn.Module, model: Model) -> Part:
+    """What is, or was, trained of a model that was `freeze_and_adapt`ed."""
     weights = _trained(network)
     rest = {name: t for name, t in network.state_dict().items() if name not in weights}
     return Part(weights, Base(weights=weights_source(model), sha256=content_hash(rest)))
 
 
 def base_of(model: Model, seed: int) -> Base | None:
-    """What of a model is not trained; None where all of it is.
+    """The part of a model that is not trained; None where all of it is.
 
     Args:
         model: which, with the encoder's weights as they are here.
@@ -97,8 +97,8 @@ def base_of(model: Model, seed: int) -> Base | None:
 def _base_of(model: Model, seed: int, inputs: str) -> Base:
     """`base_of` a model made from these inputs: a server asks for each client's, most are alike."""
     network = seeded_build(model, seed)
-    adapt(network, model)
-    return part(network, model).base
+    freeze_and_adapt(network, model)
+    return trained_part(network, model).base
 
 
 def check_base(model: Model, seed: int, wanted: Base) -> None:
@@ -116,7 +116,7 @@ def check_base(model: Model, seed: int, wanted: Base) -> None:
         )
 
 
-def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: Base) -> nn.Module:
+def rebuild_model(model: Model, seed: int, weights: Mapping[str, Tensor], base: Base) -> nn.Module:
     """A model from what was trained of it by somebody else.
 
     Args:
@@ -131,25 +131,25 @@ def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: Base) ->
     Raises:
         FedsegError: the weights are not those of that part, or the base is another here.
     """
-    outlined = outline(model.plain)
-    adapt(outlined, model)
+    outlined = outline_model(model.plain)
+    freeze_and_adapt(outlined, model)
     check_announced(_trained(outlined), weights, "upload")  # before anything takes memory for it
     network = seeded_build(model, seed)
-    adapt(network, model)
-    ours = part(network, model)
-    kept = dict(checked(ours.weights, weights, "upload"))
+    freeze_and_adapt(network, model)
+    ours = trained_part(network, model)
+    kept = dict(checked_weights(ours.weights, weights, "upload"))
     if ours.base.sha256 != base.sha256:
         raise FedsegError(
             f"its weights were trained on another base: {model.arch} with {model.encoder}, weights "
             f"{base}; the server's are {ours.base}. Both need the same encoder weights"
         )
     network.load_state_dict(kept, strict=False)
-    merge(network)
+    merge_adapters(network)
     return network.eval()
 
 
 def trained_names(network: nn.Module) -> set[str]:
-    """Names, in its state dict, of the tensors that training changes, of an `adapt`ed model."""
+    """Names, in its state dict, of the tensors that training changes, of an adapted model."""
     frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
     encoder = _encoder(network, "decoder")
     prefix = next(name for name, module in network.named_modules() if module is encoder)

@@ -22,12 +22,12 @@ from fedseg.models.info import COARSEST, Normalisation
 from fedseg.models.libraries import smp
 from fedseg.models.names import check_names
 from fedseg.models.smp import WITHOUT_NETWORK
-from fedseg.plugins import blaming
+from fedseg.plugins import blame_plugin
 from fedseg.registry import MODELS, SMP_MODELS
 from fedseg.storage.hashes import file_hashes
 
 MOST_GROUPS = 32
-"""Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
+"""Groups of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
 STRIDES = (4, 8, 16, 32, 64, 128, 256)
 """Strides that a model may have."""
 STEPS = (32, 64, 128, 224, 256, 384)
@@ -42,7 +42,7 @@ class ModelBuilder(Protocol):
 
     fedseg uses these attributes of what it returns, where they are there:
 
-    - `stride`, int: pixels of which the sides of images must be multiples; default: 32.
+    - `model_stride`, int: pixels of which the sides of images must be multiples; default: 32.
     - `encoder`, nn.Module: what `train = "decoder"` freezes, `train = "lora"` adapts, and
       `encoder_learning_rate` is for. It must be registered under that name.
     - `segmentation_head`, nn.Module: the last layers, whose one input, [N, D, h, w], are the
@@ -97,7 +97,7 @@ def build(model: Model) -> nn.Module:
     """
     check_names(model.arch, model.encoder)
     builder = MODELS.load(model.arch)
-    with blaming("model", model.arch):
+    with blame_plugin("model", model.arch):
         network = builder(model, len(model.classes))
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
@@ -136,7 +136,7 @@ class _ReadableSpacing(TorchFunctionMode):
         return func(*args, **({"device": "cpu", **given} if func is torch.linspace else given))
 
 
-def outline(model: Model) -> nn.Module:
+def outline_model(model: Model) -> nn.Module:
     """`build`, of tensors that take no memory: to put weights into.
 
     Raises:
@@ -149,8 +149,8 @@ def outline(model: Model) -> nn.Module:
 
 @lru_cache(maxsize=64)
 def state_outline(model: Model) -> Mapping[str, torch.Tensor]:
-    """The state dict of a model's `outline`."""
-    return outline(model.plain).state_dict()
+    """The state dict of a model's `outline_model`."""
+    return outline_model(model.plain).state_dict()
 
 
 def seeded_build(model: Model, seed: int) -> nn.Module:
@@ -195,7 +195,7 @@ def model_inputs(model: Model) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def stride(model: Model) -> int:
+def model_stride(model: Model) -> int:
     """Pixels of which the sides of images must be multiples, so that a model's features align.
 
     Args:
@@ -205,9 +205,9 @@ def stride(model: Model) -> int:
         What the model has as its attribute `stride`; 8, 16 or 32 of a model of SMP's; else 32.
 
     Raises:
-        FedsegError: the model can't be built, or its `stride` is none.
+        FedsegError: the model can't be built, or its `model_stride` is none.
     """
-    network = outline(model.plain)
+    network = outline_model(model.plain)
     if (own := getattr(network, "stride", None)) is not None:
         if own not in STRIDES:
             known = ", ".join(map(str, STRIDES))
@@ -239,7 +239,7 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
     """
     untrained = model.plain
     try:
-        _forward(outline(untrained), size, batch, untrained.classes)
+        _forward(outline_model(untrained), size, batch, untrained.classes)
     except FedsegError:
         raise
     except Exception as unable:  # a model may raise anything, for its size or for the meta device
@@ -260,7 +260,7 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
 def _near(model: Model, size: tuple[int, int]) -> list[tuple[int, int]]:
     """The nearest sizes that a model takes, one not above and one not below; for inference."""
     found: dict[str, tuple[int, int]] = {}
-    network = outline(model)
+    network = outline_model(model)
     for step in STEPS:
         for kind, up in (("below", 0), ("above", step - 1)):
             rows, columns = ((side + up) // step * step or step for side in size)

@@ -18,8 +18,8 @@ from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
 from fedseg.files import atomic_folder, digest, write_json
 from fedseg.machine import lean_memory
-from fedseg.models.build import build, normalisation, state_outline, stride
-from fedseg.models.hub import local
+from fedseg.models.build import build, model_stride, normalisation, state_outline
+from fedseg.models.hub import local_folder
 from fedseg.models.info import INFO
 from fedseg.models.info import Info as Info
 from fedseg.models.info import load_info as load_info
@@ -35,10 +35,12 @@ PART = "part.safetensors"
 """What was trained of a client's model, if not all of it; see `adapters`."""
 
 
-def describe(model: Model, training: Training, coverage: tuple[int, ...] | None = None) -> Info:
+def describe_model(
+    model: Model, training: Training, coverage: tuple[int, ...] | None = None
+) -> Info:
     """What a model trained in that way will have to say of itself."""
     mean, std = normalisation(model)
-    step = stride(model.plain)
+    step = model_stride(model.plain)
     default = round(1.25 * training.crop[0] / step) * step
     return Info(
         **model.network | {"arch": module_name(model.arch)},
@@ -113,19 +115,19 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Mod
         >>> info.arch, len(info.classes), info.inference_height
         ('fpn', 19, 32)
     """
-    folder = local(folder)
+    folder = local_folder(folder)
     info = load_info(folder)
     provenance.verify(folder)
-    return restored(info, StoredWeights(folder), str(folder), device), info
+    return restore_network(info, StoredWeights(folder), str(folder), device), info
 
 
-def restored(
+def restore_network(
     info: Info,
     weights: Mapping[str, torch.Tensor],
     whose: str,
     device: str | torch.device = "cpu",
 ) -> nn.Module:
-    """The model that an `Info` tells of, in evaluation mode, with weights that are `checked`.
+    """The model that an `Info` describes, in evaluation mode, with weights that are checked.
 
     A prefix that all names of the model have in them is left out; see `strip_prefix`.
     """
@@ -135,7 +137,7 @@ def restored(
     with lean_memory():  # one model after another may be loaded
         network = build(info.model)
         own = network.state_dict()
-        for name, tensor in checked(own, weights, whose):
+        for name, tensor in checked_weights(own, weights, whose):
             own[name].copy_(tensor)
     return network.eval().to(device)
 
@@ -152,7 +154,7 @@ class StoredWeights(WeightFile):
         super().__init__(folder / name)
 
 
-def checked(
+def checked_weights(
     wanted: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], whose: str
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """See that weights are exactly what is wanted: names, shapes, dtypes, all finite.

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fedseg.config import Model
 from fedseg.errors import FedsegError, first_line
-from fedseg.models.build import outline
+from fedseg.models.build import outline_model
 
 
 class Cost(NamedTuple):
@@ -41,7 +41,7 @@ def image_cost(model: Model, size: tuple[int, int]) -> Cost:
     Raises:
         FedsegError: it can't be built, or can't take such an image.
     """
-    network = outline(model.plain).eval()
+    network = outline_model(model.plain).eval()
     image = torch.zeros(1, 3, *size, device="meta")
     counter = FlopCounterMode(display=False)
     largest = _Largest()  # type: ignore[no-untyped-call]

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from fedseg.config import Model
 from fedseg.errors import FedsegError, first_line
 from fedseg.models.any_size import any_size
-from fedseg.models.hub import local, quick_hub
+from fedseg.models.hub import local_folder, quick_hub
 from fedseg.models.libraries import smp, timm
 from fedseg.models.locations import WEIGHTS, is_local_file
 from fedseg.models.prefixes import Names, Renamed, select_weights, without_common_prefix
-from fedseg.models.weight_files import WeightFile, announced
+from fedseg.models.weight_files import WeightFile, announced_tensors
 from fedseg.registry import SMP_MODELS
 
 Weights = dict[str, Tensor]
@@ -50,7 +50,7 @@ def weights_file(encoder_weights: str) -> Path:
     """
     if is_local_file(encoder_weights):
         return Path(encoder_weights)
-    return local(encoder_weights) / WEIGHTS
+    return local_folder(encoder_weights) / WEIGHTS
 
 
 def weights_source(model: Model) -> str:
@@ -154,15 +154,17 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     weights = read_weights(path)
     wanted = encoder.state_dict()
     chosen = _choose(encoder, wanted, weights, path)
-    if hasattr(encoder, "name") and _numbers(announced(weights)) <= MOST_COPIES * _numbers(wanted):
+    if hasattr(encoder, "name") and _numbers(announced_tensors(weights)) <= MOST_COPIES * _numbers(
+        wanted
+    ):
         # Released weights may be of an older layout, or of patches or positions of another size,
         # which the family's own module converts.
         for layout in (weights, without_common_prefix(weights)):
-            if _fits(encoder, wanted, announced(chosen)):
+            if _fits(encoder, wanted, announced_tensors(chosen)):
                 break
             converted = _converted(str(encoder.name), layout)
             chosen = _choose(encoder, wanted, converted, path) or chosen
-    given = announced(chosen)  # no tensor is read before all are known to fit
+    given = announced_tensors(chosen)  # no tensor is read before all are known to fit
     missing = _missing(encoder, wanted, given)
     misshapen = _misshapen(wanted, given)
     if missing or misshapen:
@@ -206,7 +208,7 @@ def _choose(encoder: nn.Module, wanted: Tensors, weights: Tensors, path: Path) -
     Where no prefix leads to all that it needs, those that come nearest, for an error.
     """
     plain = {name: _plain(name) for name in wanted}
-    outlines = announced(weights)
+    outlines = announced_tensors(weights)
 
     def match(names: Names) -> Names:
         times = Counter(map(_plain, names))

@@ -26,7 +26,7 @@ from fedseg.models.info import check_export
 from fedseg.models.whole_strides import WholeStrides, pad_in_onnx
 
 OPSET = 18
-"""Of ONNX: the oldest that torch's exporter writes itself, so that most programs read it."""
+"""ONNX version: the oldest that torch's exporter writes itself, so that most programs read it."""
 SIZES = ((128, 192), (192, 128), (256, 320))
 """Height and width of the example that a model of any size is exported with, and of images that the
 file is tried with, beside those of `odd_size`."""

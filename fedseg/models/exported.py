@@ -29,7 +29,7 @@ class Contract(Section):
     """What a file's model takes and gives."""
 
     info: Info
-    """Of the checkpoint it was made from."""
+    """Facts of the checkpoint it was made from."""
     normalise: bool = False
     """It takes uint8 RGB, and not normalised float32; [N, 3, H, W] either way."""
     argmax: bool = False

@@ -56,7 +56,7 @@ def _answers(url: str) -> bool:
     return True
 
 
-def local(checkpoint: Path | str) -> Path:
+def local_folder(checkpoint: Path | str) -> Path:
     """The folder of a checkpoint; one on the hub is downloaded, or taken from the hub's cache.
 
     Args:

@@ -17,7 +17,7 @@ from fedseg.config import (
 from fedseg.errors import FedsegError
 from fedseg.files import check_new_file, holders_near, read_json
 from fedseg.models.locations import WEIGHTS, address
-from fedseg.plugins import located
+from fedseg.plugins import locate_reference
 from fedseg.registry import MODELS
 from fedseg.settings import refuse_twice
 
@@ -69,7 +69,7 @@ class Info(Section):
     inference_height: int = Field(ge=32, le=8192)
     """Height in pixels to which a whole image is resized for inference."""
     stride: int = Field(COARSEST, ge=4, le=256, multiple_of=4)
-    """Pixels of which the sides of images that the model sees are multiples; see `build.stride`."""
+    """Pixels of which the sides of images are multiples; see `build.model_stride`."""
 
     @model_validator(mode="after")
     def _covers_classes(self) -> "Info":
@@ -84,7 +84,7 @@ class Info(Section):
 
     @property
     def normalisation(self) -> Normalisation:
-        """Of the input."""
+        """Normalisation of the input."""
         return Normalisation(self.mean, self.std)
 
     @property
@@ -100,7 +100,7 @@ class Info(Section):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What of it the model's output depends on, as JSON; a plugin's source too."""
+        """Facts that the model's output depends on, as JSON; a plugin's source too."""
         return self.model_dump(mode="json") | MODELS.source(MODELS.trusted(self.arch))
 
 
@@ -122,7 +122,7 @@ def trust_model(name: str) -> None:
     Args:
         name: "module:object" of a `ModelBuilder`, as in `arch`.
     """
-    MODELS.trust(located(name, [Path.cwd()]))
+    MODELS.trust(locate_reference(name, [Path.cwd()]))
 
 
 def load_info(folder: Path) -> Info:

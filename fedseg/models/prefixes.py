@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fedseg.errors import FedsegError
-from fedseg.models.weight_files import announced
+from fedseg.models.weight_files import announced_tensors
 from fedseg.storage.provenance import notices
 
 Names = dict[str, str]
@@ -38,8 +38,8 @@ class Renamed(Mapping[str, Tensor]):
 
     @property
     def announced(self) -> "Renamed":
-        """Their outlines; see `weight_files.announced`."""
-        return Renamed(announced(self._weights), self.names)
+        """Their outlines; see `weight_files.announced_tensors`."""
+        return Renamed(announced_tensors(self._weights), self.names)
 
     def __getitem__(self, name: str) -> Tensor:
         return self._weights[self.names[name]]
@@ -149,7 +149,7 @@ def _common_prefix(names: Iterable[str]) -> str:
 
 
 def _is_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    shapes, others = ({n: t.shape for n, t in announced(w).items()} for w in (one, other))
+    shapes, others = ({n: t.shape for n, t in announced_tensors(w).items()} for w in (one, other))
     return shapes == others and all(torch.equal(one[n], other[n]) for n in one)
 
 

@@ -25,7 +25,7 @@ WITHOUT_NETWORK = (
     "weights come with fedseg"
 )
 PREFIX = "decoder_"
-"""Of SMP's arguments for a decoder."""
+"""Prefix of SMP's arguments for a decoder."""
 SEVERAL_KINDS = ("use_norm", "attention_type")
 """Settings that may be of another kind than their default."""
 

@@ -94,7 +94,7 @@ def _check_header(file: BinaryIO) -> None:
         raise ValueError(f"not a safetensors file, or its header has more than {MOST_HEADER} bytes")
 
 
-def announced(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def announced_tensors(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Weights for their names, shapes and dtypes alone: nothing of a file is read for these."""
     known: Mapping[str, Tensor] = getattr(weights, "announced", weights)
     return known
@@ -113,7 +113,7 @@ def check_announced(
     Raises:
         FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
     """
-    given = announced(weights)
+    given = announced_tensors(weights)
     for kind, names in (
         ("lacks", wanted.keys() - given.keys()),
         ("has an unknown", given.keys() - wanted.keys()),

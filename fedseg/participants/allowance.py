@@ -19,8 +19,8 @@ from fedseg.participants.node import Node
 from fedseg.participants.privacy_budget import PrivacyBudget
 from fedseg.participants.quota import DailyQuota
 from fedseg.storage.hashes import file_hashes
-from fedseg.storage.locks import locked
-from fedseg.training.best import interval
+from fedseg.storage.locks import lock_file
+from fedseg.training.best import validation_interval
 from fedseg.training.supervised import PrivacyCost
 
 REQUEST, TRAINING, SCORE = "request", "training", "score"
@@ -92,7 +92,7 @@ class Allowance:
         least, most = self._node.minima, self._node.limits
         steps, what = training.iterations, "iterations"
         if self._node.validation is not None:
-            steps, what = interval(steps), "iterations before the first validation"
+            steps, what = validation_interval(steps), "iterations before the first validation"
         _at_least(what, steps, least.iterations, "iterations")
         _at_least("batch_size", training.batch_size, least.batch_size, "batch_size")
         _at_least("crop", min(training.crop), least.crop, "crop")
@@ -143,7 +143,7 @@ class Allowance:
 
     def _secret(self) -> bytes:
         path = self._node.state / DRAWS
-        with locked(self._node.state / LOCK):
+        with lock_file(self._node.state / LOCK):
             if not path.is_file():
                 write_bytes(path, secrets.token_bytes(32), PRIVATE)
             return path.read_bytes()

@@ -17,11 +17,11 @@ from fedseg.evaluation.inference import view_size
 from fedseg.files import digest
 from fedseg.machine import memory
 from fedseg.models.adapters import check_base
-from fedseg.models.build import outline
+from fedseg.models.build import outline_model
 from fedseg.models.names import check_names
 from fedseg.participants.allowance import allowance_of
-from fedseg.participants.client import pack, train_client
-from fedseg.participants.evaluator import parse_info, score_at_home
+from fedseg.participants.client import packed_upload, train_client
+from fedseg.participants.evaluator import parse_info, score_locally
 from fedseg.participants.node import Limits, Node, Places, ScoreTask, TrainTask
 from fedseg.participants.watchdog import Guard, memory_limit, time_limit
 from fedseg.run.progress import Progress
@@ -29,7 +29,7 @@ from fedseg.run.uploads import Upload
 from fedseg.storage.audit import AUDIT, AuditLog
 from fedseg.storage.hashes import content_hash
 from fedseg.training.callbacks import WriteCurve
-from fedseg.training.tracking import trackers
+from fedseg.training.tracking import open_trackers
 
 MEMORY_SHARE = 0.9
 """Share of this machine's memory that a task may take where the owner sets no limit."""
@@ -71,10 +71,10 @@ def train_answer(
     log.add("training asked for", run=str(run_id), **asked)
     callbacks = [
         WriteCurve(places.curve),
-        *trackers(node.tracking, places.tracking, places.run, node.name),
+        *open_trackers(node.tracking, places.tracking, places.run, node.name),
     ]
     folder = train_client(client, task.seed, node.state, progress, callbacks, allowance)
-    weights, upload = pack(folder)
+    weights, upload = packed_upload(folder)
     log.add("model sent", run=str(run_id), **upload.model_dump(mode="json"))
     return weights, upload
 
@@ -132,7 +132,7 @@ def score_answer(
 
     most = MOST_IMAGES if is_cross_site else None
     with allowance.one_score() if allowance else nullcontext():
-        confusion = score_at_home(evaluator, info, weights, progress, most, check)
+        confusion = score_locally(evaluator, info, weights, progress, most, check)
     log.add("confusion matrix sent", run=run, weights=sha256, pixels=int(confusion.sum()))
     return confusion
 
@@ -154,7 +154,7 @@ def check_model(model: Model, limits: Limits) -> None:
     Raises:
         PublicError: it has.
     """
-    outlined = outline(model.plain)
+    outlined = outline_model(model.plain)
     count = sum(parameter.numel() for parameter in outlined.parameters())
     if count > limits.parameters:
         raise PublicError(

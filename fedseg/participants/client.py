@@ -13,7 +13,7 @@ from fedseg.config import PRIVATE, SUPERVISED, Client, plugins_of_client
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.fingerprint import fingerprint
 from fedseg.data.label_map import LabelMap
-from fedseg.data.survey import survey, train_id_counts
+from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import digest, remove_unfinished
@@ -80,7 +80,7 @@ def train_client(
         check_size(client.model, client.training.crop, client.training.batch_size)
     except FedsegError as error:
         raise PublicError(str(error)) from None  # it names nothing but the model and its sizes
-    surveyed = survey(dataset, partial(progress, "checking data"))
+    surveyed = survey_labels(dataset, partial(progress, "checking data"))
     counts = train_id_counts(dataset, surveyed, client.model.classes)
     if not counts.any():
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
@@ -154,7 +154,7 @@ def client_seed(seed: int, client: Client) -> int:
     return zlib.crc32(f"{seed}/{client.name}".encode())
 
 
-def pack(folder: Path) -> tuple[Mapping[str, Tensor], Upload]:
+def packed_upload(folder: Path) -> tuple[Mapping[str, Tensor], Upload]:
     """All that leaves a client, of what `train_client` left: its weights and its `Upload`."""
     upload = read_upload(folder)
     return sent_weights(folder, upload), upload

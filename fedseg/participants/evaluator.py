@@ -12,7 +12,7 @@ from fedseg.config import GLOBAL, Evaluator
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.errors import PublicError
 from fedseg.evaluation.evaluate import evaluate, score_of
-from fedseg.evaluation.metrics import received
+from fedseg.evaluation.metrics import received_confusion
 from fedseg.evaluation.scores import score_inputs
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device
@@ -36,7 +36,7 @@ def parse_info(text: str) -> Info:
         raise PublicError("the model came with malformed metadata") from None
 
 
-def score_at_home(
+def score_locally(
     evaluator: Evaluator,
     info: Info,
     weights: Mapping[str, Tensor],
@@ -66,7 +66,7 @@ def score_at_home(
     if most:
         dataset = dataset.every(math.ceil(len(dataset) / most))
     check(dataset)
-    network = checkpoints.restored(info, weights, "model from the server", best_device())
+    network = checkpoints.restore_network(info, weights, "model from the server", best_device())
     notify = partial(progress, "evaluating")
     score = evaluate(network, info, dataset, evaluator.protocol, notify)
     return np.array(score.confusion, np.int64)
@@ -88,7 +88,7 @@ def answered_score(confusion: list[int], introduction: Introduction, evaluator: 
     Raises:
         FedsegError: not a confusion matrix over the classes of its introduction.
     """
-    matrix = received(confusion, len(introduction.classes))
+    matrix = received_confusion(confusion, len(introduction.classes))
     return score_of(
         matrix,
         list(introduction.classes),

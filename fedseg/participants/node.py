@@ -27,7 +27,7 @@ from fedseg.config import (
     Tracking,
     TrainerName,
 )
-from fedseg.errors import FedsegError, PublicError, explained
+from fedseg.errors import FedsegError, PublicError, explain_error
 from fedseg.files import is_disk_full
 from fedseg.machine import cpus
 from fedseg.models.info import Base
@@ -274,7 +274,7 @@ class Node(Source):
         or name, so only the error's type is sent.
         """
         if self.server is None or isinstance(error, PublicError):
-            return explained(error)
+            return explain_error(error)
         return unnamed(error)
 
     def _privacy(self) -> Privacy | None:
@@ -316,7 +316,7 @@ def load_node(folder: Path) -> Node:
     path = folder / NODE_FILE
     if not path.is_file():
         raise FedsegError(f"{path}: no such file; make a node with `fedseg deploy init {folder}`")
-    return config.resolved(Node, config.read_toml(path), path)
+    return config.resolve_paths(Node, config.read_toml(path), path)
 
 
 def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | None = None) -> Node:

@@ -19,7 +19,7 @@ from fedseg.files import DamagedFile, read_json, write_json
 from fedseg.participants.node import NodePrivacy
 from fedseg.participants.quota import why_lost
 from fedseg.storage.audit import AUDIT, AuditLog
-from fedseg.storage.locks import locked
+from fedseg.storage.locks import lock_file
 from fedseg.training.supervised import PrivacyCost
 
 BUDGET, LOCK = "privacy.json", "privacy.lock"
@@ -84,7 +84,7 @@ class PrivacyBudget:
 
         Raises what `check` does.
         """
-        with locked(self._lock):
+        with lock_file(self._lock):
             self.check(images, cost)
             costs = self._read()
             for image in set(images):

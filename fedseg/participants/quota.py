@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError
 
 from fedseg.config import Section
 from fedseg.errors import PublicError, first_line, without_remedy
-from fedseg.files import DamagedFile, damaged, read_json, write_json
+from fedseg.files import DamagedFile, damaged_file, read_json, write_json
 from fedseg.storage.audit import AUDIT
-from fedseg.storage.locks import locked
+from fedseg.storage.locks import lock_file
 
 QUOTA, LOCK = "quota.json", "quota.lock"
 """Files of a node's state folder."""
@@ -91,7 +91,7 @@ class DailyQuota:
 
     @contextmanager
     def _open(self) -> Iterator[dict[str, dict[str, float]]]:
-        with locked(self._lock):
+        with lock_file(self._lock):
             content = self._read()
             if content.lost:
                 write_json(self.path, content.model_dump())  # a line of the log changes its time
@@ -120,7 +120,7 @@ class DailyQuota:
 
     def _stored(self) -> Uses:
         if self.path.stat().st_size > MOST_BYTES:
-            raise damaged(self.path, "it is too large")
+            raise damaged_file(self.path, "it is too large")
         return Uses.model_validate(read_json(self.path))
 
     def _lost(self) -> Uses:

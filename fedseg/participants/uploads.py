@@ -10,10 +10,10 @@ from fedseg.config import Model, Training
 from fedseg.errors import FedsegError, first_line, plain
 from fedseg.evaluation.inference import input_size
 from fedseg.models import adapters, checkpoints
-from fedseg.models.build import outline, state_outline
+from fedseg.models.build import outline_model, state_outline
 from fedseg.models.cost import image_cost
 from fedseg.models.names import check_names
-from fedseg.models.weight_files import announced
+from fedseg.models.weight_files import announced_tensors
 from fedseg.plugins import module_name
 from fedseg.registry import MODELS
 from fedseg.run.folder import Run
@@ -59,7 +59,7 @@ def check_sizes(upload: Upload, training: Training) -> None:
             f"{training.iterations}"
         )
     check_names(info.arch, info.encoder)
-    wanted = checkpoints.describe(info.model, training)
+    wanted = checkpoints.describe_model(info.model, training)
     for what in ("crop", "inference_height", "stride"):
         sent, asked = getattr(info, what), getattr(wanted, what)
         if sent != asked:
@@ -104,7 +104,7 @@ def _check_base_size(own: Model, asked: Model) -> None:
         )
 
 
-def store(
+def store_upload(
     run: Run,
     upload: Upload,
     weights: Mapping[str, Tensor],
@@ -139,15 +139,15 @@ def store(
     if model is not None and upload.base is not None:
         own = model.model_copy(update=upload.info.model.network)
         _check_base_size(own, model)
-        network = adapters.whole(own, seed, weights, upload.base)
+        network = adapters.rebuild_model(own, seed, weights, upload.base)
     else:
-        network = outline(upload.info.model)
-        kept = dict(checkpoints.checked(network.state_dict(), weights, "upload"))
+        network = outline_model(upload.info.model)
+        kept = dict(checkpoints.checked_weights(network.state_dict(), weights, "upload"))
         network.load_state_dict(kept, assign=True)
         del kept
     if content_hash(weights) != upload.sha256:
         raise FedsegError("its weights are not those it announced; they were damaged on the way")
-    size = sum(tensor.nbytes for tensor in announced(weights).values())
+    size = sum(tensor.nbytes for tensor in announced_tensors(weights).values())
     del weights
     known = {"sha256": content_hash(network.state_dict()), "bytes": size}
     upload = upload.model_copy(update=known)

@@ -17,7 +17,7 @@ STALL = 600.0
 """Seconds without progress after which work has stalled: more than a step or an image takes."""
 
 
-def watched(
+def watch_training(
     work: Callable[[Progress], Result],
     progress: Progress,
     *guards: Guard,
@@ -90,7 +90,7 @@ def memory_limit(most: int) -> Guard:
     return guard
 
 
-def every(seconds: float, guard: Guard) -> Guard:
+def call_every(seconds: float, guard: Guard) -> Guard:
     """A guard that is asked less often."""
     next_time = time.monotonic() + seconds
 

@@ -10,7 +10,7 @@ from fedseg.errors import FedsegError
 from fedseg.files import check_writable
 from fedseg.flower.context import participants
 from fedseg.machine import memory
-from fedseg.planning.quick_checks import failures, quick_problems
+from fedseg.planning.quick_checks import failed_checks, quick_problems
 from fedseg.run.progress import Progress
 
 if TYPE_CHECKING:  # it imports torch
@@ -51,25 +51,28 @@ def check_federation(
     Raises:
         FedsegError: the data of a participant is on another machine.
     """
-    first = [*quick_problems(federation, ray_address), *failures([partial(check_writable, out)])]
+    first = [
+        *quick_problems(federation, ray_address),
+        *failed_checks([partial(check_writable, out)]),
+    ]
     if first:
         return Report([str(error) for error in first])
     from fedseg.planning import preflight
     from fedseg.planning.disk import check_room
-    from fedseg.planning.estimate import estimate
-    from fedseg.planning.resources import share
-    from fedseg.report.licences import licences  # these import torch
+    from fedseg.planning.estimate import estimate_costs
+    from fedseg.planning.resources import share_machine
+    from fedseg.report.licences import find_licences  # these import torch
 
     try:
-        shares = share(len(participants(federation)), ray_address)
+        shares = share_machine(len(participants(federation)), ray_address)
     except FedsegError as error:
         return Report([str(error)])
     notes: list[str] = []
-    problems = [str(error) for error in preflight.problems(federation, progress, notes.append)]
+    problems = [str(error) for error in preflight.find_problems(federation, progress, notes.append)]
     if problems:
         return Report(problems, notes=notes)
     at_once = min(shares.at_once, len(federation.clients))
-    stages = estimate(federation, at_once, progress)
+    stages = estimate_costs(federation, at_once, progress)
     try:
         check_room(federation, out)
     except FedsegError as error:
@@ -80,4 +83,4 @@ def check_federation(
             f"memory: {largest.name} will take about {largest.memory / 1e9:.1f} GB, but "
             f"{memory() / 1e9:.1f} GB are allowed here; lower batch_size or crop"
         )
-    return Report(problems, stages, licences(federation), notes)
+    return Report(problems, stages, find_licences(federation), notes)

@@ -14,8 +14,8 @@ from fedseg.errors import FedsegError
 from fedseg.evaluation.inference import input_size
 from fedseg.method.teachers import TARGET_STRIDE
 from fedseg.method.views import ViewSource
-from fedseg.models.build import outline
-from fedseg.models.checkpoints import describe
+from fedseg.models.build import outline_model
+from fedseg.models.checkpoints import describe_model
 from fedseg.planning.stages import made_images
 
 COMPRESSED = 0.3
@@ -36,7 +36,7 @@ class Written(NamedTuple):
     """The global one."""
 
 
-def written(federation: Federation) -> Written:
+def written_bytes(federation: Federation) -> Written:
     """What a simulation writes, from the sizes of its models and of the server's images.
 
     Raises:
@@ -49,7 +49,7 @@ def written(federation: Federation) -> Written:
 
 def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Written:
     """What a simulation writes that labels so many images of that height and width."""
-    info = describe(federation.model, federation.server.distillation.training)
+    info = describe_model(federation.model, federation.server.distillation.training)
     rows, columns = input_size(*size, info)
     cells = (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(info.classes)
     labels = count * len(federation.clients) * (cells * COMPRESSED + FILE_HEADERS)
@@ -61,7 +61,7 @@ def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Wr
     )
 
 
-def cached(federation: Federation) -> int:
+def cached_bytes(federation: Federation) -> int:
     """Bytes that the trainings of a simulation keep in the cache, `data.resized.LARGEST` at most.
 
     Clients' images and labels, and the server's images, at the size that crops are cut from.
@@ -71,7 +71,7 @@ def cached(federation: Federation) -> int:
         source = CropSource(client.training.crop, client.training.scale[0])
         total += kept_bytes(open_dataset(client), source)
     settings = federation.server.distillation.training
-    student = describe(federation.model, settings)
+    student = describe_model(federation.model, settings)
     views = ViewSource(settings.crop, settings.scale[0], student)
     total += kept_bytes(open_dataset(federation.server, labelled=False), views)
     return min(total, LARGEST)
@@ -91,7 +91,7 @@ def check_room(federation: Federation, out: Path) -> None:
     has = sum(file.stat().st_size for file in there.rglob("*") if file.is_file())
     while not there.exists():
         there = there.parent
-    wanted, free = sum(written(federation)) - has, shutil.disk_usage(there).free
+    wanted, free = sum(written_bytes(federation)) - has, shutil.disk_usage(there).free
     if free < wanted:
         raise FedsegError(
             f"disk: {wanted / 1e9:.1f} GB will be written below {out}, but {free / 1e9:.1f} GB are "
@@ -102,5 +102,5 @@ def check_room(federation: Federation, out: Path) -> None:
 @cache
 def weight_bytes(model: Model) -> int:
     """Size of a model's weights."""
-    network = outline(model.plain)
+    network = outline_model(model.plain)
     return sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from fedseg.config import Federation, Model, Source, SupervisedTraining, Training
 from fedseg.data.dataset import open_dataset
-from fedseg.data.survey import survey, train_id_counts
+from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.machine import cpus
 from fedseg.method.pace import TRIAL_SECONDS, image_seconds
-from fedseg.models.build import best_device, outline
-from fedseg.planning.disk import cached, weight_bytes, written
+from fedseg.models.build import best_device, outline_model
+from fedseg.planning.disk import cached_bytes, weight_bytes, written_bytes
 from fedseg.planning.stages import SERVER, Part, Stage, made_images, stages
 from fedseg.run.progress import Progress
-from fedseg.training.best import interval
+from fedseg.training.best import validation_interval
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
@@ -51,7 +51,7 @@ class Cost:
     """Whether what it writes is removed before the run ends."""
 
 
-def estimate(federation: Federation, at_once: int, progress: Progress) -> list[Cost]:
+def estimate_costs(federation: Federation, at_once: int, progress: Progress) -> list[Cost]:
     """What each part of a simulation takes on this machine.
 
     A differentially private training is estimated as a plain one, and takes longer.
@@ -74,7 +74,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[C
     memory = [training_bytes(client.model, client.training) for client in federation.clients]
     largest = PROCESS + max(weight_bytes(client.model) for client in federation.clients)
     student = training_bytes(federation.model, federation.server.distillation.training)
-    writes = written(federation)
+    writes = written_bytes(federation)
 
     def total(part: Part) -> float:
         return sum(seconds[part].values())
@@ -86,7 +86,7 @@ def estimate(federation: Federation, at_once: int, progress: Progress) -> list[C
         Cost("targets", 0.0, PROCESS, writes.targets, True),
         Cost("distillation", total("distillation"), student, writes.model),
         Cost("evaluation", total("evaluation"), largest),
-        Cost("resized images, in the cache", 0.0, 0, cached(federation)),
+        Cost("resized images, in the cache", 0.0, 0, cached_bytes(federation)),
     ]
 
 
@@ -104,7 +104,7 @@ def stage_seconds(federation: Federation, stage: Stage, at_once: int) -> float:
     if stage.part == "labels":
         images += made_images(federation)
     if stage.name == "validation":
-        images *= ceil(training.iterations / interval(training.iterations))
+        images *= ceil(training.iterations / validation_interval(training.iterations))
     return images * image_seconds(model, training, source.plain, stage.protocol)
 
 
@@ -122,7 +122,7 @@ def training_bytes(model: Model, training: Training) -> int:
     Weights, gradients and the two moments of AdamW have the same size; activations are those that
     a forward pass of one batch keeps for the backward pass.
     """
-    network = outline(model.plain)
+    network = outline_model(model.plain)
     device = next(network.parameters()).device
     known = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
     kept: dict[int, int] = {}
@@ -168,7 +168,7 @@ def step_seconds(source: Source, model: Model, training: Training, threads: int)
     """Time of a training step, data loading included, once all images are in the cache."""
     dataset = open_dataset(source)
     dataset = dataset.every(max(len(dataset) // training.batch_size, 1))
-    counts = train_id_counts(dataset, survey(dataset), model.classes)
+    counts = train_id_counts(dataset, survey_labels(dataset), model.classes)
     settings = SupervisedTraining(**training.model_dump() | {"iterations": WARM_UP + STEPS})
     clock = _Clock()
     run = TrainingRun(

@@ -17,7 +17,7 @@ def check_node_classes(
     """See that each name in the class list is a class of somebody's dataset card.
 
     Where a participant has not said which its card has, an unknown name is a notice. So are classes
-    that no client of a deployed federation has; a simulation knows more (`preflight.problems`).
+    that no client of a deployed federation has; a simulation knows more.
 
     Args:
         federation: its configuration.

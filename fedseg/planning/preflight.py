@@ -13,20 +13,20 @@ from fedseg.config import Client, Federation, Model, Protocol, Source, Training
 from fedseg.data.class_names import untrained_classes
 from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
-from fedseg.data.survey import survey, train_id_counts
+from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.errors import FedsegError, PublicError
 from fedseg.evaluation.inference import view_size
 from fedseg.method.features import feature_width
 from fedseg.method.generation.augmentation import check_generator
-from fedseg.models.adapters import adapt
+from fedseg.models.adapters import freeze_and_adapt
 from fedseg.models.build import build, check_size
-from fedseg.models.checkpoints import Info, describe
+from fedseg.models.checkpoints import Info, describe_model
 from fedseg.planning.quick_checks import (
     Check,
     Data,
     all_data,
     check_classes,
-    failures,
+    failed_checks,
     server_data,
     server_problems,
     with_owner,
@@ -40,7 +40,7 @@ SIZES_READ = 500
 """Images of a set, at most about, whose sizes are read."""
 
 
-def problems(
+def find_problems(
     federation: Federation,
     on_progress: OnProgress,
     on_note: Callable[[str], object] = notices.warning,
@@ -67,11 +67,11 @@ def problems(
     found = False
     for done, check in enumerate(checks):
         on_progress("checking", done, len(checks))
-        for error in failures([check]):
+        for error in failed_checks([check]):
             found = True
             yield error
     if not found:  # sizes are those of the data and the models, which are right
-        yield from failures([partial(check_sizes, federation, on_progress)])
+        yield from failed_checks([partial(check_sizes, federation, on_progress)])
         if note := untrained_classes(federation.classes, pixels.tolist()):
             on_note(note)
 
@@ -145,7 +145,7 @@ def _model_checks(federation: Federation) -> Iterator[Check]:
 
 def _check_model(model: Model, training: Training, fusion: str) -> None:
     network = build(model)
-    adapt(network, model)
+    freeze_and_adapt(network, model)
     if fusion == "features":
         feature_width(network)
     check_size(model, training.crop, training.batch_size)
@@ -168,7 +168,7 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
     tried: set[tuple[Model, Size]] = set()
     sizes = lru_cache(_sizes)
     for stage in _seen_by(federation, has_all_data):
-        info = describe(stage.model, stage.training)
+        info = describe_model(stage.model, stage.training)
         for size in _seen(sizes(stage.source.plain), info, stage.protocol or WHOLE_IMAGES):
             if (stage.model, size) in tried:
                 continue
@@ -234,7 +234,7 @@ def _check_data(
     dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
     if classes is not None:
         check_classes(source, classes)
-    counts = survey(dataset, partial(on_progress, "checking data"))
+    counts = survey_labels(dataset, partial(on_progress, "checking data"))
     if classes is not None and isinstance(source, Client):
         check_has_labels(dataset, counts, classes)
         if pixels is not None:
@@ -246,7 +246,7 @@ def check_has_labels(dataset: Dataset, counts: np.ndarray, classes: ClassList) -
 
     Args:
         dataset: labelled.
-        counts: as `survey` gives them.
+        counts: as `survey_labels` gives them.
         classes: of the federation.
 
     Raises:

@@ -71,7 +71,7 @@ def quick_problems(federation: Federation, ray_address: str | None = None) -> It
         FedsegError: the data of a participant is on another machine.
     """
     check_has_data(federation)
-    yield from failures(
+    yield from failed_checks(
         [
             partial(check_class_names, federation),
             *plugin_checks(federation),
@@ -93,7 +93,7 @@ def server_problems(federation: Federation) -> Iterator[FedsegError]:
     Yields:
         An error for each thing wrong, with the remedy and whose it is.
     """
-    yield from failures(
+    yield from failed_checks(
         [
             partial(check_server_plugins, federation),
             partial(with_owner, "the global model", partial(check_model_names, federation.model)),
@@ -118,7 +118,7 @@ def check_submission(federation: Federation, out: Path) -> None:
     check_writable(out)
 
 
-def failures(checks: Iterable[Check]) -> Iterator[FedsegError]:
+def failed_checks(checks: Iterable[Check]) -> Iterator[FedsegError]:
     """The errors of the checks that fail."""
     for check in checks:
         try:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from fedseg.data.shards import alive, joined
+from fedseg.data.shards import alive_nodes, join_cluster
 from fedseg.machine import PER_TRAINING, cpus, memory
 
 
@@ -34,7 +34,7 @@ class Shares(NamedTuple):
     """Clients that train at once."""
 
 
-def supply(address: str | None) -> Supply:
+def machine_supply(address: str | None) -> Supply:
     """What this machine has, or the Ray cluster at that address.
 
     Raises:
@@ -42,13 +42,13 @@ def supply(address: str | None) -> Supply:
     """
     if address is None:
         return Supply((cpus(),), (torch.cuda.device_count(),), memory())
-    with joined(address):
-        nodes = [node["Resources"] for node in alive()]
+    with join_cluster(address):
+        nodes = [node["Resources"] for node in alive_nodes()]
     cores, gpus = (tuple(int(node.get(kind, 0)) for node in nodes) for kind in ("CPU", "GPU"))
     return Supply(cores, gpus, int(sum(node.get("memory", 0) for node in nodes)))
 
 
-def share(clients: int, ray_address: str | None = None) -> Shares:
+def share_machine(clients: int, ray_address: str | None = None) -> Shares:
     """How to share what there is among the clients.
 
     Without GPUs, as many clients train side by side as there are cores: two trainings on a core
@@ -60,7 +60,7 @@ def share(clients: int, ray_address: str | None = None) -> Shares:
     Raises:
         FedsegError: there is no such cluster.
     """
-    there = supply(ray_address)
+    there = machine_supply(ray_address)
     most = max(there.gpus)
     fitting = (n for n in range(most, 1, -1) if _places(there.gpus, n) >= clients)
     gpus = next(fitting, min(most, 1))

@@ -13,9 +13,9 @@ from fedseg.data.fingerprint import data_inputs
 from fedseg.errors import FedsegError
 from fedseg.files import digest
 from fedseg.models.build import model_inputs
-from fedseg.run.folder import CENTRALIZED, Run, alone
+from fedseg.run.folder import CENTRALIZED, Run, alone_name
 from fedseg.storage.provenance import (
-    differences,
+    changed_inputs,
     notices,
     open_product,
     read_product,
@@ -59,7 +59,7 @@ def update_sources(run: Run, federation: Federation) -> list[str]:
     known = _known(run)
     # Of a run that has clients but no record, nobody knows what they were trained on.
     is_new = not known and not run.clients.is_dir()
-    changed = [] if is_new else [n for n in differences(known, now) if n in now]
+    changed = [] if is_new else [n for n in changed_inputs(known, now) if n in now]
     if changed:
         run.result.unlink(missing_ok=True)
     for name in changed:
@@ -70,7 +70,7 @@ def update_sources(run: Run, federation: Federation) -> list[str]:
             for other in federation.clients:
                 run.cross_site_evaluation(client.name, other.name).unlink(missing_ok=True)
                 run.cross_site_evaluation(other.name, client.name).unlink(missing_ok=True)
-            run.forget([CENTRALIZED, alone(CENTRALIZED)])
+            run.forget([CENTRALIZED, alone_name(CENTRALIZED)])
     for evaluator in federation.evaluators:
         if f"evaluator '{evaluator.name}'" in changed:
             run.score(GLOBAL, evaluator.name).unlink(missing_ok=True)
@@ -89,7 +89,7 @@ def check_sources(run: Run, federation: Federation) -> None:
         return
     now = current_sources(federation)
     known = open_product(run.sources)[0]["sources"]
-    changed = [n for n in differences(known, now) if n.startswith("client ") or n == "server"]
+    changed = [n for n in changed_inputs(known, now) if n.startswith("client ") or n == "server"]
     if changed:
         raise FedsegError(
             f"{run.path}: the data of {' and '.join(changed)} changed since its models were made; "

@@ -7,7 +7,7 @@ from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
 from fedseg.evaluation.inference import view_size
-from fedseg.models.checkpoints import describe
+from fedseg.models.checkpoints import describe_model
 from fedseg.planning.stages import SERVER, Stage, stages
 from fedseg.run.progress import Progress
 
@@ -31,7 +31,7 @@ class WholeRun:
 
     def __init__(self, federation: Federation, progress: Progress) -> None:
         self._progress = progress
-        self._work = work(federation)
+        self._work = stage_work(federation)
         self._before: dict[Key, float] = {}
         self._done: dict[Key, float] = {}
         self._shown = -1
@@ -72,22 +72,25 @@ class WholeRun:
         return {"minutes left:": left / here * seconds / 60}
 
 
-def work(federation: Federation) -> dict[Key, float]:
+def stage_work(federation: Federation) -> dict[Key, float]:
     """Pixels that go forward through a model in each stage that is reported, in order."""
     found = {}
     for stage in stages(federation):
         if stage.worker == SERVER or stage.protocol is None:
-            found[stage.worker, stage.name] = pixels(stage)
+            found[stage.worker, stage.name] = stage_pixels(stage)
     return found
 
 
-def pixels(stage: Stage) -> float:
+def stage_pixels(stage: Stage) -> float:
     """Pixels that go forward through the model; a backward pass counts as `BACKWARD` of them."""
     training = stage.training
     if stage.protocol is None:
         rows, columns = training.crop
         steps = training.iterations * training.batch_size
         return float((1 + BACKWARD) * steps * rows * columns)
-    dataset, info = open_dataset(stage.source, labelled=False), describe(stage.model, training)
+    dataset, info = (
+        open_dataset(stage.source, labelled=False),
+        describe_model(stage.model, training),
+    )
     rows, columns = view_size(*stored_size(dataset.images[0]), info, stage.protocol)
     return float(len(dataset) * rows * columns)

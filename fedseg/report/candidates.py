@@ -49,7 +49,7 @@ class Candidates:
         self.colours = self._mapped.colours() if self._mapped else classes.colour_table()
         self._membership = membership_of(self._mapped) if self._mapped else None
         self.indices = spread_indices(len(dataset), count)
-        self.images = [pictures.shrink(dataset.image(index)) for index in self.indices]
+        self.images = [pictures.shrink_image(dataset.image(index)) for index in self.indices]
         self.labels = self._read_labels(self._mapped) if self._mapped else None
         self.predictions: dict[str, list[np.ndarray]] = {}
 

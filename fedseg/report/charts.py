@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fedseg.config import GLOBAL
 from fedseg.files import read_json
-from fedseg.report.heat import title
+from fedseg.report.heat import model_title
 from fedseg.run.folder import Run
 
 TEXT, GRID = "#010101", "#020202"
@@ -40,7 +40,7 @@ def loss_charts(run: Run, clients: list[str]) -> dict[str, str]:
         return {
             name: _svg(_figure(lines))
             for name, wanted in charts.items()
-            if (lines := {title(key): curves[key] for key in wanted if key in curves})
+            if (lines := {model_title(key): curves[key] for key in wanted if key in curves})
         }
 
 

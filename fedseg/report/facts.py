@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from fedseg.classes import ClassList
 from fedseg.config import GLOBAL
-from fedseg.report.heat import title
-from fedseg.run.folder import CENTRALIZED, alone
+from fedseg.report.heat import model_title
+from fedseg.run.folder import CENTRALIZED, alone_name
 from fedseg.run.records import ClientResult, Result
 from fedseg.run.result import best_alone
 
@@ -87,7 +87,7 @@ def standings(result: Result) -> list[Standing]:
     rows = []
     for name in names:
         cells = [_score(result, name, chosen) for chosen in columns(result)]
-        rows.append(Standing(title(name), name == GLOBAL, cells, problems.get(name, "")))
+        rows.append(Standing(model_title(name), name == GLOBAL, cells, problems.get(name, "")))
     return rows
 
 
@@ -120,7 +120,7 @@ def headlines(result: Result) -> list[Headline]:
         if clients:
             best = max(clients, key=lambda name: clients[name])
             gains.append(_gain(score.miou, clients[best], f"the best client, {best}"))
-        for name in (CENTRALIZED, alone(CENTRALIZED)):
+        for name in (CENTRALIZED, alone_name(CENTRALIZED)):
             if name in known:
                 adapted = "" if name == CENTRALIZED else ", distilled the same way"
                 gains.append(_gain(score.miou, known[name], f"centralized training{adapted}"))

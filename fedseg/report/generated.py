@@ -63,7 +63,7 @@ def find_generated(run: Run, classes: ClassList) -> Generated | None:
 def _shown(run: Run, entry: Judgement) -> Made | None:
     """An image of the manifest; None where its file is gone."""
     try:
-        image = pictures.shrink(read_image(run.generated / entry.file))
+        image = pictures.shrink_image(read_image(run.generated / entry.file))
     except FedsegError:
         return None
     top, left, bottom, right = (100 * part for part in entry.recipe.box)
@@ -71,7 +71,7 @@ def _shown(run: Run, entry: Judgement) -> Made | None:
         entry.recipe.class_name,
         entry.kept,
         entry.reason,
-        pictures.photo(image),
+        pictures.photo_uri(image),
         (image.shape[1], image.shape[0]),
         (left, top, right - left, bottom - top),
     )

@@ -79,7 +79,7 @@ def _class_map(result: Result, chosen: str, source: Source, classes: ClassList) 
         for label, colour in colours.items()
     ]
     means = [Cell(s.miou, _percent(s.miou, 1)) for s in scores.values()]
-    return HeatMap(chosen, [title(model) for model in scores], rows, means)
+    return HeatMap(chosen, [model_title(model) for model in scores], rows, means)
 
 
 def _iou_cell(result: Result, model: str, score: SetScore, label: str, classes: ClassList) -> Cell:
@@ -87,7 +87,7 @@ def _iou_cell(result: Result, model: str, score: SetScore, label: str, classes: 
     coverage = result.clients[model].coverage if model in result.clients else None
     names = classes.names
     unseen = coverage is not None and label in names and names.index(label) not in coverage
-    note = f"{label}, {title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
+    note = f"{label}, {model_title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
     return Cell(value, _percent(value, 0), note, unseen)
 
 
@@ -158,7 +158,7 @@ def _distance(agreement: float | None) -> float | None:
     return None if agreement is None else 1 - agreement
 
 
-def title(model: str) -> str:
+def model_title(model: str) -> str:
     """What a model is called in a table."""
     return {"feddf": "FedDF", "fedavg": "FedAvg"}.get(model, model.replace("+alone", " alone"))
 

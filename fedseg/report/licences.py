@@ -11,7 +11,7 @@ from fedseg.registry import MODELS
 UNKNOWN = "not known"
 
 
-def licences(federation: Federation) -> dict[str, str]:
+def find_licences(federation: Federation) -> dict[str, str]:
     """The licence of each dataset and of each encoder's pretrained weights, by what they are.
 
     Those of data that only a client's own node names are not known.

@@ -11,7 +11,7 @@ from fedseg.files import read_json
 from fedseg.models.info import load_info
 from fedseg.registry import MODELS
 from fedseg.report.facts import missing_classes
-from fedseg.report.licences import licences
+from fedseg.report.licences import find_licences
 from fedseg.run.folder import Run
 from fedseg.run.records import Result, Score
 from fedseg.run.result import load_result
@@ -79,7 +79,7 @@ def _scores(run: Run, result: Result | None) -> dict[str, Score]:
 
 def _licences(federation: Federation) -> dict[str, str]:
     """Licences by what they are of; of a file, only its name is given away."""
-    found = licences(federation).items()
+    found = find_licences(federation).items()
     return {re.sub(r"\S*/(\S+)$", r"\1", what): licence for what, licence in found}
 
 

@@ -14,7 +14,7 @@ from fedseg.report import facts
 from fedseg.report.charts import loss_charts
 from fedseg.report.generated import find_generated
 from fedseg.report.heat import class_maps, confusion_map, inconsistency_map
-from fedseg.report.licences import licences
+from fedseg.report.licences import find_licences
 from fedseg.report.samples import find_samples
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -64,7 +64,7 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "generated": find_generated(run, federation.classes),
         "charts": {name: Markup(drawing) for name, drawing in charts.items()},
         "generator": federation.server.augmentation.generator,
-        "licences": licences(federation),
+        "licences": find_licences(federation),
         "configuration": run.config.read_text(encoding="utf-8"),
     }
     return fill_in("report.html", content)

@@ -23,17 +23,17 @@ def shown_size(height: int, width: int) -> tuple[int, int]:
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def shrink(image: np.ndarray) -> np.ndarray:
+def shrink_image(image: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] at the size at which it is shown."""
     return resize_image(image, shown_size(*image.shape[:2]))
 
 
-def photo(image: np.ndarray) -> str:
+def photo_uri(image: np.ndarray) -> str:
     """An image, uint8 [H, W, 3], as a data URI."""
     return _uri(Image.fromarray(image), "jpeg", quality=82)
 
 
-def segmentation(label: np.ndarray, colours: np.ndarray) -> str:
+def segmentation_uri(label: np.ndarray, colours: np.ndarray) -> str:
     """A map of classes as a data URI.
 
     Args:
@@ -45,7 +45,7 @@ def segmentation(label: np.ndarray, colours: np.ndarray) -> str:
     return _uri(picture, "png", optimize=True)
 
 
-def mistakes(prediction: np.ndarray, label: np.ndarray) -> str:
+def mistakes_uri(prediction: np.ndarray, label: np.ndarray) -> str:
     """Where a prediction is wrong, as a data URI; transparent where it is right.
 
     Args:

@@ -119,7 +119,7 @@ def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
     def highest(score: Callable[[int], float]) -> list[int]:
         return sorted(left, key=score, reverse=True)[:shown]
 
-    take("Typical: at even distances through the set", even(len(of), shown))
+    take("Typical: at even distances through the set", evenly_spaced(len(of), shown))
     if len(trusted) > 1:
         most = highest(lambda place: of.disagreement(trusted, place))
         take("Where the clients disagree most", most)
@@ -138,7 +138,7 @@ def _choose(of: Candidates, trusted: list[str]) -> SampleSet:
     )
 
 
-def even(count: int, most: int) -> list[int]:
+def evenly_spaced(count: int, most: int) -> list[int]:
     """At most `most` numbers below `count`, at even distances."""
     return sorted({(2 * place + 1) * count // (2 * most) for place in range(most)} if count else ())
 
@@ -150,7 +150,7 @@ def _sample(of: Candidates, trusted: list[str], place: int) -> Sample:
     tiles = [
         Tile(
             model,
-            pictures.segmentation(labels, of.colours),
+            pictures.segmentation_uri(labels, of.colours),
             "" if label is None else f"{1 - of.wrong(model, place):.0%} right",
         )
         for model, labels in predicted.items()
@@ -159,14 +159,14 @@ def _sample(of: Candidates, trusted: list[str], place: int) -> Sample:
     if len(trusted) > 1:
         notify.append(f"clients differ on {of.disagreement(trusted, place):.0%} of the pixels")
     if label is not None:
-        tiles.append(Tile("truth", pictures.segmentation(label, of.colours)))
+        tiles.append(Tile("truth", pictures.segmentation_uri(label, of.colours)))
         if GLOBAL in predicted:
-            wrong = pictures.mistakes(predicted[GLOBAL], label)
+            wrong = pictures.mistakes_uri(predicted[GLOBAL], label)
             tiles.append(Tile("global's mistakes", wrong))
             notify.append(f"the global model is wrong on {of.wrong(GLOBAL, place):.0%}")
     return Sample(
         of.file_name(place),
-        pictures.photo(image),
+        pictures.photo_uri(image),
         (image.shape[1], image.shape[0]),
         "; ".join(notify),
         tiles,

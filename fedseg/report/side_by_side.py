@@ -6,7 +6,7 @@ from pathlib import Path
 from fedseg.config import GLOBAL, differing_keys, load, shared_sets
 from fedseg.errors import FedsegError
 from fedseg.files import check_new_file, write_text
-from fedseg.run.folder import distinct, find_run
+from fedseg.run.folder import distinct_labels, find_run
 from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Result
 from fedseg.run.result import scores
@@ -35,7 +35,7 @@ def write_side_by_side(
     federations = [load(run.config) for run in runs]
     first, *others = federations
     sets = shared_sets(federations)
-    labels = distinct([run.path.name for run in runs])
+    labels = distinct_labels([run.path.name for run in runs])
     found = [
         scores(run, federation).get(GLOBAL, {})
         for run, federation in zip(runs, federations, strict=True)

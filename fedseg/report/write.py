@@ -13,7 +13,7 @@ from fedseg.run.result import scores
 from fedseg.storage.provenance import notices
 
 
-def conclude(run: Run, federation: Federation, result: Result, progress: Progress) -> None:
+def conclude_run(run: Run, federation: Federation, result: Result, progress: Progress) -> None:
     """End a run: write report.html, then result.json, whose being there says that it has ended.
 
     A report that can't be made is no reason to lose a run: why is logged.

@@ -45,12 +45,12 @@ CENTRALIZED = "centralized"
 """The model trained on the data of all clients at once."""
 
 
-def alone(model: str) -> str:
+def alone_name(model: str) -> str:
     """What the model is called that is distilled from a client or the centralized model alone."""
     return f"{model}+alone"
 
 
-def distinct(labels: list[str]) -> list[str]:
+def distinct_labels(labels: list[str]) -> list[str]:
     """The labels, as of runs, numbered where one is given twice."""
     return [
         f"{label} #{labels[:place].count(label) + 1}" if labels.count(label) > 1 else label

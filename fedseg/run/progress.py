@@ -84,7 +84,9 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def follow(progress: Progress, states: dict[str, dict[str, Any]], names: Iterable[str]) -> None:
+def report_states(
+    progress: Progress, states: dict[str, dict[str, Any]], names: Iterable[str]
+) -> None:
     """Report what `read_all` gives of those named; workers without any yet are left out."""
     for name in names:
         if content := states.get(name):

@@ -10,7 +10,7 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.errors import FedsegError
 from fedseg.files import holders_near
 from fedseg.registry import BASELINES
-from fedseg.run.folder import CENTRALIZED, Run, alone
+from fedseg.run.folder import CENTRALIZED, Run, alone_name
 from fedseg.run.records import (
     ClientResult,
     Evaluation,
@@ -96,7 +96,7 @@ def model_names(federation: Federation, *runs: Run) -> list[str]:
         runs: whose baselines of plugins are named too.
     """
     clients = [client.name for client in federation.clients]
-    distilled = [alone(name) for name in [*clients, CENTRALIZED]]
+    distilled = [alone_name(name) for name in [*clients, CENTRALIZED]]
     known = [*BASELINES, *distilled]
     others = {name for run in runs for name in run.baselines()}.difference(known)
     return [*clients, *BASELINES, *sorted(others), *distilled, GLOBAL]
@@ -112,7 +112,7 @@ def best_alone(
     known = {
         name: score.miou
         for name in clients
-        if (score := evaluation.get(alone(name), {}).get(chosen)) and score.miou is not None
+        if (score := evaluation.get(alone_name(name), {}).get(chosen)) and score.miou is not None
     }
     return max(known.items(), key=lambda entry: entry[1]) if known else None
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from fedseg.config import Name, Section
 from fedseg.files import read_json
 from fedseg.models.info import MOST_METADATA, Base, Info
-from fedseg.storage.records import checked
+from fedseg.storage.records import parse_record
 
 UPLOAD = "upload.json"
 """File of the checkpoint folder that a client's training leaves: what it would send."""
@@ -59,7 +59,9 @@ def read_accepted(folder: Path) -> Upload | None:
         DamagedFile: the file is there, but holds no `Upload`.
     """
     path = folder / ACCEPTED
-    return checked(Upload, read_json(path, most=MOST_METADATA), path) if path.is_file() else None
+    return (
+        parse_record(Upload, read_json(path, most=MOST_METADATA), path) if path.is_file() else None
+    )
 
 
 def read_upload(folder: Path) -> Upload:
@@ -70,4 +72,4 @@ def read_upload(folder: Path) -> Upload:
         OSError: there is no such file.
     """
     path = folder / UPLOAD
-    return checked(Upload, read_json(path, most=MOST_METADATA), path)
+    return parse_record(Upload, read_json(path, most=MOST_METADATA), path)

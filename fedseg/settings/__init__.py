@@ -4,5 +4,5 @@ from fedseg.settings.keys import with_settings as with_settings
 from fedseg.settings.mistakes import explain as explain
 from fedseg.settings.section import LONGEST_TEXT as LONGEST_TEXT
 from fedseg.settings.section import Section as Section
-from fedseg.settings.section import differences as differences
+from fedseg.settings.section import differing_settings as differing_settings
 from fedseg.settings.section import refuse_twice as refuse_twice

@@ -83,7 +83,7 @@ def are_tables(values: list[Any]) -> bool:
     return all(isinstance(value, dict) for value in values)
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def differing_settings(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The dotted keys whose values differ between two configurations, sorted."""
     flat, others = dict(_flat(one)), dict(_flat(other))
     absent = object()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from fedseg.files import DamagedFile, atomic_file, damaged
+from fedseg.files import DamagedFile, atomic_file, damaged_file
 
 SUFFIX = ".npz"
 
@@ -86,9 +86,9 @@ def _read(path: Path, part: Callable[[NpzFile], np.ndarray]) -> np.ndarray:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise damaged(path, error) from None
+        raise damaged_file(path, error) from None
     if name != _name(path):
-        raise damaged(path, f"it was written as {name}")
+        raise damaged_file(path, f"it was written as {name}")
     return array
 
 

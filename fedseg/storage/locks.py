@@ -10,7 +10,7 @@ from fedseg.files import PRIVATE
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def lock_file(path: Path) -> Iterator[None]:
     """Keep other processes and threads out of such a block for the same file.
 
     The file stays: one that is removed or replaced could be locked twice.

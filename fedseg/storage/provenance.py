@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedseg.errors import without_remedy
-from fedseg.files import DamagedFile, damaged, file_sha256, read_json, write_json
+from fedseg.files import DamagedFile, damaged_file, file_sha256, read_json, write_json
 
 RECORD = "made_from.json"
 """The record of a folder, in it."""
@@ -51,7 +51,7 @@ def read_product(path: Path, inputs: Inputs) -> dict[str, Any] | None:
     except DamagedFile as error:
         note_damage(error)
         return None
-    if changed := differences(made_from, inputs):
+    if changed := changed_inputs(made_from, inputs):
         notices.warning("%s: its %s changed; making it again", path, " and ".join(changed))
         return None
     return content
@@ -74,9 +74,9 @@ def open_product(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     content = read_json(path)
     made_from, checksum = content.pop("made_from", None), content.pop("checksum", None)
     if not isinstance(made_from, dict):
-        raise damaged(path, "it does not say what it was made from")
+        raise damaged_file(path, "it does not say what it was made from")
     if checksum != _checksum({**content, "made_from": made_from}):
-        raise damaged(path, "its content is not what was written")
+        raise damaged_file(path, "its content is not what was written")
     return content, made_from
 
 
@@ -100,7 +100,7 @@ def verify(folder: Path) -> None:
     content, _ = open_product(folder / RECORD)
     files = content.get("files")
     if not isinstance(files, dict) or any("/" in name or "\0" in name for name in files):
-        raise damaged(folder / RECORD, "it names no files of this folder")
+        raise damaged_file(folder / RECORD, "it names no files of this folder")
     for name, known in files.items():
         path = folder / name
         if not path.is_file():
@@ -129,7 +129,7 @@ def is_product(folder: Path, inputs: Inputs) -> bool:
     return True
 
 
-def differences(known: Inputs, inputs: Inputs) -> list[str]:
+def changed_inputs(known: Inputs, inputs: Inputs) -> list[str]:
     """Names of the inputs that are not the same in both, sorted."""
     plain = json.loads(json.dumps(dict(inputs)))  # tuples become lists, as in the file
     names = known.keys() | plain.keys()

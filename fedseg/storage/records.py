@@ -5,7 +5,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedseg.files import DamagedFile, damaged, read_json, write_json
+from fedseg.files import DamagedFile, damaged_file, read_json, write_json
 from fedseg.storage.provenance import (
     Inputs,
     note_damage,
@@ -17,7 +17,7 @@ from fedseg.storage.provenance import (
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def checked(kind: type[Model], content: object, path: Path) -> Model:
+def parse_record(kind: type[Model], content: object, path: Path) -> Model:
     """The content of a file that this machine wrote, as a model.
 
     Raises:
@@ -27,7 +27,7 @@ def checked(kind: type[Model], content: object, path: Path) -> Model:
         return kind.model_validate(content)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise damaged(path, f"{where}: missing or of another kind") from None
+        raise damaged_file(path, f"{where}: missing or of another kind") from None
 
 
 class Record(BaseModel):
@@ -46,7 +46,7 @@ class Record(BaseModel):
         Raises:
             DamagedFile: it is not such a record.
         """
-        return checked(cls, content, path)
+        return parse_record(cls, content, path)
 
 
 class Document(Record):

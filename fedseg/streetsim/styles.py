@@ -192,4 +192,4 @@ STYLES: dict[str, Style] = {
 }  # fmt: skip
 
 SCORED_STYLES = ("harbour", "stormnight")
-"""Of the embedded evaluation sets: nothing is trained on them."""
+"""Styles of the embedded evaluation sets: nothing is trained on them."""

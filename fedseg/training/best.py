@@ -13,7 +13,7 @@ TIMES = 10
 """How often a training is looked at, the last time at its end."""
 
 
-def interval(iterations: int) -> int:
+def validation_interval(iterations: int) -> int:
     """Steps from one look at a training to the next."""
     return math.ceil(iterations / TIMES)
 
@@ -28,7 +28,7 @@ class Best:
 
     def __init__(self, judge: Judge | None, iterations: int) -> None:
         self._judge = judge
-        self._every, self._last = interval(iterations), iterations
+        self._every, self._last = validation_interval(iterations), iterations
         self.score = -math.inf
         self.weights: dict[str, Tensor] = {}
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fedseg.classes import IGNORE
 from fedseg.errors import FedsegError
-from fedseg.plugins import blaming
+from fedseg.plugins import blame_plugin
 from fedseg.registry import LOSSES, STUDENT_LOSSES, Registry
 
 SOFTEST = 1.02
@@ -69,7 +69,7 @@ def class_weights(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(weights / ((weights * part).sum() or 1)).float()
 
 
-def labelled(labels: Tensor) -> Tensor:
+def count_labelled(labels: Tensor) -> Tensor:
     """How many pixels of uint8 [N, H, W] have a label."""
     return (labels != IGNORE).sum()
 
@@ -106,7 +106,7 @@ def _checked(
     kind: str, name: str, loss: Callable[..., Tensor], *given: Tensor, **more: Tensor
 ) -> Tensor:
     """A plugin's loss, or an error that names the plugin."""
-    with blaming(kind, name):
+    with blame_plugin(kind, name):
         value = loss(*given, **more)
     if not isinstance(value, Tensor) or value.ndim:
         found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__

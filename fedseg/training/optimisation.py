@@ -25,7 +25,7 @@ def learning_rate_factor(step: int, iterations: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * part))
 
 
-def arithmetic(device: torch.device, precision: str) -> torch.dtype:
+def choose_precision(device: torch.device, precision: str) -> torch.dtype:
     """The arithmetic of the forward pass; "auto": bfloat16 where a GPU has it, else float16."""
     match precision:
         case "auto" if device.type == "cuda":
@@ -41,7 +41,7 @@ def arithmetic(device: torch.device, precision: str) -> torch.dtype:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Mixed precision as configured."""
-    dtype = arithmetic(device, precision)
+    dtype = choose_precision(device, precision)
     is_mixed = dtype != torch.float32
     return torch.autocast(device.type, dtype if is_mixed else torch.bfloat16, enabled=is_mixed)
 
@@ -63,7 +63,7 @@ class Stepper:
             weight_decay=settings.weight_decay,
             fused=device.type == "cuda" or None,  # on a CPU it would round otherwise, no faster
         )
-        is_half = arithmetic(device, settings.precision) == torch.float16
+        is_half = choose_precision(device, settings.precision) == torch.float16
         self._scaler = torch.amp.GradScaler(device.type, enabled=is_half)
 
     def step(self, loss: Tensor, number: int) -> None:

@@ -18,15 +18,15 @@ from fedseg.data.label_map import LabelMap
 from fedseg.data.resized import ResizedDataset
 from fedseg.data.sampling import RareClassSampler
 from fedseg.errors import FedsegError
-from fedseg.models.adapters import Part, adapted, part
+from fedseg.models.adapters import Part, adapted, trained_part
 from fedseg.models.build import seeded_build
-from fedseg.models.checkpoints import Info, describe
-from fedseg.plugins import blaming
+from fedseg.models.checkpoints import Info, describe_model
+from fedseg.plugins import blame_plugin
 from fedseg.registry import TRAINERS
 from fedseg.run.progress import OnProgress
 from fedseg.training.best import Judge
 from fedseg.training.loop import Example, TrainingRun, fit
-from fedseg.training.losses import labelled, loss_of
+from fedseg.training.losses import count_labelled, loss_of
 
 
 class PrivacyCost(NamedTuple):
@@ -90,7 +90,7 @@ def train_supervised(
     """
     pixels = np.sum([count.sum(axis=0) for count in counts], axis=0)
     coverage = np.flatnonzero(pixels)
-    info = describe(model, run.settings, tuple(int(c) for c in coverage))
+    info = describe_model(model, run.settings, tuple(int(c) for c in coverage))
     network = seeded_build(model, initial_seed)
     with adapted(network, model):
         task = TrainingTask(
@@ -104,13 +104,13 @@ def train_supervised(
             ledger=ledger,
         )
         train_model = TRAINERS.load(trainer)
-        with blaming("trainer", trainer):
+        with blame_plugin("trainer", trainer):
             returned = train_model(task)
         if returned is not network:
             found = type(returned).__name__
             raise FedsegError(f"trainer '{trainer}': returned {found}; expected task.network")
         network.eval().cpu()
-        trained = part(network, model) if model.train != "all" else None
+        trained = trained_part(network, model) if model.train != "all" else None
     return network, info, trained
 
 
@@ -166,7 +166,7 @@ class TrainingTask:
             loss or self.loss,
             self.info.normalisation,
             self.run,
-            labelled,
+            count_labelled,
             self.validation,
         )
 

@@ -93,7 +93,7 @@ class Track(Callback):
             return None
 
 
-def trackers(settings: Tracking, folder: Path, run: str, name: str) -> tuple[Track, ...]:
+def open_trackers(settings: Tracking, folder: Path, run: str, name: str) -> tuple[Track, ...]:
     """The trackers that a configuration names, opened.
 
     Args:

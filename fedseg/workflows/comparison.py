@@ -11,9 +11,9 @@ from fedseg.config import GLOBAL, Federation, differing_keys, shared_sets
 from fedseg.errors import FedsegError
 from fedseg.evaluation.tables import ScoreTable
 from fedseg.files import holders_near
-from fedseg.plugins import located
+from fedseg.plugins import locate_reference
 from fedseg.registry import BASELINES
-from fedseg.run.folder import Run, alone, distinct
+from fedseg.run.folder import Run, alone_name, distinct_labels
 from fedseg.run.progress import OnProgress, silent
 from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
 from fedseg.run.result import best_alone, model_names, scores
@@ -57,7 +57,7 @@ def compare(
         >>> table.columns, "feddf" in table.rows
         (('stormnight',), True)
     """
-    plugins = [located(name, [Path.cwd()]) for name in baselines]
+    plugins = [locate_reference(name, [Path.cwd()]) for name in baselines]
     for plugin in plugins:
         BASELINES.load(plugin)
     runs = [Run(Path(folder)) for folder in folders]
@@ -97,7 +97,7 @@ def compare(
     tables = [one.table(sets) for one in configurations]
     if not others:
         return tables[0]
-    labels = distinct([one.label for one in configurations])
+    labels = distinct_labels([one.label for one in configurations])
     differing = [k for one in others for k in differing_keys(first.federation, one.federation)]
     return side_by_side(dict(zip(labels, tables, strict=True)), differing)
 
@@ -131,11 +131,11 @@ def _references(evaluation: Evaluation, run: Run, federation: Federation) -> Eva
         found = best_alone(evaluation, clients, chosen)
         if found and score.miou is not None:
             _, miou = found
-            each = [_miou(evaluation.get(alone(name), {}), chosen) for name in clients]
+            each = [_miou(evaluation.get(alone_name(name), {}), chosen) for name in clients]
             best[chosen] = score.model_copy(update={"miou": miou})
             mean[chosen] = score.model_copy(update={"miou": _mean(each)[0]})
             gain[chosen] = score.model_copy(update={"miou": score.miou - miou})
-    rows = (best, evaluation.get(alone(picked), {}), mean, gain)
+    rows = (best, evaluation.get(alone_name(picked), {}), mean, gain)
     return {name: row for name, row in zip(REFERENCES, rows, strict=True) if row}
 
 

@@ -76,8 +76,8 @@ def redistill(
     federation = _with_clients(changed, kept, late, run.config)
     check_folder(out, federation)
     from fedseg.models.checkpoints import StoredWeights  # these import torch
-    from fedseg.participants.uploads import store
-    from fedseg.report.write import conclude
+    from fedseg.participants.uploads import store_upload
+    from fedseg.report.write import conclude_run
     from fedseg.workflows.server import run_server
 
     new_run = open_run(out, federation)
@@ -89,13 +89,13 @@ def redistill(
             if upload.base:  # it sends a part, but in its folder the model is whole
                 changes = {"base": None, "sha256": content_hash(weights)}
                 upload = upload.model_copy(update=changes)
-            store(new_run, upload, weights)
+            store_upload(new_run, upload, weights)
     for model, site in permutations(kept, 2):
         if (known := run.cross_site_evaluation(model, site)).is_file():
             write_json(new_run.cross_site_evaluation(model, site), read_json(known))
     seconds = run_server(new_run, federation, progress)
     result = gather_result(new_run, federation, "completed", {}, seconds)
-    conclude(new_run, federation, result, progress)
+    conclude_run(new_run, federation, result, progress)
     return result
 
 
@@ -103,9 +103,9 @@ def _local_folders(checkpoints: Sequence[Path | str]) -> list[Path]:
     """Folders of checkpoints; those on the hub are downloaded."""
     if not checkpoints:
         return []
-    from fedseg.models.hub import local  # it imports the hub's client
+    from fedseg.models.hub import local_folder  # it imports the hub's client
 
-    return [local(checkpoint) for checkpoint in checkpoints]
+    return [local_folder(checkpoint) for checkpoint in checkpoints]
 
 
 def _with_clients(

@@ -13,7 +13,7 @@ from fedseg.flower.supervisor import Simulation
 from fedseg.planning.quick_checks import check_start
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import FLOWER_STATE, Run, in_use, open_run
-from fedseg.run.progress import Progress, follow, read_all, silent
+from fedseg.run.progress import Progress, read_all, report_states, silent
 from fedseg.run.records import Result
 from fedseg.storage import provenance
 
@@ -49,11 +49,11 @@ def simulate(
     check_start(federation, out, ray_address)
     from fedseg.planning import preflight  # these import torch
     from fedseg.planning.disk import check_room
-    from fedseg.planning.resources import supply
+    from fedseg.planning.resources import machine_supply
     from fedseg.planning.sources import update_sources
 
-    supply(ray_address)  # raises where there is no such cluster
-    for problem in preflight.problems(federation, progress):
+    machine_supply(ray_address)  # raises where there is no such cluster
+    for problem in preflight.find_problems(federation, progress):
         raise problem
     if not Run(out).result.is_file():
         check_room(federation, out)
@@ -83,14 +83,14 @@ def federate(
     run: Run, federation: Federation, progress: Progress, ray_address: str | None = None
 ) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
-    from fedseg.planning.resources import share
+    from fedseg.planning.resources import share_machine
     from fedseg.planning.whole_progress import WholeRun
 
     run.result.unlink(missing_ok=True)
     run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
     nodes = len(participants(federation))
-    shares = share(nodes, ray_address)
+    shares = share_machine(nodes, ray_address)
     simulation = Simulation(
         app_dir(),
         {"federation": str(run.config), "out": str(run.path)},
@@ -107,10 +107,10 @@ def federate(
     progress("starting Flower and Ray", 0, 1, name="server")
     with simulation:
         while simulation.running() and not run.result.is_file():
-            follow(progress, read_all(run.progress), workers(federation))
+            report_states(progress, read_all(run.progress), workers(federation))
             next(notices)
             time.sleep(0.2)
-        follow(progress, read_all(run.progress), workers(federation))
+        report_states(progress, read_all(run.progress), workers(federation))
     next(notices)
     if not run.result.is_file():
         raise RunFailed(str(simulation.error()))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fedseg import config
 from fedseg.config import Model, Training
-from fedseg.evaluation.video import writing
+from fedseg.evaluation.video import write_video
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.run.folder import free_folder, open_run
@@ -22,7 +22,7 @@ from tests.conftest import TINY_MODEL
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+    info = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "model", build(Model(**TINY_MODEL)), info)
     return tmp_path / "model"
 
@@ -91,7 +91,7 @@ def test_an_option_that_another_one_would_make_useless_is_refused(
 ):
     monkeypatch.chdir(tmp_path)
     images = make_world("world") / "images"
-    with writing(tmp_path / "drive.mp4", 6.0) as video:
+    with write_video(tmp_path / "drive.mp4", 6.0) as video:
         video.write(np.zeros((32, 64, 3), np.uint8))
     (tmp_path / "mine.toml").touch()
     given = {
@@ -334,7 +334,7 @@ def test_a_cache_that_cannot_be_written_is_named(run_cli, monkeypatch, tmp_path)
     monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "file" / "cache"))
     source = ["--dataset", "streetsim", "--split", "stormnight"]
     model = Model(**TINY_MODEL)
-    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    info = checkpoints.describe_model(model, Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "model", build(model), info)
     done = run_cli("evaluate", tmp_path / "model", *source)
     assert done.returncode == 2

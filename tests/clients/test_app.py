@@ -26,7 +26,7 @@ from fedseg.participants.client import client_seed
 from fedseg.participants.introduction import Question
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, train_task
-from fedseg.participants.uploads import store
+from fedseg.participants.uploads import store_upload
 from fedseg.run.folder import open_run
 from fedseg.storage.audit import LONGEST_LINE, read_audit
 from fedseg.storage.hashes import content_hash
@@ -127,7 +127,7 @@ def test_an_upload_is_the_weights_and_what_the_readme_lists(make_folder, federat
         assert Image.open(root / part).tobytes()[:200] not in sent
     # The weights are those of the model, and nothing hides among them.
     run = open_run(tmp_path / "run", federation)
-    store(run, upload, from_records(reply.content))
+    store_upload(run, upload, from_records(reply.content))
     (trained,) = (folder / "state").glob("checkpoint-*")
     ours, theirs = (checkpoints.load(f)[0].state_dict() for f in (trained, run.clients / "one"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -233,7 +233,7 @@ def test_an_evaluators_data_is_never_trained_on(make_folder, federation):
 def test_a_trainers_data_is_not_scored_on_without_its_owners_leave(make_folder, federation, kind):
     """With a constant model, a confusion matrix is a histogram of the labels."""
     folder = make_folder("trainer", federation.clients[0].root)
-    info = checkpoints.describe(federation.model, federation.training)
+    info = checkpoints.describe_model(federation.model, federation.training)
     how = ScoreTask(protocol=Protocol(), timeout=600).model_dump_json()
     task = {"name": "one", "how": how, "info": info.model_dump_json()}
     weights = to_records(seeded_build(federation.model, 0).state_dict())
@@ -250,7 +250,7 @@ def allow_cross_site(folder):
 def score(folder, federation, **changes):
     """The answer of an evaluator that is asked to score an untrained model."""
     padding = changes.pop("padding", "")
-    info = checkpoints.describe(federation.model, federation.training)
+    info = checkpoints.describe_model(federation.model, federation.training)
     info = info.model_copy(update=changes.pop("info", {}))
     how = ScoreTask(protocol=Protocol(**changes), timeout=600)
     task = {"name": "one", "how": how.model_dump_json(), "info": padding + info.model_dump_json()}

@@ -12,7 +12,7 @@ from fedseg.data.cards import load_card
 from fedseg.data.check import check
 from fedseg.data.dataset import open_dataset
 from fedseg.data.layout import find_pairs, match_stars
-from fedseg.data.survey import survey
+from fedseg.data.survey import survey_labels
 from fedseg.errors import FedsegError
 
 
@@ -147,8 +147,8 @@ def test_names_in_any_unicode_form_and_none(tmp_path, pairs):
     write(tmp_path, f"images/{latin1}", f"labels/{latin1}")
     assert (latin1, latin1) in pairs()
     dataset = open_dataset(Source(dataset="folder", root=tmp_path))
-    assert survey(dataset).shape == (2, 19)
-    assert survey(dataset).shape == (2, 19)
+    assert survey_labels(dataset).shape == (2, 19)
+    assert survey_labels(dataset).shape == (2, 19)
 
 
 def test_names_as_long_as_they_may_be(tmp_path, pairs):

@@ -15,13 +15,13 @@ from ray.cluster_utils import Cluster
 from fedseg.config import Federation, Model, Protocol, Source, Training
 from fedseg.data import shards
 from fedseg.data.dataset import open_dataset
-from fedseg.data.shards import BLOCK, joined, sharded
+from fedseg.data.shards import BLOCK, join_cluster, sharded
 from fedseg.errors import ModelError
 from fedseg.evaluation.evaluate import evaluate, evaluate_stored
 from fedseg.extras import gated_fusion as gated
 from fedseg.method.context import open_context
 from fedseg.method.pipeline import make_targets
-from fedseg.method.teachers import predict, read_target
+from fedseg.method.teachers import predict_images, read_target
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from fedseg.models.exported import open_here
@@ -37,7 +37,7 @@ MANY = range(2 * BLOCK + 10)
 def cluster():
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     made.add_node(num_cpus=1)
-    with joined(made.address):
+    with join_cluster(made.address):
         yield made
     made.shutdown()
 
@@ -96,12 +96,12 @@ def test_who_works_for_the_cluster_does_not_hand_out_work(cluster):
 def test_labels_and_scores_are_the_same_to_the_bit(cluster, alone, make_world, tmp_path):
     root = make_world("server", count=len(MANY))
     dataset = open_dataset(Source(dataset="folder", root=root))
-    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+    info = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "client", seeded_build(info.model, 0), info)
     load, protocol = partial(open_here, tmp_path / "client"), Protocol(height=64)
 
     def made(folder):
-        files = predict(tmp_path / "client", dataset, info, folder, lambda *_: None)
+        files = predict_images(tmp_path / "client", dataset, info, folder, lambda *_: None)
         score = evaluate_stored(load, info, dataset, protocol)
         return np.stack([read_array(file) for file in files]), score
 

@@ -9,13 +9,13 @@ from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
 from fedseg.evaluation import evaluate as evaluation
 from fedseg.evaluation.evaluate import evaluate, score_of
-from fedseg.evaluation.inference import resize
+from fedseg.evaluation.inference import resize_logits
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET
 from fedseg.run.records import ProtocolRecord
 from tests.conftest import TINY_MODEL
 
-INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+INFO = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(32, 64)))
 
 
 class Painter(torch.nn.Module):
@@ -117,9 +117,9 @@ def test_a_large_image_is_classified_class_by_class_with_the_same_result(monkeyp
     if groups:
         membership = torch.zeros(groups, 19)
         membership[torch.arange(17) % groups, torch.arange(17)] = 1  # two classes in none
-    expected = evaluation.classify(resize(logits, (75, 100)), membership)
+    expected = evaluation.classify_pixels(resize_logits(logits, (75, 100)), membership)
     monkeypatch.setattr(evaluation, "LARGE", 75 * 100 - 1)
-    monkeypatch.setattr(evaluation, "classify", None)
+    monkeypatch.setattr(evaluation, "classify_pixels", None)
     found = evaluation.class_map(logits, (75, 100), membership)
     assert found.dtype == expected.dtype
     assert (found == expected).all()

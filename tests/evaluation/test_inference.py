@@ -10,7 +10,7 @@ from fedseg.models import checkpoints
 from fedseg.models.build import build
 from tests.conftest import TINY_MODEL
 
-INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+INFO = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(32, 64)))
 
 
 def test_input_size_keeps_proportions_in_multiples_of_the_stride():

@@ -13,9 +13,9 @@ from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer
-from fedseg.evaluation.predict import overlay, predict, predict_frames, predict_video
+from fedseg.evaluation.predict import overlay_classes, predict, predict_frames, predict_video
 from fedseg.evaluation.sequences import find_sequences
-from fedseg.evaluation.video import Video, writing
+from fedseg.evaluation.video import Video, write_video
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
 from tests.conftest import TINY_MODEL
@@ -27,14 +27,14 @@ FOLDER = load_card("folder")
 @pytest.fixture
 def model():
     model = Model(**TINY_MODEL)
-    return seeded_build(model, 0).eval(), checkpoints.describe(model, Training(crop=(32, 64)))
+    return seeded_build(model, 0).eval(), checkpoints.describe_model(model, Training(crop=(32, 64)))
 
 
 @pytest.fixture
 def drive(tmp_path):
     """A video of 12 frames that grow brighter, 6 a second."""
     path = tmp_path / "drive.mp4"
-    with writing(path, rate=6.0) as video:
+    with write_video(path, rate=6.0) as video:
         for index in range(12):
             video.write(np.full((48, 80, 3), 20 * index, np.uint8))
     return path
@@ -60,7 +60,7 @@ def test_files_are_of_the_inputs_size_and_agree(model, make_world, tmp_path):
 def test_opencv_pillow_and_cityscapes_scripts_read_the_same_train_ids(names, make_world, tmp_path):
     """Also of a class list of one's own, which has other colours."""
     model = Model(**TINY_MODEL, classes=names)
-    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    info = checkpoints.describe_model(model, Training(crop=(32, 64)))
     world = make_world("world", classes=(0, 1, 2), count=1)
     [sequence] = find_sequences([world / "images"])
     network = seeded_build(model, 0).eval()
@@ -99,7 +99,7 @@ def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_pat
 
 def test_frames_of_different_sizes_make_no_video_and_leave_none(tmp_path):
     def write_odd():
-        with writing(tmp_path / "odd.mp4", 6.0) as video:
+        with write_video(tmp_path / "odd.mp4", 6.0) as video:
             for width in (64, 96):
                 video.write(np.zeros((32, width, 3), np.uint8))
 
@@ -110,7 +110,7 @@ def test_frames_of_different_sizes_make_no_video_and_leave_none(tmp_path):
 
 def test_overlay_is_half_picture_half_colour():
     image = np.full((1, 1, 3), 100, np.uint8)
-    assert overlay(image, np.zeros((1, 1), np.uint8))[0, 0].tolist() == [114, 82, 114]
+    assert overlay_classes(image, np.zeros((1, 1), np.uint8))[0, 0].tolist() == [114, 82, 114]
 
 
 def test_inputs_that_make_no_sense(make_world, tmp_path):
@@ -154,7 +154,7 @@ def test_probabilities_sum_to_one_and_agree_with_the_label(model, make_world, tm
 @pytest.mark.parametrize("axis", [0, 1])
 def test_predictions_lie_where_their_pictures_show_them(size, axis):
     """At the pictures' own size, whatever the size at which the model sees them."""
-    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
+    info = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(64, 96)))
     places = np.linspace(0.3, 0.7, 10 if size[0] > 999 else 60)
     labels = [edge(size, place, axis) for place in places]
     moved = []

@@ -23,7 +23,7 @@ from tests.conftest import TINY_MODEL
 def models(tmp_path):
     """Two checkpoint folders."""
     model = Model(**TINY_MODEL)
-    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    info = checkpoints.describe_model(model, Training(crop=(32, 64)))
     folders = [tmp_path / run / "global" for run in ("first", "second")]
     for seed, folder in enumerate(folders):
         checkpoints.save(folder, seeded_build(model, seed), info)

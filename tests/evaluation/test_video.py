@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fedseg.errors import FedsegError
-from fedseg.evaluation.video import Video, writing
+from fedseg.evaluation.video import Video, write_video
 
 
 def make(path, rate=10.0, frames=20, size=(48, 64)):
-    with writing(path, rate) as video:
+    with write_video(path, rate) as video:
         for index in range(frames):
             video.write(np.full((*size, 3), 12 * index % 256, np.uint8))
     return path
@@ -54,7 +54,7 @@ def test_names_that_look_like_something_else(tmp_path, monkeypatch, name):
 def test_odd_sizes_lose_nothing(tmp_path, size):
     corner = np.zeros((*size, 3), np.uint8)
     corner[-4:, -4:] = 255
-    with writing(tmp_path / "a.mp4", 10) as video:
+    with write_video(tmp_path / "a.mp4", 10) as video:
         for _ in range(3):
             video.write(corner)
     [frame, *_] = Video(tmp_path / "a.mp4")

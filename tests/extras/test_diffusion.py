@@ -12,7 +12,7 @@ from fedseg.classes import CITYSCAPES, CLASSES
 from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError
-from fedseg.extras.diffusion import Diffusion, _variant, fetch, prompt
+from fedseg.extras.diffusion import Diffusion, _variant, fetch_checkpoint, image_prompt
 from fedseg.files import read_json, write_json
 from fedseg.method.generation.augmentation import check_generator, generator_inputs
 from fedseg.method.generation.candidates import make_candidates
@@ -243,10 +243,12 @@ def test_what_text_alone_gives_owes_nothing_to_the_picture_below(generator):
 def test_prompts_name_the_class_and_vary():
     rng = np.random.default_rng(0)
     for name in CLASSES:
-        prompts = {prompt(name, rng) for _ in range(10)}
+        prompts = {image_prompt(name, rng) for _ in range(10)}
         assert len(prompts) > 5
         assert all(name in text for text in prompts)
-    assert prompt("wall", np.random.default_rng(1)) == prompt("wall", np.random.default_rng(1))
+    assert image_prompt("wall", np.random.default_rng(1)) == image_prompt(
+        "wall", np.random.default_rng(1)
+    )
 
 
 def test_candidates_are_written_and_kept(generator, tmp_path):
@@ -317,12 +319,12 @@ def test_the_content_of_the_checkpoint_is_an_input(checkpoint, tmp_path):
 def test_a_checkpoint_of_another_kind(tmp_path, kind):
     write_json(tmp_path / "model_index.json", {"_class_name": kind})
     with pytest.raises(FedsegError, match=f"is a {kind}; choose a Stable Diffusion checkpoint"):
-        fetch(str(tmp_path))
+        fetch_checkpoint(str(tmp_path))
 
 
 def test_a_folder_without_a_checkpoint(tmp_path):
     with pytest.raises(FedsegError, match="can't be used") as caught:
-        fetch(str(tmp_path))
+        fetch_checkpoint(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -334,9 +336,9 @@ def test_a_checkpoint_of_the_hub(checkpoint, tmp_path, monkeypatch):
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(commit)
     shutil.copytree(checkpoint, repository / "snapshots" / commit)
-    assert fetch("some/checkpoint") == repository / "snapshots" / commit
+    assert fetch_checkpoint("some/checkpoint") == repository / "snapshots" / commit
     with pytest.raises(FedsegError, match="model: some/other: can't be used") as caught:
-        fetch("some/other")
+        fetch_checkpoint("some/other")
     assert "\n" not in str(caught.value)
 
 

@@ -10,7 +10,7 @@ from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
 from fedseg.extras.huggingface import FAMILIES
 from fedseg.models import checkpoints
-from fedseg.models.adapters import adapt, part, whole
+from fedseg.models.adapters import freeze_and_adapt, rebuild_model, trained_part
 from fedseg.models.build import build, seeded_build
 from fedseg.models.export import export
 from fedseg.planning.preflight import check_models
@@ -92,18 +92,18 @@ def test_what_cannot_be_built(change, reason):
 def test_adapters_send_a_part(tmp_path):
     model = Model(**SMALL, encoder_weights="none", train="lora")
     network = seeded_build(model, 0)
-    adapt(network, model)
+    freeze_and_adapt(network, model)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.01)
-    sent = part(network, model)
+    sent = trained_part(network, model)
     total = sum(tensor.numel() for tensor in network.state_dict().values())
     assert sum(tensor.numel() for tensor in sent.weights.values()) < total / 4
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected = network.eval()(image)
-        given = whole(model, 0, sent.weights, sent.base)(image)
+        given = rebuild_model(model, 0, sent.weights, sent.base)(image)
     assert torch.allclose(given, expected, atol=1e-4)
 
 
@@ -129,7 +129,7 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
 
 def test_the_checkpoint_names_its_classes(tmp_path):
     model = Model(**SMALL, encoder_weights="none")
-    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe(model, Training()))
+    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe_model(model, Training()))
     theirs = transformers.SegformerForSemanticSegmentation.from_pretrained(tmp_path / "m")
     assert theirs.config.id2label[0] == "road"
     assert theirs.config.label2id["bicycle"] == 18
@@ -137,7 +137,7 @@ def test_the_checkpoint_names_its_classes(tmp_path):
 
 def test_mask2former_in_onnx_is_refused_at_once(tmp_path):
     model = Model(arch="hf_mask2former", encoder="swin-tiny", encoder_weights="none")
-    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe(model, Training()))
+    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe_model(model, Training()))
     with pytest.raises(FedsegError, match=r"can't be exported: .*--size HEIGHT WIDTH"):
         export(tmp_path / "m", tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()

@@ -5,10 +5,10 @@ from PIL import Image
 from fedseg.classes import CITYSCAPES
 from fedseg.config import Augmentation, Source
 from fedseg.data.dataset import open_dataset
-from fedseg.extras.mix import Mix, paste
+from fedseg.extras.mix import Mix, paste_region
 from fedseg.files import read_json
 from fedseg.method.generation.augmentation import weights_of
-from fedseg.method.generation.candidates import judge, make_candidates
+from fedseg.method.generation.candidates import judge_candidates, make_candidates
 from fedseg.method.generation.regions import Region
 from fedseg.run.records import Recipe
 from tests.edges import TOLERANCE, edge, place_of
@@ -86,7 +86,7 @@ def test_of_a_class_that_nobody_agrees_on_what_one_client_sees_is_pasted(street)
 
 def test_paste_cuts_off_what_sticks_out():
     image, patch = np.zeros((20, 20, 3), np.uint8), np.full((10, 10, 3), 200, np.uint8)
-    out, box, area = paste(image, patch, np.ones((10, 10), np.float32), bottom=5, left=-4)
+    out, box, area = paste_region(image, patch, np.ones((10, 10), np.float32), bottom=5, left=-4)
     assert box == (0, 0, 5 / 20, 6 / 20)
     assert area == 30 / 400
     assert out[:4, :5].min() > 150
@@ -125,11 +125,11 @@ def test_an_image_is_kept_only_if_the_clients_find_the_class(street, tmp_path):
     seen = everywhere.copy()
     seen[4] = ROAD  # the second generated image, after three of the server's
     manifest = tmp_path / "g" / "manifest.json"
-    assert judge(candidates, 3, [Fake(seen)], manifest) == [3]
+    assert judge_candidates(candidates, 3, [Fake(seen)], manifest) == [3]
     assert [entry["kept"] for entry in read_json(manifest)["images"]] == [True, False]
     assert "find car in 0%" in read_json(manifest)["images"][1]["reason"]
     ignorant = Fake(nowhere, coverage={ROAD})  # who does not know cars is not asked
-    assert judge(candidates, 3, [Fake(everywhere), ignorant], manifest) == [3, 4]
+    assert judge_candidates(candidates, 3, [Fake(everywhere), ignorant], manifest) == [3, 4]
 
 
 def test_an_image_that_shows_the_class_by_construction_needs_no_vote(street, tmp_path):
@@ -140,7 +140,7 @@ def test_an_image_that_shows_the_class_by_construction_needs_no_vote(street, tmp
     recipe.model_copy(update={"is_certain": True}).write(path.with_suffix(".json"), {})
     nowhere = Fake(np.full((4, 12, 20), ROAD))
     manifest = tmp_path / "g" / "manifest.json"
-    assert judge([path], 3, [nowhere], manifest) == [3]
+    assert judge_candidates([path], 3, [nowhere], manifest) == [3]
     assert "find car in 0%" in read_json(manifest)["images"][0]["reason"]
 
 

@@ -13,14 +13,14 @@ from fedseg.extras.private_training import (
     PoissonDraw,
     PrivateExamples,
     PrivateStepper,
-    budget,
     cross_entropy_by_image,
     mean_over_images,
+    noise_for_budget,
 )
 from fedseg.models import checkpoints
 from fedseg.models.build import build, replace_batch_norms
 from fedseg.participants.client import train_client
-from fedseg.participants.uploads import store
+from fedseg.participants.uploads import store_upload
 from fedseg.run.folder import open_run
 from fedseg.run.progress import FileProgress, silent
 from fedseg.run.uploads import read_upload
@@ -45,7 +45,7 @@ def test_the_upload_says_what_the_training_cost_and_is_accepted(private, federat
     assert upload.info.coverage == (0, 2, 8, 10, 13)
     network, _ = checkpoints.load(folder)
     assert not [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    kept = store(open_run(tmp_path / "run", federation), upload, network.state_dict())
+    kept = store_upload(open_run(tmp_path / "run", federation), upload, network.state_dict())
     assert checkpoints.load_info(kept).norm == "group"
 
 
@@ -72,14 +72,15 @@ def test_the_cost_of_one_step_on_everything_is_that_of_the_gaussian_mechanism(si
         return float(low - math.exp(epsilon) * high)
 
     exact = next(e for e in np.arange(0.01, 10, 0.01) if delta(e) <= 1e-5)
-    noise, spent = budget(Privacy(epsilon=1.3 * exact, delta=1e-5), rate=1.0, steps=1)
+    noise, spent = noise_for_budget(Privacy(epsilon=1.3 * exact, delta=1e-5), rate=1.0, steps=1)
     assert noise < sigma * 1.05  # what the accountant adds for safety is below a third
     assert 0.9 * 1.3 * exact <= spent.epsilon <= 1.3 * exact
 
 
 def test_more_steps_and_less_epsilon_need_more_noise():
     noises = [
-        budget(Privacy(epsilon=e), 0.01, steps)[0] for e, steps in ((8, 100), (8, 1000), (2, 1000))
+        noise_for_budget(Privacy(epsilon=e), 0.01, steps)[0]
+        for e, steps in ((8, 100), (8, 1000), (2, 1000))
     ]
     assert noises == sorted(noises)
 
@@ -177,7 +178,7 @@ def test_what_can_not_be_kept_is_said(private, tmp_path, monkeypatch):
     loose = Privacy(epsilon=8.0, delta=0.5)
     assert "delta = 0.5 allows to publish one image of 4" in refusal(privacy=loose)
     with pytest.raises(PublicError, match="can't be kept in 100000 steps"):
-        budget(Privacy(epsilon=1e-9), 1.0, 100_000)
+        noise_for_budget(Privacy(epsilon=1e-9), 1.0, 100_000)
     assert "with the trainer 'own:train'" in refusal(trainer="own:train")
     settings = private.training.model_copy(update={"loss": "own:loss"})
     assert "no loss but the cross-entropy" in refusal(training=settings)

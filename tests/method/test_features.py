@@ -29,11 +29,11 @@ def test_what_the_head_reads_beside_the_same_logits(arch):
 def described(make_world, tmp_path):
     """A client's checkpoint, a dataset, and the client's features of it."""
     model = Model(arch="fpn", encoder="tu-lcnet_050", encoder_weights="none")
-    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    info = checkpoints.describe_model(model, Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "client", seeded_build(model, 0).eval(), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("images", count=5)))
     folder = tmp_path / "features"
-    files = features.describe(tmp_path / "client", dataset, info, folder, lambda *_: None)
+    files = features.write_features(tmp_path / "client", dataset, info, folder, lambda *_: None)
     return tmp_path / "client", dataset, info, files
 
 
@@ -62,5 +62,5 @@ def test_goes_on_where_it_was(described):
     for file in files[2:]:
         file.unlink()
     folder = files[0].parent.parent
-    assert features.describe(checkpoint, dataset, info, folder, lambda *_: None) == files
+    assert features.write_features(checkpoint, dataset, info, folder, lambda *_: None) == files
     assert [read_array(file).tobytes() for file in files] == whole

@@ -4,11 +4,11 @@ import pytest
 from fedseg.classes import CLASSES
 from fedseg.method.inconsistency import (
     Agreement,
-    inconsistency,
+    class_inconsistency,
+    find_suspects,
     lone_claims,
-    record,
+    record_agreement,
     record_without_suspects,
-    suspects,
     typical_agreement,
     unstable_classes,
 )
@@ -26,7 +26,7 @@ def agreement_of(*clients, coverage=None):
 def test_two_clients_by_hand():
     # road: both say it twice, one of them once more: IoU 2/3. sky: IoU 1/2.
     agreement = agreement_of([0, 0, 0, 10], [0, 0, 10, 10])
-    scores = inconsistency(agreement)
+    scores = class_inconsistency(agreement)
     assert scores[0] == pytest.approx(1 / 3)
     assert scores[10] == pytest.approx(1 / 2)
     assert np.isnan(np.delete(scores, [0, 10])).all()
@@ -36,19 +36,19 @@ def test_counts_add_up_over_images():
     # IoU over the dataset (1/3), not the mean of the images' (1 and 0: 1/2).
     agreement = agreement_of([0], [0])
     agreement.update([np.array([0, 1], np.uint8), np.array([1, 0], np.uint8)])
-    assert inconsistency(agreement)[0] == pytest.approx(1 - 1 / 3)
+    assert class_inconsistency(agreement)[0] == pytest.approx(1 - 1 / 3)
 
 
 def test_a_pair_counts_only_for_classes_both_were_trained_on():
     # Client 2 does not know terrain (9): only the pair (0, 1) may speak of it, and it agrees.
     coverage = {"0": ALL, "1": ALL, "2": ALL - {9}}
-    scores = inconsistency(agreement_of([9, 9], [9, 9], [8, 8], coverage=coverage))
+    scores = class_inconsistency(agreement_of([9, 9], [9, 9], [8, 8], coverage=coverage))
     assert scores[9] == pytest.approx(0)
     assert scores[8] == pytest.approx(1)  # pairs (0, 2) and (1, 2) never agree on vegetation
 
 
 def test_a_client_alone_is_consistent_with_nobody():
-    assert np.isnan(inconsistency(agreement_of([0, 1]))).all()
+    assert np.isnan(class_inconsistency(agreement_of([0, 1]))).all()
 
 
 def test_unstable_classes_are_ranked_and_predicted():
@@ -59,7 +59,7 @@ def test_unstable_classes_are_ranked_and_predicted():
 
 
 def test_record_names_classes_and_pairs():
-    content = record(agreement_of([0, 0, 0, 10], [0, 0, 10, 10]), 1)
+    content = record_agreement(agreement_of([0, 0, 0, 10], [0, 0, 10, 10]), 1)
     assert content.unstable == ["sky"]
     assert list(content.inconsistency) == list(CLASSES)
     assert content.pairs[0].clients == ("0", "1")
@@ -98,13 +98,13 @@ def test_a_garbage_client_is_suspected(good, kind):
         "constant": np.zeros(3000, int),
     }[kind]
     agreement = agreement_of(*good, bad)
-    assert suspects(typical_agreement(agreement)) == ["3"]
+    assert find_suspects(typical_agreement(agreement)) == ["3"]
 
 
 def test_honest_clients_are_not_suspected(good):
     typical = typical_agreement(agreement_of(*good))
-    assert suspects(typical) == []
-    assert suspects({"0": 0.5, "1": 0.0}) == []  # of two, who could tell
+    assert find_suspects(typical) == []
+    assert find_suspects({"0": 0.5, "1": 0.0}) == []  # of two, who could tell
 
 
 def test_a_suspect_is_left_out_only_if_three_others_agree(good):

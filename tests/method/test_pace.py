@@ -13,7 +13,7 @@ from fedseg.method.baselines import ensemble, make_baselines
 from fedseg.method.context import open_context
 from fedseg.method.pace import PaceLimit
 from fedseg.models import checkpoints
-from fedseg.report.write import conclude
+from fedseg.report.write import conclude_run
 from fedseg.run.progress import silent
 from fedseg.run.records import Inconsistency
 from fedseg.run.result import gather_result
@@ -47,7 +47,7 @@ def test_a_slow_client_is_left_out_by_name_and_the_others_go_on(
     assert "s an image, more than 10 times as long" in content.unusable["two"]
     result = gather_result(run, federation, "completed", {}, {})
     assert result.unusable == content.unusable
-    conclude(run, federation, result, silent)
+    conclude_run(run, federation, result, silent)
     assert "its model takes" in run.report.read_text()
     assert "its model takes" in result_table(result).caption.plain
     left_out = read_json(run.result)["unusable"]

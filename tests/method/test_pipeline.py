@@ -23,7 +23,7 @@ from fedseg.method.generation.candidates import Made
 from fedseg.method.pipeline import make_targets
 from fedseg.method.teachers import read_target
 from fedseg.models import checkpoints
-from fedseg.report.write import conclude
+from fedseg.report.write import conclude_run
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress, silent
 from fedseg.run.records import Result
@@ -259,7 +259,7 @@ def test_without_a_labelled_set_there_is_a_model_and_the_inconsistency(run, fede
     federation = federation.model_copy(update={"evaluation": []})
     seconds = run_server(run, federation, FileProgress(run.progress, "server"))
     result = gather_result(run, federation, "completed", {}, seconds)
-    conclude(run, federation, result, FileProgress(run.progress, "server"))
+    conclude_run(run, federation, result, FileProgress(run.progress, "server"))
     checkpoints.load(run.global_model)
     assert result.evaluation == {}
     assert result.inconsistency["road"] is not None

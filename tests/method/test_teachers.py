@@ -11,7 +11,7 @@ from fedseg.data.dataset import open_dataset
 from fedseg.evaluation.inference import PLAIN
 from fedseg.files import DamagedFile
 from fedseg.method import teachers
-from fedseg.method.teachers import predict
+from fedseg.method.teachers import predict_images
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.storage.arrays import read_array
@@ -23,7 +23,7 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
     torch.manual_seed(0)
     model = Model(**TINY_MODEL)
     training = Training(crop=(32, 64))
-    info = checkpoints.describe(model, training, coverage=(0, 1, 2))
+    info = checkpoints.describe_model(model, training, coverage=(0, 1, 2))
     checkpoints.save(tmp_path / "client", build(model), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("server")), labelled=False)
     folder = tmp_path / "predictions"
@@ -31,7 +31,9 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
 
     def run():
         notify.clear()
-        return predict(tmp_path / "client", dataset, info, folder, lambda *n: notify.append(n))
+        return predict_images(
+            tmp_path / "client", dataset, info, folder, lambda *n: notify.append(n)
+        )
 
     files = run()
     assert notify[-1] == (4, 4)
@@ -52,14 +54,14 @@ def test_each_image_keeps_its_own_predictions_when_others_come_and_go(make_world
     """Predictions belong to the content of an image, not to its number in the folder."""
     torch.manual_seed(0)
     model = Model(**TINY_MODEL)
-    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    info = checkpoints.describe_model(model, Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "client", build(model), info)
     root = make_world("server", count=3)
     source = Source(dataset="folder", root=root)
 
     def run():
         dataset = open_dataset(source, labelled=False)
-        files = predict(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
+        files = predict_images(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
         names = [path.name for path in dataset.images]
         return {name: read_array(file) for name, file in zip(names, files, strict=True)}
 
@@ -82,12 +84,12 @@ def test_each_image_keeps_its_own_predictions_when_others_come_and_go(make_world
 def test_a_damaged_prediction_is_made_again(make_world, tmp_path, damage):
     torch.manual_seed(0)
     model = Model(**TINY_MODEL)
-    info = checkpoints.describe(model, Training(crop=(32, 64)))
+    info = checkpoints.describe_model(model, Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "client", build(model), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("server")), labelled=False)
 
     def run():
-        return predict(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
+        return predict_images(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
 
     files = run()
     whole = read_array(files[2])
@@ -111,7 +113,7 @@ def test_a_damaged_prediction_is_made_again(make_world, tmp_path, damage):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_predictions_lie_where_their_images_show_them(tmp_path, monkeypatch, size, axis):
     """On the coarse grid of the targets; soft at an edge, so to parts of a cell."""
-    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
+    info = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(64, 96)))
     images = write_edges(tmp_path / "edges", size, axis, 40)
     monkeypatch.setattr(teachers.checkpoints, "load", lambda *_: (Brightness(), info))
     moved = []

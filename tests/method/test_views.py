@@ -48,7 +48,7 @@ def draw(tmp_path):
 
     def draw(seed: int):
         chosen = Training(crop=(32, 64), scale=(1.0, 1.0), inference_height=32)
-        info = checkpoints.describe(Model(**TINY_MODEL), chosen)
+        info = checkpoints.describe_model(Model(**TINY_MODEL), chosen)
         return Views(images, tmp_path, chosen, info)(np.random.default_rng(seed))
 
     return draw
@@ -111,7 +111,7 @@ def test_a_cell_is_a_whole_number_of_pixels(size, grid):
 
 def test_views_are_cut_from_images_on_the_grid_of_their_targets():
     settings = Training(crop=(32, 64), scale=(0.5, 1.0))
-    info = checkpoints.describe(Model(**TINY_MODEL), settings)
+    info = checkpoints.describe_model(Model(**TINY_MODEL), settings)
     source = ViewSource((32, 64), 0.5, info)
     grid = target_size((1024, 2048), info)
     assert source(1024, 2048) == aligned_size((1024, 2048), grid, (32, 64), 0.5)

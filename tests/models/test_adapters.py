@@ -8,10 +8,17 @@ import torch
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
 from fedseg.models import adapters
-from fedseg.models.adapters import adapt, adapted, merge, part, trained_names, whole
-from fedseg.models.build import IMAGENET, outline, seeded_build
+from fedseg.models.adapters import (
+    adapted,
+    freeze_and_adapt,
+    merge_adapters,
+    rebuild_model,
+    trained_names,
+    trained_part,
+)
+from fedseg.models.build import IMAGENET, outline_model, seeded_build
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.losses import cross_entropy, labelled
+from fedseg.training.losses import count_labelled, cross_entropy
 from tests.conftest import TINY_MODEL, paint
 
 DECODER = Model(**TINY_MODEL, train="decoder")
@@ -40,9 +47,9 @@ def trained(model, seed=0):
             cross_entropy,
             IMAGENET,
             run,
-            labelled,
+            count_labelled,
         )
-        return network, part(network, model)
+        return network, trained_part(network, model)
 
 
 @pytest.mark.parametrize("model", [DECODER, LORA], ids=["decoder", "lora"])
@@ -60,7 +67,7 @@ def test_only_the_part_changes_and_makes_the_same_model_elsewhere(model):
     else:
         assert {name.split(".")[-2] for name in changed - frozen if "attn" in name} >= {"q", "kv"}
         assert not [name for name in changed if name.startswith("encoder") and "mlp" in name]
-    elsewhere = whole(model, 0, sent.weights, sent.base).state_dict()
+    elsewhere = rebuild_model(model, 0, sent.weights, sent.base).state_dict()
     assert all(torch.equal(elsewhere[name], merged[name]) for name in merged)
     assert all(value.requires_grad for value in network.parameters())
 
@@ -69,7 +76,7 @@ def test_an_adapter_adds_a_product_of_two_narrow_matrices():
     """Section 4.1 of arXiv 2106.09685: W + alpha / r * B A, with alpha = 2 r here."""
     network = seeded_build(LORA, 0).eval()
     before = network.state_dict()["encoder.block1.0.attn.q.weight"].clone()
-    adapt(network, LORA)
+    freeze_and_adapt(network, LORA)
     layer = network.encoder.block1[0].attn.q
     torch.nn.init.normal_(layer.lora_B["default"].weight)
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
@@ -77,7 +84,7 @@ def test_an_adapter_adds_a_product_of_two_narrow_matrices():
     images = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         wanted = network(images)
-        merge(network)
+        merge_adapters(network)
         assert torch.allclose(network(images), wanted, atol=1e-4)
     after = network.state_dict()["encoder.block1.0.attn.q.weight"]
     assert torch.allclose(after, before + 2 * b @ a, atol=1e-5)
@@ -86,7 +93,7 @@ def test_an_adapter_adds_a_product_of_two_narrow_matrices():
 def test_a_part_for_another_base_is_refused():
     _, sent = trained(DECODER)
     with pytest.raises(FedsegError, match=r"lcnet_050, weights 'none', sha256 \w{12}; "):
-        whole(DECODER, 1, sent.weights, sent.base)
+        rebuild_model(DECODER, 1, sent.weights, sent.base)
     with pytest.raises(
         FedsegError, match="is not the server's: both need the same encoder_weights"
     ):
@@ -103,7 +110,7 @@ def test_a_part_of_another_shape_is_refused():
         sent.weights | {"more": torch.zeros(1)},
     ):
         with pytest.raises(FedsegError, match="upload: "):
-            whole(DECODER, 0, weights, sent.base)
+            rebuild_model(DECODER, 0, weights, sent.base)
 
 
 @pytest.mark.parametrize(("train", "most"), [("decoder", 10e6), ("lora", 25e6)])
@@ -111,8 +118,8 @@ def test_what_is_sent_of_a_vit_large_is_small(train, most):
     """Of 1.2 GB; see docs/models.md."""
     model = Model(**LARGE, train=train)
     with torch.device("meta"):
-        network = outline(model)
-        adapt(network, model)
+        network = outline_model(model)
+        freeze_and_adapt(network, model)
     state = network.state_dict()
     assert sum(tensor.nbytes for tensor in state.values()) > 1.2e9
     assert sum(state[name].nbytes for name in trained_names(network)) < most
@@ -133,7 +140,7 @@ def test_every_adapter_learns(encoder):
     if "vit" in encoder or "eva" in encoder:
         model = model.model_copy(update={"arch": "dpt"})
     network = seeded_build(model, 0)
-    adapt(network, model)
+    freeze_and_adapt(network, model)
     network(torch.randn(2, 3, 64, 64)).square().mean().backward()
     learns = {
         name: value.grad is not None
@@ -150,10 +157,10 @@ def test_an_encoder_without_attention():
     model = LORA.model_copy(update=TINY_MODEL)
     expected = "encoder tu-lcnet_050 has no layer of an attention"
     with pytest.raises(FedsegError, match=expected):
-        adapt(seeded_build(model, 0), model)
+        freeze_and_adapt(seeded_build(model, 0), model)
 
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(FedsegError, match=r"pip install 'fedseg\[lora\]'"):
-        adapt(seeded_build(LORA, 0), LORA)
+        freeze_and_adapt(seeded_build(LORA, 0), LORA)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from fedseg.config import Model
 from fedseg.errors import FedsegError
 from fedseg.models import hub
-from fedseg.models.build import IMAGENET, build, check_size, normalisation, outline
+from fedseg.models.build import IMAGENET, build, check_size, normalisation, outline_model
 from tests.conftest import TINY_MODEL
 
 
@@ -23,7 +23,7 @@ def test_unknown_names_are_answered_with_near_ones():
 @pytest.mark.parametrize("encoder", [TINY_MODEL["encoder"], "mit_b0"])
 def test_an_outline_has_the_models_tensors_and_takes_weights(encoder):
     model = Model(**TINY_MODEL | {"encoder": encoder})
-    network, empty = build(model).eval(), outline(model).eval()
+    network, empty = build(model).eval(), outline_model(model).eval()
     assert {n: (t.shape, t.dtype) for n, t in empty.state_dict().items()} == {
         n: (t.shape, t.dtype) for n, t in network.state_dict().items()
     }

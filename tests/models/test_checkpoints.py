@@ -12,7 +12,7 @@ from fedseg.storage.hashes import content_hash
 from tests.conftest import TINY_MODEL
 
 MODEL = Model(**TINY_MODEL)
-INFO = checkpoints.describe(MODEL, Training(crop=(64, 96)), coverage=(0, 2))
+INFO = checkpoints.describe_model(MODEL, Training(crop=(64, 96)), coverage=(0, 2))
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_what_is_saved_is_loaded_by_fedseg_and_by_smp_alone(saved):
 
 def test_inference_height_defaults_to_a_quarter_more_than_the_crop():
     assert INFO.inference_height == 64  # 80, to a multiple of 32: 64 (2.5 rounds to even)
-    assert checkpoints.describe(MODEL, Training(crop=(512, 1024))).inference_height == 640
-    assert checkpoints.describe(MODEL, Training(inference_height=480)).inference_height == 480
+    assert checkpoints.describe_model(MODEL, Training(crop=(512, 1024))).inference_height == 640
+    assert checkpoints.describe_model(MODEL, Training(inference_height=480)).inference_height == 480
 
 
 def test_hash_is_of_content_alone(saved):
@@ -152,4 +152,4 @@ def test_weights_that_are_not_the_models(saved, how, expected):
     weights = dict(network.state_dict())
     spoil(weights, how)
     with pytest.raises(FedsegError, match=expected):
-        checkpoints.restored(INFO, weights, "upload")
+        checkpoints.restore_network(INFO, weights, "upload")

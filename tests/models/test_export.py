@@ -32,7 +32,7 @@ LITE = "tu-tf_efficientnet_lite0"
 
 def save(folder, **model):
     kind = Model(**{**TINY_MODEL, **model})
-    info = checkpoints.describe(kind, Training(crop=(64, 96)))
+    info = checkpoints.describe_model(kind, Training(crop=(64, 96)))
     checkpoints.save(folder, seeded_build(kind, 0), info)
     return folder
 

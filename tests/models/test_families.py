@@ -15,10 +15,10 @@ from fedseg.errors import FedsegError
 from fedseg.extras.huggingface import FAMILIES
 from fedseg.models import checkpoints
 from fedseg.models.any_size import any_size
-from fedseg.models.build import build, check_size, outline, stride
+from fedseg.models.build import build, check_size, model_stride, outline_model
 from fedseg.models.encoder_weights import weights_licence
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.losses import cross_entropy, labelled
+from fedseg.training.losses import count_labelled, cross_entropy
 from tests.conftest import paint
 
 TABLE = (Path(__file__).parents[2] / "docs/models.md").read_text("utf-8")
@@ -69,7 +69,7 @@ def test_the_table_names_strides():
     rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \| [^|]+ \| `([\w.-]+)` \|$", TABLE, re.MULTILINE)
     assert len(rows) == len(ROWS)
     for arch, step, encoder in rows:
-        assert int(step) == stride(Model(arch=arch, encoder=encoder)), (arch, encoder)
+        assert int(step) == model_stride(Model(arch=arch, encoder=encoder)), (arch, encoder)
 
 
 @pytest.mark.parametrize(("arch", "encoder"), ROWS)
@@ -78,12 +78,12 @@ def test_a_family_trains_and_opens_again_and_takes_any_size(tmp_path, arch, enco
         pytest.importorskip("transformers")
     model = Model(arch=arch, encoder=encoder, encoder_weights="none")
     training = Training(iterations=1, batch_size=2, crop=(128, 128))
-    step = stride(model)
+    step = model_stride(model)
     check_size(model, (9 * step, 13 * step))
     run = TrainingRun(settings=training, seed=0, device=torch.device("cpu"))
-    info = checkpoints.describe(model, training)
+    info = checkpoints.describe_model(model, training)
     assert info.stride == step
-    network = fit(build(model), example, cross_entropy, info.normalisation, run, labelled)
+    network = fit(build(model), example, cross_entropy, info.normalisation, run, count_labelled)
     checkpoints.save(tmp_path / "model", network, info)
     ours, _ = checkpoints.load(tmp_path / "model")
     theirs = open_elsewhere(arch, tmp_path / "model")
@@ -135,4 +135,4 @@ def test_arguments_are_known_to_timm_for_every_encoder_of_those_modules():
             timm.create_model(name, **any_size(f"tu-{name}"))
     assert any_size("resnet18") == any_size("tu-convnext_atto") == {}
     tagged = "tu-vit_tiny_patch16_224.augreg_in21k"
-    assert outline(Model(arch="dpt", encoder=tagged, encoder_weights="none"))
+    assert outline_model(Model(arch="dpt", encoder=tagged, encoder_weights="none"))

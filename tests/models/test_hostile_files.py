@@ -14,7 +14,7 @@ from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
 from fedseg.files import open_regular, read_json, write_json
 from fedseg.models import checkpoints
-from fedseg.models.build import build, outline
+from fedseg.models.build import build, outline_model
 from fedseg.models.encoder_weights import load_encoder
 from fedseg.models.exported import open_model
 from fedseg.models.weight_files import WeightFile
@@ -45,7 +45,7 @@ def _no_hang():
 def foreign(tmp_path):
     """A checkpoint folder that somebody else made: nothing says what its files were."""
     folder = tmp_path / "foreign"
-    info = checkpoints.describe(MODEL, Training(crop=(64, 96)))
+    info = checkpoints.describe_model(MODEL, Training(crop=(64, 96)))
     checkpoints.save(folder, build(MODEL), info)
     (folder / "made_from.json").unlink()
     return folder
@@ -79,7 +79,7 @@ def test_what_is_no_file_is_refused_at_once(foreign, run_cli, tmp_path, monkeypa
         with pytest.raises(FedsegError, match=name.replace(".", r"\.")):
             load(foreign) if load is fedseg.load_checkpoint else load(foreign, "cpu")
     if name == "model.safetensors":
-        for load in (WeightFile, lambda path: load_encoder(outline(MODEL).encoder, path)):
+        for load in (WeightFile, lambda path: load_encoder(outline_model(MODEL).encoder, path)):
             with pytest.raises(FedsegError, match=r"is no regular file|can't be read|no such file"):
                 load(foreign / name)
     ended = run_cli("export", foreign, "--out", tmp_path / "model.onnx")
@@ -147,7 +147,7 @@ def test_a_file_that_announces_what_no_model_has(tmp_path):
 
 def test_large_weights_of_something_else_are_not_read(tmp_path):
     """A sparse file of the right names and the wrong shapes, for a checkpoint and an encoder."""
-    names = [*outline(MODEL).encoder.state_dict()]
+    names = [*outline_model(MODEL).encoder.state_dict()]
     size = 4 * 2**28
     header = {
         name: {"dtype": "F32", "shape": [2**28], "data_offsets": [size * n, size * (n + 1)]}

@@ -9,7 +9,7 @@ from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.models import checkpoints
 from fedseg.models.build import build
-from fedseg.participants.evaluator import answered_score, parse_info, score_at_home
+from fedseg.participants.evaluator import answered_score, parse_info, score_locally
 from fedseg.participants.introduction import introduce, known_names
 from tests.conftest import TINY_MODEL
 
@@ -23,14 +23,14 @@ def evaluator(make_world):
 def model():
     torch.manual_seed(0)
     model = Model(**TINY_MODEL)
-    return build(model).eval(), checkpoints.describe(model, Training(crop=(32, 64)))
+    return build(model).eval(), checkpoints.describe_model(model, Training(crop=(32, 64)))
 
 
 def test_at_home_it_is_scored_as_anywhere(evaluator, model):
     network, info = model
     introduction = introduce(evaluator)
     assert (introduction.images, len(introduction.classes), introduction.problem) == (4, 19, "")
-    confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
+    confusion = score_locally(evaluator, info, network.state_dict(), lambda *_, **__: None)
     score = answered_score(confusion.ravel().tolist(), introduction, evaluator)
     here = evaluate(network, info, open_dataset(evaluator))
     assert score.confusion == here.confusion
@@ -43,10 +43,10 @@ def test_weights_are_checked_before_they_are_loaded(evaluator, model):
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     weights["segmentation_head.0.bias"] += torch.nan
     with pytest.raises(FedsegError, match=r"model from the server: tensor .* holds NaN"):
-        score_at_home(evaluator, info, weights, lambda *_, **__: None)
+        score_locally(evaluator, info, weights, lambda *_, **__: None)
     foreign = info.model_copy(update={"arch": "os.system"})
     with pytest.raises(FedsegError, match="no architecture"):
-        score_at_home(evaluator, foreign, weights, lambda *_, **__: None)
+        score_locally(evaluator, foreign, weights, lambda *_, **__: None)
     with pytest.raises(FedsegError, match="malformed metadata"):
         parse_info("{}")
 
@@ -64,7 +64,7 @@ def test_what_is_no_confusion_matrix_is_refused(evaluator, confusion):
 
 def test_nothing_but_counts_comes_back(evaluator, model):
     network, info = model
-    confusion = score_at_home(evaluator, info, network.state_dict(), lambda *_, **__: None)
+    confusion = score_locally(evaluator, info, network.state_dict(), lambda *_, **__: None)
     assert confusion.dtype == np.int64
     assert confusion.shape == (19, 19)
     assert confusion.sum() == 4 * 48 * 80

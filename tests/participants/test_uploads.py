@@ -7,7 +7,7 @@ from fedseg.config import Model
 from fedseg.errors import FedsegError
 from fedseg.models import checkpoints
 from fedseg.participants.metadata import parse_upload
-from fedseg.participants.uploads import check_cost, check_sizes, store
+from fedseg.participants.uploads import check_cost, check_sizes, store_upload
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage.hashes import content_hash
@@ -24,7 +24,7 @@ def uploaded(trained):
 def test_a_good_upload_is_stored(uploaded, tmp_path):
     upload, weights = uploaded
     parsed = parse_upload(upload.model_dump_json(), expected="one")
-    folder = store(Run(tmp_path / "run"), parsed, weights)
+    folder = store_upload(Run(tmp_path / "run"), parsed, weights)
     network, info = checkpoints.load(folder)
     assert info == upload.info
     assert content_hash(network.state_dict()) == upload.sha256
@@ -45,7 +45,7 @@ def test_more_or_less_of_a_model_than_was_asked_for(
     upload, weights = uploaded
     model = federation.clients[0].model.model_copy(update={"train": train})
     with pytest.raises(FedsegError, match=expected):
-        store(
+        store_upload(
             Run(tmp_path / "run"), upload.model_copy(update={"base": base}), weights, model, seed=0
         )
     assert not list((tmp_path / "run").rglob("*.safetensors"))
@@ -123,7 +123,7 @@ def test_a_description_that_cannot_be(uploaded, change, expected):
 def refused(tmp_path, upload: Upload, weights, expected):
     run = Run(tmp_path / "run")
     with pytest.raises(FedsegError, match=expected):
-        store(run, upload, weights)
+        store_upload(run, upload, weights)
     assert not (run.clients / upload.name).exists()
 
 
@@ -152,7 +152,7 @@ def test_what_the_server_can_count_is_not_the_clients_word(uploaded, federation,
     more = upload.model_copy(update={"iterations": training.iterations + 1})
     with pytest.raises(FedsegError, match="says that it trained 4 iterations, but was asked for 3"):
         check_sizes(more, training)
-    kept = store(Run(tmp_path / "run"), upload.model_copy(update={"bytes": 1}), weights)
+    kept = store_upload(Run(tmp_path / "run"), upload.model_copy(update={"bytes": 1}), weights)
     known = sum(tensor.nbytes for tensor in weights.values())
     assert json.loads((kept / "client.json").read_text())["bytes"] == known
 

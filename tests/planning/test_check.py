@@ -28,8 +28,8 @@ def test_everything_that_is_wrong_is_listed_at_once(federation_data, tmp_path):
 def estimated(monkeypatch):
     """A federation that takes 5 GB of disk and 3 GB of memory."""
     stage = estimate.Cost("clients", 9.0, memory=3 * 10**9, disk=5 * 10**9)
-    monkeypatch.setattr(estimate, "estimate", lambda *_: [stage])
-    monkeypatch.setattr(disk, "written", lambda _: [5 * 10**9])
+    monkeypatch.setattr(estimate, "estimate_costs", lambda *_: [stage])
+    monkeypatch.setattr(disk, "written_bytes", lambda _: [5 * 10**9])
 
 
 def test_what_does_not_fit_is_a_problem(estimated, federation, tmp_path, monkeypatch):

@@ -2,10 +2,10 @@ import pytest
 
 from fedseg.config import Federation, Model, Training
 from fedseg.method.context import open_context
-from fedseg.method.labelling import label
+from fedseg.method.labelling import label_images
 from fedseg.method.teachers import open_teachers
 from fedseg.models.build import build
-from fedseg.planning.estimate import PROCESS, estimate, makespan, training_bytes
+from fedseg.planning.estimate import PROCESS, estimate_costs, makespan, training_bytes
 from fedseg.run.progress import silent
 from fedseg.storage.arrays import SUFFIX
 from tests.conftest import TINY_MODEL
@@ -45,11 +45,11 @@ def test_memory_grows_with_the_batch_and_the_crop_alone():
 
 
 def test_disk_is_what_a_run_writes(run, federation):
-    stages = {stage.name: stage for stage in estimate(federation, 2, silent)}
+    stages = {stage.name: stage for stage in estimate_costs(federation, 2, silent)}
     uploads = sum(file.stat().st_size for file in run.clients.rglob("*.safetensors"))
     assert stages["clients"].disk == pytest.approx(uploads, rel=0.05)  # files have headers
     context = open_context(run, federation, silent)
-    label(context, open_teachers(context.clients), context.images, context.student)
+    label_images(context, open_teachers(context.clients), context.images, context.student)
     written = sum(file.stat().st_size for file in run.predictions.rglob(f"*{SUFFIX}"))
     assert stages["labels"].disk == pytest.approx(written, rel=0.25)  # small arrays, so headers
     assert stages["labels"].is_temporary
@@ -63,7 +63,7 @@ def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation
     )
     federation_data["clients"][0]["training"] = {"iterations": 40}
     federation = Federation.model_validate(federation_data)
-    stages = estimate(federation, 1, lambda *_, **__: None)
+    stages = estimate_costs(federation, 1, lambda *_, **__: None)
     [clients] = [stage for stage in stages if stage.name == "clients"]
     assert clients.seconds == 0.5 * (40 + 3)
     assert len(trials) == 1  # both clients, and the student
@@ -76,6 +76,6 @@ def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch)
     federation_data["clients"][0] |= {"validation": "all", "training": {"iterations": 40}}
     federation_data["clients"][1] |= {"validation": "all"}
     federation = Federation.model_validate(federation_data)
-    stages = estimate(federation, 1, lambda *_, **__: None)
+    stages = estimate_costs(federation, 1, lambda *_, **__: None)
     [clients] = [stage for stage in stages if stage.name == "clients"]
     assert clients.seconds == pytest.approx(0.5 * (40 + 3) + 0.1 * 4 * (10 + 3))

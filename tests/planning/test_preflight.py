@@ -117,7 +117,7 @@ def test_what_the_server_needs_is_there(federation_data):
 
 def test_a_validation_split_that_is_not_there(federation_data):
     federation_data["clients"][1]["validation"] = "val"
-    found = list(preflight.problems(Federation.model_validate(federation_data), quiet))
+    found = list(preflight.find_problems(Federation.model_validate(federation_data), quiet))
     assert len(found) == 1
     assert str(found[0]).startswith("validation of client 'two': ")
     assert "val" in str(found[0])
@@ -139,9 +139,9 @@ def test_classes_that_no_client_has_are_noted(federation_data):
     classes = ["road", "building", "vegetation", "terrain", "sky", "car", "truck"]
     notes = []
     federation = Federation.model_validate(federation_data | {"classes": classes})
-    assert not list(preflight.problems(federation, quiet, notes.append))
+    assert not list(preflight.find_problems(federation, quiet, notes.append))
     assert len(notes) == 1
     assert "1 of the 7 classes: truck;" in notes[0]
     federation = Federation.model_validate(federation_data | {"classes": classes[:-1]})
-    assert not list(preflight.problems(federation, quiet, notes.append))
+    assert not list(preflight.find_problems(federation, quiet, notes.append))
     assert len(notes) == 1

@@ -31,7 +31,7 @@ def test_clients_side_by_side_as_the_machine_allows(
     monkeypatch.setattr(resources, "cpus", lambda: cores)
     monkeypatch.setattr(resources, "memory", lambda: memory_gib * 2**30)
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
-    assert resources.share(clients) == expected
+    assert resources.share_machine(clients) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_clients_side_by_side_as_the_machine_allows(
 )
 def test_clients_of_a_cluster_stay_on_one_machine(monkeypatch, cores, gpus, clients, each, at_once):
     there = Supply(cores, gpus, 2**40)
-    monkeypatch.setattr(resources, "supply", lambda address: there)
-    shares = resources.share(clients, "auto")
+    monkeypatch.setattr(resources, "machine_supply", lambda address: there)
+    shares = resources.share_machine(clients, "auto")
     assert (shares.cpus_per_client, shares.gpus_per_client) == each
     assert shares.at_once == at_once
     assert shares.at_once * shares.cpus_per_client <= there.cpus
@@ -60,4 +60,4 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch, tmp_path, address):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "")
     with pytest.raises(FedsegError, match=f"ray_address: {address}: no Ray cluster"):
-        resources.supply(address)
+        resources.machine_supply(address)

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from fedseg.config import GLOBAL
-from fedseg.planning.whole_progress import WHOLE, WholeRun, work
+from fedseg.planning.whole_progress import WHOLE, WholeRun, stage_work
 
 
 class Seen:
@@ -28,7 +28,7 @@ def clock(monkeypatch):
 
 
 def test_work_by_hand(federation):
-    found = work(federation)
+    found = stage_work(federation)
     client = federation.clients[0].training
     rows, columns = client.crop
     assert found["one", "training"] == 3 * client.iterations * client.batch_size * rows * columns
@@ -40,7 +40,7 @@ def test_work_by_hand(federation):
 def test_a_whole_run_from_start_to_end(federation, clock):
     seen = Seen()
     whole = WholeRun(federation, seen)
-    total = work(federation)
+    total = stage_work(federation)
     second = 0.01 * sum(total.values())  # a hundredth of the work
     for (name, stage), cost in total.items():
         for done in range(1, 11):
@@ -80,7 +80,7 @@ def test_a_resumed_run_is_not_faster_than_it_is(federation, clock):
     assert seen.minutes == [None]  # there is no speed yet
     clock[0] += 60
     whole("training", 100, 100, name="one")
-    cost = work(federation)
+    cost = stage_work(federation)
     here = cost["one", "training"] * 49 / 100  # 49 steps in a minute
     left = sum(cost.values()) - cost["one", "training"]
     assert seen.minutes[-1] == pytest.approx(left / here)

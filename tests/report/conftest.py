@@ -6,7 +6,7 @@ import pytest
 
 from fedseg import config
 from fedseg.config import Federation
-from fedseg.report.write import conclude
+from fedseg.report.write import conclude_run
 from fedseg.run.folder import Run
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
@@ -32,7 +32,7 @@ def finished(tmp_path_factory, trained):
     seconds = {"clients": 75.0} | run_server(run, federation, progress)
     shutil.rmtree(vanished)
     result = gather_result(run, federation, "completed", {"late": REASON}, seconds)
-    conclude(run, federation, result, progress)
+    conclude_run(run, federation, result, progress)
     return run
 
 

@@ -14,7 +14,7 @@ from fedseg.cli import main
 from fedseg.cli.tables import result_table
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
-from fedseg.report.write import conclude, report_on
+from fedseg.report.write import conclude_run, report_on
 from fedseg.run.progress import FileProgress
 from fedseg.run.result import gather_result
 from tests.report.conftest import REASON
@@ -165,7 +165,7 @@ def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
     shutil.rmtree(run.clients / "two")
     reasons = {"two": "ran out of memory"}
     result = gather_result(run, federation, "failed", reasons, {}, "too few")
-    conclude(run, federation, result, progress)
+    conclude_run(run, federation, result, progress)
     page = Page(run.report)
     assert "The run failed. too few" in page.text
     assert "ran out of memory" in page.text
@@ -177,7 +177,7 @@ def test_a_failed_run_says_so_and_a_failing_report_costs_no_run(
     run.report.unlink()
     monkeypatch.setattr("fedseg.report.write.write_report", broken)
     result = gather_result(run, federation, "completed", {}, {})
-    conclude(run, federation, result, progress)
+    conclude_run(run, federation, result, progress)
     assert read_json(run.result) == result.content()
     assert "no report: disk full" in caplog.text
     assert not run.report.exists()

@@ -18,7 +18,7 @@ from fedseg.report.samples import find_samples
 from tests.conftest import TINY_MODEL
 from tests.edges import TOLERANCE, Brightness, place_of, write_edges
 
-INFO = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
+INFO = checkpoints.describe_model(Model(**TINY_MODEL), Training(crop=(32, 64)))
 
 COARSE = """
 name = "coarse"
@@ -137,14 +137,14 @@ def test_the_images_shown_are_those_that_tell_most(make_world, monkeypatch):
     ("count", "expected"), [(0, []), (1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (12, [2, 6, 10])]
 )
 def test_images_at_even_distances(count, expected):
-    assert samples.even(count, 3) == expected
+    assert samples.evenly_spaced(count, 3) == expected
 
 
 def test_a_picture_keeps_its_proportions_and_its_classes():
     assert pictures.shown_size(1024, 2048) == (240, 480)
     assert pictures.shown_size(100, 200) == (100, 200)
     label = np.array([[0, 18], [10, 255]], np.uint8)
-    shown = pixels(pictures.segmentation(label, CITYSCAPES.colour_table()))
+    shown = pixels(pictures.segmentation_uri(label, CITYSCAPES.colour_table()))
     assert (shown[0, 1] == PALETTE[18]).all()
     assert (shown[1, 1] == 0).all()
 

@@ -477,7 +477,7 @@ def evaluated(federation, tmp_path, answer, expected=CITY):
     run = open_run(tmp_path / "run", federation)
     network = seeded_build(federation.model, 0)
     checkpoints.save(
-        run.global_model, network, checkpoints.describe(federation.model, federation.training)
+        run.global_model, network, checkpoints.describe_model(federation.model, federation.training)
     )
     strategy = OneShot(run, federation)
     grid = Grid({"city": answers}, {1: ["city"]})
@@ -560,7 +560,7 @@ def test_an_evaluator_that_introduces_itself_as_a_client_is_named(federation, tm
     city = Evaluator(name="city", dataset="folder")
     federation = federation.model_copy(update={"evaluators": [city], "client_timeout": 0.5})
     run = open_run(tmp_path / "run", federation)
-    info = checkpoints.describe(federation.model, federation.training)
+    info = checkpoints.describe_model(federation.model, federation.training)
     checkpoints.save(run.global_model, seeded_build(federation.model, 0), info)
     strategy = OneShot(run, federation)
     strategy.evaluate(Grid({}, {1: ["city"]}), timeout=0.5)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from fedseg.settings import Section, differences, with_settings
+from fedseg.settings import Section, differing_settings, with_settings
 
 FILE = {
     "seed": 1,
@@ -43,12 +43,12 @@ def test_values_of_the_kind_are_taken():
 
 
 def test_keys_that_differ():
-    assert differences(FILE, FILE) == []
+    assert differing_settings(FILE, FILE) == []
     other = with_settings(FILE, ["seed=2", "clients.suburb.model.arch=unet", "out=5"])
-    assert differences(FILE, other) == ["clients.suburb.model.arch", "out", "seed"]
-    assert differences({"a": None, "b": {}}, {}) == []
+    assert differing_settings(FILE, other) == ["clients.suburb.model.arch", "out", "seed"]
+    assert differing_settings({"a": None, "b": {}}, {}) == []
 
 
 def test_another_order_of_tables_is_a_difference():
-    assert differences(FILE, FILE | {"clients": FILE["clients"][::-1]}) == ["clients"]
-    assert differences({"a": None}, {"a": []}) == ["a"]
+    assert differing_settings(FILE, FILE | {"clients": FILE["clients"][::-1]}) == ["clients"]
+    assert differing_settings({"a": None}, {"a": []}) == ["a"]

@@ -6,7 +6,7 @@ from fedseg.models.build import IMAGENET
 from fedseg.training.best import Best
 from fedseg.training.callbacks import ReportProgress
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.losses import cross_entropy, labelled
+from fedseg.training.losses import count_labelled, cross_entropy
 from tests.training.test_parallel import CPU, Interrupt, Interrupted, Small, example, farthest
 
 SETTINGS = Training(iterations=20, batch_size=2, crop=(32, 64), learning_rate=1e-2)
@@ -29,7 +29,7 @@ def train(judge, settings=SETTINGS, network=None, **options):
     torch.manual_seed(0)
     run = TrainingRun(settings=settings, seed=5, device=CPU, **{"processes": 0} | options)
     network = Small() if network is None else network
-    return fit(network, example, cross_entropy, IMAGENET, run, labelled, judge).state_dict()
+    return fit(network, example, cross_entropy, IMAGENET, run, count_labelled, judge).state_dict()
 
 
 def test_the_best_of_ten_is_kept_and_of_equals_the_last():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedseg.training.optimisation import arithmetic, autocast, learning_rate_factor
+from fedseg.training.optimisation import autocast, choose_precision, learning_rate_factor
 
 CPU = torch.device("cpu")
 
@@ -18,9 +18,9 @@ def test_learning_rate_rises_linearly_and_falls_as_half_a_cosine():
 
 def test_auto_is_what_the_device_has(monkeypatch):
     cuda = torch.device("cuda")
-    assert arithmetic(CPU, "auto") == torch.float32
+    assert choose_precision(CPU, "auto") == torch.float32
     assert not autocast(CPU, "auto")._enabled
     for has, expected in ((True, torch.bfloat16), (False, torch.float16)):
         monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda has=has, **_: has)
-        assert arithmetic(cuda, "auto") == expected
-    assert arithmetic(cuda, "float32") == torch.float32
+        assert choose_precision(cuda, "auto") == expected
+    assert choose_precision(cuda, "float32") == torch.float32

@@ -12,7 +12,7 @@ from fedseg.files import read_json
 from fedseg.models.build import IMAGENET
 from fedseg.training.callbacks import Callback, WriteCurve
 from fedseg.training.loop import TrainingRun, fit
-from fedseg.training.losses import cross_entropy, labelled
+from fedseg.training.losses import count_labelled, cross_entropy
 from fedseg.training.parallel import Rank
 from tests.conftest import paint
 
@@ -61,7 +61,7 @@ def explodes(logits, labels):
 def train(processes, make=example, loss=cross_entropy, settings=SETTINGS, **options):
     torch.manual_seed(0)
     run = TrainingRun(settings=settings, seed=5, device=CPU, processes=processes, **options)
-    return fit(Small(), make, loss, IMAGENET, run, labelled).state_dict()
+    return fit(Small(), make, loss, IMAGENET, run, count_labelled).state_dict()
 
 
 def farthest(one, two):

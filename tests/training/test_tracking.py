@@ -23,7 +23,7 @@ from fedseg.training.callbacks import Callback, WriteCurve
 from fedseg.training.loop import TrainingRun, fit
 from fedseg.training.losses import cross_entropy
 from fedseg.training.state import Pace
-from fedseg.training.tracking import Track, trackers
+from fedseg.training.tracking import Track, open_trackers
 
 KINDS = [kind for kind in TRACKERS if find_spec(kind)]
 STEPS = 12
@@ -31,7 +31,7 @@ STEPS = 12
 
 def train(settings, folder, name="ann", losses=(0.5, 0.25), first=1):
     """What a training does with its trackers; the steps before `first` are done already."""
-    callbacks = trackers(settings, folder, "first", name)
+    callbacks = open_trackers(settings, folder, "first", name)
     for callback in callbacks:
         callback.on_start([0.0] * (first - 1))
     for step, loss in enumerate(losses, first):
@@ -111,7 +111,7 @@ def test_a_tracker_that_fails_ends_no_training(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")  # where a folder should be
     (tmp_path / "makes_its_folder.py").write_text(MAKES_ITS_FOLDER)
     settings = Tracking(trackers=[f"{tmp_path}/makes_its_folder.py:Tracker"])
-    assert trackers(settings, tmp_path / "file", "run", "ann") == ()
+    assert open_trackers(settings, tmp_path / "file", "run", "ann") == ()
 
 
 def test_a_missing_extra_is_named(monkeypatch):
@@ -180,7 +180,7 @@ def fit_tracked(folder, kinds, name="ann", *others):
     settings = Training(iterations=STEPS, batch_size=2, crop=(32, 32))
     torch.manual_seed(0)
     callbacks = (
-        *trackers(Tracking(trackers=kinds), folder, "first", name),
+        *open_trackers(Tracking(trackers=kinds), folder, "first", name),
         WriteCurve(folder / f"{name}-curve.json"),
         *others,
     )

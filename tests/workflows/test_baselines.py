@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedseg import config
-from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.inference import infer, resize_logits
 from fedseg.files import app_dir, read_json, write_json
 from fedseg.method import student
 from fedseg.method.baselines import alone, centralized, fedavg, feddf
@@ -58,7 +58,7 @@ def test_variances_are_those_of_all_features_together():
         layer.running_mean = own.mean(dim=0)
         layer.running_var = own.var(dim=0, correction=0)
         layers.append(layer.state_dict())
-    pooled = fedavg.average(layers, [300, 100])
+    pooled = fedavg.average_states(layers, [300, 100])
     together = torch.cat(features)
     assert torch.allclose(pooled["running_mean"], together.mean(dim=0))
     assert torch.allclose(pooled["running_var"], together.var(dim=0, correction=0), rtol=1e-5)
@@ -75,7 +75,7 @@ def test_pooled_variances_are_never_negative():
         layer.running_mean = torch.full((1000,), 0.1) + torch.arange(1000) / 7
         layer.running_var = torch.zeros(1000)
         layers.append(layer.state_dict())
-    pooled = fedavg.average(layers, [300, 100, 7])
+    pooled = fedavg.average_states(layers, [300, 100, 7])
     assert (pooled["running_var"] >= 0).all()
     assert (pooled["running_var"] < 1e-12).all()
 
@@ -110,7 +110,7 @@ def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, m
         [(_, _, found)] = infer(network, info, lambda _: seen["image"], [0])
         logits.append(found)
     size = seen["target"].shape[:2]
-    expected = resize(sum(logits) / len(logits), size).softmax(dim=0).permute(1, 2, 0) * 255
+    expected = resize_logits(sum(logits) / len(logits), size).softmax(dim=0).permute(1, 2, 0) * 255
     assert np.abs(seen["target"] - expected.numpy()).max() <= 1
     unknown = [c for c in range(19) if c not in {0, 2, 8, 9, 10, 13}]
     assert seen["target"][..., unknown].sum() > 0
@@ -189,7 +189,7 @@ def with_features(federation):
     ],
 )
 def test_a_number_of_images_counts_up_to_three_medians(images, counted):
-    assert fedavg.bounded(images) == counted
+    assert fedavg.bounded_counts(images) == counted
 
 
 def test_a_liar_about_its_images_does_not_become_the_mean(run, context, clients):

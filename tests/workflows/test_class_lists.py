@@ -10,7 +10,7 @@ from fedseg.classes import ClassList
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.models import checkpoints
-from fedseg.report.write import conclude
+from fedseg.report.write import conclude_run
 from fedseg.run.progress import silent
 from fedseg.run.records import Inconsistency, Manifest
 from fedseg.run.result import gather_result
@@ -67,7 +67,7 @@ def completed(tmp_path_factory):
     run = train_and_upload(federation, folder)
     run_server(run, federation, silent)
     result = gather_result(run, federation, "completed", {}, {})
-    conclude(run, federation, result, silent)
+    conclude_run(run, federation, result, silent)
     return run, federation, result
 
 

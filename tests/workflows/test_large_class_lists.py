@@ -11,11 +11,11 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.method.baselines import ensemble
 from fedseg.models import checkpoints
-from fedseg.participants.client import pack, train_client
+from fedseg.participants.client import packed_upload, train_client
 from fedseg.participants.metadata import parse_upload
-from fedseg.participants.uploads import check_sizes, store
+from fedseg.participants.uploads import check_sizes, store_upload
 from fedseg.planning import preflight
-from fedseg.report.write import conclude
+from fedseg.report.write import conclude_run
 from fedseg.run.folder import open_run
 from fedseg.run.progress import silent
 from fedseg.run.records import Score
@@ -69,23 +69,23 @@ def completed(request, tmp_path_factory):
             "evaluation": [{"name": "test", **test}],
         }
     )
-    assert not list(preflight.problems(federation, silent))
+    assert not list(preflight.find_problems(federation, silent))
     run = open_run(folder / "run", federation)
     for client in federation.clients:
         home = train_client(client, 0, folder / client.name, silent)
-        weights, upload = pack(
+        weights, upload = packed_upload(
             home,
         )
         accepted = parse_upload(upload.model_dump_json(), client.name, federation.classes)
         check_sizes(accepted, client.training)
-        store(run, accepted, weights, client.model, seed=0)
+        store_upload(run, accepted, weights, client.model, seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedseg.extras.gated_fusion.STEPS", 20)
         run_server(run, federation, silent)
     clients = {name: run.clients / name for name in ("one", "two")}
     ensemble.make(run, federation, clients, silent)
     result = gather_result(run, federation, "completed", {}, {})
-    conclude(run, federation, result, silent)
+    conclude_run(run, federation, result, silent)
     return SimpleNamespace(count=count, run=run, federation=federation, result=result)
 
 

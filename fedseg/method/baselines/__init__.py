@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from fedseg.method.context import Context
-from fedseg.plugins import blaming
+from fedseg.plugins import blame_plugin
 from fedseg.registry import BASELINES
 from fedseg.run.records import Inconsistency
 
@@ -40,5 +40,5 @@ def make_baselines(context: Context, others: Sequence[str] = ()) -> None:
     context = replace(context, clients=clients)
     for name in [*BASELINES, *others]:
         make: Baseline = BASELINES.load(name)
-        with blaming("baseline", name):
+        with blame_plugin("baseline", name):
             make(context)

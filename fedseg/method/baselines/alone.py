@@ -8,13 +8,13 @@ from pathlib import Path
 
 from fedseg.files import digest
 from fedseg.method.context import Context
-from fedseg.method.fusion.task import fuse
-from fedseg.method.labelling import label
+from fedseg.method.fusion.task import fuse_targets
+from fedseg.method.labelling import label_images
 from fedseg.method.pipeline import distillation_inputs, remove_working_files
 from fedseg.method.student import Student, starting_points
 from fedseg.method.teachers import open_teachers
 from fedseg.models import checkpoints
-from fedseg.run.folder import CENTRALIZED, alone
+from fedseg.run.folder import CENTRALIZED, alone_name
 from fedseg.storage.provenance import is_product
 
 
@@ -43,20 +43,20 @@ def _distill_alone(context: Context, name: str, client: Path) -> None:
         "distillation": settings.model_dump(mode="json"),
         "alone": True,
     }
-    if is_product(run.baseline(alone(name)), inputs):
+    if is_product(run.baseline(alone_name(name)), inputs):
         return
     teachers = open_teachers(clients)
-    if label(context, teachers, images, info):
+    if label_images(context, teachers, images, info):
         return  # its model gives nothing usable, of which there is a notice
     targets = run.baseline("targets") / digest(inputs) / "fused"
-    fuse(context, teachers, images, targets, settings, info)
+    fuse_targets(context, teachers, images, targets, settings, info)
     student = Student(
         context=context,
         settings=settings,
         info=info,
-        name=alone(name),
+        name=alone_name(name),
         title=f"{name} alone",
         inputs=inputs,
     )
     network = student.train(images, targets, starting_points(context.federation, clients, [name]))
-    checkpoints.save(run.baseline(alone(name)), network, info, inputs)
+    checkpoints.save(run.baseline(alone_name(name)), network, info, inputs)

@@ -5,12 +5,12 @@ from functools import partial
 from fedseg.config import Federation, SupervisedTraining
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
-from fedseg.data.survey import survey, train_id_counts
+from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.method.context import Context
 from fedseg.method.student import training_run
 from fedseg.models import checkpoints
 from fedseg.models.build import model_inputs
-from fedseg.registry import LOSSES, sources
+from fedseg.registry import LOSSES, plugin_sources
 from fedseg.run.folder import CENTRALIZED
 from fedseg.storage.provenance import is_product
 from fedseg.training.supervised import train_supervised
@@ -30,14 +30,14 @@ def make(context: Context) -> None:
         "model": model_inputs(federation.model),
         "training": training.model_dump(mode="json"),
         "seed": federation.seed,
-        **sources([(LOSSES, training.loss)]),
+        **plugin_sources([(LOSSES, training.loss)]),
     }
     if is_product(folder, inputs):
         return
     on_step = partial(context.progress, "centralized training")
     network, info, _ = train_supervised(
         datasets,
-        [train_id_counts(d, survey(d), federation.classes) for d in datasets],
+        [train_id_counts(d, survey_labels(d), federation.classes) for d in datasets],
         federation.model,
         training_run(context, training, CENTRALIZED, inputs, on_step),
         federation.seed,

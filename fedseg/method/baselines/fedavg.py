@@ -19,13 +19,13 @@ def make(context: Context) -> None:
     """One-shot FedAvg: the mean of the clients' weights, each counting as its number of images.
 
     McMahan et al., arXiv 1602.05629, algorithm 1, with one round; all clients begin with the same
-    weights. A number of images is a client's own word, so it counts up to a bound; see `bounded`.
-    Nothing is made where the clients' architectures differ.
+    weights. A number of images is a client's own word, so it counts up to a bound; see
+    `bounded_counts`. Nothing is made where the clients' architectures differ.
     """
     clients, averaged = context.clients, context.run.baseline(NAME)
     infos = [checkpoints.load_info(folder) for folder in clients.values()]
     uploads = [read_accepted(folder) for folder in clients.values()]
-    images = bounded([upload.images for upload in uploads if upload])
+    images = bounded_counts([upload.images for upload in uploads if upload])
     inputs = {"clients": [checkpoints.identity(f) for f in clients.values()], "images": images}
     kinds = {(info.model, info.mean, info.std) for info in infos}
     if len(kinds) > 1 or is_product(averaged, inputs):
@@ -35,7 +35,7 @@ def make(context: Context) -> None:
     checkpoints.save(averaged, mean_model(clients, images), info, inputs)
 
 
-def bounded(images: list[int]) -> list[int]:
+def bounded_counts(images: list[int]) -> list[int]:
     """Numbers of images, none above `MOST_MEDIANS` times their median, the lower of two."""
     most = MOST_MEDIANS * median_low(images)
     return [min(count, most) for count in images]
@@ -44,11 +44,11 @@ def bounded(images: list[int]) -> list[int]:
 def mean_model(clients: Clients, images: list[int]) -> nn.Module:
     """The weighted mean of the clients' models, which have one architecture."""
     networks = [checkpoints.load(folder)[0] for folder in clients.values()]
-    networks[0].load_state_dict(average([n.state_dict() for n in networks], images))
+    networks[0].load_state_dict(average_states([n.state_dict() for n in networks], images))
     return networks[0]
 
 
-def average(states: list[dict[str, Tensor]], weights: list[int]) -> dict[str, Tensor]:
+def average_states(states: list[dict[str, Tensor]], weights: list[int]) -> dict[str, Tensor]:
     """The weighted mean of models.
 
     The running variances of normalisation layers become those of all clients' features together,

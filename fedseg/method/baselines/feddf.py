@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fedseg.evaluation.inference import infer, resize
+from fedseg.evaluation.inference import infer, resize_logits
 from fedseg.files import digest
 from fedseg.method.baselines import fedavg
 from fedseg.method.baselines.ensemble import MeanLogits, ensemble_info, load_ensemble
@@ -65,7 +65,9 @@ def _write_targets(context: Context, student: Info, folder: Path) -> None:
     outputs = infer(network, info, images.image, range(len(images)), protocol)
     with torch.inference_mode():
         for index, image, logits in outputs:
-            probabilities = resize(logits, target_size(image.shape[:2], student)).softmax(dim=0)
+            probabilities = resize_logits(logits, target_size(image.shape[:2], student)).softmax(
+                dim=0
+            )
             target = (probabilities * 255).round().to(torch.uint8)
             write_target(folder, index, target.permute(1, 2, 0).cpu().numpy())
             context.progress("FedDF's targets", index + 1, len(images))

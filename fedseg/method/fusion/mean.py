@@ -65,7 +65,7 @@ def typical_prior(priors: np.ndarray, coverage: list[set[int]]) -> np.ndarray:
     return prior
 
 
-def balance(
+def balance_votes(
     votes: np.ndarray, prior: np.ndarray, strength: float, temperature: float
 ) -> np.ndarray:
     """Raise the classes that the clients are too shy to predict, and sharpen.
@@ -110,7 +110,7 @@ def write_targets(task: FusionTask) -> None:
 
     def write(place: int) -> None:
         votes = cast_votes(task.predictions(place), task.coverage, task.weights)
-        target = balance(votes, prior, settings.class_balance, settings.temperature)
+        target = balance_votes(votes, prior, settings.class_balance, settings.temperature)
         write_target(task.folder, place, target)
 
     priors = np.zeros((len(task.teachers), len(task.student.classes)))

@@ -12,7 +12,7 @@ from fedseg.errors import FedsegError
 from fedseg.method.context import Context
 from fedseg.method.teachers import Teachers, is_written, write_target
 from fedseg.models.checkpoints import Info
-from fedseg.plugins import blaming
+from fedseg.plugins import blame_plugin
 from fedseg.registry import FUSION_RULES
 from fedseg.run.progress import Progress
 
@@ -99,7 +99,7 @@ FusionRule = Callable[[FusionTask], None]
 """Writes one target for each image."""
 
 
-def fuse(
+def fuse_targets(
     context: Context,
     teachers: Teachers,
     images: Dataset,
@@ -134,6 +134,6 @@ def fuse(
         weights=weights,
     )
     write_targets: FusionRule = FUSION_RULES.load(settings.fusion)
-    with blaming("fusion", settings.fusion):
+    with blame_plugin("fusion", settings.fusion):
         write_targets(task)
     task.check()

@@ -14,13 +14,13 @@ from fedseg.method.context import Context
 from fedseg.method.generation.candidates import (
     Generator,
     dataset_with,
-    judge,
+    judge_candidates,
     make_candidates,
 )
-from fedseg.method.labelling import label
+from fedseg.method.labelling import label_images
 from fedseg.method.teachers import Teachers
 from fedseg.models.build import free_memory
-from fedseg.plugins import blaming
+from fedseg.plugins import blame_plugin
 from fedseg.registry import GENERATORS
 from fedseg.run.records import ByClass
 from fedseg.storage.provenance import Inputs
@@ -42,23 +42,23 @@ def augment(
         of these images.
     """
     images = context.images
-    candidates = generate(context, teachers, inconsistency, inputs)
+    candidates = generate_images(context, teachers, inconsistency, inputs)
     free_memory()  # the generator's models are gone when the clients' are loaded
     together = dataset_with(images, candidates)
-    label(context, teachers, together, context.student)
+    label_images(context, teachers, together, context.student)
     manifest = context.run.generated / "manifest.json"
-    kept = judge(candidates, len(images), list(teachers.values()), manifest)
+    kept = judge_candidates(candidates, len(images), list(teachers.values()), manifest)
     return keep_images(teachers, together, [*range(len(images)), *kept])
 
 
-def generate(
+def generate_images(
     context: Context, teachers: Teachers, inconsistency: ByClass, inputs: Inputs
 ) -> list[Path]:
     """Write generated/: images of classes drawn in proportion to their inconsistency."""
     federation = context.federation
     augmentation, classes = federation.server.augmentation, federation.classes
     make_generator = GENERATORS.load(augmentation.generator)
-    with blaming("generator", augmentation.generator):
+    with blame_plugin("generator", augmentation.generator):
         generator = make_generator(augmentation, context.images, list(teachers.values()))
         return make_candidates(
             generator,
@@ -111,5 +111,5 @@ def check_generator(augmentation: Augmentation, classes: ClassList) -> None:
         return
     generator = GENERATORS.load(augmentation.generator)
     if check := getattr(generator, "check", None):
-        with blaming("generator", augmentation.generator):
+        with blame_plugin("generator", augmentation.generator):
             check(augmentation, classes)

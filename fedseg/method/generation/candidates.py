@@ -187,7 +187,9 @@ def _is_made(path: Path, inputs: Inputs) -> bool:
     return recipe is not None and path.is_file() and file_sha256(path) == recipe.sha256
 
 
-def judge(candidates: list[Path], first: int, teachers: list[Teacher], manifest: Path) -> list[int]:
+def judge_candidates(
+    candidates: list[Path], first: int, teachers: list[Teacher], manifest: Path
+) -> list[int]:
     """Keep the candidates that do show the wanted class; write the manifest.
 
     They do by construction, or because the clients find it.

@@ -78,7 +78,7 @@ class Regions:
         return votes
 
 
-def draw(regions: list[Region], rng: np.random.Generator) -> Region:
+def draw_region(regions: list[Region], rng: np.random.Generator) -> Region:
     """One of the regions, a larger one sooner, or the many tiny ones would crowd it out."""
     weights = np.sqrt([region.area for region in regions])
     return regions[rng.choice(len(regions), p=weights / weights.sum())]

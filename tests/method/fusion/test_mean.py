@@ -5,7 +5,7 @@ import pytest
 
 from fedseg.classes import CITYSCAPES
 from fedseg.config import Distillation
-from fedseg.method.fusion.mean import balance, cast_votes, typical_prior, write_targets
+from fedseg.method.fusion.mean import balance_votes, cast_votes, typical_prior, write_targets
 from fedseg.method.fusion.task import FusionTask
 from fedseg.method.teachers import read_target
 from fedseg.run.progress import silent
@@ -79,26 +79,26 @@ def pixel():
 
 def test_balanced_targets_undo_the_prior(pixel):
     # Half the correction divides by sqrt(0.64) = 0.8 and sqrt(0.01) = 0.1: 0.75, 3 and 0.125.
-    target = balance(*pixel, strength=0.5, temperature=1.0)[0, 0]
+    target = balance_votes(*pixel, strength=0.5, temperature=1.0)[0, 0]
     expected = np.array([0.75, 3, 0.125]) / 3.875
     assert target[[0, 5, 10]] / 255 == pytest.approx(expected, abs=1 / 500)
     assert target.sum() == pytest.approx(255, abs=2)
 
 
 def test_a_low_temperature_sharpens(pixel):
-    target = balance(*pixel, strength=0.0, temperature=0.5)[0, 0]
+    target = balance_votes(*pixel, strength=0.0, temperature=0.5)[0, 0]
     expected = np.array([0.36, 0.09, 0.01]) / 0.46
     assert target[[0, 5, 10]] / 255 == pytest.approx(expected, abs=1 / 500)
 
 
 def test_neither_changes_nothing(pixel):
-    target = balance(*pixel, strength=0.0, temperature=1.0)
+    target = balance_votes(*pixel, strength=0.0, temperature=1.0)
     assert target.argmax() == 0
     assert target[0, 0, [0, 5, 10]] / 255 == pytest.approx([0.6, 0.3, 0.1], abs=1 / 500)
 
 
 def test_classes_nobody_predicts_stay_at_nought(pixel):
-    target = balance(*pixel, strength=1.0, temperature=0.5)[0, 0]
+    target = balance_votes(*pixel, strength=1.0, temperature=0.5)[0, 0]
     assert target[[c for c in range(19) if c not in (0, 5, 10)]].max() == 0
 
 
@@ -113,7 +113,7 @@ def test_what_one_client_alone_says_is_never_raised(clients):
     votes[0, ..., 18:] = lone
     votes /= clients
     prior = rng.choice([1e-6, 1e-3, 0.1, 0.9], 19)
-    fused, target = votes.sum(axis=0), balance(votes, prior, 0.7, 0.5).astype(int)
+    fused, target = votes.sum(axis=0), balance_votes(votes, prior, 0.7, 0.5).astype(int)
     first = fused.argmax(axis=-1)
     assert (first != 18).mean() > 0.3
     chosen = np.take_along_axis(target, first[..., np.newaxis], axis=-1)[..., 0]
@@ -135,7 +135,7 @@ def test_a_vote_is_raised_as_far_as_another_one_goes(pixel):
     ):
         votes = np.stack([fused / 3] * 3)[:, None, None]
         votes[:, 0, 0, POLE] = np.array(poles) / 3
-        target = balance(votes, prior, strength=0.5, temperature=1.0)[0, 0] / 255
+        target = balance_votes(votes, prior, strength=0.5, temperature=1.0)[0, 0] / 255
         total = 0.75 + expected + 0.125
         assert target[[ROAD, POLE, SKY]] == pytest.approx(
             np.array([0.75, expected, 0.125]) / total, abs=1 / 400
