@@ -84,7 +84,7 @@ class Server(Source):
 
 
 class Tracking(Section):
-    """Where the curves of trainings go, besides the run folder.
+    """Trackers that receive the curves of trainings.
 
     Trackers write to tracking/ in the run folder, or in a node's state folder.
     """
@@ -116,10 +116,10 @@ class Federation(Section):
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of every random choice; on a CPU it makes a run repeatable."""
     min_clients: int = Field(2, ge=1)
-    """Fewer good uploads than this fail the run."""
+    """Good uploads that a run needs; with fewer it fails."""
     client_timeout: float = Field(86400.0, gt=0)
-    """Seconds that a client may take, and without any client's answer after which the server goes
-    on without the missing ones."""
+    """Seconds that a client may take. After as long without any answer, the server goes on without
+    the missing clients."""
     cross_site_evaluation: bool = False
     """Whether clients score each other's models on their data, so that clients that know a
     class better count more. Clients then see each other's models."""
@@ -130,16 +130,16 @@ class Federation(Section):
     training: SupervisedTraining = SupervisedTraining()
     """Every client's default and, but for the loss, that of the distillation."""
     clients: list[Client] = Field(min_length=1)
-    """One table an owner."""
+    """One table for each client."""
     server: Server
-    """The server's half."""
+    """The server, its unlabelled images, and how it makes the global model."""
     protocol: Protocol = Protocol()
     """Every evaluation set's and evaluator's default."""
     evaluation: list[Evaluation] = Field([])
-    """One table a labelled set that the server has. Without any, nothing is scored: a run gives the
+    """One table for each labelled set of the server. Without any, nothing is scored: a run gives the
     global model and the inconsistency."""
     evaluators: list[Evaluator] = Field([])
-    """One table a node that keeps a labelled set to itself."""
+    """One table for each node that scores the global model on a labelled set of its own."""
     tracking: Tracking = Tracking()
     """Trackers of the server, and in a simulation of the clients too; a deployed node has its
     own."""

@@ -40,7 +40,7 @@ DERIVED = ("norm", "classes")
 
 
 class Model(Section):
-    """What is trained."""
+    """The network, and how much of it is trained."""
 
     arch: str = "fpn"
     """Any segmentation-models-pytorch architecture: "fpn", "unet", "deeplabv3plus", ...; or a

@@ -75,7 +75,7 @@ class Server:
         with reached(self.address):
             return self._flower.active_runs()
 
-    def lay_down(self, name: str, federation: str) -> dict[str, str]:
+    def create_run(self, name: str, federation: str) -> dict[str, str]:
         """Make a run folder on the server; returns what to start the run with."""
         return self._ask("PUT", name, json={"federation": federation}).json()
 

@@ -41,7 +41,7 @@ def runs_router(runs: Path) -> fastapi.APIRouter:
     router = fastapi.APIRouter(prefix="/fedseg/runs")
 
     @router.put("/{name}")
-    def lay_down_run(name: RunName, federation: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+    def create_run(name: RunName, federation: Annotated[str, Body(embed=True)]) -> dict[str, str]:
         """Make a run folder, or find the one of the same federation; says what to start it with."""
         try:
             data = config.parse_toml(federation, origin := Path("federation"))

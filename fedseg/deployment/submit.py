@@ -47,7 +47,7 @@ def run_on(
     """
     name = config.parse(_Named, {"name": out.absolute().name}, Path("--out")).name
     check_registered(server, federation)
-    settings = server.lay_down(name, config.dump(federation))
+    settings = server.create_run(name, config.dump(federation))
     run_id = _start(server, settings)
     try:
         _follow(server, run_id, name, federation, progress)
