@@ -17,6 +17,7 @@ from fedseg.extras.private_training import (
     mean_over_images,
     noise_for_budget,
 )
+from fedseg.files import app_dir
 from fedseg.models import checkpoints
 from fedseg.models.build import build, replace_batch_norms
 from fedseg.participants.client import train_client
@@ -27,6 +28,7 @@ from fedseg.run.uploads import read_upload
 from fedseg.training.losses import cross_entropy
 
 pytest.importorskip("opacus")
+FOCAL = f"{app_dir()}/examples/plugins/focal.py:focal_loss"
 LOOSE = Privacy(epsilon=100.0, delta=0.01)
 
 
@@ -180,7 +182,7 @@ def test_what_can_not_be_kept_is_said(private, tmp_path, monkeypatch):
     with pytest.raises(PublicError, match="can't be kept in 100000 steps"):
         noise_for_budget(Privacy(epsilon=1e-9), 1.0, 100_000)
     assert "with the trainer 'own:train'" in refusal(trainer="own:train")
-    settings = private.training.model_copy(update={"loss": "own:loss"})
+    settings = private.training.model_copy(update={"loss": FOCAL})
     assert "no loss but the cross-entropy" in refusal(training=settings)
     assert "needs [privacy]" in refusal(privacy=None, trainer="private")
     monkeypatch.setitem(__import__("sys").modules, "opacus", None)

@@ -25,7 +25,7 @@ def test_class_weights_by_hand():
     assert class_weights(np.array([0, 0])).isfinite().all()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", list(LOSSES))
 def test_each_goes_down_and_none_needs_a_label(name, batch):
     logits, labels = batch
     loss = loss_of(name, np.array([100, 10, 10, 10, 0]))
