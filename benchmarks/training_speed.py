@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from command import start
 from rich.console import Console
 
 from fedseg import config
@@ -96,4 +97,4 @@ def bare_loop(client: Client, tick) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -20,7 +20,7 @@ def start():
         import mitsuba
     except ImportError:
         raise FedsegError(
-            "rendering needs Mitsuba; install it: pip install 'fedseg[benchmarks]'"
+            "rendering needs Mitsuba; install it: pip install benchmarks/rendered"
         ) from None
     mitsuba.set_variant(VARIANT)
     return mitsuba, drjit
