@@ -136,8 +136,8 @@ class Federation(Section):
     protocol: Protocol = Protocol()
     """Every evaluation set's and evaluator's default."""
     evaluation: list[Evaluation] = Field([])
-    """One table for each labelled set of the server. Without any, nothing is scored: a run gives the
-    global model and the inconsistency."""
+    """One table for each labelled set of the server. Without any, nothing is scored: a run gives
+    the global model and the inconsistency."""
     evaluators: list[Evaluator] = Field([])
     """One table for each node that scores the global model on a labelled set of its own."""
     tracking: Tracking = Tracking()
