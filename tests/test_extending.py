@@ -400,11 +400,11 @@ def test_a_node_runs_the_models_that_its_owner_lists(upload, tmp_path):
     given, weights, federation = upload
     task = train_task(federation, federation.clients[0])
     settings = {"name": "one", "role": "trainer", "server": "host:1", "dataset": "folder"}
-    settings["upload"] = {"cross_site_evaluation": True}
+    settings["cross_site_evaluation"] = True
     node = Node.model_validate(settings)
     with pytest.raises(PublicError, match="runs no model 'asked_model:build': its owner has not"):
         node.client(task)
-    score = ScoreTask(protocol={}, stall_timeout=1, timeout=1)
+    score = ScoreTask(protocol={}, timeout=1)
     for arch in ("asked_model:build", "os:system"):
         info = given.info.model_copy(update={"arch": arch}).model_dump_json()
         with pytest.raises(PublicError, match=f"runs no model '{arch}': its owner has not"):
@@ -545,9 +545,7 @@ def test_commands_take_a_dataset_in_python(tmp_path, run_cli, monkeypatch):
     write_pairs(tmp_path / "data", 1)
     shutil.copy(PLUGINS / "pairs.py", tmp_path)
     monkeypatch.chdir(tmp_path)
-    done = run_cli("data", "check", "pairs:Pairs", "data", "--json")
+    done = run_cli("data", "check", "pairs:Pairs", "data", "--json", "--sheet", "sheet.png")
     assert done.returncode == 0, done.err
     assert json.loads(done.out)["found"] == {"all": 4}
-    done = run_cli("data", "show", "pairs:Pairs", "data", "--out", "sheet.png")
-    assert done.returncode == 0, done.err
     assert (tmp_path / "sheet.png").is_file()

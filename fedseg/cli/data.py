@@ -107,13 +107,14 @@ def check(
     if sheet:
         split = described.split(split)
         check_sheet(sheet)
+    folder = root
     with console.Bars() as bars:
         if is_own(source.dataset):
             is_labelled = all(part.labelled for part in described.splits.values())
-            root = written_root(source, is_labelled, partial(bars, "reading data"))
+            folder = written_root(source, is_labelled, partial(bars, "reading data"))
         report = check_files(
             described,
-            root,
+            folder,
             split,
             everything,
             on_image=partial(bars, "checking"),
@@ -136,7 +137,7 @@ def check(
         if not report.problems:
             console.show_line("nothing wrong")
     if sheet and split and not report.problems:
-        dataset = open_dataset(located_source(card, root, split), described.splits[split].labelled)
+        dataset = open_dataset(source, described.splits[split].labelled)
         rows = write_sheet(dataset, sheet, classes=class_list)
         if not json:
             console.show(f"{rows} of {len(dataset)} images shown in {sheet}")
