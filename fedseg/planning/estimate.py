@@ -171,9 +171,7 @@ def step_seconds(source: Source, model: Model, training: Training, threads: int)
     counts = train_id_counts(dataset, survey_labels(dataset), model.classes)
     settings = SupervisedTraining(**training.model_dump() | {"iterations": WARM_UP + STEPS})
     clock = _Clock()
-    run = TrainingRun(
-        settings=SupervisedTraining(**settings), seed=0, device=best_device(), callbacks=(clock,)
-    )
+    run = TrainingRun(settings=settings, seed=0, device=best_device(), callbacks=(clock,))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
