@@ -20,7 +20,8 @@ from fedseg.config import GLOBAL, Federation, shared_sets
 from fedseg.errors import FedsegError, did_you_mean
 from fedseg.files import digest, write_text
 from fedseg.method.baselines import centralized
-from fedseg.method.pipeline import evaluate_all, run_server
+from fedseg.method.context import Context, open_context
+from fedseg.method.scoring import score_models
 from fedseg.method.votes import keep, missing_sites
 from fedseg.models.checkpoints import StoredWeights, load_info
 from fedseg.participants.answers import MOST_IMAGES
@@ -29,28 +30,23 @@ from fedseg.participants.evaluator import score_at_home
 from fedseg.participants.node import simulated_node
 from fedseg.participants.uploads import store
 from fedseg.registry import BASELINES
-from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
 from fedseg.run.result import gather_result, scores
 from fedseg.run.uploads import read_upload
 from fedseg.workflows import comparison
+from fedseg.workflows.server import run_server
 
 MEAN = {"class_balance": 0.0, "temperature": 1.0}
-GATE = {"fusion": "features"}
-FLIP = {"flip": True}
+FEATURES = {"fusion": "features"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "class-aware mean": {"distillation": MEAN},
     "+ class balance": {"distillation": {"temperature": 1.0}},
     "+ sharpening": {},
-    "+ flip": {"labelling": FLIP},
-    "+ gate": {"distillation": GATE},
-    "+ feature loss": {"distillation": GATE | {"feature_weight": 1.0}},
-    "+ student": {"distillation": {"rounds": 2}},
+    "+ feature fusion": {"distillation": FEATURES},
     "+ mix": {"augmentation": {"generator": "mix"}},
     "+ cross-site evaluation": {"cross_site_evaluation": True},
     "all": {
-        "labelling": FLIP,
-        "distillation": GATE | {"feature_weight": 1.0, "rounds": 2},
+        "distillation": FEATURES,
         "augmentation": {"generator": "mix"},
     },
 }
@@ -104,8 +100,8 @@ def main(
 def shortened(federation: Federation, settings: dict[str, Any]) -> Federation:
     """The federation with all its trainings at another length and size."""
     data = federation.model_dump()
-    for part in [data["server"]["distillation"], *(c["training"] for c in data["clients"])]:
-        part |= settings
+    for owner in [data["server"]["distillation"], *data["clients"]]:
+        owner["training"] |= settings
     return Federation.model_validate(data)
 
 
@@ -151,21 +147,22 @@ def distilled(federation: Federation, folder: Path, clients: list[Path], progres
 
 def long_centralized(federation: Federation, folder: Path, progress) -> dict[str, Any]:
     """Scores of a model trained on all data, for as long as all clients and the distillation."""
-    steps = federation.server.distillation.iterations + sum(
+    steps = federation.server.distillation.training.iterations + sum(
         client.training.iterations for client in federation.clients
     )
-    longer = varied(federation, {"distillation": {"iterations": steps}})
+    training = federation.server.distillation.training.model_copy(update={"iterations": steps})
+    longer = varied(federation, {"distillation": {"training": training.model_dump()}})
     run = open_run(folder, longer)
-    centralized.make(run, longer, {}, progress)
-    checkpoint = {"centralized": run.baseline("centralized")}
-    evaluate_all(run, longer, checkpoint, progress)
+    context = Context(run=run, federation=longer, clients={}, progress=progress)
+    centralized.make(context)
+    score_models(context)
     return scores(run, longer)["centralized"]
 
 
 def cross_site_evaluate(run: Run, federation: Federation, progress) -> None:
     """What the clients' nodes would do: score each other's models on their own data."""
     homes = {c.name: simulated_node(c, run.state).evaluator() for c in federation.clients}
-    for name, folder in good_clients(run, federation).items():
+    for name, folder in open_context(run, federation, progress).clients.items():
         info = load_info(folder)
         weights = StoredWeights(folder)
         for site in missing_sites(run, name, list(homes)):

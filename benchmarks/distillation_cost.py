@@ -22,14 +22,14 @@ from command import start
 from rich.console import Console
 
 from fedseg import config
-from fedseg.config import Client, Federation
+from fedseg.config import Client, Federation, SupervisedTraining
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.files import EMBEDDED
-from fedseg.method import pipeline
+from fedseg.method.context import open_context
+from fedseg.method.pipeline import make_global_model
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, seeded_build
-from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run, open_run
 from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
@@ -85,7 +85,7 @@ def server_part(
         if stage == "distillation":
             ticks.append(time.perf_counter())
 
-    pipeline.distill(run, federation, good_clients(run, federation), notify)
+    make_global_model(open_context(run, federation, notify))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return step_seconds(ticks), ticks[0] - started, peak
 
@@ -96,7 +96,7 @@ def supervised_step(path: Path, count: int, iterations: int, fusion: str) -> flo
     dataset = open_dataset(federation.clients[0])
     counts = train_id_counts(dataset, survey(dataset))
     ticks: list[float] = []
-    settings = federation.server.distillation
+    settings = SupervisedTraining(**federation.server.distillation.training.model_dump())
     tick = lambda *_, **__: ticks.append(time.perf_counter())  # noqa: E731
     run = TrainingRun(
         settings=settings, seed=0, device=best_device(), callbacks=(ReportProgress(tick),)
@@ -115,7 +115,9 @@ def with_clients(path: Path, count: int, iterations: int, fusion: str) -> Federa
     data = config.load(path).model_dump()
     names = [f"client{number}" for number in range(count)]
     data["clients"] = [data["clients"][0] | {"name": name} for name in names]
-    data["server"]["distillation"] |= {"iterations": iterations, "fusion": fusion}
+    distillation = data["server"]["distillation"]
+    distillation["fusion"] = fusion
+    distillation["training"]["iterations"] = iterations
     return Federation.model_validate(data)
 
 

@@ -18,7 +18,6 @@ from fedseg.config import Model, Training
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from fedseg.models.export import export
-from fedseg.models.export_formats import Format
 from fedseg.models.exported import open_model
 
 MODELS = (
@@ -30,7 +29,7 @@ MODELS = (
 
 
 def main(height: int = 512, width: int = 1024, rounds: int = 5) -> None:
-    """Print milliseconds an image in PyTorch, in TorchScript and in onnxruntime."""
+    """Print milliseconds an image in PyTorch and in onnxruntime."""
     images = torch.randn(1, 3, height, width)
     for arch, encoder in MODELS:
         model = Model(arch=arch, encoder=encoder, encoder_weights="none")
@@ -38,10 +37,8 @@ def main(height: int = 512, width: int = 1024, rounds: int = 5) -> None:
             path = Path(folder) / "model"
             checkpoints.save(path, build(model), checkpoints.describe(model, Training()))
             export(path, path.with_suffix(".onnx"))
-            export(path, path.with_suffix(".pt"), Format.TORCHSCRIPT)
             networks = {
                 "PyTorch": checkpoints.load(path)[0],
-                "TorchScript": torch.jit.load(path.with_suffix(".pt")),
                 "ONNX": open_model(path.with_suffix(".onnx"), "cpu")[0],
             }
             taken: dict[str, list[float]] = {name: [] for name in networks}

@@ -4,8 +4,8 @@ Renders the three clients' worlds, trains federations on them with CamVid's trai
 server, scores on CamVid's validation images and IDD-Lite, and compares with what else the data
 could become. Interrupted, the same command goes on where it was.
 
-    pip install -e '.[benchmarks]'
-    python -m benchmarks.headline --camvid ROOT --idd-lite ROOT --out DIR
+    pip install -e . benchmarks/rendered
+    python benchmarks/headline.py --camvid ROOT --idd-lite ROOT --out DIR
 
 docs/benchmarks.md says where the two real datasets are got and how they are laid out.
 """
@@ -18,12 +18,10 @@ from typing import Annotated
 
 import tomli_w
 import typer
+from command import start
 
 from fedseg.errors import FedsegError
 from fedseg.files import write_text
-
-from .command import start
-from .rendered.__main__ import render
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rendered-to-real.toml"
 
@@ -39,9 +37,9 @@ def federation(worlds: Path, camvid: Path, idd_lite: Path) -> str:
     return tomli_w.dumps(table)
 
 
-def fedseg(*args: object) -> None:
-    """Runs a command of fedseg; ends with its exit status if it fails."""
-    done = subprocess.run([sys.executable, "-m", "fedseg", *map(str, args)], check=False)
+def run_module(*words: object) -> None:
+    """Run a module's command; end with its exit status if it fails."""
+    done = subprocess.run([sys.executable, "-m", *map(str, words)], check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
 
@@ -52,9 +50,8 @@ def headline(
     out: Annotated[Path, typer.Option(help="Folder for everything.")],
     seed: Annotated[list[int], typer.Option(help="A seed; may be repeated.")] = [0, 1, 2],  # noqa: B006
     count: Annotated[int, typer.Option(min=1, help="Images of each world.")] = 700,
-    workers: Annotated[int, typer.Option(min=0, help="Renderers; 0: one a core.")] = 0,
 ) -> None:
-    """Renders, trains, scores and compares."""
+    """Render, train, score and compare."""
     for root in (camvid, idd_lite):
         if not root.is_dir():
             raise FedsegError(
@@ -63,14 +60,14 @@ def headline(
     out, camvid, idd_lite = (path.absolute() for path in (out, camvid, idd_lite))
     worlds = out / "worlds"
     names = [client["name"] for client in tomllib.loads(EXAMPLE.read_text())["clients"]]
-    render(names, worlds, count, 0, workers)
+    run_module("rendered", "render", *names, "--out", worlds, "--count", count)
     file = out / "federation.toml"
     write_text(file, federation(worlds, camvid, idd_lite))
     runs = [out / f"seed{number}" for number in seed]
-    fedseg("check", file)
+    run_module("fedseg", "check", file)
     for number, run in zip(seed, runs, strict=True):
-        fedseg("simulate", file, "--seed", number, "--out", run)
-    fedseg("compare", *runs, "--out", out / "table")
+        run_module("fedseg", "simulate", file, "--seed", number, "--out", run)
+    run_module("fedseg", "compare", *runs, "--out", out / "table")
 
 
 if __name__ == "__main__":

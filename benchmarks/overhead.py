@@ -63,7 +63,7 @@ def run_plainly(path: Path, out: Path) -> None:
     run = open_run(out, federation)
     cores = torch.get_num_threads()
     # As many threads as a simulated client gets: another number gives other roundings.
-    torch.set_num_threads(share(len(federation.clients), federation.resources).cpus_per_client)
+    torch.set_num_threads(share(len(federation.clients)).cpus_per_client)
     for client in federation.clients:
         progress = FileProgress(run.progress, client.name)
         folder = train_client(client, federation.seed, run.state / client.name, progress)

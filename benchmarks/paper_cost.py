@@ -18,11 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fedseg import config
 from fedseg.config import Model
-from fedseg.evaluation.inference import input_size, view_sizes
+from fedseg.evaluation.inference import input_size, view_size
 from fedseg.models.build import outline
 from fedseg.models.checkpoints import describe
-from fedseg.planning.disk import made_images, written_for
+from fedseg.planning.disk import written_for
 from fedseg.planning.estimate import PROCESS, training_bytes
+from fedseg.planning.stages import made_images
 
 PAPER = Path(__file__).parents[1] / "examples" / "paper.toml"
 SERVER = (4256, (1080, 1920))
@@ -39,7 +40,7 @@ SETS = {
 def main(teraflops: float = 100.0) -> None:
     """Print a table."""
     federation = config.load(PAPER)
-    model, student = federation.model.plain, federation.server.distillation
+    model, student = federation.model.plain, federation.server.distillation.training
     federation = federation.model_copy(update={"model": model})  # of which nothing is downloaded
     [training] = {client.training for client in federation.clients}
     clients = len(federation.clients)
@@ -51,9 +52,7 @@ def main(teraflops: float = 100.0) -> None:
     scored = 0.0
     for chosen in federation.evaluation:
         count, size = SETS[chosen.name]
-        scored += count * sum(
-            forward(model, view) for view in view_sizes(*size, info, chosen.protocol)
-        )
+        scored += count * forward(model, view_size(*size, info, chosen.protocol))
     rows = {
         f"{clients} clients, {training.iterations} steps each": (
             clients * training.iterations * step

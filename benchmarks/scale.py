@@ -39,7 +39,7 @@ TRAINING = {"iterations": 1, "batch_size": 2, "crop": [32, 64]}
 MINIMA = "\n[minima]\niterations = 1\nbatch_size = 2\nimages = 1\ncrop = 32\n"
 """What a node's owner says so that it is allowed."""
 KINDS = {
-    "SuperLink": ("flower-superlink", "fedseg server start"),
+    "SuperLink": ("flower-superlink", "fedseg deploy server"),
     "ServerApp": ("flwr-serverapp", "flwr-simulation"),
     "SuperNode": ("verified_supernode",),
     "ClientApp": ("flwr-clientapp", "ray::ClientApp"),
@@ -60,7 +60,7 @@ def clients(numbers: Annotated[list[int], typer.Argument()]) -> None:
             data = make_dataset(Path(home) / "data")
             own = {"dataset": "folder", "root": str(data)}
             content = federation([{"name": name} | own for name in names], data)
-            seconds = run("simulate", Path(home), content)
+            seconds = run(["simulate"], Path(home), content)
         report(f"{number} simulated clients", seconds, peak)
         needed.append(peak["ServerApp"])
     raise typer.Exit(max(needed) > ALLOWED_RATIO * needed[0])
@@ -77,20 +77,20 @@ def uploads(number: int = 4) -> None:
         port, admin_port = str(free_port()), str(free_port())
         where = ["--certs", str(certs), "--state", str(home / "state"), "--host", "127.0.0.1"]
         ports = ["--port", port, "--admin-port", admin_port]
-        stack.enter_context(started(home / "server.log", "server", "start", *where, *ports))
-        server = Server(f"localhost:{admin_port}", certs / "ca.crt")
+        stack.enter_context(started(home / "server.log", "deploy", "server", *where, *ports))
+        server = Server(f"localhost:{admin_port}", certs)
         wait_for(server)
         names = [f"client-{index}" for index in range(number)]
         for name in names:
             node = {"name": name, "role": "trainer", "dataset": "folder", "root": str(data)}
-            make_node(home / name, node | {"server": f"localhost:{port}"}, certs / "ca.crt", None)
+            make_node(home / name, node | {"server": f"localhost:{port}"}, certs)
             with (home / name / "node.toml").open("a") as file:
                 file.write(MINIMA)
             server.add_node(name, home / name / "node.pub")
-            stack.enter_context(started(home / f"{name}.log", "node", "start", str(home / name)))
+            stack.enter_context(started(home / f"{name}.log", "deploy", "node", str(home / name)))
         content = federation([{"name": name, "model": LARGE} for name in names], data)
-        asked = ["--server", server.address, "--ca", str(certs / "ca.crt")]
-        seconds = run("run", home, content, *asked)
+        asked = ["--server", server.address, "--certs", str(certs)]
+        seconds = run(["deploy", "run"], home, content, *asked)
         size = read_json(home / "run" / "result.json")["clients"][names[0]]["bytes"]
     report(f"{number} uploads of {size / 1e6:.0f} MB", seconds, peak)
     raise typer.Exit(max(peak["SuperLink"], peak["ServerApp"]) > ALLOWED_GB)
@@ -102,9 +102,8 @@ def federation(clients: list[dict], data: Path) -> dict:
     return {
         "model": TINY,
         "training": TRAINING,
-        "node_timeout": 600.0,  # of a machine that does other things too
         "clients": clients,
-        "server": source | {"distillation": {"iterations": 1}},
+        "server": source | {"distillation": {"training": {"iterations": 1}}},
         "evaluation": [{"name": "held-out"} | source],
     }
 
@@ -121,13 +120,13 @@ def make_dataset(root: Path, images: int = 4) -> Path:
     return root
 
 
-def run(command: str, home: Path, content: dict, *options: str) -> float:
+def run(command: list[str], home: Path, content: dict, *options: str) -> float:
     """Seconds that a federation takes in which every client is to be good."""
     path, out = home / "federation.toml", home / "run"
     path.write_text(tomli_w.dumps(content))
     begun = time.monotonic()
     subprocess.run(
-        [FEDSEG, command, str(path), "--out", str(out), *options],
+        [FEDSEG, *command, str(path), "--out", str(out), *options],
         check=True,
         stdout=subprocess.DEVNULL,
     )

@@ -30,7 +30,7 @@ from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer, resize
 from fedseg.extras.mix import Mix
 from fedseg.method.generation.candidates import make_candidates
-from fedseg.method.targets import compare
+from fedseg.method.inconsistency import compare
 from fedseg.method.teachers import Teacher
 from fedseg.models import checkpoints
 from fedseg.models.build import IMAGENET, build
@@ -71,7 +71,7 @@ def main() -> None:
         table.add_row("predictions on disk, an image and client", f"{size / 1e6:.2f} MB")
         for count in (4, 16, 64):
             some = {str(k): teacher for k, teacher in enumerate(teachers[:count])}
-            seconds = timed(lambda some=some: compare(some, list(range(IMAGES)), silent)) / IMAGES
+            seconds = timed(lambda some=some: compare(some, silent)) / IMAGES
             table.add_row(f"comparing {count} clients, an image", f"{1e3 * seconds:.0f} ms")
         mix = Mix(Augmentation(generator="mix"), images, teachers[:4])
         seconds = timed(lambda: mix.makes(0))

@@ -151,7 +151,7 @@ def _watched(
         exit_with_parent()
         guards.append(_end_of_run(context, node))
     progress = progress_of(context, node)
-    return watched(lambda notify: work(node, notify), progress, task.stall_timeout, *guards)
+    return watched(lambda notify: work(node, notify), progress, *guards)
 
 
 def _end_of_run(context: Context, node: Node) -> "Guard":

@@ -4,12 +4,12 @@ set -eu
 names="boulevard suburb oldtown"
 case "$1" in
 setup)
-    fedseg certs /authority --host server
-    fedseg app sign /authority
+    fedseg deploy certs /authority --host server
+    fedseg deploy sign /authority
     cd /authority && cp ca.crt server.crt server.key admin.token app.signed /certs
     for name in $names; do
-        fedseg node init "/nodes/$name" --name "$name" --role trainer \
-            --dataset streetsim --split "$name" --server server:9092 --ca /authority/ca.crt > /dev/null
+        fedseg deploy init "/nodes/$name" --name "$name" --role trainer \
+            --dataset streetsim --split "$name" --server server:9092 --certs /authority > /dev/null
         # Its data is embedded, and local.toml trains for a few steps only: no image is protected.
         printf '\n[minima]\niterations = 20\n' >> "/nodes/$name/node.toml"
         echo "/nodes/$name: made"
@@ -18,12 +18,12 @@ setup)
     chown -R fedseg /certs /nodes
     ;;
 add)
-    timeout 300 sh -c 'until fedseg server nodes --ca /certs/ca.crt 2> /dev/null; do sleep 2; done'
+    timeout 300 sh -c 'until fedseg deploy nodes --certs /certs 2> /dev/null; do sleep 2; done'
     for name in $names; do
-        fedseg server add "$name" "/certs/$name.pub" --ca /certs/ca.crt
+        fedseg deploy nodes --add "$name" "/certs/$name.pub" --certs /certs
     done
     ;;
 run)
-    fedseg run /local/local.toml --ca /certs/ca.crt --out /state/results/local
+    fedseg deploy run /local/local.toml --certs /certs --out /state/results/local
     ;;
 esac

@@ -67,7 +67,8 @@ def _tables(
         if base in titles:
             own = [key for key in own if key in table.__annotations__]
             parts.append(f"All keys of `{titles[base]}`{', and:' if own else '.'}\n")
-        for shown in titles:
+        order = list(titles)
+        for shown in order[: order.index(table)]:
             if table in shown.__bases__:
                 others = ", ".join(f"`{key}`" for key in shown.__annotations__)
                 parts.append(f"All keys of `{titles[shown]}` but {others}.\n")
@@ -80,7 +81,7 @@ def _table(kind: type[Section], keys: Iterable[str], titles: dict[type[Section],
     """A Markdown table of some of the keys."""
     schema = kind.model_json_schema()
     rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
-    for key in keys:
+    for key in [key for key in keys if key in schema["properties"]]:
         field = kind.model_fields[key]
         meaning = " ".join((field.description or "").split())
         value = _value(schema["properties"][key], schema.get("$defs", {}))

@@ -50,8 +50,11 @@ def located(reference: str, folders: Iterable[Path]) -> str:
         folders: looked through in this order.
 
     Returns:
-        "/path/of/file.py:object"; the reference as it is where no folder has such a file.
+        "/path/of/file.py:object"; where no folder has such a file, or for any other name, the name
+        as it is.
     """
+    if not is_reference(reference):
+        return reference
     module, _, name = reference.rpartition(":")
     relative = Path(module if module.endswith(".py") else module.replace(".", "/") + ".py")
     for folder in folders:
@@ -61,9 +64,19 @@ def located(reference: str, folders: Iterable[Path]) -> str:
 
 
 def module_name(reference: str) -> str:
-    """The reference without the folder of its file: "module:object"."""
+    """The reference without the folder of its file, "module:object"; any other name as it is."""
+    if not is_reference(reference):
+        return reference
     module, _, name = reference.rpartition(":")
     return f"{Path(module).stem if module.endswith('.py') else module}:{name}"
+
+
+def short_name(name: str) -> str:
+    """The name of a card, a card's file or a plugin, without folder, suffix, package and object."""
+    module = name.rpartition(":")[0]
+    if not is_reference(name) or module.endswith(".py"):
+        return Path(module or name).stem
+    return module.rpartition(".")[2]
 
 
 def load_object(kind: str, reference: str) -> Any:

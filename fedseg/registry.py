@@ -9,11 +9,13 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from fedseg.errors import FedsegError, plain
 from fedseg.plugins import (
     check_methods,
     check_signature,
     is_reference,
     load_object,
+    module_name,
     source_hash,
 )
 
@@ -39,6 +41,7 @@ class Registry:
         self._entries = dict(entries)
         self._parameters = parameters
         self._methods = methods
+        self._trusted: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter({**_offered(self.kind), **self._entries})
@@ -66,6 +69,32 @@ class Registry:
         check_signature(self.kind, name, found, self._parameters)
         check_methods(self.kind, name, found, self._methods)
         return found
+
+    def trust(self, name: str) -> None:
+        """Let checkpoints name a plugin: one that a configuration or the command line names."""
+        if not self.is_built_in(name):
+            self._trusted[module_name(name)] = name
+
+    def all_trusted(self) -> list[str]:
+        """The plugins that checkpoints may name, as configurations name them."""
+        return list(self._trusted.values())
+
+    def trusted(self, name: str) -> str:
+        """The plugin that a checkpoint names, as a configuration names it; nothing is imported.
+
+        Raises:
+            FedsegError: nobody on this machine named it.
+        """
+        is_plugin = is_reference(name) or name in self
+        if self.is_built_in(name) or not is_plugin:
+            return name
+        if name not in self._trusted:
+            shown = plain(name, 100)
+            raise FedsegError(
+                f"{self.kind} '{shown}' is code that a checkpoint names, and is not imported for "
+                f"that; if you trust it, name it in the federation file or with --plugin {shown}"
+            )
+        return self._trusted[name]
 
     def source(self, name: str) -> dict[str, str]:
         """Hash of a plugin's source, by its name; nothing of what is built in.
@@ -132,6 +161,36 @@ TRAINERS = Registry(
     ("task",),
 )
 """Functions from a `fedseg.extend.TrainingTask` to a trained model; "private" needs an extra."""
+SMP_MODELS = (
+    "unet",
+    "unetplusplus",
+    "manet",
+    "linknet",
+    "fpn",
+    "pspnet",
+    "deeplabv3",
+    "deeplabv3plus",
+    "pan",
+    "upernet",
+    "segformer",
+    "dpt",
+)
+"""Architectures of segmentation-models-pytorch."""
+MODELS = Registry(
+    "model",
+    {
+        **dict.fromkeys(SMP_MODELS, "fedseg.models.smp:build"),
+        **dict.fromkeys(
+            ("hf_segformer", "hf_mask2former", "hf_eomt"), f"{_EXTRAS}.huggingface:build"
+        ),
+    },
+    ("spec", "classes"),
+)
+"""Functions that satisfy `fedseg.extend.ModelBuilder`."""
+ADAPTERS = Registry("adapter", {"lora": f"{_EXTRAS}.lora:add_adapters"}, ("encoder", "name"))
+"""Functions that add to an encoder what is trained of it, in place."""
+DATASETS = Registry("dataset", {}, ("source",))
+"""Functions from a `Source` to what satisfies `fedseg.extend.OwnDataset`; others have a card."""
 BASELINES = Registry(
     "baseline",
     {

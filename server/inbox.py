@@ -20,7 +20,7 @@ from fedseg.files import TEMPORARY
 from fedseg.flower.internals import Interrupted, Reply, announced, sends_pieces
 
 MOST_PIECES = 10_000
-"""Of a reply; a piece has 5 MB at most."""
+"""Pieces of a reply, which have 5 MB each at most."""
 AT_ONCE = 4
 """Pieces that are fetched at the same time. If none of them has come, the next reply is
 tried."""

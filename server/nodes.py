@@ -32,14 +32,14 @@ class _Question:
     name: str
     message: Message
     activated: str
-    """When its node came, as the server knew when it was last asked."""
+    """Time when its node came, as the server knew it when it was last asked."""
     ids: set[str]
-    """Of the messages that may still be answered."""
+    """Ids of the messages that may still be answered."""
     times: int = 1
     gone: float = 0.0
-    """When its node was found to be away."""
+    """Time when its node was found to be away."""
     error: Message | FedsegError = field(default_factory=lambda: FedsegError("no answer"))
-    """Why."""
+    """Error to report if no reply arrives."""
 
     @property
     def node(self) -> int:
@@ -208,7 +208,7 @@ def _is_away(reply: Message | FedsegError) -> bool:
 
 @contextmanager
 def well_formed(reply: Message) -> Iterator[None]:
-    """Within it a reply is read; whatever it lacks becomes a FedsegError."""
+    """Turn whatever a reply lacks while it is read into a FedsegError."""
     if reply.has_error():
         # Flower sends a traceback; its last line is what happened.
         lines = (reply.error.reason or "").strip().splitlines() or ["no reason given"]

@@ -36,7 +36,7 @@ from fedseg.participants.evaluator import answer_inputs, answered_score
 from fedseg.participants.introduction import Introduction, Question
 from fedseg.participants.metadata import parse_upload
 from fedseg.participants.node import ScoreTask, score_task, train_task
-from fedseg.participants.uploads import check_cost, check_sizes, store
+from fedseg.participants.uploads import check_architecture, check_cost, check_sizes, store
 from fedseg.planning.node_classes import check_node_classes
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
@@ -47,6 +47,8 @@ from fedseg.storage.provenance import Inputs
 from server.nodes import Nodes, well_formed
 
 log = getLogger("flwr").log
+PATIENCE = 600.0
+"""Seconds that the server waits for nodes to appear, and for one that went away to come back."""
 NamedReply = tuple[str, Message | FedsegError]
 
 
@@ -63,6 +65,7 @@ class OneShot(Strategy):
         self.federation = federation
         self.failures: dict[str, str] = {}
         self.seconds = 0.0
+        self.patience = min(PATIENCE, federation.client_timeout)
         self._nodes: Nodes | None = None
         self._unheard: set[str] = set()  # of those asked
 
@@ -91,12 +94,8 @@ class OneShot(Strategy):
     def cross_site_evaluate(self, grid: Grid, timeout: float) -> None:
         """Have every client's model scored by every other client; a pair that fails is left out."""
         clients = good_clients(self.run, self.federation)
-        nodes = self._known_nodes(grid).find(set(clients), self.federation.node_timeout)
-        how = ScoreTask(
-            protocol=Protocol(),
-            stall_timeout=self.federation.stall_timeout,
-            timeout=timeout,
-        )
+        nodes = self._known_nodes(grid).find(set(clients), self.patience)
+        how = ScoreTask(protocol=Protocol(), timeout=timeout)
         for name, folder in clients.items():
             sites = [s for s in missing_sites(self.run, name, list(clients)) if s in nodes]
             if not sites:
@@ -125,7 +124,7 @@ class OneShot(Strategy):
         wanted = {client.name for client in self.federation.clients} - done.keys()
         nodes = self._find(grid, wanted)
         if not done:
-            known, timeout = self._known_nodes(grid), self.federation.node_timeout
+            known, timeout = self._known_nodes(grid), self.patience
             check_node_classes(self.federation, known.known, partial(known.find, timeout=timeout))
         return [
             self._message(TRAIN, request(client.name, task), nodes[client.name])
@@ -198,7 +197,7 @@ class OneShot(Strategy):
     def _find(self, grid: Grid, wanted: set[str]) -> dict[str, int]:
         """Node ids by name; names without a node are failures."""
         known = self._known_nodes(grid)
-        nodes = known.find(wanted, self.federation.node_timeout)
+        nodes = known.find(wanted, self.patience)
         for name in sorted(wanted - nodes.keys()):
             self._fail(name, known.refused.get(name, "no node speaks for it"))
         return nodes
@@ -222,7 +221,7 @@ class OneShot(Strategy):
         self._unheard = set(by_name)
         for name in by_name:
             self._tell(name, "asked", 0)
-        return self._known_nodes(grid).ask(by_name, timeout, self.federation.node_timeout)
+        return self._known_nodes(grid).ask(by_name, timeout, self.patience)
 
     def _take_each(
         self, replies: Iterable[NamedReply], take: Callable[[str, Message], None]
@@ -258,8 +257,10 @@ class OneShot(Strategy):
             text = text_in(reply, UPLOAD)
         upload = parse_upload(text, name, self.federation.classes)
         client = next(c for c in self.federation.clients if c.name == name)
+        asked = [client.model, self.federation.model]
+        check_architecture(upload, asked)
         check_sizes(upload, client.training)
-        check_cost(upload, [client.model, self.federation.model])
+        check_cost(upload, asked)
         store(self.run, upload, _weights_in(reply), client.model, self.federation.seed)
         self._audit(
             "upload accepted",

@@ -22,7 +22,6 @@ from fedseg.config import Federation, load, read_toml
 from fedseg.data.cards import load_card
 from fedseg.files import EMBEDDED
 from fedseg.participants.client import pack, train_client
-from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import store
 from fedseg.planning.sources import update_sources
 from fedseg.run.folder import Run, open_run
@@ -140,7 +139,9 @@ def train_and_upload(federation: Federation, folder: Path, out: Path | None = No
         home = train_client(
             client, 0, folder / client.name, notify, [WriteCurve(run.curve(client.name))]
         )
-        weights, upload = pack(home, UploadOptions())
+        weights, upload = pack(
+            home,
+        )
         store(run, upload, weights, client.model, seed=0)
     return run
 

@@ -122,13 +122,13 @@ def test_a_file_that_is_not_toml(tmp_path):
 
 
 def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data):
-    federation_data["protocol"] = {"flip": True, "height": 64}
+    federation_data["protocol"] = {"window": (32, 64), "height": 64}
     federation_data["evaluation"][0]["protocol"] = {"height": "original"}
     federation_data["evaluators"] = [{"dataset": "camvid"}]
     federation = load(federation_data)
-    assert federation.evaluation[0].protocol == config.Protocol(flip=True, height="original")
+    assert federation.evaluation[0].protocol == config.Protocol(window=(32, 64), height="original")
     assert federation.evaluators[0].name == "camvid"
-    assert federation.evaluators[0].protocol == config.Protocol(flip=True, height=64)
+    assert federation.evaluators[0].protocol == config.Protocol(window=(32, 64), height=64)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_protocols_are_handed_down_to_sets_and_evaluators(load, federation_data)
             {"protocol": {"window": [16, 128]}},
             "window' = \\[16, 128\\]: expected a list of 2 whole numbers from 32 to 8192",
         ),
-        ({"protocol": {"flipp": True}}, "unknown key 'protocol.flipp'; did you mean 'flip'"),
+        ({"protocol": {"heigth": 64}}, "unknown key 'protocol.heigth'; did you mean 'height'"),
         ({"evaluators": [{"name": "one", "dataset": "folder"}]}, "the name 'one' is given twice"),
         ({"evaluators": [{"dataset": "folder", "rot": "."}]}, "did you mean 'root'"),
     ],

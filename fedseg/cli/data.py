@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedseg.cli.options import CardName, Commands, Json, Quiet, SomeCard, SomeRoot, Split
+from fedseg.cli.options import (
+    CardName,
+    Commands,
+    Json,
+    Quiet,
+    SomeCard,
+    SomeRoot,
+    complete_split,
+)
 from fedseg.errors import FedsegError
 
 Classes = Annotated[
@@ -61,31 +69,48 @@ def check(
     card: CardName,
     root: SomeRoot = None,
     split: Annotated[
-        str | None, typer.Option(help="Split of the card; default: every one that is there.")
+        str | None,
+        typer.Option(
+            help="Split of the card; default: every one that is there.",
+            autocompletion=complete_split,
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Open every file, not a sample of 50 images.")
     ] = False,
     classes: Classes = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Image file to write: a few images, their labels in colours, and both."),
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Find a dataset's images and labels, open some, and tell everything that is wrong.
 
-    Exit status 2 if anything is.
+    Exit status 2 if anything is. A sheet shows one split.
 
     Example: `fedseg data check camvid /data/CamVid --split val`
     """
     from fedseg.cli import console
     from fedseg.config import read_classes
-    from fedseg.data.cards import load_card
     from fedseg.data.check import check as check_files
     from fedseg.data.class_names import unknown_names
+    from fedseg.data.dataset import open_dataset
     from fedseg.data.label_map import LabelMap
+    from fedseg.data.own_datasets import is_own, located_source, source_card, written_root
+    from fedseg.data.sheet import check_sheet, write_sheet
 
-    described, class_list = load_card(card), read_classes(classes)
+    source = located_source(card, root, split)
+    described, class_list = source_card(source), read_classes(classes)
     mapped = LabelMap(described, class_list)  # a card of other classes is refused here
+    if sheet:
+        split = described.split(split)
+        check_sheet(sheet)
     with console.Bars() as bars:
+        if is_own(source.dataset):
+            is_labelled = all(part.labelled for part in described.splits.values())
+            root = written_root(source, is_labelled, partial(bars, "reading data"))
         report = check_files(
             described,
             root,
@@ -110,6 +135,11 @@ def check(
             console.show_line(line)
         if not report.problems:
             console.show_line("nothing wrong")
+    if sheet and split and not report.problems:
+        dataset = open_dataset(located_source(card, root, split), described.splits[split].labelled)
+        rows = write_sheet(dataset, sheet, classes=class_list)
+        if not json:
+            console.show(f"{rows} of {len(dataset)} images shown in {sheet}")
     if report.problems:
         count = len(report.problems)
         raise FedsegError(
@@ -118,45 +148,27 @@ def check(
 
 
 @data.command()
-def show(
-    card: CardName,
-    out: Annotated[Path, typer.Option(help="Image file to write.")],
-    root: SomeRoot = None,
-    split: Split = None,
-    classes: Classes = None,
+def cache(
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all that is made again when it is needed.")
+    ] = False,
+    json: Json = False,
 ) -> None:
-    """Write a contact sheet: a few images, their labels in the classes' colours, and both at once.
+    """Show what fedseg's cache holds, or clear it.
 
-    Example: `fedseg data show camvid /data/CamVid --split val --out camvid.jpg`
+    It holds rendered images, and surveys and hashes of datasets.
+
+    Example: `fedseg data cache`
     """
-    import numpy as np
-
     from fedseg.cli import console
-    from fedseg.config import Source, read_classes
-    from fedseg.data.cards import load_card
-    from fedseg.data.dataset import open_dataset
-    from fedseg.data.label_map import LabelMap
-    from fedseg.data.sampling import spread_indices
-    from fedseg.data.sheet import ROWS, check_sheet, write_sheet
-    from fedseg.data.survey import label_counts
+    from fedseg.cli.tables import cache_table
+    from fedseg.files import cache_dir
+    from fedseg.storage.cache import cache_parts, clear_cache
 
-    described = load_card(card)
-    chosen = described.split(split)
-    source = Source(dataset=card, root=root, split=chosen)
-    class_list = read_classes(classes)
-    check_sheet(out)
-    with console.Bars() as bars:
-        rendering = partial(bars, "rendering data")
-        dataset = open_dataset(source, described.splits[chosen].labelled, rendering)
-    rows = write_sheet(dataset, out, classes=class_list)
-    if classes and dataset.labels:
-        mapped = LabelMap(described, class_list)
-        chosen_indices = spread_indices(len(dataset), ROWS)
-        counts = np.sum([label_counts(dataset, index) for index in chosen_indices], axis=0)
-        becomes, title = _becomes(mapped, class_list.names), f"{described.name}: {chosen}"
-        pixels = _pixels(described, counts)
-        console.show(_class_table(pixels, becomes, title, f"{rows} images opened"))
-    console.show(f"{rows} of {len(dataset)} images shown in {out}")
+    parts = clear_cache() if clear else cache_parts()
+    content = [{"folder": str(p.path), "files": p.files, "bytes": p.bytes} for p in parts]
+    notify = f"removed from {cache_dir()}" if clear else f"cache: {cache_dir()}"
+    console.answer(json, content, cache_table(parts), notify)
 
 
 def _overview(cards: "list[Card]") -> "Table":

@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from fedseg.cli import deploy
 from fedseg.cli.console import NoticeHandler
 from fedseg.cli.data import data
+from fedseg.cli.deploy import deploy
 from fedseg.cli.models import models
 from fedseg.cli.options import (
     Commands,
@@ -63,7 +63,7 @@ def _options(
     ] = False,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
-        typer.Option(metavar="LEVEL", help="Of logs: debug, info, warning or error."),
+        typer.Option(metavar="LEVEL", help="Level of logs: debug, info, warning or error."),
     ] = None,
 ) -> None:
     if log_level:
@@ -108,9 +108,6 @@ def simulate(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the file's seed.")] = None,
     settings: Settings = None,
-    centralized: Annotated[
-        bool, typer.Option(help="Also train one model on all clients' data, to compare.")
-    ] = False,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -132,16 +129,13 @@ def simulate(
     settings = settings or []
     if seed is not None:
         refuse_set(settings, "seed", "--seed")
-    if ray_address is not None:
-        refuse_set(settings, "resources.ray_address", "--ray-address")
-        settings = [*settings, f"resources.ray_address={ray_address}"]
     federation = configuration.load(path, settings=settings)
     if seed is not None:
         federation = configuration.with_seed(federation, seed)
     out = out or free_folder(Path("runs") / path.stem, federation)
     with console.Bars() as bars:
         bars.wait()
-        result = run_simulation(federation, out, centralized, bars)
+        result = run_simulation(federation, out, bars, ray_address)
     lines = [*remarks(result), *console.run_locations(out)]
     console.answer(json, result.content(), result_table(result), *lines)
 
@@ -153,6 +147,7 @@ def check(
     ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders will be.")] = Path("runs"),
     settings: Settings = None,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -174,7 +169,7 @@ def check(
     federation = configuration.load(path, settings=settings or [])
     with console.Bars() as bars:
         bars.wait()
-        report = check_federation(federation, out, bars)
+        report = check_federation(federation, out, bars, ray_address)
     lines = [f"problem: {problem}" for problem in report.problems]
     lines += [f"note: {note}" for note in report.notes]
     lines += [f"licence of the {what}: {licence}" for what, licence in report.licences.items()]
@@ -184,30 +179,6 @@ def check(
     console.answer(json, report.content(), *tables, *lines)
     if report.problems:
         raise typer.Exit(2)
-
-
-@app.command()
-def cache(
-    clear: Annotated[
-        bool, typer.Option("--clear", help="Remove all that is made again when it is needed.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Show what fedseg's cache holds, or clear it.
-
-    It holds rendered images, and surveys and hashes of datasets.
-
-    Example: `fedseg cache`
-    """
-    from fedseg.cli import console
-    from fedseg.cli.tables import cache_table
-    from fedseg.files import cache_dir
-    from fedseg.storage.cache import cache_parts, clear_cache
-
-    parts = clear_cache() if clear else cache_parts()
-    content = [{"folder": str(p.path), "files": p.files, "bytes": p.bytes} for p in parts]
-    notify = f"removed from {cache_dir()}" if clear else f"cache: {cache_dir()}"
-    console.answer(json, content, cache_table(parts), notify)
 
 
 @app.command()
@@ -262,7 +233,6 @@ def distill(
     from fedseg.data.shards import joined
     from fedseg.workflows.redistillation import redistill
 
-    refuse_set(settings or [], "resources.ray_address", "--ray-address")
     changes = [f"without-{name}" for name in without or []]
     changes += [f"with-{folder.name}" for folder in late or []]
     changes += [re.sub(r"[^\w.=-]+", "_", setting) for setting in settings or []]
@@ -307,13 +277,22 @@ def report(
             help="File to write; default: report.html in the run folder, or side-by-side.html here."
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Show the run in a browser while it goes on."),
+    ] = False,
 ) -> None:
     """Write a run's report anew, or several runs side by side: one HTML file.
 
-    Every run ends with a report; after `fedseg compare` there is more to tell.
+    Every run ends with a report; after `fedseg compare` there is more to tell. The page of --watch
+    shows everybody's progress, and becomes the report at the end; this machine alone reaches it.
+    Ctrl-C ends it, and leaves the run alone.
 
     Example: `fedseg report runs/first`
     """
+    if watch:
+        _watch(runs, out)
+        return
     from fedseg.cli import console
     from fedseg.report.side_by_side import write_side_by_side
     from fedseg.report.write import report_on
@@ -326,25 +305,20 @@ def report(
     console.show(f"report: {written}")
 
 
-@app.command()
-def watch(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
-) -> None:
-    """Show a run in the browser while it goes on.
-
-    The page shows everybody's progress, and becomes the report at the end. It can be reached from
-    this machine only. Ctrl-C ends it, and leaves the run alone.
-
-    Example: `fedseg watch runs/first`
-    """
+def _watch(runs: list[Path], out: Path | None) -> None:
+    """Serve a run as a page until Ctrl-C."""
+    if out or len(runs) > 1:
+        raise FedsegError(
+            "--watch shows one run and writes no file; leave out --out and the others"
+        )
     from fedseg.cli import console
     from fedseg.flower.loopback import check_loopback
     from fedseg.report.live import make_server
 
     check_loopback()
-    with make_server(run, port) as server:
-        console.show_line(f"http://localhost:{server.server_port}/ shows {run}; Ctrl-C ends it")
+    with make_server(runs[0]) as server:
+        url = f"http://localhost:{server.server_port}/"
+        console.show_line(f"{url} shows {runs[0]}; Ctrl-C ends it")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -393,8 +367,4 @@ def compare(
 # What other modules hold comes last in the help.
 app.add_typer(models)
 app.add_typer(data, name="data")
-app.command()(deploy.certs)
-app.command()(deploy.run)
-app.add_typer(deploy.node, name="node")
-app.add_typer(deploy.server, name="server")
-app.add_typer(deploy.app, name="app")
+app.add_typer(deploy, name="deploy")

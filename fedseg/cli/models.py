@@ -2,14 +2,31 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from fedseg.cli.options import CardOption, Json, Quiet, RayAddress, RootOption, Settings, Split
+from fedseg.cli.options import (
+    CardOption,
+    Json,
+    Plugins,
+    Quiet,
+    RayAddress,
+    RootOption,
+    Settings,
+    Split,
+)
 from fedseg.errors import FedsegError, RunFailed
 
 models = typer.Typer()
+
+
+def trust_models(plugins: list[str] | None) -> None:
+    """Let checkpoints have the architectures that `--plugin` names."""
+    from fedseg.models.info import trust_model
+
+    for name in plugins or ():
+        trust_model(name)
 
 
 @models.command()
@@ -28,6 +45,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for scores and tables; goes on where it stopped.")
     ] = None,
+    plugins: Plugins = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -39,11 +57,13 @@ def evaluate(
     from fedseg import config
     from fedseg.cli import console
     from fedseg.cli.tables import rich_table, score_table
+    from fedseg.plugins import located
 
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
     if suite is None:
-        chosen = {"dataset": dataset, "root": root, "split": split}
+        located_name = located(str(dataset), [Path.cwd()])
+        chosen = {"dataset": located_name, "root": root, "split": split}
         data = {"evaluation": [chosen]}
         sets = config.parse(config.Suite, data, Path("--dataset"), settings or [])
     elif root or split:
@@ -53,6 +73,7 @@ def evaluate(
     from fedseg.data.shards import check_cluster, joined
     from fedseg.evaluation.suite_checks import check_suite
 
+    trust_models(plugins)
     check_suite(checkpoint, sets, out)
     check_cluster(ray_address)
     from fedseg.evaluation.suite import as_json, score_suite, suite_table
@@ -74,25 +95,10 @@ def predict(
         list[Path], typer.Argument(help="Images, videos, or folders of images or frames.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for what is written.")],
-    video: Annotated[
-        bool | None,
-        typer.Option(
-            "--video/--frames",
-            help="Write a video, or frames; default: what was given.",
-        ),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into subfolders too.")
-    ] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write probabilities, as .npz.")
     ] = False,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1, metavar="RATE", help="Frames a second of a video of images; default: 10."
-        ),
-    ] = None,
+    plugins: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Segment images and videos.
@@ -109,14 +115,12 @@ def predict(
     from fedseg.files import check_writable
     from fedseg.models.info import check_model
 
+    trust_models(plugins)
     check_writable(out)
     check_model(checkpoint)
-    sequences = find_sequences(pictures, recursive)
-    films = [s for s in sequences if (isinstance(s.pictures, Video) if video is None else video)]
-    if films and probabilities:
-        raise FedsegError("--probabilities are written beside frames, not videos; add --frames")
-    if fps and all(isinstance(film.pictures, Video) for film in films):
-        raise FedsegError("--fps is for a video made of images; none is made here, see --video")
+    sequences = find_sequences(pictures)
+    if probabilities and any(isinstance(one.pictures, Video) for one in sequences):
+        raise FedsegError("--probabilities are not written of videos; give its frames as images")
     from fedseg.evaluation.predict import predict_frames, predict_video
     from fedseg.models.build import best_device
     from fedseg.models.exported import open_model
@@ -126,8 +130,8 @@ def predict(
     with console.Bars() as bars:
         for sequence in sequences:
             notify = partial(bars, f"predicting {sequence.name}")
-            if sequence in films:
-                problems += predict_video(network, info, sequence, out, fps or 10.0, notify)
+            if isinstance(sequence.pictures, Video):
+                predict_video(network, info, sequence.name, sequence.pictures, out, notify)
             else:
                 problems += predict_frames(network, info, sequence, out, notify, probabilities)
     count = sum(map(len, sequences)) - len(problems)
@@ -139,10 +143,7 @@ def predict(
 @models.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, or hf://REPO[@REVISION].")],
-    out: Annotated[Path, typer.Option(help="File to write: .onnx, .pt or .safetensors.")],
-    format: Annotated[
-        Literal["onnx", "torchscript", "safetensors-fp16"], typer.Option(help="Kind of file.")
-    ] = "onnx",
+    out: Annotated[Path, typer.Option(help="File to write, .onnx.")],
     normalise: Annotated[
         bool,
         typer.Option("--normalise", help="The file takes uint8 RGB and normalises it."),
@@ -157,23 +158,23 @@ def export(
             help="Only size it shall take; default: any.",
         ),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
-    """Write a model as one file for other programs, and compare the two.
+    """Write a model as ONNX for other programs, and compare the two.
 
     Images are [N, 3, H, W], normalised float32 as in fedseg.json; logits are [N, C, H, W].
 
     Example: `fedseg export runs/first/global --out model.onnx --normalise --argmax`
     """
     from fedseg.cli import console
-    from fedseg.models.export_formats import Format, check_export
+    from fedseg.models.info import check_export
 
-    kind_of_file = Format(format)
-    check_export(checkpoint, out, kind_of_file, normalise or argmax or bool(size))
+    trust_models(plugins)
+    check_export(checkpoint, out)
     from fedseg.models.export import OPSET, export
 
-    parity = export(checkpoint, out, kind_of_file, normalise, argmax, size)
-    kind = f"ONNX, opset {OPSET}" if format == "onnx" else format
-    console.show(f"{out}: {kind}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
+    parity = export(checkpoint, out, normalise, argmax, size)
+    console.show(f"{out}: ONNX, opset {OPSET}, {out.stat().st_size / 1e6:.1f} MB; {parity}")
 
 
 @models.command()
@@ -187,6 +188,7 @@ def push(
         Path | None,
         typer.Option(help="Write the model card to this file, and send nothing."),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Publish a checkpoint on the Hugging Face hub, with a model card written from its run.
 
@@ -200,6 +202,7 @@ def push(
 
     if card and private:
         raise FedsegError("--private is for what is sent, and --card sends nothing; leave one out")
+    trust_models(plugins)
     check_checkpoint(checkpoint)
     if card:
         check_new_file(card, "--card")

@@ -26,7 +26,8 @@ def _value(context: typer.Context, name: str) -> str:
     return str(context.params.get(name) or unparsed.get(name) or "")
 
 
-def _complete_split(context: typer.Context, incomplete: str) -> list[str]:
+def complete_split(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of the splits of the card that the command is given."""
     from fedseg.data.cards import load_card
 
     try:
@@ -79,9 +80,12 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON. Everything else is on stderr.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress.")]
+CARD_HELP = "Dataset card, a name or a file; or MODULE:OBJECT."
 CardName = Annotated[
     str,
-    typer.Argument(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
+    typer.Argument(
+        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
+    ),
 ]
 SomeCard = Annotated[
     str | None,
@@ -91,14 +95,24 @@ SomeCard = Annotated[
 ]
 CardOption = Annotated[
     str | None,
-    typer.Option(help="Dataset card: a name, or a file.", autocompletion=_complete_card),
+    typer.Option(
+        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
+    ),
 ]
 SomeRoot = Annotated[
     Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")
 ]
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[
-    str | None, typer.Option(help="Split of the card.", autocompletion=_complete_split)
+    str | None, typer.Option(help="Split of the card.", autocompletion=complete_split)
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE:OBJECT",
+        help="Architecture outside of fedseg that checkpoints may have; imported. May be repeated.",
+    ),
 ]
 RayAddress = Annotated[str | None, typer.Option(help="Ray cluster to join, 'auto' or HOST:PORT.")]
 Settings = Annotated[

@@ -13,17 +13,13 @@ from fedseg.config.distillation import GeneratorName as GeneratorName
 from fedseg.config.federation import GLOBAL as GLOBAL
 from fedseg.config.federation import Client as Client
 from fedseg.config.federation import Federation as Federation
-from fedseg.config.federation import Resources as Resources
 from fedseg.config.federation import Server as Server
 from fedseg.config.federation import Tracking as Tracking
 from fedseg.config.model import MOST_CHANNELS as MOST_CHANNELS
 from fedseg.config.model import NETWORK as NETWORK
 from fedseg.config.model import DecoderKey as DecoderKey
 from fedseg.config.model import DecoderValue as DecoderValue
-from fedseg.config.model import EncoderKey as EncoderKey
-from fedseg.config.model import LayerName as LayerName
 from fedseg.config.model import Model as Model
-from fedseg.config.model import Probability as Probability
 from fedseg.config.names import NAME_PATTERN as NAME_PATTERN
 from fedseg.config.names import PLUGIN_KEYS as PLUGIN_KEYS
 from fedseg.config.names import Fraction as Fraction

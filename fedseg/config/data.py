@@ -8,14 +8,15 @@ from pydantic import (
     model_validator,
 )
 
-from fedseg.config.names import Name, Precision
+from fedseg.config.names import Name
+from fedseg.plugins import short_name
 from fedseg.settings import Section, refuse_twice
 
 WindowSide = Annotated[int, Field(ge=32, le=8192)]
 
 
 class Source(Section):
-    """Images on disk, read as a dataset card says.
+    """Images on disk, read as a dataset card says, or by code of your own.
 
     Examples:
         >>> import fedseg
@@ -25,9 +26,10 @@ class Source(Section):
     """
 
     dataset: str
-    """Name of a card in datasets/, or the path of a card of your own."""
+    """Name of a card in datasets/, the path of a card of your own, or a "module:object" of your
+    own."""
     root: Path | None = None
-    """Folder of the dataset; only embedded data goes without."""
+    """Folder of the dataset; embedded data goes without."""
     split: str | None = None
     """A split of the card; may be left out where the card has only one, or one called "all"."""
 
@@ -42,8 +44,8 @@ class Protocol(Section):
 
     Examples:
         >>> import fedseg
-        >>> fedseg.Protocol(flip=True, scales=(1.0, 1.25)).flip
-        True
+        >>> fedseg.Protocol(height=1024, window=(512, 1024)).window
+        (512, 1024)
     """
 
     height: Literal["model", "original"] | Annotated[int, Field(ge=32, le=8192)] = "model"
@@ -52,12 +54,6 @@ class Protocol(Section):
     window: tuple[WindowSide, WindowSide] | None = None
     """Height and width in pixels of a window that slides over the image by two thirds of itself;
     multiples of the model's stride. Default: the image as a whole."""
-    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field((1.0,), min_length=1)
-    """Multiples of the height at which the model predicts; probabilities are averaged."""
-    flip: bool = False
-    """Whether it predicts the mirrored image too; probabilities are averaged."""
-    precision: Precision = "auto"
-    """Arithmetic, as in [training]."""
 
 
 class Evaluation(Source):
@@ -76,8 +72,8 @@ class Evaluator(Evaluation):
     """
 
     dataset: str = ""
-    """Name of a card, or the path of one; left out, with `root`, where the evaluator has a node of
-    its own that knows."""
+    """As `dataset` of the server; left out, with `root`, where the evaluator has a node of its own
+    that knows."""
 
 
 class Suite(Section):
@@ -117,7 +113,7 @@ def with_protocols(data: dict[str, Any], *lists: str) -> dict[str, Any]:
     def complete(table: Any) -> Any:
         if not isinstance(table, dict):
             return table
-        name = {"name": Path(str(table["dataset"])).stem} if "dataset" in table else {}
+        name = {"name": short_name(str(table["dataset"]))} if "dataset" in table else {}
         return inherit(name | table, data, protocol="protocol")
 
     found = {key: data[key] for key in lists if isinstance(data.get(key), list)}

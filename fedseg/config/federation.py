@@ -1,11 +1,11 @@
-"""A federation: its clients, its server, its evaluators, and what a simulation may use."""
+"""A federation: its clients, its server and its evaluators."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -14,7 +14,7 @@ from pydantic import (
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config.data import Evaluation, Evaluator, Protocol, Source, inherit, with_protocols
 from fedseg.config.distillation import Augmentation, Distillation
-from fedseg.config.model import Model, without_default_classes
+from fedseg.config.model import DERIVED, Model
 from fedseg.config.names import Name, choices, one_of
 from fedseg.config.training import (
     PRIVATE,
@@ -27,6 +27,7 @@ from fedseg.config.training import (
 from fedseg.errors import FedsegError
 from fedseg.registry import (
     BASELINES,
+    MODELS,
     TRACKERS,
 )
 from fedseg.settings import Section, refuse_twice
@@ -41,8 +42,8 @@ class Client(Source):
     name: Name
     """Shown in every table, and the client's folder name in the run folder."""
     dataset: str = ""
-    """Name of a card, or the path of one; left out, with `root`, where the client has a node of its
-    own that knows."""
+    """As `dataset` of the server; left out, with `root`, where the client has a node of its own
+    that knows."""
     model: Model = Model()
     """Overrides [model] for this client."""
     training: SupervisedTraining = SupervisedTraining()
@@ -76,14 +77,14 @@ class Server(Source):
 
 
 class Tracking(Section):
-    """Where the curves of trainings go, besides the run folder."""
+    """Where the curves of trainings go, besides the run folder.
+
+    Trackers write to tracking/ in the run folder, or in a node's state folder.
+    """
 
     trackers: list[Annotated[str, one_of(TRACKERS), choices(TRACKERS)]] = Field([])
     """Any of "tensorboard", "mlflow" and "wandb", which need the extra of their name, as in
     `pip install 'fedseg[tensorboard]'`; or a "module:object" of your own."""
-    folder: Path | None = None
-    """Where they write, in a folder for each run, but MLflow and Weights & Biases, which hold many
-    runs; default: tracking/ in the run folder, or in a node's state folder."""
 
     def load(self) -> dict[str, Any]:
         """The classes of the trackers, by name.
@@ -102,27 +103,6 @@ class Tracking(Section):
         return found
 
 
-class Resources(Section):
-    """What a simulation may use: a matter of the machine, in which runs do not differ."""
-
-    cpus_per_client: int | None = Field(None, ge=1)
-    """CPU cores that are set aside for each client; default: all, shared by those that train at
-    once."""
-    gpus_per_client: float | None = Field(None, ge=0)
-    """GPUs that each client gets: a part of one, so that with 0.25 four clients share it, or
-    several, which train its model together; default: all there are, shared among the clients."""
-    ray_address: str | None = Field(None, min_length=1)
-    """Ray cluster to join, "auto" or HOST:PORT. All of its machines need fedseg, and see the data
-    and the run folder under the same paths. Default: this machine alone."""
-
-    @field_validator("gpus_per_client")
-    @classmethod
-    def _whole(cls, gpus: float | None) -> float | None:
-        if gpus and gpus > 1 and not gpus.is_integer():
-            raise ValueError("a client gets a part of one GPU, or whole ones")
-        return gpus
-
-
 class Federation(Section):
     """A whole federation."""
 
@@ -130,19 +110,15 @@ class Federation(Section):
     """Seed of every random choice; on a CPU it makes a run repeatable."""
     min_clients: int = Field(2, ge=1)
     """Fewer good uploads than this fail the run."""
-    node_timeout: float = Field(120.0, gt=0)
-    """Seconds the server waits for nodes to appear and say what they have."""
     client_timeout: float = Field(86400.0, gt=0)
     """Seconds that a client may take, and without any client's answer after which the server goes
     on without the missing ones."""
-    stall_timeout: float = Field(600.0, gt=0)
-    """Seconds without a training step after which a client gives up on itself."""
     cross_site_evaluation: bool = False
     """Whether clients score each other's models on their data, so that clients that know a
     class better count more. Clients then see each other's models."""
     classes: ClassList = CITYSCAPES
     """The classes that all models predict."""
-    model: Model = Model()
+    model: Model = Field(Model(), validate_default=True)
     """The global model, and every client's default."""
     training: SupervisedTraining = SupervisedTraining()
     """Every client's default and, but for the loss, that of the distillation."""
@@ -160,8 +136,6 @@ class Federation(Section):
     tracking: Tracking = Tracking()
     """Trackers of the server, and in a simulation of the clients too; a deployed node has its
     own."""
-    resources: Resources = Resources()
-    """What a simulation may use."""
 
     @model_validator(mode="before")
     @classmethod
@@ -170,10 +144,8 @@ class Federation(Section):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        if "classes" in data and isinstance(model := data.get("model", {}), dict):
-            data["model"] = {"classes": data["classes"], **model}
-
         if isinstance(data.get("clients"), list):
+            _refuse_derived([data, *data["clients"]])
             data["clients"] = [
                 inherit(client, data, model="model", training="training")
                 for client in data["clients"]
@@ -199,8 +171,7 @@ class Federation(Section):
                 f"{len(self.clients)} client(s); lower it or add [[clients]]"
             )
         for model in (self.model, *(client.model for client in self.clients)):
-            if model.classes != self.classes:
-                raise ValueError("model.classes: write them as [classes]; all models have the same")
+            MODELS.trust(model.arch)
         for client in self.clients:
             if client.privacy and client.model.train != "all":
                 raise ValueError(
@@ -218,10 +189,35 @@ class Federation(Section):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self
 
+    @field_validator("model")
+    @classmethod
+    def _complete_model(cls, model: Model, info: ValidationInfo) -> Model:
+        return model.of_classes(info.data.get("classes", CITYSCAPES))
+
+    @field_validator("clients")
+    @classmethod
+    def _complete_clients(cls, clients: list[Client], info: ValidationInfo) -> list[Client]:
+        classes = info.data.get("classes", CITYSCAPES)
+        models = [client.model.of_classes(classes) for client in clients]
+        return [
+            client.model_copy(update={"model": model})
+            for client, model in zip(clients, models, strict=True)
+        ]
+
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Cityscapes' classes need no word."""
-        return without_default_classes(self.classes, handler(self))
+        """Omit the default class list."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "classes" or self.classes != CITYSCAPES}
+
+
+def _refuse_derived(tables: list[Any]) -> None:
+    """See that no [model] gives what follows from other keys."""
+    for table in tables:
+        model = table.get("model") if isinstance(table, dict) else None
+        for key in [key for key in DERIVED if isinstance(model, dict) and key in model]:
+            hint = "; write them as [classes]" if key == "classes" else ""
+            raise ValueError(f"unknown key 'model.{key}'{hint}")
 
 
 def _for_distillation(data: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def choices(registry: Registry, *others: str) -> WithJsonSchema:
 
 PluginName = Annotated[str, Field(pattern=REFERENCE.pattern)]
 
-PLUGIN_KEYS = ("generator", "fusion", "loss", "trainer", "trackers", "plugins")
+PLUGIN_KEYS = ("arch", "dataset", "generator", "fusion", "loss", "trainer", "trackers", "plugins")
 """Keys that take "module:object"."""
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]

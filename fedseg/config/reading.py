@@ -180,12 +180,11 @@ def _without_inherited(federation: Federation) -> dict[str, Any]:
     reduce(data["server"]["distillation"], "training", data["training"])
     for chosen in [*data["evaluation"], *data["evaluators"]]:
         reduce(chosen, "protocol", data["protocol"])
-    reduce(data, "model", {"classes": data.get("classes")})
     return data
 
 
 def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The paths in it made absolute: of `root`, `state`, `folder`, `dataset`, weights, `model`."""
+    """Make its paths absolute: of `root`, `state`, cards, weights, `model`, plugins."""
     base = file.parent.absolute()
 
     def resolve(key: str, value: Any) -> Any:
@@ -194,7 +193,7 @@ def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
         if isinstance(value, list):
             return [resolve(key, item) for item in value]
         is_path = (
-            (key in ("root", "state", "folder") and value is not None)
+            (key in ("root", "state") and value is not None)
             or (key == "dataset" and str(value).endswith(".toml"))
             or (key == "encoder_weights" and re.fullmatch(r"(?!hf:).+\.safetensors", str(value)))
             or (key == "model" and str(value).startswith((".", "/", "~")))

@@ -288,13 +288,15 @@ def load_card(name: str) -> Card:
         >>> card.kind, list(card.splits), card.is_coarse
         ('real', ['train', 'val', 'test'], True)
     """
-    if name.endswith(".toml"):
-        path = Path(name)
-    else:
-        path = app_dir() / "datasets" / f"{name}.toml"
-        if not path.is_file():
-            raise FedsegError(f"no dataset card '{name}'; {did_you_mean(name, card_names())}")
+    path = card_file(name)
+    if not name.endswith(".toml") and not path.is_file():
+        raise FedsegError(f"no dataset card '{name}'; {did_you_mean(name, card_names())}")
     return parse(Card, read_toml(path), path)
+
+
+def card_file(name: str) -> Path:
+    """The file of a card, whether it is there or not."""
+    return Path(name) if name.endswith(".toml") else app_dir() / "datasets" / f"{name}.toml"
 
 
 def card_names() -> list[str]:

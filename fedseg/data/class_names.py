@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from fedseg.classes import CLASSES, OTHER_LABELS, ClassList
 from fedseg.config import Federation
-from fedseg.data.cards import Card, load_card
+from fedseg.data.cards import Card
+from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError, did_you_mean
 
 SHOWN = 5
@@ -72,7 +73,7 @@ def check_class_names(federation: Federation) -> None:
     """
     everyone = [*federation.clients, *federation.evaluators, *federation.evaluation]
     try:
-        cards = [load_card(source.dataset) for source in [*everyone, federation.server]]
+        cards = [source_card(source) for source in [*everyone, federation.server]]
     except FedsegError:  # of a card, which is reported with its owner, or of a deployed node
         return
     check_known(unknown_names(federation.classes, cards))

@@ -9,16 +9,17 @@ import numpy as np
 
 from fedseg import streetsim
 from fedseg.config import Source
-from fedseg.data.cards import Card, load_card
+from fedseg.data.cards import Card
 from fedseg.data.encoding import read_label
 from fedseg.data.images import Picture, check_file, possible_sizes, read_picture, stored_size
 from fedseg.data.label_map import LabelMap
 from fedseg.data.layout import find_pairs, nothing_found, twins
+from fedseg.data.own_datasets import is_own, source_card, written_root
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir, check_writable
 from fedseg.machine import cpus
 from fedseg.run.progress import OnProgress
-from fedseg.storage.hashes import file_hashes
+from fedseg.storage.hashes import known_hashes
 from fedseg.storage.provenance import notices, read_product, write_product
 
 
@@ -117,12 +118,12 @@ def open_dataset(
 ) -> Dataset:
     """Find the files of a dataset; nothing is decoded yet.
 
-    Embedded data without a root is rendered into the cache first.
+    Embedded data without a root is rendered into the cache first, and a dataset in Python written.
 
     Args:
         source: card, root and split.
         labelled: whether labels are wanted; without, they are not even looked for.
-        on_render: called after each image that is rendered.
+        on_render: called after each image that is rendered or written.
 
     Raises:
         FedsegError: no such card, split or folder; no image; an image without its label.
@@ -134,7 +135,10 @@ def open_dataset(
         ('all', 4, (48, 80, 3), (48, 80))
     """
     card, split = _chosen(source, labelled)
-    root = source.root or generated_root(card, split, on_render)
+    if is_own(source.dataset):
+        root = written_root(source, labelled, on_render)
+    else:
+        root = source.root or generated_root(card, split, on_render)
     pairs = find_pairs(card, split, root)
     if source.root is None:
         pairs = pairs[: card.splits[split].count]  # an older cache may hold more
@@ -154,13 +158,15 @@ def open_dataset(
 
 
 def check_source(source: Source, labelled: bool = True) -> None:
-    """See that a dataset's files are there; nothing is rendered, and none is opened.
+    """See that a dataset's files are there; nothing is rendered or written, and none is opened.
 
     Raises:
         FedsegError: as of `open_dataset`; or embedded data that the cache does not hold, where the
             cache can't be written to.
     """
     card, split = _chosen(source, labelled)
+    if is_own(source.dataset):
+        return  # that it is there is known from its card
     if source.root or not card.generator:
         open_dataset(source, labelled)
     elif not _record(card, split).is_file():
@@ -171,13 +177,12 @@ def _chosen(source: Source, labelled: bool) -> tuple[Card, str]:
     """The card and the split that a source names."""
     if not source.dataset:
         raise FedsegError("its data is on a node of its own; here, name `dataset` and `root` too")
-    card = load_card(source.dataset)
+    card = source_card(source)
     split = card.split(source.split)
     if labelled and not card.splits[split].labelled:
         known = [name for name, part in card.splits.items() if part.labelled]
-        raise FedsegError(
-            f"{card.name}: no labels of split '{split}' are published; choose {' or '.join(known)}"
-        )
+        hint = f"; choose {' or '.join(known)}" if known else ""
+        raise FedsegError(f"{card.name}: no labels of split '{split}' are published{hint}")
     return card, split
 
 
@@ -199,7 +204,7 @@ def generated_root(card: Card, split: str, on_render: OnProgress | None = None) 
     inputs = {"images": count}
     known = read_product(record, inputs)
     files = streetsim.paths(root, split, count)
-    found = _hashes(files)
+    found = known_hashes(files)
     if known is None or known["files"] != found:
         for path, was, now in zip(files, known["files"] if known else found, found, strict=True):
             if now != was:
@@ -208,17 +213,10 @@ def generated_root(card: Card, split: str, on_render: OnProgress | None = None) 
         done = itertools.count(1)
         report = (lambda _: on_render(next(done), count)) if on_render else None
         streetsim.write(root, split, count, workers=cpus(), on_image=report)
-        write_product(record, {"files": _hashes(files)}, inputs)
+        write_product(record, {"files": known_hashes(files)}, inputs)
     return root
 
 
 def _record(card: Card, split: str) -> Path:
     """What a generated split was made from, beside its folders in the cache."""
     return cache_dir() / f"{card.generator}-{streetsim.VERSION}" / f"{split}.json"
-
-
-def _hashes(files: list[Path]) -> list[str | None]:
-    """A hash of the content of each file; None for one that is missing."""
-    found = [path for path in files if path.is_file()]
-    by_path = dict(zip(found, file_hashes(found), strict=True))
-    return [by_path.get(path) for path in files]

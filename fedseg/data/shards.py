@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from fedseg.errors import FedsegError, RunFailed, first_line
 from fedseg.plugins import modules_of_files
+from fedseg.registry import MODELS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,12 +34,20 @@ RETRIES = 3
 
 
 class Machine(NamedTuple):
-    """Of a Ray cluster."""
+    """A machine of a Ray cluster."""
 
     node: str
     """Its id in Ray."""
     cpus: int
     """Cores that Ray may use."""
+
+
+class Here(NamedTuple):
+    """What a part needs to know of the process that asks for it."""
+
+    folder: Path
+    models: list[str]
+    """Plugins that checkpoints may name."""
 
 
 def sharded(work: Work[Item, Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -154,7 +163,7 @@ def _spread(
     blocks = ceil(len(items) / BLOCK)
     size = BLOCK * ceil(blocks / (PARTS * len(machines)))
     waiting = deque(range(0, len(items), size))
-    shared, folder = ray.put(work), Path.cwd()
+    shared, here = ray.put(work), Here(Path.cwd(), MODELS.all_trusted())
     running: dict[ray.ObjectRef[list[Result]], tuple[int, Machine]] = {}
     finished: dict[int, list[Result]] = {}
     due = 0
@@ -163,7 +172,7 @@ def _spread(
         if waiting:
             first = waiting.popleft()
             task: Any = ray.remote(_do).options(**_options(machine))
-            running[task.remote(shared, items[first : first + size], folder)] = first, machine
+            running[task.remote(shared, items[first : first + size], here)] = first, machine
 
     try:
         for machine in machines:
@@ -201,9 +210,11 @@ def _options(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _do(work: Work[Item, Result], items: Sequence[Item], folder: Path) -> list[Result]:
-    """A part, where relative paths mean the same as where it was asked for."""
-    with chdir(folder):
+def _do(work: Work[Item, Result], items: Sequence[Item], here: Here) -> list[Result]:
+    """Do a part, where paths and names mean the same as where it was asked for."""
+    for name in here.models:
+        MODELS.trust(name)
+    with chdir(here.folder):
         return list(work(items))
 
 

@@ -4,7 +4,7 @@ import re
 import secrets
 from pathlib import Path
 
-from fedseg.deployment.authority import trusting
+from fedseg.deployment.authority import CA, trusting
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError
 from fedseg.files import PRIVATE, write_bytes
@@ -29,26 +29,25 @@ def read_token(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no token"
         raise FedsegError(
-            f"{path}: {reason}; the admin port asks for the token that `fedseg certs` makes"
+            f"{path}: {reason}; the admin port asks for the token that `fedseg deploy certs` makes"
         ) from None
     if not re.fullmatch(r"[\w-]{32,256}", token):
-        raise FedsegError(f"{path}: is no token; `fedseg certs` makes one, {TOKEN}")
+        raise FedsegError(f"{path}: is no token; `fedseg deploy certs` makes one, {TOKEN}")
     if is_open:
         raise FedsegError(f"{path}: others can read it; run `chmod 600 {path}`")
     return token
 
 
-def check_credentials(address: str, ca: Path, token: Path | None = None) -> None:
+def check_credentials(address: str, certs: Path) -> None:
     """See that a server can be asked, as far as is known without asking it.
 
     Args:
         address: HOST:PORT of its admin port.
-        ca: certificate of its authority.
-        token: file of the admin port's token; default: admin.token beside `ca`.
+        certs: folder of ca.crt, its authority's certificate, and admin.token.
 
     Raises:
         FedsegError: no such files, or no HOST:PORT.
     """
     check_address(address)
-    trusting(ca)
-    read_token(token or ca.parent / TOKEN)
+    trusting(certs / CA)
+    read_token(certs / TOKEN)

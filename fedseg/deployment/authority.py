@@ -13,9 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from fedseg.deployment.credentials import describe, read_credential, unexpected
 from fedseg.errors import FedsegError, first_line, plain
 
-AUTHORITY = "the certificate of the server's authority in PEM: `fedseg certs` writes it, ca.crt"
-OWN = "a certificate in PEM: `fedseg certs` writes it"
-OWN_KEY = "its private key in PEM, without a passphrase: `fedseg certs` writes it"
+CA = "ca.crt"
+"""File of the certificate of the server's authority."""
+AUTHORITY = (
+    "the certificate of the server's authority in PEM: `fedseg deploy certs` writes it, ca.crt"
+)
+OWN = "a certificate in PEM: `fedseg deploy certs` writes it"
+OWN_KEY = "its private key in PEM, without a passphrase: `fedseg deploy certs` writes it"
 MINUTES = "%Y-%m-%d %H:%M UTC"
 
 
@@ -104,7 +108,7 @@ def check_pair(certificate: Path, key: Path) -> list[x509.Certificate]:
     fitting = [own.public_key() == public_key for own in chain]
     if not any(fitting):
         raise FedsegError(
-            f"{key}: is not the key of {certificate}; put the two that `fedseg certs` made "
+            f"{key}: is not the key of {certificate}; put the two that `fedseg deploy certs` made "
             "together back, or make new ones in another folder"
         )
     if not fitting[0]:
@@ -128,7 +132,7 @@ def check_issued(chain: list[x509.Certificate], certificate: Path, ca: Path) -> 
     if not linked or not any(is_issued_by(chain[-1], root) for root in roots):
         raise FedsegError(
             f"{certificate}: was not issued by {ca}; take the one of this authority, or renew it "
-            "with `fedseg certs`"
+            "with `fedseg deploy certs`"
         )
 
 

@@ -63,12 +63,12 @@ def check_certificates(folder: Path) -> None:
     path = folder / "server.crt"
     chain = check_pair(path, folder / "server.key")
     check_issued(chain, path, folder / "ca.crt")
-    check_validity(chain[0], path, "renew it with `fedseg certs`")
+    check_validity(chain[0], path, "renew it with `fedseg deploy certs`")
     if missing := {_general_name(host) for host in ALWAYS} - set(_names(chain[0])):
         host = min(str(name.value) for name in missing)
         raise FedsegError(
             f"{path}: does not name {host}, under which the server's own processes reach it; "
-            "`fedseg certs` issues one that does"
+            "`fedseg deploy certs` issues one that does"
         )
 
 

@@ -12,14 +12,14 @@ import flwr
 import httpx
 from cryptography import x509
 
-from fedseg.deployment.authority import MINUTES, trusting, validity_problem
-from fedseg.deployment.identity import CA, load_key
+from fedseg.deployment.authority import CA, MINUTES, trusting, validity_problem
+from fedseg.deployment.identity import load_key
 from fedseg.deployment.ports import check_address
 from fedseg.errors import FedsegError, first_line
 from fedseg.flower.internals import KNOWN_NODE, UNKNOWN_NODE, FleetClient
 from fedseg.participants.node import Node
 
-RENEW = "its owner must renew it with `fedseg certs`"
+RENEW = "its owner must renew it with `fedseg deploy certs`"
 
 
 class Unreachable(FedsegError):
@@ -65,7 +65,7 @@ def check_registration(node: Node, folder: Path) -> str:
     if found.code == UNKNOWN_NODE:
         raise FedsegError(
             "the server does not know its key; its owner runs "
-            f"`fedseg server add {node.name} node.pub`"
+            f"`fedseg deploy nodes --add {node.name} node.pub`"
         )
     if found.status == 401:
         raise FedsegError(
@@ -155,7 +155,7 @@ def _distrust(address: str, error: ssl.SSLCertVerificationError) -> str:
 
 
 def _invalid_now(address: str) -> str:
-    """Why a server's certificate is not valid at present, with its time if it shows it again."""
+    """Say why a server's certificate is not valid now, with its dates if it shows it again."""
     parts = urlsplit(f"//{address}")
     with suppress(OSError, ValueError):
         shown = ssl.get_server_certificate((str(parts.hostname), parts.port or 0), timeout=10)

@@ -9,7 +9,7 @@ import httpx
 
 from fedseg.deployment import keys
 from fedseg.deployment.admin_token import TOKEN, read_token
-from fedseg.deployment.authority import trusting
+from fedseg.deployment.authority import CA, trusting
 from fedseg.deployment.connection import unreachable
 from fedseg.deployment.ports import check_address
 from fedseg.deployment.signing import APP_ID
@@ -22,17 +22,16 @@ class Server:
 
     Args:
         address: HOST:PORT of its admin port, which only its own machine reaches.
-        ca: certificate of its authority.
-        token: file of the admin port's token; default: admin.token beside `ca`.
+        certs: folder of ca.crt, its authority's certificate, and admin.token.
 
     Raises:
         FedsegError: no such files, or no HOST:PORT.
     """
 
-    def __init__(self, address: str, ca: Path, token: Path | None = None) -> None:
+    def __init__(self, address: str, certs: Path) -> None:
         self.address = check_address(address)
-        context = trusting(ca)
-        authorization = f"Bearer {read_token(token or ca.parent / TOKEN)}"
+        context = trusting(certs / CA)
+        authorization = f"Bearer {read_token(certs / TOKEN)}"
         self._flower = ControlClient(address, context, authorization)
         self._http = httpx.Client(
             base_url=f"https://{address}",
@@ -44,7 +43,9 @@ class Server:
     def add_node(self, name: str, key: Path) -> None:
         """Let a node in, by its public key; it may speak for `name` and for nobody else."""
         if Path(name).is_file() and not key.exists():
-            raise FedsegError(f"{name}: the name comes first: `fedseg server add {key} {name}`")
+            raise FedsegError(
+                f"{name}: the name comes first: `fedseg deploy nodes --add {key} {name}`"
+            )
         public_key = read_public_key(key)
         if name in self.nodes():
             raise FedsegError(f"a node '{name}' is registered already; remove it first")
@@ -113,7 +114,7 @@ def read_public_key(path: Path) -> bytes:
 
 @contextmanager
 def reached(address: str) -> Iterator[None]:
-    """Within it a server is asked; whatever goes wrong becomes a FedsegError with the remedy."""
+    """Turn whatever goes wrong while a server is asked into a FedsegError with the remedy."""
     try:
         yield
     except httpx.HTTPStatusError as error:
@@ -121,12 +122,12 @@ def reached(address: str) -> Iterator[None]:
     except httpx.TransportError as error:
         raise unreachable(address, error) from None
     except KeyError:
-        raise FedsegError(f"{address}: has no app; start it with `fedseg server start`") from None
+        raise FedsegError(f"{address}: has no app; start it with `fedseg deploy server`") from None
 
 
 def _refusal(response: httpx.Response) -> str:
     if response.status_code == 401:
-        return f"refuses the token; take {TOKEN} of the server's folder of certificates (--token)"
+        return f"refuses the token; take {TOKEN} of the server's folder of certificates"
     if response.status_code in (403, 404):
-        return "this is not a server's admin port; see `fedseg server start --admin-port`"
+        return "this is not a server's admin port; see `fedseg deploy server --admin-port`"
     return refusal(response).message or f"answers {response.status_code}"

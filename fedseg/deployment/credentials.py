@@ -6,10 +6,10 @@ from pathlib import Path
 from fedseg.errors import FedsegError, plain
 
 MOST_BYTES = 2**20
-"""Of a file of keys or certificates; whatever is larger is something else."""
+"""Largest file of keys or certificates that is read, in bytes."""
 LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 OPENSSH = re.compile(rb"(ssh|ecdsa|sk)-[\w@.-]+ ")
-"""How a public key in OpenSSH's format begins."""
+"""Start of a public key in OpenSSH's format."""
 
 
 def read_credential(path: Path, wanted: str) -> bytes:

@@ -35,24 +35,26 @@ from fedseg.flower.internals import (
 from fedseg.flower.messages import TRAIN, most_objects
 
 MOST_BYTES = 8 * 2**20
-"""Of a body: a piece of an upload has 5 MB, and so have Flower's own."""
+"""Bytes of a request body: a piece of an upload has 5 MB, and so have Flower's own."""
 MOST_SMALL_BYTES = 4096
 """Bytes of a request body that holds nothing but ids."""
 MOST_REPLY_BYTES, OBJECT_BYTES = 65536, 100
 """Bytes of a request that announces a reply: with an error's text, and for each object."""
 BODY_SECONDS = 300.0
-"""In which a body must be there: 8 MB at 250 kbit/s."""
+"""Seconds in which a body must be there: 8 MB at 250 kbit/s."""
 KNOWN_SECONDS = 10.0
-"""For which a key that was registered is taken to be so."""
+"""Seconds for which a key that was registered is taken to be so."""
 MOST_AT_ONCE = 16
 """Requests of one node."""
+MAX_UPLOAD = 4096 * 10**6
+"""Bytes that a node may push in one run: a model of a billion parameters in float32."""
 OBJECT_SECONDS = 0.05
 """Seconds for each announced object until its node may announce again. Announcing an object locks
 Flower's database for about a tenth of that."""
 
 
 class Refusal(Exception):
-    """Why a request is not passed on.
+    """A request that is not passed on, and why.
 
     Args:
         status: of HTTP.
@@ -96,7 +98,11 @@ class Gate:
     """
 
     def __init__(
-        self, app: ASGIApp, records: NodeRecords, quota: UploadQuota, max_upload: int
+        self,
+        app: ASGIApp,
+        records: NodeRecords,
+        quota: UploadQuota,
+        max_upload: int = MAX_UPLOAD,
     ) -> None:
         self.app = app
         self.records = records
@@ -188,7 +194,7 @@ class Gate:
         if question is None or question != reply.question:
             raise Refusal(403, "This node was not asked that, or has answered.")
         if reply.objects > most_objects(question.kind, self.max_upload):
-            raise Refusal(413, f"More objects than {self.max_upload} bytes have (--max-upload).")
+            raise Refusal(413, f"More objects than {self.max_upload} bytes have.")
         with storing():
             self.quota.open(node_id, question.run_id)
         self._count(node_id, question.run_id, size)
@@ -209,7 +215,7 @@ class Gate:
         if pushed is None:
             raise Refusal(403, "This node has announced nothing in that run.")
         if pushed > self.max_upload:
-            raise Refusal(413, f"More than {self.max_upload} bytes in one run (--max-upload).")
+            raise Refusal(413, f"More than {self.max_upload} bytes in one run.")
 
     @contextlib.contextmanager
     def _turn(self, node_id: int, objects: int) -> Iterator[None]:

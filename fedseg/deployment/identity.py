@@ -17,19 +17,21 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedseg import config
 from fedseg.data.cards import load_card
+from fedseg.data.own_datasets import is_own
 from fedseg.deployment import keys, signing
-from fedseg.deployment.authority import read_authority, trusting
+from fedseg.deployment.authority import CA, read_authority, trusting
 from fedseg.deployment.ports import check_address, check_port
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable, make_private, write_bytes, write_text
 from fedseg.flower.loopback import HOST, check_loopback
 from fedseg.participants.node import NODE_FILE, Node, load_node
 
-NODE_KEY, NODE_PUB, CA, TRUSTED = "node.key", "node.pub", "ca.crt", "trusted.yaml"
+NODE_KEY, NODE_PUB, TRUSTED = "node.key", "node.pub", "trusted.yaml"
 
 OPTIONAL = """
 # What follows is optional; these are the defaults.
 # validation = "val"            # a trainer's: split by which the best of ten models is chosen
+# cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [model]                       # a trainer's own; default: the federation's
 # arch = "fpn"
 # encoder = "tu-tf_efficientnet_lite0"
@@ -39,7 +41,6 @@ OPTIONAL = """
 # iterations = 10000
 # batch_size = 8
 # pixels = 33554432             # of one input of a model
-# views = 32                    # scales and flips of an image when a model is scored
 # parameters = 500000000        # of a model
 # seconds = 86400.0             # for one training or one scoring
 # memory = 8.0                  # GiB; default: nine tenths of this machine's
@@ -54,9 +55,6 @@ OPTIONAL = """
 # images = 4                    # that share the draws, as rare-class sampling draws them
 # crop = 64                     # pixels of each side
 # learning_rate = 1e-5
-# [upload]
-# precision = "float32"         # "float16" halves the upload
-# cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [tracking]                    # of its training's loss; the server does not see it
 # trackers = ["tensorboard"]    # or mlflow, wandb
 # [privacy]                     # a trainer's differential privacy; default: none
@@ -67,16 +65,14 @@ OPTIONAL = """
 """
 
 
-def make_node(
-    folder: Path, settings: Mapping[str, str | None], ca: Path, trusted: Path | None
-) -> Node:
+def make_node(folder: Path, settings: Mapping[str, str | None], certs: Path) -> Node:
     """Make a node's folder.
 
     Args:
         folder: made; must not hold a node yet.
         settings: name, role, dataset, root, split, server, as in `Node`.
-        ca: the certificate of the server's authority.
-        trusted: public key that the app is signed with; default: app.pub beside `ca`.
+        certs: folder of ca.crt, the certificate of the server's authority, and app.pub, the public
+            key that the app is signed with.
 
     Raises:
         FedsegError: a bad setting, no such file, or a node that is there already.
@@ -87,10 +83,11 @@ def make_node(
     check_writable(folder, "folder")
     node = config.parse(Node, given | {"state": "state"}, folder / NODE_FILE)
     check_address(str(node.server))
-    load_card(node.dataset).split(node.split)  # its root may be mounted later
-    trusting(ca)
-    authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(ca))
-    trusted_entities = signing.trust(trusted or ca.parent / signing.PUBLIC_KEY)
+    if not is_own(node.dataset):
+        load_card(node.dataset).split(node.split)  # its root may be mounted later
+    trusting(certs / CA)
+    authority = b"".join(root.public_bytes(Encoding.PEM) for root in read_authority(certs / CA))
+    trusted_entities = signing.trust(certs / signing.PUBLIC_KEY)
     make_private(folder / "state")  # where a container mounts a volume
     key = ec.generate_private_key(ec.SECP384R1())
     keys.write_private(folder / NODE_KEY, key)
@@ -110,7 +107,9 @@ def open_node(folder: Path) -> Node:
     node = load_node(folder)
     for name in (NODE_KEY, CA, TRUSTED):
         if not (folder / name).is_file():
-            raise FedsegError(f"{folder / name}: no such file; see `fedseg node check {folder}`")
+            raise FedsegError(
+                f"{folder / name}: no such file; see `fedseg deploy node {folder} --check`"
+            )
     signing.read_trusted(folder / TRUSTED)  # Flower would fail on another file again and again
     return node
 
@@ -135,5 +134,5 @@ def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     Raises:
         FedsegError: it is not there or is no such key.
     """
-    wanted = "an ECDSA key in OpenSSH's format; `fedseg node init` makes it"
+    wanted = "an ECDSA key in OpenSSH's format; `fedseg deploy init` makes it"
     return keys.load_private(folder / NODE_KEY, ec.EllipticCurvePrivateKey, wanted)

@@ -61,7 +61,7 @@ def load_node_key(path: Path) -> ec.EllipticCurvePublicKey:
     Raises:
         FedsegError: no ECDSA public key in OpenSSH's format.
     """
-    wanted = "a node's public key, ECDSA in OpenSSH's format: `fedseg node init` writes node.pub"
+    wanted = "a node's public key, ECDSA in OpenSSH's format: `fedseg deploy init` writes node.pub"
     key: ec.EllipticCurvePublicKey = load_public(path, ec.EllipticCurvePublicKey, wanted)
     return key
 

@@ -24,8 +24,8 @@ def check_ready(certificates: Path, state: Path, host: str, port: int, admin_por
     for name in FILES:
         if not (certificates / name).is_file():
             raise FedsegError(
-                f"{certificates / name}: no such file; make it with `fedseg certs` or "
-                "`fedseg app sign`"
+                f"{certificates / name}: no such file; make it with `fedseg deploy certs` or "
+                "`fedseg deploy sign`"
             )
     check_certificates(certificates)
     read_token(certificates / TOKEN)

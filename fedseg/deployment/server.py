@@ -79,7 +79,6 @@ def serve(
     host: str,
     port: int,
     admin_port: int,
-    max_upload: int,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the server until it is stopped.
@@ -91,7 +90,6 @@ def serve(
         host: address that nodes reach.
         port: port that nodes reach.
         admin_port: port for this machine alone: submitting runs, registering nodes.
-        max_upload: bytes that one node may push in one run.
         on_ready: called once both ports are open.
 
     Raises:
@@ -126,7 +124,7 @@ def serve(
     admin = Admin(superlink.app, token, audit)
     inner = uvicorn.Server(_config(admin, certificates, "127.0.0.1", admin_port))
     quota = UploadQuota(state / QUOTA, superlink.end_of_runs)
-    gate = Gate(superlink.app, superlink, quota, max_upload)
+    gate = Gate(superlink.app, superlink, quota)
     config = _config(gate, certificates, host, port)
     config.http = Impatient
     config.lifespan = "off"
@@ -225,8 +223,8 @@ async def _serve(
     for end in coming:
         if end.done():
             raise FedsegError(
-                f"{end.result()}; start the server again: what was going on is gone on with when "
-                "it is submitted again"
+                f"{end.result()}; start the server again, and submit an interrupted run again to "
+                "resume it"
             )
 
 

@@ -28,8 +28,8 @@ APP_ID = "@fedseg/fedseg"
 """What a server stores it as."""
 KEY, PUBLIC_KEY, SIGNED = "app.key", "app.pub", "app.signed"
 TRUSTED_KEY = (
-    "the public key of the app's signer, Ed25519 in OpenSSH's format: `fedseg app sign` writes it, "
-    "app.pub"
+    "the public key of the app's signer, Ed25519 in OpenSSH's format: `fedseg deploy sign` writes "
+    "it, app.pub"
 )
 
 
@@ -71,10 +71,10 @@ def read_signed(path: Path) -> "App":
         return App(hashlib.sha256(content).hexdigest(), content, dict(record["verifications"]))
     except FileNotFoundError:
         raise FedsegError(
-            f"{path}: no such file; sign the app with `fedseg app sign {path.parent}`"
+            f"{path}: no such file; sign the app with `fedseg deploy sign {path.parent}`"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        remedy = f"`fedseg app sign {path.parent}` makes it"
+        remedy = f"`fedseg deploy sign {path.parent}` makes it"
         raise FedsegError(f"{path}: is no signed app ({first_line(error)}); {remedy}") from None
 
 
@@ -94,7 +94,7 @@ def read_trusted(path: Path) -> list[str]:
     Raises:
         FedsegError: no such file, or anything but Ed25519 public keys by name.
     """
-    remedy = "make the node anew with `fedseg node init --trust app.pub`"
+    remedy = "make the node anew with `fedseg deploy init`"
     if not path.is_file():
         raise FedsegError(f"{path}: no such file; without, a node would run any code; {remedy}")
     try:

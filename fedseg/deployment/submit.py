@@ -76,7 +76,7 @@ def check_registered(server: Server, federation: Federation) -> None:
             hint = did_you_mean(participant.name, known) if known else "no node is registered"
             raise FedsegError(
                 f"the server knows no node '{participant.name}'; {hint}; "
-                "its owner lets one in with `fedseg server add`"
+                "its owner lets one in with `fedseg deploy nodes --add`"
             )
 
 

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from fedseg.deployment import superexec
+from fedseg.deployment.authority import CA
 from fedseg.deployment.connection import Unreachable, check_registration, check_server
-from fedseg.deployment.identity import CA, NODE_KEY, TRUSTED, check_local, open_node
+from fedseg.deployment.identity import NODE_KEY, TRUSTED, check_local, open_node
 from fedseg.flower.context import NODE_KEY as IN_CONTEXT
 from fedseg.flower.supervisor import die_with_parent, free_port, quiet_environment
 from fedseg.participants.node import Node
@@ -36,7 +37,7 @@ def start(folder: Path, port: int | None = None) -> None:
     So is one whose SuperExec, which starts the apps, died: it would go on and answer nothing.
 
     Args:
-        folder: as `fedseg node init` makes it.
+        folder: as `fedseg deploy init` makes it.
         port: where its own processes and a health check, `/health`, reach it on this machine, and
             nobody else does; default: any that is free.
 

@@ -13,14 +13,14 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch, spread
 from fedseg.data.shards import sharded
-from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize, view_sizes
+from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize, view_size
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.models.checkpoints import Info
 from fedseg.run.progress import OnProgress
 from fedseg.run.records import ByClass, ProtocolRecord, Score
 
-Counts = tuple[list[tuple[int, int]], np.ndarray]
-"""Of an image: the sizes at which the model saw it, and its confusion matrix."""
+Counts = tuple[tuple[int, int], np.ndarray]
+"""The size at which the model saw an image, and its confusion matrix."""
 LARGE = 2**21
 """Pixels of an image from which on its classes are found one by one."""
 
@@ -99,7 +99,7 @@ def _counts(
     devices: Sequence[torch.device],
     numbers: Sequence[int],
 ) -> Iterator[Counts]:
-    """Of some images of a dataset, in order."""
+    """Sizes and confusion matrices of some images of a dataset, in order."""
     mapped = LabelMap(dataset.card, info.classes)
     classes, table, membership = len(mapped.names), mapped.scored_ids(), membership_of(mapped)
     images = infer(network, info, dataset.image, numbers, protocol, devices)
@@ -108,7 +108,7 @@ def _counts(
     def count(pair: tuple[tuple[int, np.ndarray, Tensor], np.ndarray]) -> Counts:
         (_, image, logits), label = pair
         prediction = class_map(logits, label.shape, membership).cpu().numpy()
-        seen = view_sizes(image.shape[0], image.shape[1], info, protocol)
+        seen = view_size(image.shape[0], image.shape[1], info, protocol)
         return seen, confusion_matrix(label, prediction, classes)
 
     return spread(count, zip(images, labels, strict=True), len(devices))
@@ -127,7 +127,7 @@ def _summed(
     sizes = set()
     for done, (seen, counts) in enumerate(counted, start=1):
         confusion += counts
-        sizes.update(seen)
+        sizes.add(seen)
         if on_image:
             on_image(done, len(dataset))
     made_with = ProtocolRecord(**protocol.model_dump(), input_sizes=tuple(sorted(sizes)))

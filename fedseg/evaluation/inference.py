@@ -23,13 +23,12 @@ from fedseg.training.loop import normalise
 from fedseg.training.optimisation import autocast
 
 Item = TypeVar("Item")
-Views = tuple[np.ndarray, ...]
 
 BATCH_PIXELS = 2**18
 """Input pixels a batch may have: small images gain from batches, large ones only cost memory."""
 
 PLAIN = Protocol()
-"""Whole images at the model's own height, once."""
+"""Whole images at the model's own height."""
 
 
 def input_size(height: int, width: int, info: Info, rows: float | None = None) -> tuple[int, int]:
@@ -48,10 +47,8 @@ def input_size(height: int, width: int, info: Info, rows: float | None = None) -
     return rounded, max(round(rounded * width / height / info.stride), 1) * info.stride
 
 
-def view_sizes(
-    height: int, width: int, info: Info, protocol: Protocol = PLAIN
-) -> list[tuple[int, int]]:
-    """Sizes at which a model sees an image of that height and width, one for each scale."""
+def view_size(height: int, width: int, info: Info, protocol: Protocol = PLAIN) -> tuple[int, int]:
+    """Size at which a model sees an image of that height and width, as a protocol says."""
     match protocol.height:
         case "model":
             rows = info.inference_height
@@ -59,7 +56,7 @@ def view_sizes(
             rows = height
         case rows:
             pass
-    return [input_size(height, width, info, scale * rows) for scale in protocol.scales]
+    return input_size(height, width, info, rows)
 
 
 def infer(
@@ -77,23 +74,22 @@ def infer(
         info: of the model.
         read: reads an image, uint8 [H, W, 3], RGB; called in threads.
         items: what `read` takes.
-        protocol: sizes, windows and flips.
+        protocol: sizes and windows.
         devices: that share the batches, each with a copy of the model. Default: the model's own,
             and all GPUs if it is on one. The results are the same, however many there are.
 
     Yields:
-        Each item, its image, and its logits, float32 [C, h, w] on one of the devices, at the first
-        of its `view_sizes`. Where several views are averaged: the logarithm of their mean
-        probabilities.
+        Each item, its image, and its logits, float32 [C, h, w] on one of the devices, at its
+        `view_size`.
 
     Raises:
         ModelError: the model can't take images of such a size, or its output is not finite.
     """
 
-    def load(item: Item) -> tuple[Item, np.ndarray, Views]:
+    def load(item: Item) -> tuple[Item, np.ndarray, np.ndarray]:
         image = read(item)
-        sizes = view_sizes(image.shape[0], image.shape[1], info, protocol)
-        return item, image, tuple(resize_image(image, size) for size in sizes)
+        size = view_size(image.shape[0], image.shape[1], info, protocol)
+        return item, image, resize_image(image, size)
 
     limit_threads()
     places = devices_of(network) if devices is None else devices
@@ -102,8 +98,10 @@ def infer(
     for place in range(len(places)):
         idle.put(place)
 
-    def label(batch: list[tuple[Item, np.ndarray, Views]]) -> list[tuple[Item, np.ndarray, Tensor]]:
-        views = [np.stack(same) for same in zip(*(entry[2] for entry in batch), strict=True)]
+    def label(
+        batch: list[tuple[Item, np.ndarray, np.ndarray]],
+    ) -> list[tuple[Item, np.ndarray, Tensor]]:
+        views = np.stack([view for _, _, view in batch])
         place = idle.get()
         try:
             if place not in copies:
@@ -125,21 +123,20 @@ def devices_of(network: nn.Module) -> list[torch.device]:
 
 
 def _batches(
-    loaded: Iterable[tuple[Item, np.ndarray, Views]],
-) -> Iterator[list[tuple[Item, np.ndarray, Views]]]:
-    """Images of a block that are seen at the same sizes, as many as go together."""
+    loaded: Iterable[tuple[Item, np.ndarray, np.ndarray]],
+) -> Iterator[list[tuple[Item, np.ndarray, np.ndarray]]]:
+    """Images of a block that are seen at the same size, as many as go together."""
     places = count()
 
-    def kind(entry: tuple[Item, np.ndarray, Views]) -> tuple[int, list[tuple[int, ...]]]:
-        return next(places) // BLOCK, [view.shape for view in entry[2]]
+    def kind(entry: tuple[Item, np.ndarray, np.ndarray]) -> tuple[int, tuple[int, ...]]:
+        return next(places) // BLOCK, entry[2].shape
 
-    for (_, shapes), alike in groupby(loaded, key=kind):
-        largest = max(rows * columns for rows, columns, _ in shapes)
-        yield from _chunks(alike, max(BATCH_PIXELS // largest, 1))
+    for (_, (rows, columns, _)), alike in groupby(loaded, key=kind):
+        yield from _chunks(alike, max(BATCH_PIXELS // (rows * columns), 1))
 
 
 def _checked_logits(
-    network: nn.Module, info: Info, views: list[np.ndarray], protocol: Protocol
+    network: nn.Module, info: Info, views: np.ndarray, protocol: Protocol
 ) -> Tensor:
     """`_logits`, which are finite.
 
@@ -149,8 +146,7 @@ def _checked_logits(
     try:
         logits = _logits(network, info, views, protocol)
     except Exception:  # models raise anything for a size that they can't take
-        for view in views:
-            check_size(info.model, protocol.window or view.shape[1:3])
+        check_size(info.model, protocol.window or views.shape[1:3])
         raise
     if not torch.isfinite(logits.sum()):  # of which the most probable class is always 0
         raise ModelError(
@@ -168,30 +164,11 @@ def resize(scores: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @torch.inference_mode()
-def _logits(network: nn.Module, info: Info, views: list[np.ndarray], protocol: Protocol) -> Tensor:
-    """One batch's views, each uint8 [N, h, w, 3], to float32 [N, C, h, w] of the first view."""
-    device = next(network.parameters()).device
-    size = views[0].shape[1:3]
-    seen = []
-    for view in views:
-        batch = normalise(torch.from_numpy(view).to(device), info.normalisation)
-        seen.append(_forward(network, batch, protocol))
-        if protocol.flip:
-            seen.append(_forward(network, batch.flip(3), protocol).flip(3))
-    if len(seen) == 1:
-        return seen[0]
-    probabilities = torch.zeros_like(seen[0])
-    for logits in seen:
-        if logits.shape[2:] != size:
-            logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        probabilities += logits.softmax(dim=1) / len(seen)
-    return probabilities.clamp(min=1e-12).log()
-
-
-def _forward(network: nn.Module, batch: Tensor, protocol: Protocol) -> Tensor:
-    """float32 [N, 3, H, W] to logits; where windows overlap, the mean of theirs."""
-    window = protocol.window
-    with autocast(batch.device, protocol.precision):
+def _logits(network: nn.Module, info: Info, views: np.ndarray, protocol: Protocol) -> Tensor:
+    """uint8 [N, H, W, 3] to logits, float32 [N, C, H, W]; where windows overlap, their mean."""
+    device, window = next(network.parameters()).device, protocol.window
+    batch = normalise(torch.from_numpy(views).to(device), info.normalisation)
+    with autocast(device, "auto"):
         if window is None:
             return network(batch).float()
         height, width = batch.shape[2:]

@@ -47,20 +47,17 @@ def predict_frames(
     Returns:
         What is wrong with the pictures that can't be read; the others have results.
     """
-    folder = out / sequence.folder
 
     def write(name: str, image: np.ndarray, logits: Tensor) -> None:
         label = _train_ids(logits, image)
         colours = info.classes.colourise(label)
-        _save_png(folder / fitting_name(name, "_trainId.png"), label)
-        _save_png(
-            folder / fitting_name(name, "_color.png"), cv2.cvtColor(colours, cv2.COLOR_RGB2BGR)
-        )
-        with atomic_file(folder / fitting_name(name, "_overlay.jpg"), durable=False) as temporary:
+        _save_png(out / fitting_name(name, "_trainId.png"), label)
+        _save_png(out / fitting_name(name, "_color.png"), cv2.cvtColor(colours, cv2.COLOR_RGB2BGR))
+        with atomic_file(out / fitting_name(name, "_overlay.jpg"), durable=False) as temporary:
             Image.fromarray(_mixed(image, colours)).save(temporary, format="JPEG", quality=90)
         if probabilities:
             values = resize(logits, image.shape[:2]).softmax(dim=0).half().cpu().numpy()
-            path = folder / fitting_name(name, "_probabilities.npz")
+            path = out / fitting_name(name, "_probabilities.npz")
             with atomic_file(path, durable=False) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, probabilities=values)
 
@@ -68,40 +65,24 @@ def predict_frames(
 
 
 def predict_video(
-    network: nn.Module,
-    info: Info,
-    sequence: Sequence,
-    out: Path,
-    rate: float,
-    on_image: OnProgress,
-) -> list[str]:
+    network: nn.Module, info: Info, name: str, video: Video, out: Path, on_image: OnProgress
+) -> None:
     """Write `<name>_overlay.mp4` (H.264), whole or not at all.
 
     Args:
         network: in evaluation mode.
         info: of the model.
-        sequence: the pictures, all of one size.
+        name: what the video is called.
+        video: its frames.
         out: folder to write to; made where it is not there.
-        rate: frames a second, of a sequence that has no rate of its own.
-        on_image: called after each picture.
-
-    Returns:
-        What is wrong with the pictures that can't be read; they are no frames of the video.
-
-    Raises:
-        FedsegError: pictures differ in size, or none can be read.
+        on_image: called after each frame.
     """
-    rate = sequence.pictures.rate if isinstance(sequence.pictures, Video) else rate
-    path = out / sequence.folder / fitting_name(sequence.name, "_overlay.mp4")
-    with writing(path, rate) as video:
+    with writing(out / fitting_name(name, "_overlay.mp4"), video.rate) as written:
 
-        def write(name: str, image: np.ndarray, logits: Tensor) -> None:
-            video.write(overlay(image, _train_ids(logits, image), info.classes))
+        def write(_: str, image: np.ndarray, logits: Tensor) -> None:
+            written.write(overlay(image, _train_ids(logits, image), info.classes))
 
-        problems = _predict(network, info, sequence, write, on_image)
-        if len(problems) == len(sequence):
-            raise FedsegError(problems[0])
-        return problems
+        _predict(network, info, Sequence(name, video), write, on_image)
 
 
 def _predict(

@@ -28,7 +28,7 @@ def score_inputs(weights: str, info: Info, data: Inputs, protocol: Protocol) -> 
     """
     return {
         "weights": weights,
-        "model": info.model_dump(mode="json"),
+        "model": info.inputs,
         "protocol": protocol.model_dump(mode="json"),
         **data,
     }

@@ -24,8 +24,6 @@ class Sequence:
     """What a video of them is called."""
     pictures: tuple[Path, ...] | Video
     """Image files, or a video."""
-    folder: Path = Path()
-    """Where their results go, relative to the folder for all results."""
 
     def __len__(self) -> int:
         return self.pictures.frames if isinstance(self.pictures, Video) else len(self.pictures)
@@ -37,12 +35,11 @@ class Sequence:
         return ((f"{self.name}_{i:06d}", frame) for i, frame in enumerate(self.pictures))
 
 
-def find_sequences(inputs: list[Path], recursive: bool = False) -> list[Sequence]:
+def find_sequences(inputs: list[Path]) -> list[Sequence]:
     """The pictures meant by image files, videos and folders of frames, in order.
 
     Args:
         inputs: files and folders.
-        recursive: also look into the folders of folders, whose results go into folders alike.
 
     Raises:
         FedsegError: something is not there, can't be read or holds no image, or two results would
@@ -52,16 +49,9 @@ def find_sequences(inputs: list[Path], recursive: bool = False) -> list[Sequence
     sequences: list[Sequence] = []
     for path in inputs:
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.is_dir()) if recursive else []
-            found = [
-                Sequence(folder.resolve().name, inside, folder.relative_to(path))
-                for folder in [path, *below]
-                if (inside := _images_in(folder))
-            ]
-            if not found:
-                hint = "" if recursive else "; --recursive looks into its folders"
-                raise FedsegError(f"{path}: no image in this folder{hint}")
-            sequences += found
+            if not (found := _images_in(path)):
+                raise FedsegError(f"{path}: no image in this folder")
+            sequences.append(Sequence(path.resolve().name, found))
         elif not path.is_file():
             raise FedsegError(f"{path}: no such file or folder")
         elif path.suffix.lower() in VIDEO_SUFFIXES:
@@ -70,17 +60,16 @@ def find_sequences(inputs: list[Path], recursive: bool = False) -> list[Sequence
             images.append(path)
     if images:
         sequences.insert(0, Sequence("images", tuple(images)))
-    by_name: dict[Path, Path] = {}
+    by_name: dict[str, Path] = {}
     for sequence in sequences:
         pictures = sequence.pictures
         for path in [pictures.path] if isinstance(pictures, Video) else pictures:
-            result = sequence.folder / path.stem
-            other = by_name.setdefault(result, path)
+            other = by_name.setdefault(path.stem, path)
             if other is not path:
                 raise FedsegError(
                     f"{path} and {other} have names that differ in folder or suffix only, so both "
-                    f"results would be {result}_*; rename one, or predict them one after the other "
-                    "with another --out"
+                    f"results would be {path.stem}_*; rename one, or predict them one after the "
+                    "other with another --out"
                 )
     return sequences
 

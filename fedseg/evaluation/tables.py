@@ -53,7 +53,7 @@ class ScoreTable:
         }
 
     def markdown(self) -> str:
-        """For a README."""
+        """The table as Markdown."""
         headings = [_markdown(name) for name in self.headings()]
         lines = [["model", *headings], ["---", *["---:"] * len(headings)]]
         lines += [
@@ -63,7 +63,7 @@ class ScoreTable:
         return f"{body}\n\n{_markdown(self.caption)}\n"
 
     def latex(self) -> str:
-        r"""For a paper; needs `\usepackage{booktabs}`."""
+        r"""The table as LaTeX; needs `\usepackage{booktabs}`."""
         head = " & ".join(map(_escaped, ["model", *self.headings()]))
         body = [
             " & ".join([_escaped(name), *cells])

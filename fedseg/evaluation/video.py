@@ -107,7 +107,7 @@ class Writer:
         if self._size and size != self._size:
             raise FedsegError(
                 f"frames differ in size ({self._size[0]}x{self._size[1]} and {size[0]}x{size[1]}), "
-                "so they make no video; write frames"
+                "so they make no video"
             )
         bottom, right = size[1] % 2, size[0] % 2
         if bottom or right:

@@ -16,14 +16,59 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.config import Model
-from fedseg.errors import FedsegError, import_extra
+from fedseg.errors import FedsegError, did_you_mean, import_extra
 from fedseg.models.encoder_weights import read_weights, weights_file
-from fedseg.models.family_encoders import ENCODERS
 from fedseg.models.prefixes import Names, select_weights
 from fedseg.models.weight_files import announced
 
 LEAST = 1e-6
 """Smallest probability that a mask-classification model gives to a class."""
+
+
+def _mix_transformer(depths: list[int], width: int = 64, decoder: int = 768) -> dict[str, Any]:
+    widths = [width, 2 * width, 5 * width, 8 * width]
+    return {"depths": depths, "hidden_sizes": widths, "decoder_hidden_size": decoder}
+
+
+def _swin(width: int, depth: int, heads: int, window: int) -> dict[str, Any]:
+    return {
+        "embed_dim": width,
+        "depths": [2, 2, depth, 2],
+        "num_heads": [heads, 2 * heads, 4 * heads, 8 * heads],
+        "window_size": window,
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    }
+
+
+def _vit(width: int, depth: int, heads: int) -> dict[str, Any]:
+    return {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
+
+
+ENCODERS = {
+    # Xie et al., arXiv 2105.15203, table 6; those of nvidia/mit-b0 to b5.
+    "hf_segformer": {
+        "mit-b0": _mix_transformer([2, 2, 2, 2], 32, 256),
+        "mit-b1": _mix_transformer([2, 2, 2, 2], decoder=256),
+        "mit-b2": _mix_transformer([3, 4, 6, 3]),
+        "mit-b3": _mix_transformer([3, 4, 18, 3]),
+        "mit-b4": _mix_transformer([3, 8, 27, 3]),
+        "mit-b5": _mix_transformer([3, 6, 40, 3]),
+    },
+    # Liu et al., arXiv 2103.14030, section 3.3; those of facebook/mask2former-swin-*.
+    "hf_mask2former": {
+        "swin-tiny": _swin(96, 6, 3, 7),
+        "swin-small": _swin(96, 18, 3, 7),
+        "swin-base": _swin(128, 18, 4, 12),
+        "swin-large": _swin(192, 18, 6, 12),
+    },
+    # DINOv2's, arXiv 2304.07193, table 17; those of tue-mps/*_eomt_*.
+    "hf_eomt": {
+        "dinov2-small": _vit(384, 12, 6),
+        "dinov2-base": _vit(768, 12, 12),
+        "dinov2-large": _vit(1024, 24, 16),
+    },
+}
+"""Of each architecture in `FAMILIES`, by name, what its `configure` takes."""
 
 
 class Family(NamedTuple):
@@ -135,24 +180,27 @@ FAMILIES = {
 }
 
 
-def build_huggingface(model: Model) -> nn.Module:
+def build(model: Model, classes: int) -> nn.Module:
     """Make a model of one of `FAMILIES` for its class list.
 
     Args:
         model: whose `encoder_weights` are "none", or a file of the whole network for any classes,
             or of its encoder.
+        classes: how many there are.
 
     Returns:
         A module from float [N, 3, H, W], normalised, to logits [N, C, H, W].
 
     Raises:
-        FedsegError: the extra is missing, a setting that the family does not have, or weights that
-            are not its own.
+        FedsegError: the extra is missing, an encoder or a setting that the family does not have, or
+            weights that are not its own.
     """
     family = FAMILIES[model.arch]
-    for key in ("decoder", "encoder_kwargs"):
-        if getattr(model, key):
-            raise FedsegError(f"{key}: {model.arch} has no settings; leave it out")
+    if model.encoder not in family.encoders:
+        hint = did_you_mean(model.encoder, family.encoders)
+        raise FedsegError(f"no encoder '{model.encoder}' of {model.arch}; {hint}")
+    if model.decoder:
+        raise FedsegError(f"decoder: {model.arch} has no settings; leave it out")
     if model.encoder_weights == "imagenet":
         raise FedsegError(
             f"{model.arch}: set encoder_weights to 'none', to a repository of the hub, "
@@ -161,7 +209,7 @@ def build_huggingface(model: Model) -> nn.Module:
     transformers = import_extra("transformers", f"arch = '{model.arch}'", "transformers")
     config = family.configure(transformers, family.encoders[model.encoder])
     names = dict(enumerate(model.classes.names))
-    config.num_labels, config.id2label = len(names), names
+    config.num_labels, config.id2label = classes, names
     config.label2id = {name: train_id for train_id, name in names.items()}
     if model.train != "all" and not family.is_encoder_apart:
         raise FedsegError(f"{model.arch}: its encoder can't be frozen; set train to 'all'")
@@ -179,6 +227,9 @@ def _network_class(arch: str) -> Any:
     base = getattr(import_extra("transformers", f"arch = '{arch}'", "transformers"), family.network)
 
     class Network(base):  # type: ignore[misc, valid-type]
+        stride = family.stride
+        sizes_in_onnx = family.sizes_in_onnx
+
         @property
         def encoder(self) -> nn.Module:
             return cast(nn.Module, self.get_submodule(family.encoder))
@@ -231,8 +282,3 @@ def _load(network: nn.Module, path: Path, encoder: str) -> None:
             f"missing, of another shape or not finite, as '{missing[0]}'"
         )
     network.load_state_dict(fitting, strict=False)
-
-
-def takes_sizes_in_onnx(arch: str) -> bool:
-    """Whether an ONNX file of an architecture can take more than one size, as far as is known."""
-    return arch not in FAMILIES or FAMILIES[arch].sizes_in_onnx

@@ -19,8 +19,6 @@ MOST_METRICS = 1000
 class MLflow:
     """A run of MLflow for each training, in one experiment."""
 
-    HOLDS_RUNS = True
-
     def __init__(self, folder: Path, run: str, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"

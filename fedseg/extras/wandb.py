@@ -18,8 +18,6 @@ from fedseg.training.tracking import PROJECT
 class WandB:
     """A run of W&B for each training, grouped by the run of fedseg."""
 
-    HOLDS_RUNS = True
-
     def __init__(self, folder: Path, run: str, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._group, self._name = folder, run, name

@@ -187,7 +187,7 @@ def _supervise(
 
 
 def die_with_parent() -> None:
-    """Between fork and exec: the new process is killed when the one that started it ends."""
+    """Have a new process, between fork and exec, killed when the one that started it ends."""
     if sys.platform == "linux":
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

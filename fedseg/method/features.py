@@ -7,7 +7,6 @@ file an image, on the same grid as the targets.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedseg.data.dataset import Dataset
+from fedseg.errors import FedsegError
 from fedseg.evaluation.inference import infer, resize
 from fedseg.files import digest
 from fedseg.method.teachers import (
@@ -57,7 +57,7 @@ class Featured(nn.Module):
         """float [N, 3, H, W] to float [N, C + D, H, W]."""
         seen = []
         # What decoders are given, and how, differs between architectures; the head does not.
-        hook = cast(nn.Module, self.network.segmentation_head).register_forward_pre_hook(
+        hook = _head(self.network).register_forward_pre_hook(
             lambda head, given: seen.append(given[0])
         )
         try:
@@ -72,7 +72,22 @@ class Featured(nn.Module):
 
 def feature_width(network: nn.Module) -> int:
     """Number of channels of a model's decoder features."""
-    return next(cast(nn.Module, network.segmentation_head).parameters()).shape[1]
+    return next(_head(network).parameters()).shape[1]
+
+
+def _head(network: nn.Module) -> nn.Module:
+    """The layers that turn a model's decoder features into logits.
+
+    Raises:
+        FedsegError: nothing is called so.
+    """
+    head = getattr(network, "segmentation_head", None)
+    if not isinstance(head, nn.Module):
+        raise FedsegError(
+            f"{type(network).__name__}: has no segmentation_head, whose input would be fused; set "
+            "fusion to 'mean'"
+        )
+    return head
 
 
 def describe(

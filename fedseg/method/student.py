@@ -21,12 +21,12 @@ from fedseg.models import checkpoints
 from fedseg.models.adapters import adapted
 from fedseg.models.build import best_device, seeded_build
 from fedseg.models.checkpoints import Info
-from fedseg.plugins import blaming
 from fedseg.registry import STUDENT_LOSSES
 from fedseg.run.progress import OnProgress
 from fedseg.storage.provenance import Inputs, notices
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import Settings, TrainingRun, fit
+from fedseg.training.losses import load_loss
 from fedseg.training.tracking import trackers
 
 StudentLoss = Callable[[Tensor, Tensor], Tensor]
@@ -175,14 +175,13 @@ def distill(
     Returns:
         The model, in evaluation mode on the CPU.
     """
-    loss_name = settings.loss
-    loss, network = partial(class_loss, STUDENT_LOSSES.load(loss_name)), start
+    loss, network = partial(class_loss, load_loss(STUDENT_LOSSES, settings.loss)), start
     if read_target(targets, 0).shape[-1] > len(info.classes):
         torch.manual_seed(run.seed)
         network = Featured(start, nn.Conv2d(feature_width(start), WIDTH, 1))
         loss = partial(feature_loss, loss, len(info.classes))
     views = Views(dataset, targets, run.settings, info)
-    with adapted(start, model or info.model), blaming("student loss", loss_name):
+    with adapted(start, model or info.model):
         fit(network, views, loss, info.normalisation, run)
     return start
 

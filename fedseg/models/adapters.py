@@ -4,30 +4,23 @@ What is trained is all that a client sends. The server adds it to its own copy o
 model, the base.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 
 from fedseg.config import Model
-from fedseg.errors import FedsegError, PublicError, import_extra
+from fedseg.errors import FedsegError, PublicError
 from fedseg.files import digest
 from fedseg.models.build import model_inputs, outline, seeded_build
 from fedseg.models.checkpoints import checked
 from fedseg.models.encoder_weights import weights_source
 from fedseg.models.info import Base
 from fedseg.models.weight_files import check_announced
+from fedseg.registry import ADAPTERS
 from fedseg.storage.hashes import content_hash
-
-ATTENTION = re.compile(r"(attn|attention)\.(.+\.)?(qkv|kv|[qkv]|[qkvo]_proj|proj)$")
-"""Names of the projections within the attention of timm's, SMP's and Hugging Face's models."""
-SCALE = 2.0
-"""Of the adapters' output, whatever their rank: alpha / r, arXiv 2106.09685, section 4.1."""
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 class Part(NamedTuple):
@@ -50,19 +43,11 @@ def adapt(network: nn.Module, model: Model) -> None:
     """
     if model.train == "all":
         return
-    encoder = cast(nn.Module, network.encoder)
+    encoder = _encoder(network, model.train)
     encoder.requires_grad_(False)
     if model.train == "decoder":
         return
-    peft = import_extra("peft", "train = 'lora'", "lora")
-    targets = _targets(encoder, model)
-    settings = peft.LoraConfig(
-        r=model.lora_rank, lora_alpha=SCALE * model.lora_rank, target_modules=targets
-    )
-    peft.inject_adapter_in_model(settings, encoder)
-    for module in encoder.modules():
-        if isinstance(module, NORMS):
-            module.requires_grad_(True)
+    ADAPTERS.load(model.train)(encoder, model.encoder)
 
 
 def merge(network: nn.Module) -> None:
@@ -166,7 +151,7 @@ def whole(model: Model, seed: int, weights: Mapping[str, Tensor], base: Base) ->
 def trained_names(network: nn.Module) -> set[str]:
     """Names, in its state dict, of the tensors that training changes, of an `adapt`ed model."""
     frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
-    encoder = cast(nn.Module, network.encoder)
+    encoder = _encoder(network, "decoder")
     prefix = next(name for name, module in network.named_modules() if module is encoder)
     for name, module in encoder.named_modules(prefix=prefix):
         trained = [value.requires_grad for value in module.parameters(recurse=False)]
@@ -175,60 +160,18 @@ def trained_names(network: nn.Module) -> set[str]:
     return set(network.state_dict()) - frozen
 
 
+def _encoder(network: nn.Module, train: str) -> nn.Module:
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, nn.Module):
+        raise PublicError(
+            f"train = '{train}': {type(network).__name__} has no `encoder`; set train to 'all'"
+        )
+    return encoder
+
+
 def _trained(network: nn.Module) -> dict[str, Tensor]:
     names = trained_names(network)
     return {name: tensor for name, tensor in network.state_dict().items() if name in names}
-
-
-def _targets(encoder: nn.Module, model: Model) -> list[str]:
-    """Names of the layers that get an adapter: those named, by default all of the attention."""
-    linear = [
-        name
-        for name, module in encoder.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
-    ]
-    if model.lora_targets:
-        ends = tuple(f".{target}" for target in model.lora_targets)
-        missing = [end[1:] for end in ends if not any(f".{name}".endswith(end) for name in linear)]
-        found = [] if missing else [name for name in linear if f".{name}".endswith(ends)]
-        wanted = f"named {', '.join(missing)}"
-    else:
-        found = [
-            name
-            for name in linear
-            if ATTENTION.search(name) and isinstance(encoder.get_submodule(name), nn.Linear)
-        ]
-        wanted = "of an attention"
-    found = _called(encoder, found)
-    if not found:
-        raise PublicError(
-            f"train = 'lora': encoder {model.encoder} has no layer {wanted}; lora_targets names "
-            "its linear or convolutional layers by the end of their names"
-        )
-    return found
-
-
-def _called(encoder: nn.Module, names: list[str]) -> list[str]:
-    """Which of some layers are called: some attentions multiply with a layer's weights themselves.
-
-    An adapter of such a layer, as of qkv in SwinV2 and EVA-02, would do nothing.
-    """
-    called: set[str] = set()
-    hooks = [
-        encoder.get_submodule(name).register_forward_hook(lambda *_, name=name: called.add(name))
-        for name in names
-    ]
-    was_training, device = encoder.training, next(encoder.parameters()).device
-    try:
-        for side in (64, 224):
-            with suppress(Exception), torch.no_grad():  # a model may raise anything for its size
-                encoder.eval()(torch.zeros(1, 3, side, side, device=device))
-                break
-    finally:
-        encoder.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return [name for name in names if name in called]
 
 
 def _is_adapter(module: nn.Module) -> bool:

@@ -1,53 +1,75 @@
-"""Models by name: any of segmentation-models-pytorch, and those of `huggingface`."""
+"""Models by name, and what is known of one before it is trained: stride, sizes, normalisation."""
 
 import gc
-import inspect
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import lru_cache
-from pkgutil import resolve_name
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from fedseg.classes import ClassList
 from fedseg.config import Model
-from fedseg.errors import FedsegError, ModelError, did_you_mean, first_line
-from fedseg.extras.huggingface import FAMILIES, build_huggingface
+from fedseg.errors import FedsegError, ModelError, first_line
 from fedseg.files import refuse_full_disk
 from fedseg.machine import trim_memory
-from fedseg.models.any_size import any_size
-from fedseg.models.encoder_weights import (
-    fetch_timm_weights,
-    load_encoder,
-    shipped_weights,
-    weights_file,
-)
+from fedseg.models.encoder_weights import weights_file
 from fedseg.models.hub import quick_hub
 from fedseg.models.info import COARSEST, Normalisation
 from fedseg.models.libraries import smp
-from fedseg.models.names import ARCHITECTURES, check_names
+from fedseg.models.names import check_names
+from fedseg.models.smp import WITHOUT_NETWORK
+from fedseg.plugins import blaming
+from fedseg.registry import MODELS, SMP_MODELS
 from fedseg.storage.hashes import file_hashes
 
-WITHOUT_NETWORK = (
-    "; without a network, set encoder_weights to 'none' or to a .safetensors file of the encoder's "
-    "weights, under timm's or SMP's names; or take the encoder tu-tf_efficientnet_lite0, whose "
-    "weights come with fedseg"
-)
 MOST_GROUPS = 32
 """Of a group normalisation: Wu and He, arXiv 1803.08494, section 4.1."""
-PREFIX = "decoder_"
-"""Of SMP's arguments for a decoder."""
-SEVERAL_KINDS = ("use_norm", "attention_type")
-"""Settings that may be of another kind than their default."""
+STRIDES = (4, 8, 16, 32, 64, 128, 256)
+"""Strides that a model may have."""
 STEPS = (32, 64, 128, 224, 256, 384)
 """Multiples of which sizes are tried where a model does not take one."""
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class ModelBuilder(Protocol):
+    """Makes a model: `arch = "module:object"`.
+
+    fedseg uses these attributes of what it returns, where they are there:
+
+    - `stride`, int: pixels of which the sides of images must be multiples; default: 32.
+    - `encoder`, nn.Module: what `train = "decoder"` freezes, `train = "lora"` adapts, and
+      `encoder_learning_rate` is for. It must be registered under that name.
+    - `segmentation_head`, nn.Module: the last layers, whose one input, [N, D, h, w], are the
+      features of `fusion = "features"`; the head's first parameter is of shape [., D, ...].
+    - `sizes_in_onnx`, bool: False where an ONNX file of it can take one size alone.
+    - `save_pretrained(folder)`: writes model.safetensors, with what else makes the folder useful
+      to others; default: the state dict alone.
+    """
+
+    def __call__(self, spec: Model, classes: int) -> nn.Module:
+        """Make an untrained model.
+
+        It is also called, and the model with images, on torch's meta device, where tensors have no
+        values. Random weights come from torch's global generator, which is seeded.
+
+        Args:
+            spec: `encoder`, any text; `encoder_weights`: "none", or what the model shall start
+                from; `decoder`, a table; and `classes`.
+            classes: number of classes C.
+
+        Returns:
+            A module from float32 [N, 3, H, W], RGB normalised by ImageNet's mean and standard
+            deviation, to logits, float [N, C, H, W]; H and W are multiples of its stride.
+
+        Raises:
+            FedsegError: it can't be made; the message is shown as it is.
+        """
 
 
 def best_device() -> torch.device:
@@ -70,78 +92,21 @@ def build(model: Model) -> nn.Module:
         A module from float [N, 3, H, W], normalised, to logits [N, C, H, W], channels last.
 
     Raises:
-        FedsegError: an unknown name, weights that can't be had, or a combination that is refused.
+        FedsegError: an unknown name, weights that can't be had, a combination that is refused, or
+            a plugin that is no model.
     """
     check_names(model.arch, model.encoder)
-    network = build_huggingface(model) if model.arch in FAMILIES else _build_smp(model)
+    builder = MODELS.load(model.arch)
+    with blaming("model", model.arch):
+        network = builder(model, len(model.classes))
+    if not isinstance(network, nn.Module):
+        kind = type(network).__name__
+        raise FedsegError(f"model '{model.arch}': returned {kind}; expected a torch.nn.Module")
+    if next(network.parameters(), None) is None:
+        raise FedsegError(f"model '{model.arch}': has no parameters")
     if model.norm == "group":
         replace_batch_norms(network)
     return network.to(memory_format=torch.channels_last)
-
-
-def _build_smp(model: Model) -> nn.Module:
-    if model.encoder_kwargs and not model.encoder.startswith("tu-"):
-        raise FedsegError(
-            f"encoder_kwargs: only timm's encoders, tu-NAME, take them, not {model.encoder}"
-        )
-    imagenet = model.encoder_weights == "imagenet"
-    is_timm = model.encoder.startswith("tu-")
-    shipped = shipped_weights(model.encoder) if imagenet else None
-    asks_hub = imagenet and not shipped
-    try:
-        with quick_hub() if asks_hub else nullcontext():
-            network = resolve_name(ARCHITECTURES[model.arch])(
-                encoder_name=model.encoder,
-                # timm's own loading falls back to pickled files, so its weights are loaded below.
-                encoder_weights="imagenet" if imagenet and not is_timm else None,
-                classes=len(model.classes),
-                **decoder_settings(model),
-                **any_size(model.encoder),
-                **model.encoder_kwargs,
-            )
-            published = fetch_timm_weights(model.encoder) if asks_hub and is_timm else shipped
-    except Exception as error:  # whatever SMP, timm or the hub's client raise, in their own words
-        refuse_full_disk(error, f"weights of encoder {model.encoder}")
-        hint = WITHOUT_NETWORK if asks_hub else ""
-        raise FedsegError(
-            f"{model.arch} with encoder {model.encoder} can't be built: {first_line(error)}{hint}"
-        ) from error
-    if published:
-        load_encoder(network.encoder, published)
-    elif not imagenet and model.encoder_weights != "none":
-        load_encoder(network.encoder, weights_file(model.encoder_weights))
-    return network
-
-
-def decoder_settings(model: Model) -> dict[str, Any]:
-    """The decoder's settings as SMP's arguments.
-
-    Raises:
-        FedsegError: the architecture has no such setting.
-    """
-    network: Any = resolve_name(ARCHITECTURES[model.arch])
-    arguments = inspect.signature(network.__init__).parameters
-    known = [name.removeprefix(PREFIX) for name in arguments if name.startswith(PREFIX)]
-    for name, value in model.decoder.items():
-        if name not in known:
-            raise FedsegError(
-                f"decoder: {model.arch} has no setting '{name}'; {did_you_mean(name, known)}"
-            )
-        default = arguments[f"{PREFIX}{name}"].default
-        if name not in SEVERAL_KINDS and _kind(value) != _kind(default):
-            raise FedsegError(f"decoder: {name} must be {_kind(default)}, as {default!r}")
-    return {f"{PREFIX}{name}": value for name, value in model.decoder.items()}
-
-
-def _kind(value: object) -> str:
-    match value:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-    return "a list of numbers"
 
 
 def replace_batch_norms(module: nn.Module) -> None:
@@ -195,8 +160,9 @@ def seeded_build(model: Model, seed: int) -> nn.Module:
 
 
 def normalisation(model: Model) -> Normalisation:
-    """What the encoder's weights expect of their input; ImageNet's statistics where none are."""
-    if not model.encoder.startswith("tu-") and model.encoder_weights != "imagenet":
+    """What the weights of an encoder of SMP's expect of their input; else ImageNet's statistics."""
+    is_published = model.encoder.startswith("tu-") or model.encoder_weights == "imagenet"
+    if model.arch not in SMP_MODELS or not is_published:
         return IMAGENET
     return _published_normalisation(model.encoder)
 
@@ -219,9 +185,10 @@ def _published_normalisation(encoder: str) -> Normalisation:
     return Normalisation(mean, std)
 
 
-def model_inputs(model: Model) -> dict[str, str]:
-    """What an untrained model is made from: names, and the content of a file of encoder weights."""
-    inputs = model.model_dump(mode="json")
+def model_inputs(model: Model) -> dict[str, Any]:
+    """What an untrained model is made from: names, a file of weights, the source of a plugin."""
+    inputs = model.model_dump(mode="json") | MODELS.source(model.arch)
+    inputs |= {"norm": model.norm, "classes": model.classes.model_dump(mode="json")}
     if model.encoder_weights not in ("imagenet", "none"):
         [inputs["encoder_weights"]] = file_hashes([weights_file(model.encoder_weights)])
     return inputs
@@ -235,14 +202,19 @@ def stride(model: Model) -> int:
         model: which, whatever its weights are.
 
     Returns:
-        8, 16 or 32.
+        What the model has as its attribute `stride`; 8, 16 or 32 of a model of SMP's; else 32.
 
     Raises:
-        FedsegError: the model can't be built.
+        FedsegError: the model can't be built, or its `stride` is none.
     """
-    if model.arch in FAMILIES:
-        return FAMILIES[model.arch].stride
     network = outline(model.plain)
+    if (own := getattr(network, "stride", None)) is not None:
+        if own not in STRIDES:
+            known = ", ".join(map(str, STRIDES))
+            raise FedsegError(f"model '{model.arch}': stride is {own!r}; expected one of {known}")
+        return int(own)
+    if model.arch not in SMP_MODELS:
+        return COARSEST
     finest = cast(int, cast(nn.Module, network.encoder).output_stride)
     for step in (8, 16):  # odd multiples: a decoder may double what its encoder halved
         if step >= finest and _fits(network, (5 * step, 7 * step), model.classes):
@@ -270,8 +242,10 @@ def check_size(model: Model, size: tuple[int, int], batch: int = 0) -> None:
         _forward(outline(untrained), size, batch, untrained.classes)
     except FedsegError:
         raise
-    except Exception:  # a model may raise anything, for its size or for the meta device
+    except Exception as unable:  # a model may raise anything, for its size or for the meta device
         try:
+            if not MODELS.is_built_in(model.arch):
+                raise unable  # its cost, too, is counted on the meta device
             _forward(build(untrained), size, batch, untrained.classes)
         except Exception as error:
             how = "be trained on" if batch else "take"
@@ -312,6 +286,10 @@ def _forward(network: nn.Module, size: tuple[int, int], batch: int, classes: Cla
     images = torch.zeros(max(batch, 1), 3, *size, device=device)
     with torch.no_grad():
         output = network.train(batch > 0)(images.to(memory_format=torch.channels_last))
-    if output.shape != (len(images), len(classes), *size):
-        found = "x".join(map(str, output.shape[2:]))
-        raise ValueError(f"its output is {found}; sizes must be multiples of its stride")
+    expected = [len(images), len(classes), *size]
+    found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if found != expected and isinstance(found, list) and found[:2] == expected[:2]:
+        sides = "x".join(map(str, found[2:]))
+        raise ValueError(f"its output is {sides}; sizes must be multiples of its stride")
+    if found != expected:
+        raise ValueError(f"its output is {found}; expected {expected}")

@@ -1,4 +1,4 @@
-"""Checkpoint folders: what segmentation-models-pytorch's `save_pretrained` writes, and a bit more.
+"""Checkpoint folders: what a model's `save_pretrained` writes, as SMP's do, and a bit more.
 
 config.json        architecture and its arguments     } smp.from_pretrained(folder)
 model.safetensors  weights                            } needs only these
@@ -16,7 +16,7 @@ from torch import nn
 
 from fedseg.config import Model, Training
 from fedseg.errors import FedsegError
-from fedseg.files import atomic_folder, write_json
+from fedseg.files import atomic_folder, digest, write_json
 from fedseg.machine import lean_memory
 from fedseg.models.build import build, normalisation, state_outline, stride
 from fedseg.models.hub import local
@@ -26,6 +26,7 @@ from fedseg.models.info import load_info as load_info
 from fedseg.models.locations import WEIGHTS as WEIGHTS
 from fedseg.models.prefixes import strip_prefix
 from fedseg.models.weight_files import WeightFile, check_announced
+from fedseg.plugins import module_name
 from fedseg.storage import provenance
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.provenance import Inputs
@@ -40,7 +41,7 @@ def describe(model: Model, training: Training, coverage: tuple[int, ...] | None 
     step = stride(model.plain)
     default = round(1.25 * training.crop[0] / step) * step
     return Info(
-        **model.network,
+        **model.network | {"arch": module_name(model.arch)},
         coverage=tuple(range(len(model.classes))) if coverage is None else coverage,
         mean=mean,
         std=std,
@@ -69,7 +70,12 @@ def save(
         extra: contents of further JSON files, by name without suffix.
     """
     with atomic_folder(folder) as temporary:
-        cast(Any, network.to(memory_format=torch.contiguous_format)).save_pretrained(temporary)
+        network.to(memory_format=torch.contiguous_format)
+        if hasattr(network, "save_pretrained"):
+            cast(Any, network).save_pretrained(temporary)
+        else:
+            own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            save_file(own, temporary / WEIGHTS, {"format": "pt"})
         network.to(memory_format=torch.channels_last)
         (temporary / "README.md").unlink(missing_ok=True)  # the hub's model card, for uploads to it
         write_json(temporary / INFO, info.model_dump(mode="json"))
@@ -81,9 +87,9 @@ def save(
 
 
 def identity(folder: Path) -> tuple[str, str]:
-    """What the output of a checkpoint's model depends on: a hash of its weights, and its `Info`."""
+    """What the output of a checkpoint's model depends on: hashes of its weights, and of `Info`."""
     [weights] = file_hashes([folder / WEIGHTS])
-    return weights, load_info(folder).model_dump_json()
+    return weights, digest(load_info(folder).inputs)
 
 
 def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[nn.Module, Info]:

@@ -24,6 +24,7 @@ from fedseg.models.libraries import smp, timm
 from fedseg.models.locations import WEIGHTS, is_local_file
 from fedseg.models.prefixes import Names, Renamed, select_weights, without_common_prefix
 from fedseg.models.weight_files import WeightFile, announced
+from fedseg.registry import SMP_MODELS
 
 Weights = dict[str, Tensor]
 Tensors = Mapping[str, Tensor]
@@ -61,6 +62,8 @@ def weights_source(model: Model) -> str:
     match model.encoder_weights:
         case "none":
             return "none"
+        case "imagenet" if model.arch not in SMP_MODELS:
+            return "plugin"
         case "imagenet" if shipped_weights(model.encoder):
             return "fedseg"
         case "imagenet" if model.encoder.startswith("tu-"):

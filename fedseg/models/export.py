@@ -1,4 +1,4 @@
-"""Writing a checkpoint's model into one file for other programs: ONNX, TorchScript, half precision.
+"""Writing a checkpoint's model as ONNX, for other programs.
 
 Each file is opened again and compared with the checkpoint's model before it is kept.
 """
@@ -8,24 +8,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from safetensors.torch import save_file
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
 from fedseg.errors import FedsegError, first_line, import_extra
-from fedseg.extras.huggingface import takes_sizes_in_onnx
 from fedseg.files import atomic_file, refuse_full_disk
 from fedseg.models import checkpoints
 from fedseg.models.build import check_size
 from fedseg.models.checkpoints import Info
-from fedseg.models.export_formats import Format, check_export
-from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork, open_model
+from fedseg.models.exported import KEY, ONNX_EXTRA, Contract, OnnxNetwork
+from fedseg.models.info import check_export
 from fedseg.models.whole_strides import WholeStrides, pad_in_onnx
 
 OPSET = 18
@@ -82,18 +79,15 @@ class Inside(nn.Module):
 def export(
     checkpoint: Path,
     path: Path,
-    format: Format = Format.ONNX,
     normalise: bool = False,
     argmax: bool = False,
     size: tuple[int, int] | None = None,
 ) -> Parity:
-    """Write a checkpoint's model as one file.
+    """Write a checkpoint's model as one ONNX file.
 
     Args:
         checkpoint: its folder.
         path: the file, replaced if it is there.
-        format: ONNX (opset 18), TorchScript, or weights in half precision, which fedseg itself
-            opens.
         normalise: the file takes uint8 RGB [N, 3, H, W] and normalises it.
         argmax: the file gives trainIds, int64 [N, H, W].
         size: height and width of the only images that it shall take, one at a time; None: batches
@@ -105,13 +99,12 @@ def export(
     Raises:
         FedsegError: the model can't be exported so.
     """
-    check_export(checkpoint, path, format, normalise or argmax or bool(size))
-    if format == Format.ONNX:
-        for library in ("onnxscript", "onnxruntime"):
-            import_extra(library, *ONNX_EXTRA)
+    check_export(checkpoint, path)
+    for library in ("onnxscript", "onnxruntime"):
+        import_extra(library, *ONNX_EXTRA)
     network, info = checkpoints.load(checkpoint)
-    if format == Format.ONNX and not size and not takes_sizes_in_onnx(info.arch):
-        raise _impossible(Contract(info=info), format, "the file would take one size alone")
+    if not size and not getattr(network, "sizes_in_onnx", True):
+        raise _impossible(Contract(info=info), "the file would take one size alone")
     if size:
         check_size(info.model, size)
         info = info.model_copy(update={"inference_height": size[0]})
@@ -119,16 +112,16 @@ def export(
     whole = Inside(network.to(memory_format=torch.contiguous_format), contract).eval()
     with atomic_file(path) as temporary, torch.no_grad(), _silent():
         try:
-            run = WRITERS[format](whole, contract, temporary)
+            run = _write(whole, contract, temporary)
             parity = _compare(whole, contract, run)
         except FedsegError:
             raise
         except Exception as error:  # exporters and what runs their files raise anything
             refuse_full_disk(error, path)
-            raise _impossible(contract, format, first_line(error)) from error
+            raise _impossible(contract, first_line(error)) from error
         far = parity.difference is not None and parity.difference > DIFFERENCE
-        if format != Format.HALF and (far or parity.equal < EQUAL):
-            raise _impossible(contract, format, f"only {parity}")
+        if far or parity.equal < EQUAL:
+            raise _impossible(contract, f"only {parity}")
     return parity
 
 
@@ -163,7 +156,8 @@ def odd_size(info: Info) -> tuple[int, int]:
     return 256 + info.stride, 320 + info.stride
 
 
-def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
+def _write(network: Inside, contract: Contract, path: Path) -> Run:
+    """Write a file, and open it again as what its outputs are compared by."""
     sizes = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}
     traceable = deepcopy(network)
     fix_padding(traceable)
@@ -184,36 +178,6 @@ def _write_onnx(network: Inside, contract: Contract, path: Path) -> Run:
         pad_in_onnx(path, contract.info.stride)
     network_again = OnnxNetwork(path)
     return lambda images: torch.from_numpy(network_again.run(images.numpy()))
-
-
-def _write_torchscript(network: Inside, contract: Contract, path: Path) -> Run:
-    example = _images(network, contract.size or SIZES[0], 1)
-    jit = cast(Any, torch.jit)
-    traced = jit.trace(network, example, check_trace=False)
-    if not contract.size:
-        traced = jit.script(WholeStrides(traced, contract.info.stride))
-    content = BytesIO()  # where the disk is full, torch's own writer ends the process
-    jit.save(traced, content, {f"{KEY}.json": contract.model_dump_json()})
-    path.write_bytes(content.getbuffer())
-    return cast(Run, jit.load(path))
-
-
-def _write_half(network: Inside, contract: Contract, path: Path) -> Run:
-    weights = {}
-    for name, tensor in network.network.state_dict().items():
-        weights[name] = tensor.half() if tensor.dtype == torch.float32 else tensor
-        if not torch.isfinite(weights[name]).all():
-            raise FedsegError(f"tensor '{name}' holds values beyond half precision's 65504")
-    save_file(weights, path, {KEY: contract.model_dump_json()})
-    return WholeStrides(open_model(path, "cpu")[0], contract.info.stride)
-
-
-WRITERS: dict[Format, Callable[[Inside, Contract, Path], Run]] = {
-    Format.ONNX: _write_onnx,
-    Format.TORCHSCRIPT: _write_torchscript,
-    Format.HALF: _write_half,
-}
-"""Write a file, and open it again as what its outputs are compared by."""
 
 
 def _images(network: Inside, size: tuple[int, int], count: int) -> Tensor:
@@ -239,12 +203,10 @@ def _compare(network: Inside, contract: Contract, run: Run) -> Parity:
     return Parity(min(equal), max(difference, default=None))
 
 
-def _impossible(contract: Contract, format: Format, why: str) -> FedsegError:
+def _impossible(contract: Contract, why: str) -> FedsegError:
     info = contract.info
     hint = "" if contract.size else "; it may work for one size: --size HEIGHT WIDTH"
-    return FedsegError(
-        f"{info.arch} with encoder {info.encoder} can't be exported as {format}: {why}{hint}"
-    )
+    return FedsegError(f"{info.arch} with encoder {info.encoder} can't be exported: {why}{hint}")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Models in one file, as `export` writes them, and opening them again."""
+"""Opening what `export` writes: models as ONNX files."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,6 @@ from fedseg.models import checkpoints
 from fedseg.models.build import best_device
 from fedseg.models.info import Info, Normalisation, check_model
 from fedseg.models.locations import address
-from fedseg.models.weight_files import WeightFile
 
 KEY = "fedseg"
 """Under which a file's metadata hold its `Contract`, as JSON."""
@@ -45,7 +44,7 @@ def open_here(path: Path) -> nn.Module:
 
 
 def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
-    """Open a checkpoint, or an ONNX or safetensors file of `fedseg export`.
+    """Open a checkpoint, or an ONNX file of `fedseg export`.
 
     Args:
         path: a file, or what `checkpoints.load` takes.
@@ -61,10 +60,8 @@ def open_model(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]
     check_model(path)
     if address(path) or path.is_dir():
         return checkpoints.load(path, device)
-    if path.suffix == ".onnx":
-        network = OnnxNetwork(path)
-        return network.eval(), network.contract.info
-    return _open_weights(path, device)
+    network = OnnxNetwork(path)
+    return network.eval(), network.contract.info
 
 
 def open_info(path: Path) -> Info:
@@ -79,12 +76,6 @@ def open_info(path: Path) -> Info:
 def weights_of(path: Path) -> Path:
     """The file that holds the weights of such a model."""
     return path / checkpoints.WEIGHTS if path.is_dir() else path
-
-
-def _open_weights(path: Path, device: str | torch.device) -> tuple[nn.Module, Info]:
-    weights = WeightFile(path)
-    contract = _contract(weights.metadata.get(KEY), path)
-    return checkpoints.restored(contract.info, weights, str(path), device), contract.info
 
 
 def _contract(text: str | None, path: Path) -> Contract:

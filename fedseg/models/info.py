@@ -1,7 +1,7 @@
 """What one must know of a model, and whether a model is there at all. Needs no torch."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -10,21 +10,21 @@ from fedseg.config import (
     NETWORK,
     DecoderKey,
     DecoderValue,
-    EncoderKey,
     Model,
-    Probability,
     Section,
     parse,
 )
 from fedseg.errors import FedsegError
-from fedseg.files import holders_near, read_json
+from fedseg.files import check_new_file, holders_near, read_json
 from fedseg.models.locations import WEIGHTS, address
+from fedseg.plugins import located
+from fedseg.registry import MODELS
 from fedseg.settings import refuse_twice
 
 INFO = "fedseg.json"
 """File of a checkpoint folder that holds its model's `Info`."""
-OPENED = (".onnx", ".safetensors")
-"""Suffixes of the files of `export` that fedseg opens itself."""
+ONNX = ".onnx"
+"""Suffix of a file of `export`."""
 MOST_METADATA = 2**20
 """Bytes of what is said of a model; a list of 255 classes takes a tenth."""
 COARSEST = 32
@@ -47,15 +47,13 @@ class Info(Section):
     """What one must know of a model to use it."""
 
     arch: str
-    """Architecture, a name of segmentation-models-pytorch."""
+    """Architecture, as in `config.Model`; a plugin's goes without the folder of its file."""
     encoder: str
-    """Encoder, a name of segmentation-models-pytorch."""
-    encoder_kwargs: dict[EncoderKey, Probability] = Field({})
-    """Arguments of its encoder; see `config.Model`."""
+    """Encoder, as in `config.Model`."""
     decoder: dict[DecoderKey, DecoderValue] = Field({}, max_length=10)
     """Settings of its decoder; see `config.Model`."""
     norm: Literal["batch", "group"] = "batch"
-    """Its normalisation; see `config.Model`."""
+    """Its normalisation layers; see `config.Model`."""
     classes: ClassList = CITYSCAPES
     """Classes of the output channels."""
     coverage: tuple[int, ...] = Field(
@@ -91,9 +89,19 @@ class Info(Section):
 
     @property
     def model(self) -> Model:
-        """The untrained model of this kind."""
+        """The untrained model of this kind.
+
+        Raises:
+            FedsegError: its architecture is a plugin that nobody on this machine named.
+        """
         own = {key: getattr(self, key) for key in NETWORK}
+        own["arch"] = MODELS.trusted(self.arch)
         return Model(**own, encoder_weights="none")
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What of it the model's output depends on, as JSON; a plugin's source too."""
+        return self.model_dump(mode="json") | MODELS.source(MODELS.trusted(self.arch))
 
 
 class Base(Section):
@@ -106,6 +114,15 @@ class Base(Section):
 
     def __str__(self) -> str:
         return f"'{self.weights}', sha256 {self.sha256[:12]}"
+
+
+def trust_model(name: str) -> None:
+    """Let checkpoints name an architecture of one's own; else only a federation file does.
+
+    Args:
+        name: "module:object" of a `ModelBuilder`, as in `arch`.
+    """
+    MODELS.trust(located(name, [Path.cwd()]))
 
 
 def load_info(folder: Path) -> Info:
@@ -153,13 +170,19 @@ def check_model(path: Path) -> None:
         check_checkpoint(path)
     elif not path.is_file():
         raise FedsegError(f"{path}: no such file")
-    elif path.suffix == ".pt":
+    elif path.suffix != ONNX:
         raise FedsegError(
-            f"{path}: TorchScript holds code, which fedseg does not run; predict with the "
-            "checkpoint that it was exported from"
+            f"{path}: neither a checkpoint folder nor an .onnx file{holders_near(path, INFO)}"
         )
-    elif path.suffix not in OPENED:
-        raise FedsegError(
-            f"{path}: neither a checkpoint folder nor an .onnx or .safetensors file"
-            f"{holders_near(path, INFO)}"
-        )
+
+
+def check_export(checkpoint: Path, path: Path) -> None:
+    """See that a checkpoint is there, and that an ONNX file can be written.
+
+    Raises:
+        FedsegError: no checkpoint, another suffix, or a file that can't be written.
+    """
+    if path.suffix != ONNX:
+        raise FedsegError(f"--out {path}: an ONNX file ends with {ONNX}")
+    check_new_file(path)
+    check_checkpoint(checkpoint)

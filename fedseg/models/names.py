@@ -1,4 +1,4 @@
-"""Names of architectures and encoders: the allow-list. No other code is run for a model.
+"""Names of architectures and encoders: the allow-list. Nothing is imported.
 
 Needs no torch, as a misspelt name should not wait for the seconds that its import takes. So the
 names of encoders are read from the sources of segmentation-models-pytorch and timm.
@@ -12,24 +12,10 @@ from pathlib import Path
 from typing import cast
 
 from fedseg.errors import FedsegError, did_you_mean
-from fedseg.models.family_encoders import ENCODERS
+from fedseg.plugins import is_reference
+from fedseg.registry import MODELS, SMP_MODELS
 
 SMP, TIMM = "segmentation_models_pytorch", "timm"
-ARCHITECTURES = {
-    "unet": f"{SMP}:Unet",
-    "unetplusplus": f"{SMP}:UnetPlusPlus",
-    "manet": f"{SMP}:MAnet",
-    "linknet": f"{SMP}:Linknet",
-    "fpn": f"{SMP}:FPN",
-    "pspnet": f"{SMP}:PSPNet",
-    "deeplabv3": f"{SMP}:DeepLabV3",
-    "deeplabv3plus": f"{SMP}:DeepLabV3Plus",
-    "pan": f"{SMP}:PAN",
-    "upernet": f"{SMP}:UPerNet",
-    "segformer": f"{SMP}:Segformer",
-    "dpt": f"{SMP}:DPT",
-}
-"""Classes by name, as "module:class"; those of transformers are in `ENCODERS`."""
 ENCODER = re.compile(r'^    "([\w.-]+)": \{$', re.MULTILINE)
 """Begins an entry of one of SMP's tables of encoders."""
 ENTRYPOINT = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
@@ -37,17 +23,18 @@ ENTRYPOINT = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE
 
 
 def check_names(arch: str, encoder: str) -> None:
-    """See that architecture and encoder are on the allow-list.
+    """See that an architecture is known, and that its encoder is, if it is of SMP's models.
+
+    Others know their encoders themselves.
 
     Raises:
         FedsegError: with the nearest names.
     """
-    if arch in ENCODERS:
-        known, name = [*ENCODERS[arch]], encoder
-    elif arch not in ARCHITECTURES:
-        architectures = [*ARCHITECTURES, *ENCODERS]
-        raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, architectures)}")
-    elif encoder.startswith("tu-"):
+    if arch not in SMP_MODELS:
+        if arch not in MODELS and not is_reference(arch):
+            raise FedsegError(f"no architecture '{arch}'; {did_you_mean(arch, MODELS)}")
+        return
+    if encoder.startswith("tu-"):
         known = [f"tu-{model}" for model in timm_models()]
         name = encoder.split(".")[0]  # timm's NAME.TAG: the tag chooses among pretrained weights
     else:

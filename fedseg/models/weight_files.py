@@ -70,11 +70,6 @@ class WeightFile(Mapping[str, Tensor]):
             raise ValueError(f"tensor '{plain(name)}' holds {math.prod(shape)} numbers, {dtype}")
         return torch.empty(shape, dtype=DTYPES[dtype], device="meta")
 
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Texts that stand beside the tensors."""
-        return self._file.metadata() or {}
-
     def __getitem__(self, name: str) -> Tensor:
         return self._file.get_tensor(name)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class WholeStrides(nn.Module):
-    """A model that takes images of any size. It can be scripted, around a traced model.
+    """A model that takes images of any size: what `pad_in_onnx` does, in PyTorch.
 
     Args:
         network: takes images [N, 3, H, W] whose sides are multiples of the stride, and gives

@@ -25,7 +25,7 @@ from fedseg.training.supervised import PrivacyCost
 
 REQUEST, TRAINING, SCORE = "request", "training", "score"
 MOST_REQUESTS = 1000
-"""Within a day, answered or refused: each can add lines to the audit log."""
+"""Requests within a day, answered or refused: each can add lines to the audit log."""
 DRAWS, LOCK = "draws.secret", "draws.lock"
 """Files of a node's state folder: what its draws follow from."""
 ROUNDING = 1 + 1e-6
@@ -66,7 +66,7 @@ class Allowance:
 
     @contextmanager
     def one_score(self) -> Iterator[None]:
-        """Within it, a confusion matrix is made, which counts if nothing is raised.
+        """Count a confusion matrix that is made in the block, unless that raises.
 
         Raises:
             PublicError: there were too many within a day.

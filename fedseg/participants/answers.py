@@ -9,11 +9,11 @@ from contextlib import nullcontext
 import numpy as np
 from torch import Tensor
 
-from fedseg.config import Model, Protocol
+from fedseg.config import Model
 from fedseg.data.dataset import Dataset
 from fedseg.data.images import stored_size
 from fedseg.errors import PublicError
-from fedseg.evaluation.inference import view_sizes
+from fedseg.evaluation.inference import view_size
 from fedseg.files import digest
 from fedseg.machine import memory
 from fedseg.models.adapters import check_base
@@ -32,10 +32,10 @@ from fedseg.training.callbacks import WriteCurve
 from fedseg.training.tracking import trackers
 
 MEMORY_SHARE = 0.9
-"""Of this machine's memory, where the owner sets no limit."""
+"""Share of this machine's memory that a task may take where the owner sets no limit."""
 
 MOST_IMAGES = 200
-"""Of its own, on which a client scores another's model."""
+"""Images of its own on which a client scores another's model."""
 
 
 def train_answer(
@@ -74,7 +74,7 @@ def train_answer(
         *trackers(node.tracking, places.tracking, places.run, node.name),
     ]
     folder = train_client(client, task.seed, node.state, progress, callbacks, allowance)
-    weights, upload = pack(folder, node.upload)
+    weights, upload = pack(folder)
     log.add("model sent", run=str(run_id), **upload.model_dump(mode="json"))
     return weights, upload
 
@@ -112,8 +112,8 @@ def score_answer(
         allowance.count_request()
     info = parse_info(info_text)
     check_names(info.arch, info.encoder)
+    node.trust_architecture(info.arch)
     check_model(info.model, node.limits)
-    _check_views(task.protocol, node.limits)
     log = _log(node)
     run, sha256 = str(run_id), content_hash(weights)
     log.add(
@@ -127,8 +127,8 @@ def score_answer(
 
     def check(dataset: Dataset) -> None:
         for path in dataset.images:
-            sizes = view_sizes(*stored_size(path), info, task.protocol)
-            _check_pixels(max(rows * columns for rows, columns in sizes), node.limits)
+            rows, columns = view_size(*stored_size(path), info, task.protocol)
+            _check_pixels(rows * columns, node.limits)
 
     most = MOST_IMAGES if is_cross_site else None
     with allowance.one_score() if allowance else nullcontext():
@@ -168,15 +168,6 @@ def _check_pixels(pixels: int, limits: Limits) -> None:
         raise PublicError(
             f"an input would have {pixels} pixels, but the node allows {limits.pixels} "
             "(node.toml, limits.pixels)"
-        )
-
-
-def _check_views(protocol: Protocol, limits: Limits) -> None:
-    views = len(protocol.scales) * (1 + protocol.flip)
-    if views > limits.views:
-        raise PublicError(
-            f"each image would be seen {views} times, but the node allows {limits.views} "
-            "(node.toml, limits.views)"
         )
 
 

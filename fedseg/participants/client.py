@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from fedseg.config import PRIVATE, SUPERVISED, Client, plugins_of_client
@@ -22,7 +21,6 @@ from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
 from fedseg.models.checkpoints import Info
 from fedseg.participants.allowance import Allowance
-from fedseg.participants.node import UploadOptions
 from fedseg.run.progress import OnProgress, Progress
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage import provenance
@@ -156,30 +154,14 @@ def client_seed(seed: int, client: Client) -> int:
     return zlib.crc32(f"{seed}/{client.name}".encode())
 
 
-def pack(folder: Path, options: UploadOptions) -> tuple[Mapping[str, Tensor], Upload]:
-    """All that leaves a client: its weights and its `Upload`.
-
-    Args:
-        folder: what `train_client` left.
-        options: of the node's owner.
-
-    Raises:
-        PublicError: the weights do not fit the chosen precision.
-    """
+def pack(folder: Path) -> tuple[Mapping[str, Tensor], Upload]:
+    """All that leaves a client, of what `train_client` left: its weights and its `Upload`."""
     upload = read_upload(folder)
-    weights = sent_weights(folder, upload)
-    if options.precision == "float16":
-        weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
-        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-            raise PublicError("its weights exceed float16; set upload.precision to 'float32'")
-        size = sum(tensor.nbytes for tensor in weights.values())
-        changes = {"bytes": size, "sha256": content_hash(weights)}
-        upload = upload.model_copy(update=changes)
-    return weights, upload
+    return sent_weights(folder, upload), upload
 
 
 def sent_weights(folder: Path, upload: Upload) -> Mapping[str, Tensor]:
-    """What of a client's checkpoint leaves it: all weights, or those that were trained."""
+    """Weights of a client's checkpoint that leave it: all, or those that were trained."""
     return checkpoints.StoredWeights(
         folder, checkpoints.PART if upload.base else checkpoints.WEIGHTS
     )

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from fedseg.classes import CITYSCAPES, MOST_CLASSES, ClassList
 from fedseg.config import Evaluator, Name, Section, Source
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import class_names
 from fedseg.data.dataset import open_dataset
 from fedseg.data.label_map import LabelMap
+from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError, plain
 
 log = logging.getLogger("flwr")
@@ -20,7 +20,7 @@ class Question(Section):
     """What the server asks a node first: its names, and what its evaluators have."""
 
     classes: ClassList = CITYSCAPES
-    """Of the federation."""
+    """Class list of the federation."""
 
 
 class Introduction(Section):
@@ -37,7 +37,7 @@ class Introduction(Section):
     classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
     """Classes that it is scored over."""
     problem: str = Field("", max_length=2000)
-    """Why it has nothing to score on, where that is so."""
+    """Reason why it has nothing to score on; empty if it has."""
 
 
 def known_names(sources: Iterable[Source], classes: ClassList) -> list[str] | None:
@@ -51,7 +51,7 @@ def known_names(sources: Iterable[Source], classes: ClassList) -> list[str] | No
         Sorted; None where a card can't be read.
     """
     try:
-        known = class_names(load_card(source.dataset) for source in sources)
+        known = class_names(source_card(source) for source in sources)
     except FedsegError:  # which follows when the data is used
         return None
     return sorted(known & classes.train_ids.keys())

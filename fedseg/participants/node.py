@@ -7,9 +7,10 @@ node reads `node.toml`, which its owner wrote; in a simulation it is made from t
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from fedseg import config
+from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import (
     SUPERVISED,
     Client,
@@ -32,7 +33,7 @@ from fedseg.machine import cpus
 from fedseg.models.info import Base
 from fedseg.models.locations import is_local_file
 from fedseg.plugins import module_name
-from fedseg.registry import LOSSES, TRAINERS, Registry
+from fedseg.registry import LOSSES, MODELS, TRAINERS, Registry
 
 NODE_FILE = "node.toml"
 AT_MOST = ("threads", "iterations", "batch_size")
@@ -46,6 +47,8 @@ WITHOUT_FILE = ("imagenet", "none")
 class TrainTask(Section):
     """What the server asks of a trainer."""
 
+    classes: ClassList = CITYSCAPES
+    """The federation's."""
     model: Model
     """The client's model in the federation file; a path of weights is replaced by "file"."""
     training: SupervisedTraining
@@ -56,10 +59,13 @@ class TrainTask(Section):
     """The federation's seed."""
     base: Base | None = None
     """The server's copy of what the client does not train, where that is not all."""
-    stall_timeout: float = Field(gt=0)
-    """Seconds without progress after which the node gives up."""
     timeout: float = Field(gt=0)
     """Seconds after which the server waits no longer, and the node gives up."""
+
+    @field_validator("model")
+    @classmethod
+    def _complete_model(cls, model: Model, info: ValidationInfo) -> Model:
+        return model.of_classes(info.data.get("classes", CITYSCAPES))
 
 
 class ScoreTask(Section):
@@ -67,8 +73,6 @@ class ScoreTask(Section):
 
     protocol: Protocol
     """How images are shown to the model."""
-    stall_timeout: float = Field(gt=0)
-    """Seconds without progress after which the node gives up."""
     timeout: float = Field(gt=0)
     """Seconds after which the server waits no longer, and the node gives up."""
 
@@ -77,7 +81,7 @@ class OwnModel(Section):
     """What the owner of a node chooses of the model; the federation's default for the rest."""
 
     arch: str | None = None
-    """Any segmentation-models-pytorch architecture."""
+    """Any segmentation-models-pytorch architecture, or a "module:object" of your own."""
     encoder: str | None = None
     """Any of its encoders."""
     encoder_weights: str | None = None
@@ -97,8 +101,6 @@ class Limits(Section):
     """Images a step."""
     pixels: int = Field(2**25, ge=1)
     """Pixels of one input of a model: a training crop, or a whole image or window resized."""
-    views: int = Field(32, ge=1)
-    """Scales and flips at which an image is seen when a model is scored."""
     parameters: int = Field(5 * 10**8, ge=1)
     """Parameters of a model; it is counted before it is built."""
     seconds: float = Field(86400, gt=0)
@@ -153,16 +155,6 @@ class NodePrivacy(Privacy):
         return epsilon, self.delta * epsilon / self.epsilon
 
 
-class UploadOptions(Section):
-    """What a node sends."""
-
-    precision: Literal["float32", "float16"] = "float32"
-    """Of the weights; float16 halves the upload."""
-    cross_site_evaluation: bool = False
-    """Whether this client scores other clients' models on its data, where the federation asks for
-    it, and tells the confusion matrices."""
-
-
 class Node(Source):
     """One node, as its owner set it up."""
 
@@ -181,11 +173,13 @@ class Node(Source):
     minima: Minima = Minima()
     """The least that a training must be."""
     validation: str | None = None
-    """For a trainer: split of the dataset by which the best of ten models on the way is chosen."""
-    upload: UploadOptions = UploadOptions()
-    """What it sends."""
+    """Split of the dataset by which a trainer chooses the best of ten models on the way."""
+    cross_site_evaluation: bool = False
+    """Whether this client scores other clients' models on its data, where the federation asks for
+    it, and tells the confusion matrices."""
     plugins: tuple[PluginName, ...] = ()
-    """"module:object" of each loss and trainer outside of fedseg that the server may ask for."""
+    """"module:object" of each model, loss and trainer outside of fedseg that the server may ask
+    for."""
     privacy: NodePrivacy | None = None
     """Trains with differential privacy; the server has no say in it. Default: without."""
     tracking: Tracking = Tracking()
@@ -201,10 +195,11 @@ class Node(Source):
         if self.role != "trainer":
             raise PublicError(f"is an {self.role}: it trains nothing (node.toml, role)")
         own = self.model.model_dump(exclude_none=True)
-        if own.get("arch", task.model.arch) != task.model.arch:
+        asked = task.model.arch
+        own["arch"] = self.model.arch or self._allowed(MODELS, asked)
+        MODELS.trust(own["arch"])
+        if module_name(own["arch"]) != module_name(asked):
             own["decoder"] = {}  # the federation's settings are those of its own architecture
-        if own.get("encoder", task.model.encoder) != task.model.encoder:
-            own["encoder_kwargs"] = {}
         model = task.model.model_copy(update=own)
         if self.model.encoder_weights is None and model.encoder_weights not in WITHOUT_FILE:
             raise PublicError(
@@ -227,6 +222,15 @@ class Node(Source):
             validation=self.validation,
             **self._source(),
         )
+
+    def trust_architecture(self, name: str) -> None:
+        """Let a model from the server be a plugin, if the owner has listed it.
+
+        Raises:
+            PublicError: the owner has not.
+        """
+        if self.server is not None:
+            MODELS.trust(self._allowed(MODELS, name))
 
     def _allowed(self, registry: Registry, name: str) -> str:
         """The node's own plugin of the name that the server gave; in a simulation the very same."""
@@ -256,8 +260,8 @@ class Node(Source):
         Raises:
             PublicError: it is no trainer, or its owner does not allow it.
         """
-        if self.role != "trainer" or not self.upload.cross_site_evaluation:
-            raise PublicError("takes no part in cross-site evaluation (node.toml, [upload])")
+        if self.role != "trainer" or not self.cross_site_evaluation:
+            raise PublicError("takes no part in cross-site evaluation (node.toml)")
         return self._scoring(protocol)
 
     def _scoring(self, protocol: Protocol | None) -> Evaluator:
@@ -304,14 +308,14 @@ class Places(NamedTuple):
 
 
 def load_node(folder: Path) -> Node:
-    """Read a node's folder, as `fedseg node init` made it.
+    """Read a node's folder, as `fedseg deploy init` made it.
 
     Raises:
         FedsegError: no such folder, or a mistake in its file.
     """
     path = folder / NODE_FILE
     if not path.is_file():
-        raise FedsegError(f"{path}: no such file; make a node with `fedseg node init {folder}`")
+        raise FedsegError(f"{path}: no such file; make a node with `fedseg deploy init {folder}`")
     return config.resolved(Node, config.read_toml(path), path)
 
 
@@ -320,10 +324,9 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
     source = {"dataset": role.dataset, "root": role.root, "split": role.split}
     if isinstance(role, Client):
         own = OwnModel(**role.model.model_dump(include=set(OwnModel.model_fields)))
-        upload = UploadOptions(cross_site_evaluation=True)
         settings = {
             "model": own,
-            "upload": upload,
+            "cross_site_evaluation": True,
             "privacy": role.privacy and role.privacy.model_dump(),
             "validation": role.validation,
             "tracking": tracking or Tracking(),
@@ -341,20 +344,16 @@ def train_task(federation: Federation, client: Client) -> TrainTask:
     if is_local_file(model.encoder_weights):
         model = model.model_copy(update={"encoder_weights": "file"})
     return TrainTask(
+        classes=federation.classes,
         model=model,
         training=client.training,
         trainer=client.trainer,
         seed=federation.seed,
         base=base_of(client.model, federation.seed),
-        stall_timeout=federation.stall_timeout,
         timeout=federation.client_timeout,
     )
 
 
 def score_task(federation: Federation, evaluator: Evaluator) -> ScoreTask:
     """What the server asks of an evaluator of its federation."""
-    return ScoreTask(
-        protocol=evaluator.protocol,
-        stall_timeout=federation.stall_timeout,
-        timeout=federation.client_timeout,
-    )
+    return ScoreTask(protocol=evaluator.protocol, timeout=federation.client_timeout)

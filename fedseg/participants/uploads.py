@@ -7,13 +7,15 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from fedseg.config import Model, Training
-from fedseg.errors import FedsegError, first_line
+from fedseg.errors import FedsegError, first_line, plain
 from fedseg.evaluation.inference import input_size
 from fedseg.models import adapters, checkpoints
 from fedseg.models.build import outline, state_outline
 from fedseg.models.cost import image_cost
 from fedseg.models.names import check_names
 from fedseg.models.weight_files import announced
+from fedseg.plugins import module_name
+from fedseg.registry import MODELS
 from fedseg.run.folder import Run
 from fedseg.run.uploads import Upload
 from fedseg.storage.hashes import content_hash
@@ -21,6 +23,25 @@ from fedseg.storage.hashes import content_hash
 MOST_COST = 30
 """Largest cost of a client's model, relative to the model that the client was asked for. The
 largest model of docs/models.md costs 24 times the default's."""
+
+
+def check_architecture(upload: Upload, asked: Sequence[Model]) -> None:
+    """See that a client's model is no plugin but one that the server asked for; imports nothing.
+
+    Args:
+        upload: the client's metadata.
+        asked: what the server asked it for, and the global model.
+
+    Raises:
+        FedsegError: it is another one.
+    """
+    arch = upload.info.arch
+    if MODELS.is_built_in(arch) or arch in [module_name(model.arch) for model in asked]:
+        return
+    raise FedsegError(
+        f"its architecture, '{plain(arch, 100)}', is not built in, and not one that the federation "
+        "file names for it"
+    )
 
 
 def check_sizes(upload: Upload, training: Training) -> None:

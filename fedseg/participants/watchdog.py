@@ -13,10 +13,15 @@ from fedseg.run.progress import Progress
 Result = TypeVar("Result")
 Guard = Callable[[], str | None]
 """Called about once a second; returns why the work is to be given up, or None."""
+STALL = 600.0
+"""Seconds without progress after which work has stalled: more than a step or an image takes."""
 
 
 def watched(
-    work: Callable[[Progress], Result], progress: Progress, stall: float, *guards: Guard
+    work: Callable[[Progress], Result],
+    progress: Progress,
+    *guards: Guard,
+    stall: float = STALL,
 ) -> Result:
     """Run `work(progress)`; give up when it makes no progress for `stall` seconds, or a guard says.
 
@@ -26,8 +31,8 @@ def watched(
     Args:
         work: what to do.
         progress: receives its progress.
-        stall: seconds.
         guards: further reasons to give up.
+        stall: seconds.
 
     Raises:
         PublicError: the work was given up. Whatever it raises itself, else.
@@ -50,7 +55,7 @@ def watched(
     thread.start()
     while thread.is_alive():
         if time.monotonic() - heard > stall:
-            raise PublicError(f"no progress for {stall:g} s; gave up (stall_timeout)")
+            raise PublicError(f"no progress for {stall:g} s; gave up")
         for guard in guards:
             if reason := guard():
                 raise PublicError(reason)

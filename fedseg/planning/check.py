@@ -35,7 +35,9 @@ class Report:
         return asdict(self)
 
 
-def check_federation(federation: Federation, out: Path, progress: Progress) -> Report:
+def check_federation(
+    federation: Federation, out: Path, progress: Progress, ray_address: str | None = None
+) -> Report:
     """Check all that a simulation needs, and estimate what it takes.
 
     Where `quick_checks` find something wrong, nothing else is checked.
@@ -44,11 +46,12 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
         federation: a checked configuration.
         out: folder on the disk that the run will be written to.
         progress: receives the state of the work.
+        ray_address: Ray cluster that would be joined; None: this machine alone.
 
     Raises:
         FedsegError: the data of a participant is on another machine.
     """
-    first = [*quick_problems(federation), *failures([partial(check_writable, out)])]
+    first = [*quick_problems(federation, ray_address), *failures([partial(check_writable, out)])]
     if first:
         return Report([str(error) for error in first])
     from fedseg.planning import preflight
@@ -58,7 +61,7 @@ def check_federation(federation: Federation, out: Path, progress: Progress) -> R
     from fedseg.report.licences import licences  # these import torch
 
     try:
-        shares = share(len(participants(federation)), federation.resources)
+        shares = share(len(participants(federation)), ray_address)
     except FedsegError as error:
         return Report([str(error)])
     notes: list[str] = []

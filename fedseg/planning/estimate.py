@@ -15,7 +15,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from fedseg.config import Federation, Model, Source, Training
+from fedseg.config import Federation, Model, Source, SupervisedTraining, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.machine import cpus
@@ -169,9 +169,11 @@ def step_seconds(source: Source, model: Model, training: Training, threads: int)
     dataset = open_dataset(source)
     dataset = dataset.every(max(len(dataset) // training.batch_size, 1))
     counts = train_id_counts(dataset, survey(dataset), model.classes)
-    training = training.model_copy(update={"iterations": WARM_UP + STEPS})
+    settings = SupervisedTraining(**training.model_dump() | {"iterations": WARM_UP + STEPS})
     clock = _Clock()
-    run = TrainingRun(settings=training, seed=0, device=best_device(), callbacks=(clock,))
+    run = TrainingRun(
+        settings=SupervisedTraining(**settings), seed=0, device=best_device(), callbacks=(clock,)
+    )
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

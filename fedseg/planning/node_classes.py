@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from fedseg.config import Federation
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import check_known, unknown_names, untrained_classes
+from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError
 from fedseg.storage.provenance import notices
 
@@ -49,5 +49,5 @@ def check_node_classes(
 
 def _unknown(federation: Federation, known: Mapping[str, set[str]]) -> str:
     """`unknown_names` in the cards of the server and of the nodes that said something."""
-    cards = [load_card(one.dataset) for one in (federation.server, *federation.evaluation)]
+    cards = [source_card(one) for one in (federation.server, *federation.evaluation)]
     return unknown_names(federation.classes, cards, set().union(*known.values()))

@@ -15,7 +15,7 @@ from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.survey import survey, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.evaluation.inference import view_sizes
+from fedseg.evaluation.inference import view_size
 from fedseg.method.features import feature_width
 from fedseg.method.generation.augmentation import check_generator
 from fedseg.models.adapters import adapt
@@ -34,7 +34,7 @@ from fedseg.planning.quick_checks import (
 from fedseg.planning.stages import SERVER, WHOLE_IMAGES, Stage, stages, trainings
 from fedseg.run.progress import OnProgress
 from fedseg.storage.provenance import notices
-from fedseg.training.losses import check_loss
+from fedseg.training.losses import check_loss, check_student_loss
 
 SIZES_READ = 500
 """Images of a set, at most about, whose sizes are read."""
@@ -112,6 +112,7 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     student = federation.server.distillation
     check = partial(_check_model, federation.model, student.training, student.fusion)
     with_owner("the global model", check)
+    check_student_loss(student.loss, len(federation.classes))
     augmentation = federation.server.augmentation
     with_owner("server", partial(check_generator, augmentation, federation.classes))
     check_trackers(federation)
@@ -135,6 +136,7 @@ def _model_checks(federation: Federation) -> Iterator[Check]:
     for stage in trainings(federation):
         check = partial(_check_model, stage.model, stage.training, fusion)
         yield partial(with_owner, stage.owner, check)
+    yield partial(check_student_loss, federation.server.distillation.loss, len(federation.classes))
     owners = {client.training.loss: client.name for client in reversed(federation.clients)}
     for loss, owner in owners.items():
         check = partial(check_loss, loss, len(federation.classes))
@@ -202,7 +204,7 @@ def _sizes(source: Source) -> set[Size]:
 
 def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
     """Sizes at which a model sees images of these sizes: whole, or in windows."""
-    whole = {size for image in images for size in view_sizes(*image, info, protocol)}
+    whole = {view_size(*image, info, protocol) for image in images}
     if protocol.window is None:
         return whole
     rows, columns = protocol.window

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Source
-from fedseg.data.cards import load_card
 from fedseg.data.class_names import check_class_names
 from fedseg.data.dataset import check_source
 from fedseg.data.label_map import LabelMap
+from fedseg.data.own_datasets import source_card
 from fedseg.data.shards import check_cluster
 from fedseg.errors import FedsegError
 from fedseg.files import check_writable
@@ -24,10 +24,12 @@ from fedseg.machine import PER_SIMULATION, memory
 from fedseg.models.locations import is_local_file
 from fedseg.models.names import check_names
 from fedseg.planning.stages import trainings
+from fedseg.plugins import is_reference
 from fedseg.registry import (
     FUSION_RULES,
     GENERATORS,
     LOSSES,
+    MODELS,
     STUDENT_LOSSES,
     TRACKERS,
     TRAINERS,
@@ -39,26 +41,28 @@ Check = Callable[[], None]
 """Raises a FedsegError where something is wrong."""
 
 
-def check_start(federation: Federation, out: Path) -> None:
+def check_start(federation: Federation, out: Path, ray_address: str | None = None) -> None:
     """See that a simulation may start, as far as can be known at once.
 
     Args:
         federation: a checked configuration.
         out: the run folder.
+        ray_address: Ray cluster that is joined; None: this machine alone.
 
     Raises:
         FedsegError: the first thing wrong, with the remedy.
     """
-    for problem in quick_problems(federation):
+    for problem in quick_problems(federation, ray_address):
         raise problem
     check_folder(out, federation)
 
 
-def quick_problems(federation: Federation) -> Iterator[FedsegError]:
+def quick_problems(federation: Federation, ray_address: str | None = None) -> Iterator[FedsegError]:
     """Everything that is wrong with a simulation and can be known at once.
 
     Args:
         federation: a checked configuration.
+        ray_address: Ray cluster that is joined; None: this machine alone.
 
     Yields:
         An error for each thing wrong, with the remedy and whose it is.
@@ -73,9 +77,8 @@ def quick_problems(federation: Federation) -> Iterator[FedsegError]:
             *plugin_checks(federation),
             check_memory,
             check_loopback,
-            partial(check_cluster, federation.resources.ray_address),
+            partial(check_cluster, ray_address),
             *model_checks(federation),
-            partial(check_tracking, federation),
             *data_checks(all_data(federation)),
         ]
     )
@@ -94,7 +97,6 @@ def server_problems(federation: Federation) -> Iterator[FedsegError]:
         [
             partial(check_server_plugins, federation),
             partial(with_owner, "the global model", partial(check_model_names, federation.model)),
-            partial(check_tracking, federation),
             *data_checks(server_data(federation)),
         ]
     )
@@ -135,7 +137,7 @@ def check_has_data(federation: Federation) -> None:
         if not participant.dataset:
             raise FedsegError(
                 f"'{participant.name}' names no dataset: its data is on its own node; run this "
-                "with `fedseg run`, or name `dataset` and `root` to simulate it"
+                "with `fedseg deploy run`, or name `dataset` and `root` to simulate it"
             )
 
 
@@ -186,7 +188,8 @@ def check_server_plugins(federation: Federation) -> None:
     """
     server = federation.server
     distillation = server.distillation
-    chosen = [(FUSION_RULES, distillation.fusion), (STUDENT_LOSSES, distillation.loss)]
+    chosen = [(MODELS, federation.model.arch), (FUSION_RULES, distillation.fusion)]
+    chosen += [(STUDENT_LOSSES, distillation.loss)]
     chosen += [(GENERATORS, server.augmentation.generator)]
     chosen += [(TRACKERS, name) for name in federation.tracking.trackers]
     _check_plugins(chosen)
@@ -198,24 +201,20 @@ def check_client_plugins(client: Client) -> None:
     Raises:
         FedsegError: one can't.
     """
-    _check_plugins([(LOSSES, client.training.loss), (TRAINERS, client.trainer)])
+    _check_plugins(
+        [
+            (MODELS, client.model.arch),
+            (LOSSES, client.training.loss),
+            (TRAINERS, client.trainer),
+        ]
+    )
 
 
 def _check_plugins(chosen: Iterable[tuple[Registry, str]]) -> None:
     for registry, name in chosen:
-        if name != "none" and not registry.is_built_in(name):
+        is_plugin = is_reference(name) or name in registry
+        if is_plugin and not registry.is_built_in(name):
             registry.load(name)
-
-
-def check_tracking(federation: Federation) -> None:
-    """See that trackers can write to the folder that they are given.
-
-    Raises:
-        FedsegError: they can't.
-    """
-    tracking = federation.tracking
-    if tracking.trackers and tracking.folder:
-        check_writable(tracking.folder, "[tracking] folder")
 
 
 class Data(NamedTuple):
@@ -268,7 +267,7 @@ def check_classes(source: Source, classes: ClassList) -> None:
     Raises:
         FedsegError: its card has other classes, or a client's has coarser ones.
     """
-    mapped = LabelMap(load_card(source.dataset), classes)
+    mapped = LabelMap(source_card(source), classes)
     if isinstance(source, Client):
         mapped.train_ids()
 

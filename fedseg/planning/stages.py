@@ -40,9 +40,9 @@ def stages(federation: Federation) -> Iterator[Stage]:
         federation: a checked configuration.
     """
     server, clients = federation.server, federation.clients
-    models: dict[str, tuple[str, Model, Training]] = {}
-    for c in clients:
-        models[c.name] = f"client '{c.name}'", c.model, c.training
+    models: dict[str, tuple[str, Model, Training]] = {
+        c.name: (f"client '{c.name}'", c.model, c.training) for c in clients
+    }
     models[GLOBAL] = "the global model", federation.model, server.distillation.training
     for c in clients:
         yield Stage("clients", c.name, "training", *models[c.name], c)

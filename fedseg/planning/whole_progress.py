@@ -6,7 +6,7 @@ from typing import Any
 from fedseg.config import Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
-from fedseg.evaluation.inference import view_sizes
+from fedseg.evaluation.inference import view_size
 from fedseg.models.checkpoints import describe
 from fedseg.planning.stages import SERVER, Stage, stages
 from fedseg.run.progress import Progress
@@ -89,6 +89,5 @@ def pixels(stage: Stage) -> float:
         steps = training.iterations * training.batch_size
         return float((1 + BACKWARD) * steps * rows * columns)
     dataset, info = open_dataset(stage.source, labelled=False), describe(stage.model, training)
-    sizes = view_sizes(*stored_size(dataset.images[0]), info, stage.protocol)
-    views = (2 if stage.protocol.flip else 1) * sum(rows * columns for rows, columns in sizes)
-    return float(len(dataset) * views)
+    rows, columns = view_size(*stored_size(dataset.images[0]), info, stage.protocol)
+    return float(len(dataset) * rows * columns)

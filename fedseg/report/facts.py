@@ -19,7 +19,7 @@ class Score:
     percent: float
     """mIoU in %."""
     part: float
-    """Of the highest in its column, 0..1."""
+    """Share of the highest value in its column, 0..1."""
     classes: int
     """Classes averaged over."""
 
@@ -37,7 +37,7 @@ class Standing:
     is_global: bool
     cells: list[Score | None]
     problem: str = ""
-    """Why there is no score, or what is wrong with it."""
+    """Reason why there is no score, or what is wrong with it."""
 
 
 @dataclass(frozen=True)

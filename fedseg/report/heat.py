@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedseg.classes import ClassList
-from fedseg.config import GLOBAL, Federation
-from fedseg.data.cards import load_card
+from fedseg.config import GLOBAL, Federation, Source
 from fedseg.data.label_map import LabelMap
+from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import css
 from fedseg.run.records import Inconsistency, Result, Score, SetScore
@@ -37,7 +37,7 @@ class Row:
 
     label: str
     colour: str | None
-    """Of its pixels in segmentations, in CSS."""
+    """Colour of its pixels in segmentations, in CSS."""
     cells: list[Cell]
     mark: str = ""
     """A word that sets it apart."""
@@ -63,17 +63,17 @@ def class_maps(result: Result, federation: Federation) -> list[HeatMap]:
         result: of the run.
         federation: its configuration.
     """
-    cards = {one.name: one.dataset for one in [*federation.evaluation, *federation.evaluators]}
+    sources = {one.name: one for one in [*federation.evaluation, *federation.evaluators]}
     return [
-        _class_map(result, name, cards[name], federation.classes) for name in result.scored_sets()
+        _class_map(result, name, sources[name], federation.classes) for name in result.scored_sets()
     ]
 
 
-def _class_map(result: Result, chosen: str, card: str, classes: ClassList) -> HeatMap:
+def _class_map(result: Result, chosen: str, source: Source, classes: ClassList) -> HeatMap:
     # First what one has come for: on a phone, the other columns are scrolled to.
     models = sorted(result.evaluation, key=lambda model: model != GLOBAL)
     scores = {m: row[chosen] for m in models if chosen in (row := result.evaluation[m])}
-    colours = _colours(card, list(next(iter(scores.values())).iou), classes)
+    colours = _colours(source, list(next(iter(scores.values())).iou), classes)
     rows = [
         Row(label, colour, [_iou_cell(result, m, s, label, classes) for m, s in scores.items()])
         for label, colour in colours.items()
@@ -163,11 +163,11 @@ def title(model: str) -> str:
     return {"feddf": "FedDF", "fedavg": "FedAvg"}.get(model, model.replace("+alone", " alone"))
 
 
-def _colours(card: str, names: list[str], classes: ClassList) -> dict[str, str | None]:
+def _colours(source: Source, names: list[str], classes: ClassList) -> dict[str, str | None]:
     """Colour of each class that a dataset is scored over, where its card can still be had."""
     try:
         is_fine = names == list(classes.names)
-        table = classes.palette if is_fine else LabelMap(load_card(card), classes).colours()
+        table = classes.palette if is_fine else LabelMap(source_card(source), classes).colours()
     except FedsegError:
         return dict.fromkeys(names)
     return {name: css(colour) for name, colour in zip(names, table, strict=False)}

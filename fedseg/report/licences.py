@@ -2,8 +2,11 @@
 
 from fedseg.config import Federation
 from fedseg.data.cards import load_card
+from fedseg.data.own_datasets import is_own
 from fedseg.errors import FedsegError
 from fedseg.models.encoder_weights import weights_licence
+from fedseg.plugins import module_name
+from fedseg.registry import MODELS
 
 UNKNOWN = "not known"
 
@@ -16,7 +19,9 @@ def licences(federation: Federation) -> dict[str, str]:
     found = {}
     owners = [*federation.clients, *federation.evaluators]
     for source in [*owners, federation.server, *federation.evaluation]:
-        if source.dataset:
+        if is_own(source.dataset):
+            found[f"data of {module_name(source.dataset)}"] = UNKNOWN
+        elif source.dataset:
             try:
                 card = load_card(source.dataset)
             except FedsegError:  # a card of its owner's machine
@@ -24,7 +29,9 @@ def licences(federation: Federation) -> dict[str, str]:
             else:
                 found[f"data of {card.name}"] = card.licence or UNKNOWN
     for model in [client.model for client in federation.clients] + [federation.model]:
-        if model.encoder_weights == "imagenet":
+        if not MODELS.is_built_in(model.arch):
+            found[f"weights of model {module_name(model.arch)}"] = UNKNOWN
+        elif model.encoder_weights == "imagenet":
             licence = weights_licence(model.encoder)
             found[f"weights of {model.encoder}"] = licence or UNKNOWN
         elif model.encoder_weights != "none":

@@ -8,13 +8,13 @@ from typing import Any
 from markupsafe import Markup
 
 from fedseg.config import load
-from fedseg.errors import FedsegError
 from fedseg.run.folder import Run, find_run
 from fedseg.run.progress import read_all
 
 HOST = "127.0.0.1"
+PORT = 8765
 SECONDS = 3
-"""Between two loads of the page."""
+"""Seconds between two loads of the page."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class State:
     loss: float | None
 
 
-def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
+def make_server(folder: Path, port: int = PORT) -> ThreadingHTTPServer:
     """A web server for this machine alone, which shows one run.
 
     Args:
         folder: the run folder.
-        port: 0 for any that is free.
+        port: to listen on; if it is in use, any that is free.
 
     Raises:
-        FedsegError: the folder holds no run, or the port can't be used.
+        FedsegError: the folder holds no run.
     """
     run = find_run(folder)
 
@@ -59,8 +59,8 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
 
     try:
         return ThreadingHTTPServer((HOST, port), Handler)
-    except OSError as error:
-        raise FedsegError(f"port {port}: {error.strerror}; choose another with --port") from None
+    except OSError:
+        return ThreadingHTTPServer((HOST, 0), Handler)
 
 
 def page(run: Run) -> str:

@@ -7,8 +7,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fedseg.config import GLOBAL, Federation, Protocol, load
 from fedseg.errors import plain
-from fedseg.extras.huggingface import FAMILIES
+from fedseg.files import read_json
 from fedseg.models.info import load_info
+from fedseg.registry import MODELS
 from fedseg.report.facts import missing_classes
 from fedseg.report.licences import licences
 from fedseg.run.folder import Run
@@ -46,7 +47,8 @@ def model_card(checkpoint: Path, repository: str) -> str:
     environment.filters |= {"cell": _cell, "missing_classes": missing_classes, "shown": _shown}
     return environment.get_template("model_card.md").render(
         info=info,
-        network=FAMILIES[info.arch].network if info.arch in FAMILIES else None,
+        network=_transformers_class(checkpoint),
+        is_plugin=not MODELS.is_built_in(info.arch),
         repository=repository,
         result=result,
         clients=_taught(result),
@@ -54,6 +56,13 @@ def model_card(checkpoint: Path, repository: str) -> str:
         licences=_licences(load(run.config)) if result else {},
         unseen=[name for c, name in enumerate(info.classes.names) if c not in info.coverage],
     )
+
+
+def _transformers_class(checkpoint: Path) -> str | None:
+    """The class of transformers that opens a checkpoint folder; None where none does."""
+    path = checkpoint / "config.json"
+    names = read_json(path).get("architectures") if path.is_file() else None
+    return names[0] if names else None
 
 
 def _taught(result: Result | None) -> dict[str, object]:
@@ -80,9 +89,7 @@ def _shown(protocol: Protocol) -> str:
     parts = [heights.get(str(protocol.height), f"{protocol.height} pixels high")]
     if protocol.window:
         parts.append(f"in windows of {protocol.window[0]}x{protocol.window[1]}")
-    if protocol.scales != (1.0,):
-        parts.append(f"at scales {', '.join(map(str, protocol.scales))}")
-    return ", ".join(parts) + (", mirrored too" if protocol.flip else "")
+    return ", ".join(parts)
 
 
 def _cell(text: str) -> str:

@@ -161,7 +161,7 @@ def open_run(path: Path, federation: Federation) -> Run:
 
 @contextmanager
 def in_use(run: Run) -> Iterator[None]:
-    """Within it, no other process uses a run folder anew, even if nothing was made in it yet."""
+    """Keep other processes from using a run folder anew, even if nothing was made in it yet."""
     with run.config.open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # given up when the file is closed
         yield
@@ -197,14 +197,13 @@ def free_folder(path: Path, federation: Federation) -> Path:
 
 
 def _taken(run: Run, federation: Federation) -> str | None:
-    """Why a folder can't be the run folder of a federation; None if it can."""
+    """Say why a folder can't be the run folder of a federation; None if it can."""
     if run.config.is_file():
         if _is_of(run, federation):
             return None
         if run.has_products:
             saved = config.load(run.config)
-            here = saved.model_copy(update={"resources": federation.resources})
-            changed = _listed(config.differing_keys(here, federation))
+            changed = _listed(config.differing_keys(saved, federation))
             return (
                 f"already holds a run with another configuration ({changed}); "
                 "choose another --out, or remove the folder"
@@ -218,12 +217,11 @@ def _taken(run: Run, federation: Federation) -> str | None:
 
 
 def _is_of(run: Run, federation: Federation) -> bool:
-    """Whether a run folder is one of a federation, whatever resources it is given."""
+    """Whether a run folder is one of a federation."""
     try:
-        saved = config.load(run.config)
+        return config.load(run.config) == federation
     except FedsegError:  # there is none, or it can't be read
         return False
-    return saved.model_copy(update={"resources": federation.resources}) == federation
 
 
 def _listed(keys: list[str]) -> str:

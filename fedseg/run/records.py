@@ -156,7 +156,7 @@ class ParticipantResult(Record):
 
     status: Literal["good", "failed"]
     reason: str | None = None
-    """Why it failed."""
+    """Reason of the failure."""
     dataset: str | None = None
     images: int | None = None
 
@@ -196,7 +196,7 @@ class Result(Document):
 
     status: Literal["completed", "failed"]
     error: str | None = None
-    """Why the run failed."""
+    """Reason of the failure."""
     seed: int
     clients: dict[str, ClientResult]
     evaluators: dict[str, EvaluatorResult] = Field(default_factory=dict)
@@ -214,7 +214,7 @@ class Result(Document):
     audit: str | None = None
     """Hash of the last line of the audit log."""
     versions: dict[str, str]
-    """Of the packages that made it."""
+    """Versions of the packages that made it."""
 
     def __repr__(self) -> str:
         good = sum(client.is_good for client in self.clients.values())
@@ -277,7 +277,7 @@ class Recipe(Product):
     is_certain: bool = False
     """Whether the class is there by construction."""
     sha256: str
-    """Of the image file."""
+    """Hash of the image file."""
 
 
 class Judgement(Record):

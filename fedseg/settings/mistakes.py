@@ -20,11 +20,9 @@ Location = tuple[str | int, ...]
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 MOST_MISTAKES = 10
-"""That an error tells of."""
+"""Mistakes that an error tells of."""
 MOST_SHOWN = 100
 """Characters of a value in an error."""
-RENAMED = {"cross_validation": "cross_site_evaluation"}
-"""Keys of earlier versions."""
 
 
 def explain(
@@ -70,13 +68,8 @@ class _Mistakes:
         key = ".".join(self._names(where))
         unknown = str(where[-1])[:MOST_SHOWN] if where else ""
         match detail["type"]:
-            case "extra_forbidden" if where[-1] in RENAMED:
-                return f"'{key}' is called '{RENAMED[str(where[-1])]}' now"
             case "extra_forbidden":
                 return f"unknown key '{key}'; {did_you_mean(unknown, schema['properties'])}"
-            case "literal_error" if detail["loc"][-1] == "[key]":
-                known = _locate(self._schema, where[:-1])[1]["propertyNames"]["enum"]
-                return f"unknown key '{key}'; {did_you_mean(unknown, known)}"
             case "missing" if where == detail["loc"]:
                 return f"'{key}' is missing; add it"
             case "too_short" if "properties" in schema.get("items", {}):

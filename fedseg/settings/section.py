@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+from fedseg.plugins import short_name
 
 LONGEST_TEXT = 10_000
 """Characters that a text may have: settings and what nodes say, not files."""
@@ -74,7 +75,7 @@ def _own_name(table: Any) -> str:
     if not isinstance(table, dict):
         return ""
     name, dataset = table.get("name"), table.get("dataset")
-    return name if isinstance(name, str) else Path(dataset if isinstance(dataset, str) else "").stem
+    return name if isinstance(name, str) else short_name(str(dataset or ""))
 
 
 def are_tables(values: list[Any]) -> bool:

@@ -57,6 +57,13 @@ def file_hashes(files: Sequence[Path], on_file: Callable[..., None] | None = Non
     return hashes
 
 
+def known_hashes(files: Sequence[Path]) -> list[str | None]:
+    """A hash of the content of each file; None for one that is missing."""
+    found = [path for path in files if path.is_file()]
+    by_path = dict(zip(found, file_hashes(found), strict=True))
+    return [by_path.get(path) for path in files]
+
+
 def content_hash(weights: "Mapping[str, torch.Tensor]") -> str:
     """SHA-256, in hexadecimal, over the tensors' names and values, whatever file they came in."""
     hasher = hashlib.sha256()

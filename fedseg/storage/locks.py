@@ -11,7 +11,7 @@ from fedseg.files import PRIVATE
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Within it, no other process or thread is in such a block for the same file.
+    """Keep other processes and threads out of such a block for the same file.
 
     The file stays: one that is removed or replaced could be locked twice.
     """

@@ -159,17 +159,17 @@ def _train(
     at_once = losses_at_once(device)
     for step, (images, targets) in enumerate(batches, start=len(losses)):
         # Seeded anew at every step, dropout needs no random state to be saved.
-        torch.manual_seed(_mix(run.seed, step) + rank.index)
+        torch.manual_seed(_mix(run.seed, step) + rank.number)
         targets = targets.to(device, non_blocking=True)
         with autocast(device, settings.precision):
             logits = forward(normalise(images.to(device, non_blocking=True), normalisation))
         value = loss(logits.float(), targets) * rank.weight(count(targets), device)
         stepper.step(value, step)
-        if rank.index == 0 and best.is_due(step + 1):
+        if rank.number == 0 and best.is_due(step + 1):
             best.look(network, partial(_note_validation, callbacks))
             train_mode(network)
         unread.append(rank.sum(value.detach() / rank.world))
-        is_due = state is not None and rank.index == 0 and saves.is_due()
+        is_due = state is not None and rank.number == 0 and saves.is_due()
         if is_due or len(unread) == at_once or step + 1 == settings.iterations:
             for one in torch.stack(unread).tolist():
                 _note_loss(one, losses, settings, callbacks)

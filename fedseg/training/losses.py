@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fedseg.classes import IGNORE
 from fedseg.errors import FedsegError
 from fedseg.plugins import blaming
-from fedseg.registry import LOSSES
+from fedseg.registry import LOSSES, STUDENT_LOSSES, Registry
 
 SOFTEST = 1.02
 """What bounds the weight of a rare class: at 1 / ln(1.02), 50."""
@@ -84,19 +84,33 @@ def loss_of(name: str, pixels: np.ndarray) -> Callable[[Tensor, Tensor], Tensor]
     Raises:
         FedsegError: a plugin that can't be imported.
     """
-    loss, weights = LOSSES.load(name), class_weights(pixels)
-    if LOSSES.is_built_in(name):
-        return partial(loss, weights=weights)
-    return partial(_checked, name, loss, weights)
+    loss = partial(load_loss(LOSSES, name), weights=class_weights(pixels))
+    return cast(Callable[[Tensor, Tensor], Tensor], loss)
 
 
-def _checked(name: str, loss: Loss, weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+def load_loss(losses: Registry, name: str) -> Callable[..., Tensor]:
+    """Load a loss; that of a plugin is checked at each call.
+
+    Args:
+        losses: `LOSSES` or `STUDENT_LOSSES`.
+        name: of a loss, or "module:object".
+
+    Raises:
+        FedsegError: a plugin that can't be imported.
+    """
+    loss: Callable[..., Tensor] = losses.load(name)
+    return loss if losses.is_built_in(name) else partial(_checked, losses.kind, name, loss)
+
+
+def _checked(
+    kind: str, name: str, loss: Callable[..., Tensor], *given: Tensor, **more: Tensor
+) -> Tensor:
     """A plugin's loss, or an error that names the plugin."""
-    with blaming("loss", name):
-        value = loss(logits, labels, weights)
+    with blaming(kind, name):
+        value = loss(*given, **more)
     if not isinstance(value, Tensor) or value.ndim:
         found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise FedsegError(f"loss '{name}': returned {found}; expected a scalar tensor")
+        raise FedsegError(f"{kind} '{name}': returned {found}; expected a scalar tensor")
     return value
 
 
@@ -110,20 +124,45 @@ def check_loss(name: str, classes: int) -> None:
     Raises:
         FedsegError: it can't be imported, fails, or gives no scalar that has a gradient.
     """
-    if LOSSES.is_built_in(name):
-        return
-    loss = loss_of(name, np.ones(classes, np.int64))
     random = torch.Generator().manual_seed(0)
-    for labels in (
-        torch.randint(classes, (2, 4, 4), generator=random, dtype=torch.uint8),
-        torch.full((2, 4, 4), IGNORE, dtype=torch.uint8),
-    ):
-        logits = torch.randn(2, classes, 4, 4, generator=random, requires_grad=True)
-        value = loss(logits, labels)
-        if not value.requires_grad or not torch.isfinite(value):
-            gradient = "" if value.requires_grad else " without a gradient"
-            unlabelled = " without labels" if (labels == IGNORE).all() else ""
-            raise FedsegError(
-                f"loss '{name}': gave {value.item():g}{gradient} for random pixels{unlabelled}; "
-                "expected a finite scalar that depends on the logits"
-            )
+    labels = torch.randint(classes, (2, 4, 4), generator=random, dtype=torch.uint8)
+    loss = loss_of(name, np.ones(classes, np.int64))
+    try_loss(LOSSES, name, loss, classes, labels)
+    try_loss(LOSSES, name, loss, classes, torch.full_like(labels, IGNORE), " without labels")
+
+
+def check_student_loss(name: str, classes: int) -> None:
+    """Try a plugin's loss of the student on a few random pixels; as `check_loss` does."""
+    target = torch.randn(2, classes, 4, 4, generator=torch.Generator().manual_seed(0))
+    loss = load_loss(STUDENT_LOSSES, name)
+    try_loss(STUDENT_LOSSES, name, loss, classes, target.softmax(dim=1))
+
+
+def try_loss(
+    losses: Registry,
+    name: str,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    classes: int,
+    target: Tensor,
+    what: str = "",
+) -> None:
+    """See that a plugin's loss of random logits is finite and has a gradient.
+
+    Args:
+        losses: `LOSSES` or `STUDENT_LOSSES`.
+        name: of the loss; one that is built in is not tried.
+        loss: of logits float32 [2, C, 4, 4] and the target.
+        classes: C.
+        target: of four by four pixels of two images.
+        what: the pixels are, for the error.
+    """
+    if losses.is_built_in(name):
+        return
+    random = torch.Generator().manual_seed(1)
+    value = loss(torch.randn(2, classes, 4, 4, generator=random, requires_grad=True), target)
+    if not value.requires_grad or not torch.isfinite(value):
+        gradient = "" if value.requires_grad else " without a gradient"
+        raise FedsegError(
+            f"{losses.kind} '{name}': gave {value.item():g}{gradient} for random pixels{what}; "
+            "expected a finite scalar that depends on the logits"
+        )

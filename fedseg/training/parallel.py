@@ -36,13 +36,13 @@ TRAINED = "trained.safetensors"
 class Rank:
     """Which of the processes of a training this is."""
 
-    index: int = 0
+    number: int = 0
     world: int = 1
     """How many processes there are."""
 
     def shard(self, items: Sequence[Any]) -> Sequence[Any]:
         """This process's part of a batch."""
-        return items[self.index :: self.world]
+        return items[self.number :: self.world]
 
     def sync_norms(self, network: nn.Module, device: torch.device) -> nn.Module:
         """Let batch normalisations use the statistics of all processes; names of weights stay."""

@@ -37,9 +37,7 @@ class Tracker(Protocol):
 class Resumable(Tracker, Protocol):
     """A tracker that holds each step once, also of a training that was killed and resumed.
 
-    Such a training goes on from its last saved state and repeats the steps since. Where the folder
-    is one for many runs, a class with the attribute `HOLDS_RUNS` gets it, and another class gets a
-    folder of the run's own in it.
+    Such a training goes on from its last saved state and repeats the steps since.
     """
 
     def resume(self, step: int) -> int:
@@ -99,18 +97,15 @@ def trackers(settings: Tracking, folder: Path, run: str, name: str) -> tuple[Tra
     """The trackers that a configuration names, opened.
 
     Args:
-        settings: which, and where.
-        folder: the run's own, used where the settings name none.
+        settings: which.
+        folder: where they may write.
         run: name of the run.
         name: whose numbers they will be.
     """
     found = []
     for kind, make in settings.load().items():
-        place = settings.folder or folder
-        if settings.folder and not getattr(make, "HOLDS_RUNS", False):
-            place = settings.folder / run
         try:
-            found.append(Track(make(place, run, name)))
+            found.append(Track(make(folder, run, name)))
         except Exception as error:
             log.warning("no tracking by %s: %s: %s", kind, type(error).__name__, error)
     return tuple(found)

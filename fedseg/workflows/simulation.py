@@ -6,26 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedseg.config import Federation
-from fedseg.data.shards import joined
 from fedseg.errors import FedsegError, RunFailed, without_remedy
 from fedseg.files import app_dir
 from fedseg.flower.context import participants, workers
 from fedseg.flower.supervisor import Simulation
 from fedseg.planning.quick_checks import check_start
-from fedseg.report.write import write_report
 from fedseg.run.clients import good_clients
 from fedseg.run.folder import FLOWER_STATE, Run, in_use, open_run
 from fedseg.run.progress import Progress, follow, read_all, silent
 from fedseg.run.records import Result
-from fedseg.run.result import scores
 from fedseg.storage import provenance
 
 
 def simulate(
     federation: Federation,
     out: Path | str,
-    centralized: bool = False,
     progress: Progress = silent,
+    ray_address: str | None = None,
 ) -> Result:
     """Run a federation on this machine, or go on with an interrupted run.
 
@@ -34,8 +31,8 @@ def simulate(
     Args:
         federation: a checked configuration.
         out: run folder.
-        centralized: also train and score a model on all clients' data.
         progress: receives the state of everyone's work.
+        ray_address: Ray cluster to join, "auto" or HOST:PORT; None: this machine alone.
 
     Raises:
         FedsegError: something is wrong with the configuration or the data; nothing was trained.
@@ -49,13 +46,13 @@ def simulate(
         ('completed', ['boulevard', 'oldtown', 'suburb'])
     """
     out = Path(out)
-    check_start(federation, out)
+    check_start(federation, out, ray_address)
     from fedseg.planning import preflight  # these import torch
     from fedseg.planning.disk import check_room
-    from fedseg.planning.resources import share
+    from fedseg.planning.resources import supply
     from fedseg.planning.sources import update_sources
 
-    share(len(participants(federation)), federation.resources)  # raises where there is not enough
+    supply(ray_address)  # raises where there is no such cluster
     for problem in preflight.problems(federation, progress):
         raise problem
     if not Run(out).result.is_file():
@@ -63,9 +60,7 @@ def simulate(
     run = open_run(out, federation)
     with in_use(run):
         if update_sources(run, federation) or not _is_complete(run, federation):
-            federate(run, federation, progress)
-        if centralized:
-            _add_centralized(run, federation, progress)
+            federate(run, federation, progress, ray_address)
     return Result.read(run.result)
 
 
@@ -84,7 +79,9 @@ def _is_complete(run: Run, federation: Federation) -> bool:
     return run.global_model.is_dir()
 
 
-def federate(run: Run, federation: Federation, progress: Progress) -> None:
+def federate(
+    run: Run, federation: Federation, progress: Progress, ray_address: str | None = None
+) -> None:
     """Run the Flower app until its ServerApp has written result.json."""
     from fedseg.planning.resources import share
     from fedseg.planning.whole_progress import WholeRun
@@ -93,7 +90,7 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
     run.notices.unlink(missing_ok=True)
     shutil.rmtree(run.progress, ignore_errors=True)
     nodes = len(participants(federation))
-    shares = share(nodes, federation.resources)
+    shares = share(nodes, ray_address)
     simulation = Simulation(
         app_dir(),
         {"federation": str(run.config), "out": str(run.path)},
@@ -102,7 +99,7 @@ def federate(run: Run, federation: Federation, progress: Progress) -> None:
         cpus=shares.cpus,
         cpus_per_client=shares.cpus_per_client,
         gpus_per_client=shares.gpus_per_client,
-        ray_address=federation.resources.ray_address,
+        ray_address=ray_address,
         shared=run.state / FLOWER_STATE,
     )
     progress = WholeRun(federation, progress)
@@ -132,17 +129,3 @@ def follow_notices(run: Run) -> Iterator[None]:
             provenance.notices.warning("%s", line)
         shown = len(lines)
         yield
-
-
-def _add_centralized(run: Run, federation: Federation, progress: Progress) -> None:
-    from fedseg.method.baselines import centralized as centralized_training
-    from fedseg.method.context import open_context
-    from fedseg.method.scoring import score_models
-
-    context = open_context(run, federation, progress)
-    centralized_training.make(context)
-    with joined(federation.resources.ray_address):
-        score_models(context)
-    result = Result.read(run.result).with_scores(scores(run, federation))
-    write_report(run, federation, result, run.report, progress)
-    result.write(run.result)

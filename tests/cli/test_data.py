@@ -50,17 +50,23 @@ def test_check(data, make_world):
     assert done.err == f"error: {root}: 2 problems, listed above\n"
 
 
-def test_show(data, make_world, tmp_path):
-    done = data("show", "folder", make_world("world"), "--out", tmp_path / "sheet.png")
+def test_a_sheet_is_written_of_data_that_can_be_read(data, make_world, tmp_path):
+    root, sheet = make_world("world"), tmp_path / "sheet.png"
+    done = data("check", "folder", root, "--sheet", sheet)
     assert done.returncode == 0, done.err
-    assert (tmp_path / "sheet.png").is_file()
+    assert f"4 of 4 images shown in {sheet}" in done.out
+    assert Image.open(sheet).width == 3 * 480
+    (root / "labels" / "2.png").unlink()
+    sheet.unlink()
+    assert data("check", "folder", root, "--sheet", sheet).returncode == 2
+    assert not sheet.exists()
 
 
 def test_mistakes_are_one_line(data, make_world, tmp_path):
     for arguments in (
         ("check", "camvid", make_world("world")),
-        ("show", "camvid", tmp_path, "--out", "a.png"),
-        ("show", "folder", tmp_path, "--split", "tset", "--out", "a.png"),
+        ("check", "camvid", tmp_path, "--sheet", "a.png"),
+        ("check", "folder", tmp_path, "--split", "tset", "--sheet", "a.png"),
     ):
         done = data(*arguments)
         assert done.returncode == 2
@@ -75,7 +81,7 @@ def small(tmp_path, monkeypatch):
     few = {name: split.model_copy(update={"count": 2}) for name, split in card.splits.items()}
     small = card.model_copy(update={"splits": few})
     monkeypatch.setattr("fedseg.data.cards.load_card", lambda name: small)
-    monkeypatch.setattr("fedseg.data.dataset.load_card", lambda name: small)
+    monkeypatch.setattr("fedseg.data.own_datasets.load_card", lambda name: small)
     monkeypatch.setenv("FEDSEG_CACHE", str(tmp_path / "cache"))
     return small
 
@@ -101,8 +107,6 @@ def test_data_that_is_not_embedded_needs_a_folder(data):
 
 def test_embedded_data_is_shown_without_a_folder(data, small, tmp_path):
     out = tmp_path / "sheet.png"
-    done = data("show", "streetsim", "--split", "harbour", "--out", out)
+    done = data("check", "streetsim", "--split", "harbour", "--sheet", out)
     assert done.returncode == 0, done.err
     assert out.is_file()
-    done = data("show", "camvid", "--split", "val", "--out", out)
-    assert done.returncode == 2

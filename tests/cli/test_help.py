@@ -46,10 +46,10 @@ def test_help_shows_what_each_argument_and_option_is_for(run_cli, monkeypatch, c
     [
         ("simulat", "simulate"),
         ("data chek", "check"),
-        ("nod init", "node"),
-        ("node strat", "start"),
-        ("server nodez", "nodes"),
-        ("app sing", "sign"),
+        ("deplyo init", "deploy"),
+        ("deploy servr", "server"),
+        ("deploy nodez", "nodes"),
+        ("deploy sing", "sign"),
         ("simulate --sed 3", "--seed"),
         ("data check camvid /x --splt val", "--split"),
         ("--verson", "--version"),
@@ -88,15 +88,15 @@ def test_a_completion_script_for_each_shell(shell):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("fedseg ", {"simulate", "distill", "compare", "evaluate", "predict", "data"}),
-        ("fedseg data ", {"list", "check", "show"}),
+        ("fedseg ", {"simulate", "distill", "compare", "evaluate", "predict", "data", "deploy"}),
+        ("fedseg data ", {"list", "check", "cache"}),
         ("fedseg data check ca", {n for n in card_names() if n.startswith("ca")}),
         ("fedseg evaluate runs/a/global --dataset syn", {"synscapes", "synthia"}),
-        ("fedseg simulate --ce", {"--centralized"}),
-        ("fedseg data show gta5 /data --split ", {"all", "train", "val", "test"}),
+        ("fedseg simulate --ra", {"--ray-address"}),
+        ("fedseg data check gta5 /data --split ", {"all", "train", "val", "test"}),
         ("fedseg evaluate model --dataset gta5 --split te", {"test"}),
         ("fedseg distill {run} --without su", {"suburb"}),
-        ("fedseg node init folder --role ", {"trainer", "evaluator"}),
+        ("fedseg deploy init folder --role ", {"trainer", "evaluator"}),
     ],
 )
 def test_the_tabulator_key_completes_commands_and_values(finished, typed, offered):
@@ -121,7 +121,7 @@ def _fedseg(*arguments, **environment):
         ["simulate", "{}"],
         ["check", "{}"],
         ["evaluate", "model", "--suite", "{}"],
-        ["run", "{}", "--ca", "{}"],
+        ["deploy", "run", "{}", "--certs", "certs"],
     ],
     ids=lambda command: command[0],
 )

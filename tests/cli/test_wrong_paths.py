@@ -18,7 +18,6 @@ from fedseg import config
 from fedseg.deployment import keys
 from fedseg.deployment.certificates import make_certificates
 from fedseg.deployment.identity import make_node
-from fedseg.files import app_dir
 from fedseg.models.info import Info
 from fedseg.run.folder import open_run
 from tests.commands import COMMANDS, find
@@ -58,8 +57,7 @@ class Case(NamedTuple):
 NO_FILE, NO_FOLDER, IS_FILE = "no such file", "no such folder", "file: is a file"
 NO_RUN, NO_MODEL = "no run folder", "no such checkpoint folder"
 LOCKED, IS_FOLDER = "locked: may not be written to", "world: is a folder"
-OWNER = "--ca certs/ca.crt"
-TRACKER = f"{app_dir()}/examples/plugins/printed.py:Printed"
+OWNER = "--certs certs"
 
 
 def outputs(command: str, parameter: str, line: str, ending: str = "") -> list[Case]:
@@ -90,15 +88,10 @@ CASES = [
     Case("simulate", "set", "--set server.dataset=camvdi", "server: no dataset card 'camvdi'"),
     Case("simulate", "set", "--set model.encoder_weights=no.safetensors", f"weights: .*{NO_FILE}"),
     Case("simulate", "set", "--set clients.suburb.validation=no", "validation of client 'suburb'"),
-    Case(
-        "simulate",
-        "set",
-        f"--set tracking={{trackers=['{TRACKER}'],folder='/proc/no'}}",
-        "/proc: may not",
-    ),
     Case("simulate", "ray_address", "--ray-address localhost:1", "no Ray cluster can be joined"),
     Case("check", "config", "no.toml", NO_FILE),
     *folders("check", "out", "federation.toml"),
+    Case("check", "ray_address", "--ray-address localhost:1", "no Ray cluster can be joined"),
     Case("check", "set", "--set model.encoder=resnet19", "no encoder 'resnet19'"),
     Case("check", "set", "--set evaluation.stormnight.root=no", f"'stormnight': .*{NO_FOLDER}"),
     Case("audit", "path", "no", "no"),
@@ -117,15 +110,15 @@ CASES = [
     Case("report", "runs", "half", "has not ended"),
     *outputs("report", "out", "run --out {}", ".html"),
     Case("report", "out", "run --out world", IS_FOLDER),
-    Case("watch", "run", "no", NO_RUN),
+    Case("report", "runs", "no --watch", NO_RUN),
     Case("compare", "runs", "no", "no"),
     *folders("compare", "out", "run"),
-    *folders("certs", "folder", "--host localhost {}"),
-    Case("run", "config", f"no.toml {OWNER}", NO_FILE),
-    Case("run", "ca", "federation.toml --ca no.crt", "no.crt: No such file"),
-    Case("run", "token", f"federation.toml {OWNER} --token no", "no: No such file"),
-    Case("run", "address", f"federation.toml {OWNER} --server host", "is not HOST:PORT"),
-    *folders("run", "out", f"federation.toml {OWNER}"),
+    *folders("deploy certs", "folder", "--host localhost {}"),
+    Case("deploy run", "config", f"no.toml {OWNER}", NO_FILE),
+    Case("deploy run", "certs", "federation.toml --certs no", "no/ca.crt: No such file"),
+    Case("deploy run", "certs", "federation.toml --certs node", "admin.token: No such file"),
+    Case("deploy run", "address", f"federation.toml {OWNER} --server host", "is not HOST:PORT"),
+    *folders("deploy run", "out", f"federation.toml {OWNER}"),
     Case("evaluate", "checkpoint", f"no {SETS}", NO_MODEL),
     Case("evaluate", "checkpoint", f"world {SETS}", "not a checkpoint folder"),
     Case("evaluate", "checkpoint", f"no.onnx {SETS}", NO_FILE),
@@ -141,7 +134,7 @@ CASES = [
     Case("predict", "pictures", "model empty --out new", "no image in this folder"),
     *folders("predict", "out", "model world/images"),
     Case("export", "checkpoint", "no --out model.onnx", NO_MODEL),
-    Case("export", "format", "model --out model.pt", "ends with .onnx"),
+    Case("export", "format", "model --out model.bin", "ends with .onnx"),
     *outputs("export", "out", "model --out {}", ".onnx"),
     Case("push", "checkpoint", "no me/it", NO_MODEL),
     *outputs("push", "card", "model me/it --card {}", ".md"),
@@ -151,31 +144,26 @@ CASES = [
     Case("data check", "card", "no.toml world", NO_FILE),
     Case("data check", "split", "folder world --split tran", "the card has no split 'tran'"),
     Case("data check", "classes", "folder world --classes no.toml", NO_FILE),
-    Case("data show", "root", "folder no --out sheet.png", NO_FOLDER),
-    Case("data show", "split", "streetsim --split harbor --out sheet.png", "no split 'harbor'"),
-    Case("data show", "classes", "folder world --classes no.toml --out sheet.png", NO_FILE),
-    *outputs("data show", "out", "streetsim --split suburb --out {}", ".png"),
-    Case("data show", "out", "streetsim --split suburb --out a.gif", "not the name of an image"),
-    Case("node init", "ca", f"new {NODE} folder --ca no.crt", "no.crt: No such file"),
-    Case("node init", "trust", f"new {NODE} folder {OWNER} --trust no", "no: No such file"),
-    Case("node init", "dataset", f"new {NODE} fodler {OWNER}", "no dataset card 'fodler'"),
-    Case("node init", "split", f"new {NODE} camvid --split vla {OWNER}", "no split 'vla'"),
-    *folders("node init", "folder", f"{{}} {NODE} folder {OWNER}"),
-    Case("node check", "folder", "no", NO_FILE),
-    Case("node start", "folder", "no", NO_FILE),
-    Case("server start", "certs", "--certs no --state new", NO_FILE),
-    *folders("server start", "state", "--certs certs --state {}"),
-    Case("server add", "key", f"n no.pub {OWNER}", "no.pub: No such file"),
-    Case("server add", "ca", "n node/node.pub --ca no.crt", "no.crt: No such file"),
-    Case("server add", "token", f"n node/node.pub {OWNER} --token no", "no: No such file"),
-    Case("server remove", "ca", "n --ca no.crt", "no.crt: No such file"),
-    Case("server remove", "token", f"n {OWNER} --token no", "no: No such file"),
-    Case("server nodes", "ca", "--ca no.crt", "no.crt: No such file"),
-    Case("server nodes", "token", f"{OWNER} --token no", "no: No such file"),
-    *folders("app sign", "folder", "{}"),
+    *outputs("data check", "sheet", "streetsim --split suburb --sheet {}", ".png"),
+    Case("data check", "sheet", "streetsim --split suburb --sheet a.gif", "not the name of an im"),
+    Case("data check", "sheet", "streetsim --sheet a.png", "no split chosen"),
+    Case("deploy init", "certs", f"new {NODE} folder --certs no", "no/ca.crt: No such file"),
+    Case("deploy init", "certs", f"new {NODE} folder --certs node", "app.pub: No such file"),
+    Case("deploy init", "dataset", f"new {NODE} fodler {OWNER}", "no dataset card 'fodler'"),
+    Case("deploy init", "split", f"new {NODE} camvid --split vla {OWNER}", "no split 'vla'"),
+    *folders("deploy init", "folder", f"{{}} {NODE} folder {OWNER}"),
+    Case("deploy node", "folder", "no", NO_FILE),
+    Case("deploy node", "folder", "no --check", NO_FILE),
+    Case("deploy server", "certs", "--certs no --state new", NO_FILE),
+    *folders("deploy server", "state", "--certs certs --state {}"),
+    Case("deploy nodes", "add", f"--add n no.pub {OWNER}", "no.pub: No such file"),
+    Case("deploy nodes", "certs", "--certs no", "no/ca.crt: No such file"),
+    Case("deploy nodes", "certs", "--add n node/node.pub --certs node", "admin.token: No such"),
+    Case("deploy nodes", "certs", "--remove n --certs no", "no/ca.crt: No such file"),
+    *folders("deploy sign", "folder", "{}"),
 ]
-LATER = {("node init", "root")}
-"""May be mounted where the node runs; `fedseg node check` looks."""
+LATER = {("deploy init", "root")}
+"""May be mounted where the node runs; `fedseg deploy node --check` looks."""
 
 
 def make_checkpoint(folder: Path) -> None:
@@ -210,7 +198,7 @@ def answers(tmp_path_factory):
     keys.write_public(world / "certs" / "app.pub", Ed25519PrivateKey.generate().public_key())
     (world / "certs" / "app.signed").touch()
     settings = {"name": "n", "role": "trainer", "dataset": "folder", "server": "localhost:9092"}
-    make_node(world / "node", settings, world / "certs" / "ca.crt", None)
+    make_node(world / "node", settings, world / "certs")
     before = sorted(world.rglob("*"))
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_LIBRARIES],
@@ -233,7 +221,7 @@ def test_wrong_paths_are_found_without_torch(answers, case):
         err = out
     else:
         assert err.startswith("error: ")
-    if case.command == "node check":  # a line for each thing that it looks at
+    if "--check" in case.line:  # a line for each thing that it looks at
         assert out.startswith("✗ ")
         err = f"{out}{err}"
     else:

@@ -7,7 +7,7 @@ from fedseg.config import Protocol
 from fedseg.flower.wire import to_records
 from fedseg.models import checkpoints
 from fedseg.participants.node import ScoreTask
-from tests.clients.test_app import ask
+from tests.clients.test_app import allow_cross_site, ask
 from tests.clients.test_app import certs as certs
 from tests.clients.test_app import make_folder as make_folder
 from tests.memory import little_memory
@@ -33,10 +33,11 @@ GIANTS = [
     [("evaluator", "evaluate"), ("trainer", "evaluate.cross_site_evaluation")],
 )
 def test_a_node_builds_no_model_that_is_only_described(make_folder, make_world, run, role, kind):
-    extra = "" if role == "evaluator" else "\n[upload]\ncross_site_evaluation = true\n"
-    folder = make_folder(role, make_world("city", seed=9), extra)
+    folder = make_folder(role, make_world("city", seed=9))
+    if role == "trainer":
+        allow_cross_site(folder)
     known = checkpoints.load_info(run.clients / "one")
-    how = ScoreTask(protocol=Protocol(), stall_timeout=60, timeout=600).model_dump_json()
+    how = ScoreTask(protocol=Protocol(), timeout=600).model_dump_json()
     bias = {"segmentation_head.0.bias": torch.zeros(19)}
     with little_memory():
         for giant in GIANTS:

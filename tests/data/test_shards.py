@@ -98,7 +98,7 @@ def test_labels_and_scores_are_the_same_to_the_bit(cluster, alone, make_world, t
     dataset = open_dataset(Source(dataset="folder", root=root))
     info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(32, 64)))
     checkpoints.save(tmp_path / "client", seeded_build(info.model, 0), info)
-    load, protocol = partial(open_here, tmp_path / "client"), Protocol(flip=True)
+    load, protocol = partial(open_here, tmp_path / "client"), Protocol(height=64)
 
     def made(folder):
         files = predict(tmp_path / "client", dataset, info, folder, lambda *_: None)

@@ -21,7 +21,7 @@ from tests.processes import wait_until, wait_until_gone
 
 FEDSEG = str(Path(sys.executable).parent / "fedseg")
 OFTEN = "\n[limits]\ntrainings_per_day = 100\n"
-SPARING = f'{OFTEN}iterations = 2\n[upload]\nprecision = "float16"\n'
+SPARING = f"{OFTEN}iterations = 2\n"
 OWN_MODEL = f'{OFTEN}[model]\narch = "unet"\nencoder = "resnet18"\n'
 PATIENCE = 120.0
 """Seconds within which a process is up, on a machine that is busy."""
@@ -40,12 +40,12 @@ class Deployment:
 
     @property
     def server(self) -> Server:
-        return Server(f"localhost:{self.admin_port}", self.certs / "ca.crt")
+        return Server(f"localhost:{self.admin_port}", self.certs)
 
     def start_server(self) -> None:
         ports = ["--port", str(self.port), "--admin-port", str(self.admin_port)]
         folders = ["--certs", str(self.certs), "--state", str(self.state)]
-        self._start("server", "server", "start", *folders, "--host", "127.0.0.1", *ports)
+        self._start("server", "deploy", "server", *folders, "--host", "127.0.0.1", *ports)
         wait_until(self._is_up, PATIENCE, lambda: self.log("server"))
 
     def make_node(
@@ -55,23 +55,23 @@ class Deployment:
         folder = self.home / f"node-{name}"
         settings = {"name": name, "role": role, "dataset": "folder", "root": str(root)}
         settings["server"] = f"localhost:{self.port}"
-        make_node(folder, settings, self.certs / "ca.crt", None)
+        make_node(folder, settings, self.certs)
         with (folder / "node.toml").open("a") as file:
             file.write(minima + extra)
         self.server.add_node(name, folder / "node.pub")
         return folder
 
     def start_node(self, name: str, **environment: str) -> None:
-        self._start(name, "node", "start", str(self.home / f"node-{name}"), **environment)
+        self._start(name, "deploy", "node", str(self.home / f"node-{name}"), **environment)
 
     def submit(self, content: dict, out: Path) -> subprocess.Popen:
-        """`fedseg run` of a federation file."""
+        """`fedseg deploy run` of a federation file."""
         path = self.home / f"{out.name}.toml"
         path.write_text(tomli_w.dumps(content))
         address = f"localhost:{self.admin_port}"
-        command = [FEDSEG, "run", str(path), "--server", address, "--out", str(out)]
+        command = [FEDSEG, "deploy", "run", str(path), "--server", address, "--out", str(out)]
         return subprocess.Popen(
-            [*command, "--ca", str(self.certs / "ca.crt")],
+            [*command, "--certs", str(self.certs)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

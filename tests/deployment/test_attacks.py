@@ -108,15 +108,16 @@ def test_the_admin_port_obeys_its_owner_only(nodes, tmp_path):
         for headers in ({}, {"authorization": "Bearer x"}):
             response = httpx.post(url + path, verify=trusting(ca), headers=headers)
             assert response.status_code == 401, path
+    shutil.copy(ca, tmp_path)
     wrong = tmp_path / "admin.token"
     wrong.write_text("x" * 43)
     wrong.chmod(0o600)
     with pytest.raises(FedsegError, match="refuses the token"):
-        Server(f"localhost:{nodes.admin_port}", ca, wrong).nodes()
+        Server(f"localhost:{nodes.admin_port}", tmp_path).nodes()
     shutil.copy(nodes.certs / "admin.token", wrong)
     wrong.chmod(0o644)
     with pytest.raises(FedsegError, match="others can read it"):
-        Server(f"localhost:{nodes.admin_port}", ca, wrong)
+        Server(f"localhost:{nodes.admin_port}", tmp_path)
     # A local user who plays SuperExec gets no tasks.
     pull = f"{url}/v1/runtime/claim-task"
     response = httpx.post(

@@ -49,7 +49,7 @@ def test_a_file_that_is_no_authority_is_named(tmp_path):
         (tmp_path / "file").write_bytes(content)
         message = refused(tmp_path / "file")
         assert found in message
-        assert "`fedseg certs` writes it, ca.crt" in message
+        assert "`fedseg deploy certs` writes it, ca.crt" in message
     assert "No such file" in refused(tmp_path / "missing")
 
 

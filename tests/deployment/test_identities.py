@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -25,7 +26,7 @@ from fedseg.deployment.identity import OPTIONAL, load_key, make_node, open_node
 from fedseg.deployment.keys import openssh, write_private, write_public
 from fedseg.errors import FedsegError
 from fedseg.flower.internals import is_signed
-from fedseg.participants.node import Node, UploadOptions
+from fedseg.participants.node import Minima, Node
 
 SETTINGS = {"name": "one", "role": "trainer", "dataset": "folder", "server": "localhost:1"}
 
@@ -54,7 +55,7 @@ def reach(folder, ca, name):
 
 
 def make_signer(folder):
-    """The key pair of `fedseg app sign`, without the app, which takes long to pack."""
+    """The key pair of `fedseg deploy sign`, without the app, which takes long to pack."""
     key = Ed25519PrivateKey.generate()
     write_private(folder / "app.key", key)
     write_public(folder / "app.pub", key.public_key())
@@ -126,7 +127,7 @@ def test_keys_alone_are_private_whatever_the_umask(tmp_path, umask):
     try:
         make_certificates(tmp_path / "certs", ["localhost"])
         make_signer(tmp_path / "certs")
-        make_node(tmp_path / "node", SETTINGS, tmp_path / "certs" / "ca.crt", None)
+        make_node(tmp_path / "node", SETTINGS, tmp_path / "certs")
     finally:
         os.umask(before)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -153,44 +154,51 @@ def test_flower_accepts_the_signature_of_whom_the_node_trusts_only(certs, tmp_pa
 
 def test_a_nodes_key_is_what_flower_wants(certs, tmp_path):
     signing.sign_app(certs)
-    make_node(tmp_path / "node", SETTINGS, certs / "ca.crt", None)
+    make_node(tmp_path / "node", SETTINGS, certs)
     assert b"BEGIN PUBLIC KEY" in try_load_public_key(tmp_path / "node" / "node.pub")
     public = openssh(load_key(tmp_path / "node").public_key())
     assert (tmp_path / "node" / "node.pub").read_bytes().strip() == public
     assert (tmp_path / "node" / "node.key").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "node" / "ca.crt").read_bytes() == (certs / "ca.crt").read_bytes()
     with pytest.raises(FedsegError, match="holds a node already"):
-        make_node(tmp_path / "node", SETTINGS, certs / "ca.crt", None)
+        make_node(tmp_path / "node", SETTINGS, certs)
 
 
 def test_the_comments_in_a_nodes_file_name_every_setting():
     lines = OPTIONAL.strip().splitlines()[1:]
     tables = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines))
     node = Node(**SETTINGS, **tables)
-    for table in (node.model, node.limits, node.upload, node.privacy):
+    for table in (node.model, node.limits, node.minima, node.privacy):
         assert table.model_fields_set == type(table).model_fields.keys()
-    assert node.upload == UploadOptions()  # given as defaults
+    assert node.minima == Minima()  # given as defaults
 
 
 def test_a_node_is_made_whole_or_not_at_all(certs, tmp_path):
-    for settings, ca in (
-        (SETTINGS, certs / "ca.crt"),  # nobody has signed the app yet
-        (SETTINGS, tmp_path / "nowhere.crt"),
-        (SETTINGS | {"role": "boss"}, certs / "ca.crt"),
-        (SETTINGS, certs / "server.crt"),
-        (SETTINGS, certs / "ca.key"),
-        (SETTINGS | {"server": "192.168.001.005:9092"}, certs / "ca.crt"),
-    ):
-        with pytest.raises(FedsegError):
-            make_node(tmp_path / "node", settings, ca, None)
+    def fails(settings, certificate, expected):
+        given = tmp_path / "given"
+        given.mkdir(exist_ok=True)
+        shutil.copy(certs / certificate, given / "ca.crt")
+        with pytest.raises(FedsegError, match=expected):
+            make_node(tmp_path / "node", settings, given)
         assert not (tmp_path / "node").exists()
+
+    fails(SETTINGS, "ca.crt", r"app\.pub: No such file")  # nobody has signed the app yet
+    make_signer(tmp_path / "given")
+    fails(SETTINGS | {"role": "boss"}, "ca.crt", "expected 'trainer' or 'evaluator'")
+    fails(SETTINGS | {"server": "192.168.001.005:9092"}, "ca.crt", "without leading zeros")
+    fails(SETTINGS, "server.crt", r"ca\.crt: .*")
+    fails(SETTINGS, "ca.key", r"ca\.crt: holds a private key")
+    (tmp_path / "given" / "ca.crt").unlink()
+    with pytest.raises(FedsegError, match=r"ca\.crt: No such file"):
+        make_node(tmp_path / "node", SETTINGS, tmp_path / "given")
+    assert not (tmp_path / "node").exists()
 
 
 def test_a_node_does_not_start_without_keys_that_it_trusts(certs, tmp_path):
     """Flower's SuperNode would fail on such a file, and be started again for ever."""
     make_signer(certs)
     folder = tmp_path / "node"
-    make_node(folder, SETTINGS, certs / "ca.crt", None)
+    make_node(folder, SETTINGS, certs)
     assert open_node(folder).name == SETTINGS["name"]
     (folder / "trusted.yaml").write_text("text")
     with pytest.raises(FedsegError, match="does not hold Ed25519 public keys by name"):
@@ -205,11 +213,11 @@ def test_the_commands_say_what_comes_next(certs, tmp_path):
     folder = tmp_path / "node"
     options = "--name one --role trainer --dataset folder --server localhost:1"
     done = CliRunner().invoke(
-        app, ["node", "init", str(folder), *options.split(), "--ca", str(certs / "ca.crt")]
+        app, ["deploy", "init", str(folder), *options.split(), "--certs", str(certs)]
     )
     assert done.exit_code == 0
-    assert "fedseg server add one node.pub" in done.output
-    checked = CliRunner().invoke(app, ["node", "check", str(folder)])
+    assert "fedseg deploy nodes --add one node.pub" in done.output
+    checked = CliRunner().invoke(app, ["deploy", "node", str(folder), "--check"])
     assert checked.exit_code != 0
     assert "✓ configuration" in checked.output
     assert "✗ data: folder: no root" in checked.output
@@ -217,19 +225,24 @@ def test_the_commands_say_what_comes_next(certs, tmp_path):
 
 
 def test_a_key_is_not_taken_for_a_token_nor_a_name_for_a_key(certs, tmp_path):
-    with pytest.raises(FedsegError, match=r"server\.key: is no token; `fedseg certs` makes one"):
-        Server("localhost:1", certs / "ca.crt", certs / "server.key")
+    shutil.copytree(certs, other := tmp_path / "other")
+    shutil.copy(certs / "server.key", other / "admin.token")
+    expected = r"admin\.token: is no token; `fedseg deploy certs` makes one"
+    with pytest.raises(FedsegError, match=expected):
+        Server("localhost:1", other)
     key = tmp_path / "node.pub"
     key.touch()
-    with pytest.raises(FedsegError, match=r"the name comes first: `fedseg server add one .*pub`"):
-        Server("localhost:1", certs / "ca.crt").add_node(str(key), Path("one"))
+    with pytest.raises(
+        FedsegError, match=r"the name comes first: `fedseg deploy nodes --add one .*pub`"
+    ):
+        Server("localhost:1", certs).add_node(str(key), Path("one"))
 
 
 def test_the_two_halves_of_a_nodes_key_fit(certs, tmp_path):
     make_signer(certs)
     node, other = tmp_path / "node", tmp_path / "other"
     for folder in (node, other):
-        make_node(folder, SETTINGS, certs / "ca.crt", None)
+        make_node(folder, SETTINGS, certs)
     (node / "node.pub").write_bytes((other / "node.pub").read_bytes())
     [key] = [line for line in check_node(node) if line.what == "key"]
     assert not key.is_good

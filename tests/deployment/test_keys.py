@@ -57,7 +57,9 @@ def made(tmp_path_factory):
     ],
 )
 def test_a_file_that_is_no_signers_key_is_named(made, name, found):
-    expected = rf"{found}.*; expected .* Ed25519 in OpenSSH's format: `fedseg app sign` writes it"
+    expected = (
+        rf"{found}.*; expected .* Ed25519 in OpenSSH's format: `fedseg deploy sign` writes it"
+    )
     with pytest.raises(FedsegError, match=expected) as caught:
         signing.trust(made / name)
     assert "\n" not in str(caught.value)

@@ -94,10 +94,10 @@ def test_the_16_classes_of_synthia_are_averaged_apart():
 def test_a_score_says_how_it_was_made(make_world):
     info = INFO.model_copy(update={"mean": IMAGENET.mean, "std": IMAGENET.std})
     dataset = open_dataset(Source(dataset="folder", root=make_world("world")))
-    protocol = Protocol(height=64, scales=(1.0, 1.5), flip=True)
+    protocol = Protocol(height=64, window=(32, 64))
     made = evaluate(Painter(), info, dataset, protocol).protocol
-    assert made.input_sizes == ((64, 96), (96, 160))
-    assert made.flip is True
+    assert made.input_sizes == ((64, 96),)
+    assert made.window == (32, 64)
     assert made.scored_at == "label resolution"
 
 

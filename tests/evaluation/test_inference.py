@@ -5,7 +5,7 @@ import torch
 from fedseg.config import Model, Protocol, Training
 from fedseg.errors import FedsegError
 from fedseg.evaluation import inference
-from fedseg.evaluation.inference import infer, input_size, view_sizes
+from fedseg.evaluation.inference import infer, input_size, view_size
 from fedseg.models import checkpoints
 from fedseg.models.build import build
 from tests.conftest import TINY_MODEL
@@ -22,12 +22,11 @@ def test_input_size_keeps_proportions_in_multiples_of_the_stride():
     assert input_size(1052, 1914, finer, 1052) == (1056, 1920)
 
 
-def test_a_protocol_says_at_which_sizes_a_model_sees_an_image():
+def test_a_protocol_says_at_which_size_a_model_sees_an_image():
     info = INFO.model_copy(update={"inference_height": 128})
-    assert view_sizes(256, 512, info) == [(128, 256)]
-    assert view_sizes(256, 512, info, Protocol(height="original")) == [(256, 512)]
-    protocol = Protocol(height=64, scales=(1.0, 2.0))
-    assert view_sizes(256, 512, info, protocol) == [(64, 128), (128, 256)]
+    assert view_size(256, 512, info) == (128, 256)
+    assert view_size(256, 512, info, Protocol(height="original")) == (256, 512)
+    assert view_size(256, 512, info, Protocol(height=64)) == (64, 128)
 
 
 def test_several_devices_give_what_one_gives():
@@ -70,7 +69,7 @@ def test_batches_of_mixed_sizes_give_what_single_images_give(monkeypatch):
 
 
 class Pointwise(torch.nn.Module):
-    """Looks at one pixel at a time: windows, and a mirror, must not change what it says."""
+    """Looks at one pixel at a time: windows must not change what it says."""
 
     def __init__(self):
         super().__init__()
@@ -78,15 +77,6 @@ class Pointwise(torch.nn.Module):
 
     def forward(self, images):
         return self.layer(images)
-
-
-class Sided(Pointwise):
-    """Adds to class 0 on the left half of whatever it is shown."""
-
-    def forward(self, images):
-        logits = self.layer(images).clone()
-        logits[:, 0, :, : images.shape[3] // 2] += 5
-        return logits
 
 
 @pytest.fixture
@@ -107,22 +97,6 @@ def test_windows_cover_every_pixel_and_are_averaged(image, window):
     whole = logits_of(network, image)
     assert whole.shape == (19, 96, 160)
     assert torch.allclose(logits_of(network, image, window=window), whole, atol=1e-5)
-
-
-def test_a_flip_averages_the_probabilities_of_both_sides(image):
-    network = Sided()
-    plain = logits_of(network, image).softmax(dim=0)
-    mirrored = logits_of(network, image[:, ::-1].copy()).softmax(dim=0).flip(2)
-    both = logits_of(network, image, flip=True).exp()
-    assert torch.allclose(both, (plain + mirrored) / 2, atol=1e-5)
-
-
-def test_scales_average_probabilities_at_the_first_size(image):
-    even = np.full_like(image, 100)  # of one colour, so that its size does not matter
-    network = Pointwise()
-    averaged = logits_of(network, even, scales=(1.0, 0.5, 1.5))
-    assert averaged.shape == (19, 96, 160)
-    assert torch.allclose(averaged.softmax(0), logits_of(network, even).softmax(0), atol=1e-4)
 
 
 def test_items_may_be_a_stream(image):

@@ -87,7 +87,8 @@ def test_opencv_pillow_and_cityscapes_scripts_read_the_same_train_ids(names, mak
 def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_path):
     notify = []
     [sequence] = find_sequences([drive])
-    predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *n: notify.append(n))
+    assert sequence.name == "drive"
+    predict_video(*model, "drive", Video(drive), tmp_path / "out", lambda *n: notify.append(n))
     made = Video(tmp_path / "out" / "drive_overlay.mp4")
     assert (made.frames, made.rate) == (12, 6.0)
     assert notify[-1] == (12, 12)
@@ -96,23 +97,15 @@ def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_pat
     assert frames[-1] - frames[0] > 80
 
 
-def test_a_video_gives_frames_on_request_and_frames_a_video(model, drive, make_world, tmp_path):
-    [sequence] = find_sequences([drive])
-    predict_frames(*model, sequence, tmp_path / "out", lambda *_: None)
-    assert len(list((tmp_path / "out").glob("drive_0000*_trainId.png"))) == 12
-    [sequence] = find_sequences([make_world("frames") / "images"])
-    predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)
-    assert Video(tmp_path / "out" / "images_overlay.mp4").frames == 4
+def test_frames_of_different_sizes_make_no_video_and_leave_none(tmp_path):
+    def write_odd():
+        with writing(tmp_path / "odd.mp4", 6.0) as video:
+            for width in (64, 96):
+                video.write(np.zeros((32, width, 3), np.uint8))
 
-
-def test_frames_of_different_sizes_make_no_video_and_leave_none(model, tmp_path):
-    for index, width in enumerate((64, 96)):
-        (tmp_path / "odd").mkdir(exist_ok=True)
-        Image.fromarray(np.zeros((32, width, 3), np.uint8)).save(tmp_path / "odd" / f"{index}.png")
-    [sequence] = find_sequences([tmp_path / "odd"])
     with pytest.raises(FedsegError, match="frames differ in size"):
-        predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)
-    assert list((tmp_path / "out").iterdir()) == []
+        write_odd()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_overlay_is_half_picture_half_colour():
@@ -144,30 +137,6 @@ def test_an_unreadable_image_does_not_end_the_rest(model, make_world, tmp_path):
     assert notify[-1] == (4, 4)
     written = {path.name for path in (tmp_path / "out").glob("*_trainId.png")}
     assert written == {"0_trainId.png", "2_trainId.png", "3_trainId.png"}
-    assert len(predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)) == 1
-    assert Video(tmp_path / "out" / "images_overlay.mp4").frames == 3
-
-
-def test_a_video_of_nothing_readable_is_not_written(model, tmp_path):
-    (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / "0.png").write_bytes(b"no image")
-    [sequence] = find_sequences([tmp_path / "frames"])
-    with pytest.raises(FedsegError, match="not a readable image"):
-        predict_video(*model, sequence, tmp_path / "out", 10.0, lambda *_: None)
-    assert not list((tmp_path / "out").iterdir())
-
-
-def test_folders_in_folders(model, make_world, tmp_path):
-    for city in ("bonn", "ulm"):
-        make_world(f"val/{city}", count=2)
-    with pytest.raises(FedsegError, match="--recursive"):
-        find_sequences([tmp_path / "val"])
-    sequences = find_sequences([tmp_path / "val"], recursive=True)
-    assert len(sequences) == 4  # images and labels of each
-    for sequence in sequences:
-        predict_frames(*model, sequence, tmp_path / "out", lambda *_: None)
-    assert (tmp_path / "out" / "ulm" / "images" / "1_trainId.png").is_file()
-    assert (tmp_path / "out" / "bonn" / "images" / "1_trainId.png").is_file()
 
 
 def test_probabilities_sum_to_one_and_agree_with_the_label(model, make_world, tmp_path):

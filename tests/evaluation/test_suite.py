@@ -37,10 +37,10 @@ def suite(make_world, tmp_path):
     make_world("south", seed=2)
     sets = [
         {"name": "north", "dataset": "folder", "root": "north"},
-        {"name": "south", "dataset": "folder", "root": "south", "protocol": {"flip": False}},
+        {"name": "south", "dataset": "folder", "root": "south", "protocol": {"height": 32}},
     ]
     path = tmp_path / "suite.toml"
-    path.write_text(tomli_w.dumps({"protocol": {"flip": True}, "evaluation": sets}))
+    path.write_text(tomli_w.dumps({"protocol": {"height": 64}, "evaluation": sets}))
     return config.load(path, Suite)
 
 
@@ -48,8 +48,8 @@ def test_every_checkpoint_on_every_set(models, suite, tmp_path):
     out = tmp_path / "out"
     scores = score_suite(models, suite, lambda *_, **__: None, out)
     assert list(scores) == ["first/global", "second/global"]
-    assert scores["first/global"]["north"].protocol.flip is True
-    assert scores["first/global"]["south"].protocol.flip is False
+    assert scores["first/global"]["north"].protocol.height == 64
+    assert scores["first/global"]["south"].protocol.height == 32
     assert read_json(out / "scores.json").keys() == scores.keys()
     cells = (out / "table.md").read_text().splitlines()[3].split("|")
     assert cells[1].strip() == "second/global"

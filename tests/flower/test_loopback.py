@@ -32,11 +32,11 @@ def test_one_that_does_not_is_told_what_to_do(monkeypatch, function):
     [
         ["simulate", "--out", "run"],
         ["check"],
-        ["watch", "run"],
-        ["node", "start", "node"],
-        ["server", "start", "--certs", "certs", "--state", "state"],
+        ["report", "--watch", "run"],
+        ["deploy", "node", "node"],
+        ["deploy", "server", "--certs", "certs", "--state", "state"],
     ],
-    ids=lambda words: words[0],
+    ids=" ".join,
 )
 def test_commands_without_a_loopback_interface_end_at_once(command, tmp_path):
     try:

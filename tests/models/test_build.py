@@ -1,14 +1,12 @@
 import pytest
-import segmentation_models_pytorch as smp
 import torch
 from huggingface_hub import constants
 from pydantic import ValidationError
 from safetensors.torch import save_file
-from timm.layers import DropPath
 
-from fedseg.config import Model, Training
+from fedseg.config import Model
 from fedseg.errors import FedsegError
-from fedseg.models import checkpoints, hub
+from fedseg.models import hub
 from fedseg.models.build import IMAGENET, build, check_size, normalisation, outline
 from tests.conftest import TINY_MODEL
 
@@ -92,61 +90,6 @@ def test_settings_that_a_decoder_does_not_have(decoder, expected):
 def test_settings_that_ask_for_too_much(value):
     with pytest.raises(ValidationError, match=r"at most|negative"):
         Model(**TINY_MODEL, decoder={"pyramid_channels": value})
-
-
-def test_settings_of_a_decoder_are_smps_and_part_of_the_checkpoint(tmp_path):
-    decoder = {"pyramid_channels": 64, "segmentation_channels": 32, "dropout": 0.0}
-    model = Model(**TINY_MODEL, decoder=decoder)
-    network = build(model)
-    theirs = smp.FPN(
-        TINY_MODEL["encoder"],
-        encoder_weights=None,
-        classes=19,
-        decoder_pyramid_channels=64,
-        decoder_segmentation_channels=32,
-    )
-    ours = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    assert ours == {name: tensor.shape for name, tensor in theirs.state_dict().items()}
-    assert network.decoder.dropout.p == 0
-    checkpoints.save(tmp_path / "model", network, checkpoints.describe(model, Training()))
-    assert checkpoints.load(tmp_path / "model")[1].model == model
-    assert smp.from_pretrained(tmp_path / "model").decoder.dropout.p == 0
-
-
-def test_dropout_of_an_encoder_is_kept_in_the_checkpoint(tmp_path):
-    model = Model(
-        arch="fpn",
-        encoder="tu-convnext_atto",
-        encoder_weights="none",
-        encoder_kwargs={"drop_path_rate": 0.5},
-    )
-    checkpoints.save(tmp_path / "m", build(model), checkpoints.describe(model, Training()))
-    ours, info = checkpoints.load(tmp_path / "m")
-    assert info.model.encoder_kwargs == {"drop_path_rate": 0.5}
-    for network in (ours, smp.from_pretrained(tmp_path / "m")):
-        rates = [part.drop_prob for part in network.modules() if isinstance(part, DropPath)]
-        assert max(rates) == pytest.approx(0.5)  # timm lets it rise from block to block
-
-
-@pytest.mark.parametrize(
-    ("encoder", "settings", "reason"),
-    [
-        ("resnet18", {"drop_rate": 0.1}, "only timm's encoders"),
-        ("tu-resnet18", {"pos_drop_rate": 0.1}, "can't be built"),
-    ],
-)
-def test_arguments_that_an_encoder_does_not_take(encoder, settings, reason):
-    model = Model(encoder=encoder, encoder_weights="none", encoder_kwargs=settings)
-    with pytest.raises(FedsegError, match=reason):
-        build(model)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"pretrained": 1}, {"drop_rate": 1.5}, {"checkpoint_path": "x"}]
-)
-def test_arguments_that_are_not_on_the_allow_list(settings):
-    with pytest.raises(ValidationError):
-        Model(encoder_kwargs=settings)
 
 
 def test_without_a_network_the_remedy_is_named(monkeypatch, tmp_path):

@@ -1,17 +1,16 @@
 """Models as files of other programs, beside the checkpoints that they come from."""
 
-import json
 import sys
 from copy import deepcopy
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from onnx import helper
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import save_file
 from timm.layers.conv2d_same import Conv2dSame
 
 from fedseg.config import Model, Suite, Training
@@ -22,8 +21,7 @@ from fedseg.models import checkpoints
 from fedseg.models import export as exporter
 from fedseg.models.build import seeded_build
 from fedseg.models.export import export
-from fedseg.models.export_formats import SUFFIXES, Format
-from fedseg.models.exported import KEY, open_model
+from fedseg.models.exported import open_model
 from fedseg.models.whole_strides import WholeStrides
 from tests.conftest import TINY_MODEL
 from tests.disks import small_disk
@@ -85,45 +83,23 @@ def test_onnx_continues_images_of_odd_sizes_and_cuts_off_what_it_added(checkpoin
     assert np.abs(given - wanted[..., : size[0], : size[1]].numpy()).max() < 1e-3
 
 
-@pytest.mark.parametrize("size", [(131, 161), (20, 27)])
-def test_torchscript_takes_any_size_and_gives_trainids_of_bytes(checkpoint, tmp_path, size):
-    path = tmp_path / "model.pt"
-    export(checkpoint, path, Format.TORCHSCRIPT, normalise=True, argmax=True)
-    images = np.random.default_rng(0).integers(0, 256, (2, 3, *size), dtype=np.uint8)
-    given = run_script(path, images)
-    assert given.shape == (2, *size)
-    continued = np.pad(images, ((0, 0), (0, 0), *[(0, -side % 32) for side in size]), mode="edge")
-    assert (given == run_script(path, continued)[:, : size[0], : size[1]]).all()
-
-
-@pytest.mark.parametrize("format", [Format.TORCHSCRIPT, Format.HALF])
-def test_a_full_disk_is_said_to_be_full(checkpoint, tmp_path, format):
+@pytest.mark.slow  # exported once more, half a minute
+def test_a_full_disk_is_said_to_be_full(checkpoint, tmp_path):
     """And not that the model can't be exported, or might be at another size."""
     with small_disk(tmp_path / "disk", "200k") as disk:
         with pytest.raises(FedsegError, match=r"No space left on device; make room"):
-            export(checkpoint, disk / f"model{SUFFIXES[format]}", format)
+            export(checkpoint, disk / "model.onnx")
         assert not list(disk.iterdir())
 
 
-def run_script(path, images):
-    with torch.inference_mode():
-        return torch.jit.load(path)(torch.from_numpy(images)).numpy()
-
-
-@pytest.mark.parametrize(
-    ("format", "runs"),
-    [
-        pytest.param(Format.ONNX, run, marks=pytest.mark.slow),  # exported once more, half a minute
-        (Format.TORCHSCRIPT, run_script),
-    ],
-)
-def test_normalisation_and_argmax_inside(checkpoint, tmp_path, format, runs):
+@pytest.mark.slow  # exported once more, half a minute
+def test_normalisation_and_argmax_inside(checkpoint, tmp_path):
     """uint8 in, trainIds out: ImageNet's mean and deviation, as of the model, by hand."""
     images = np.random.default_rng(0).integers(0, 256, (2, 3, *SIZE), dtype=np.uint8)
-    path = tmp_path / f"model{SUFFIXES[format]}"
-    export(checkpoint, path, format, normalise=True, argmax=True)
-    given = runs(path, images)
-    odd = runs(path, np.ascontiguousarray(images[..., :91, :130]))
+    path = tmp_path / "model.onnx"
+    export(checkpoint, path, normalise=True, argmax=True)
+    given = run(path, images)
+    odd = run(path, np.ascontiguousarray(images[..., :91, :130]))
     assert odd.shape == (2, 91, 130)
     assert odd.dtype == np.int64
     info = checkpoints.load_info(checkpoint)
@@ -136,43 +112,9 @@ def test_normalisation_and_argmax_inside(checkpoint, tmp_path, format, runs):
     assert (given == logits.argmax(1).numpy()).mean() > 0.999
 
 
-def test_torchscript_runs_without_fedseg(checkpoint, tmp_path):
-    export(checkpoint, tmp_path / "model.pt", Format.TORCHSCRIPT)
-    extra = {f"{KEY}.json": ""}
-    script = torch.jit.load(tmp_path / "model.pt", _extra_files=extra)
-    images = torch.randn(2, 3, *SIZE)
-    with torch.inference_mode():
-        wanted = smp.from_pretrained(checkpoint).eval()(images)
-        assert torch.allclose(script(images), wanted, atol=1e-5)
-    assert json.loads(extra[f"{KEY}.json"])["info"]["arch"] == TINY_MODEL["arch"]
-    with pytest.raises(FedsegError, match="holds code"):
-        open_model(tmp_path / "model.pt", "cpu")
-
-
-def test_half_precision_is_half_the_size_and_holds_rounded_weights(checkpoint, tmp_path):
-    path = tmp_path / "model.safetensors"
-    export(checkpoint, path, Format.HALF)
-    whole = (checkpoint / "model.safetensors").stat().st_size
-    assert path.stat().st_size < 0.6 * whole
-    with (
-        safe_open(checkpoint / "model.safetensors", "pt") as wanted,
-        safe_open(path, "pt") as given,
-    ):
-        assert set(given.keys()) == set(wanted.keys())
-        for name in given.keys():  # noqa: SIM118
-            assert torch.equal(
-                given.get_tensor(name), wanted.get_tensor(name).to(given.get_tensor(name).dtype)
-            )
-
-
-def test_predicting_with_a_file_gives_what_the_checkpoint_gives(
-    checkpoint, plain, picture, tmp_path
-):
-    half = tmp_path / "half.safetensors"
-    export(checkpoint, half, Format.HALF)
+def test_predicting_with_a_file_gives_what_the_checkpoint_gives(checkpoint, plain, picture):
     wanted = predict(*checkpoints.load(checkpoint), picture)
-    for path, least in ((plain, 0.999), (half, 0.99)):
-        assert (predict(*open_model(path, "cpu"), picture) == wanted).mean() > least
+    assert (predict(*open_model(plain, "cpu"), picture) == wanted).mean() > 0.999
 
 
 def test_a_file_is_scored_like_the_checkpoint(checkpoint, plain, make_world, tmp_path):
@@ -210,8 +152,8 @@ def test_a_model_that_its_exporter_fixes_to_one_size(checkpoint, tmp_path, monke
 
         return run
 
-    monkeypatch.setitem(exporter.WRITERS, Format.ONNX, write)
-    with pytest.raises(FedsegError, match=r"exported as onnx: other than; .*--size HEIGHT WIDTH$"):
+    monkeypatch.setattr(exporter, "_write", write)
+    with pytest.raises(FedsegError, match=r"exported: other than; .*--size HEIGHT WIDTH$"):
         export(checkpoint, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -228,24 +170,23 @@ def test_padding_as_in_tensorflow_is_fixed_for_multiples_of_32(size):
 
 
 def test_a_file_that_differs_is_not_kept(checkpoint, tmp_path, monkeypatch):
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.onnx"
     path.write_text("older")
 
     def write(network, contract, path):
         path.write_text("newer")
         return lambda images: WholeStrides(network, contract.info.stride)(images).flip(1)
 
-    monkeypatch.setitem(exporter.WRITERS, Format.TORCHSCRIPT, write)
+    monkeypatch.setattr(exporter, "_write", write)
     with pytest.raises(FedsegError, match="of the pixels of random images have the same class"):
-        export(checkpoint, path, Format.TORCHSCRIPT)
+        export(checkpoint, path)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["older"]
 
 
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("model.pt", {}, "a file of onnx ends with .onnx"),
-        ("model.safetensors", {"format": Format.HALF, "argmax": True}, "weights alone"),
+        ("model.pt", {}, "an ONNX file ends with .onnx"),
         ("model.onnx", {"size": (100, 160)}, "can't take images of 100x160"),
     ],
 )
@@ -255,22 +196,15 @@ def test_what_can_not_be_exported(checkpoint, tmp_path, name, options, expected)
     assert not list(tmp_path.iterdir())
 
 
-def test_weights_beyond_half_precision(tmp_path):
-    network = seeded_build(Model(**TINY_MODEL), 0)
-    next(network.parameters()).data.fill_(1e5)
-    info = checkpoints.describe(Model(**TINY_MODEL), Training(crop=(64, 96)))
-    checkpoints.save(tmp_path / "model", network, info)
-    with pytest.raises(FedsegError, match="beyond half precision's 65504"):
-        export(tmp_path / "model", tmp_path / "out.safetensors", Format.HALF)
-
-
 def test_files_of_others(tmp_path):
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(FedsegError, match=r"text\.onnx: no ONNX model"):
         open_model(tmp_path / "text.onnx", "cpu")
-    save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    given, made = (helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1]) for n in "ab")
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "g", [given], [made])
+    onnx.save(helper.make_model(graph, ir_version=10), tmp_path / "other.onnx")
     with pytest.raises(FedsegError, match="not a file of `fedseg export`"):
-        open_model(tmp_path / "other.safetensors", "cpu")
+        open_model(tmp_path / "other.onnx", "cpu")
     with pytest.raises(FedsegError, match="no such file"):
         open_model(tmp_path / "nothing.onnx", "cpu")
     (tmp_path / "model.txt").write_text("")
@@ -284,9 +218,10 @@ def test_without_the_extra(checkpoint, tmp_path, monkeypatch):
         export(checkpoint, tmp_path / "model.onnx")
 
 
+@pytest.mark.slow  # exported once more, half a minute
 def test_the_commands(checkpoint, picture, tmp_path, run_cli):
-    out = tmp_path / "model.safetensors"
-    done = run_cli("export", checkpoint, "--out", out, "--format", "safetensors-fp16")
+    out = tmp_path / "model.onnx"
+    done = run_cli("export", checkpoint, "--out", out)
     assert done.returncode == 0, done.err
     assert "% of the pixels of random images have the same class" in done.out
     Image.fromarray(picture).save(tmp_path / "photo.png")

@@ -38,7 +38,7 @@ def test_watched_gives_up_when_a_guard_says(tmp_path):
     progress, reasons = FileProgress(tmp_path, "client"), iter([None, None, "the run has ended"])
     started = time.monotonic()
     with pytest.raises(PublicError, match="the run has ended"):
-        watched(lambda notify: time.sleep(30), progress, 0.4, lambda: next(reasons))
+        watched(lambda notify: time.sleep(30), progress, lambda: next(reasons), stall=0.4)
     assert time.monotonic() - started < 5
 
 
@@ -50,7 +50,7 @@ def test_work_that_goes_on_too_long_is_given_up(tmp_path):
 
     limit = time_limit(0.3, "node.toml, limits.seconds")
     with pytest.raises(PublicError, match=r"not done within 0.3 s; gave up \(node.toml, limits"):
-        watched(endless, FileProgress(tmp_path, "client"), 5, limit)
+        watched(endless, FileProgress(tmp_path, "client"), limit)
 
 
 def test_work_that_takes_too_much_memory_is_given_up(tmp_path):
@@ -62,7 +62,7 @@ def test_work_that_takes_too_much_memory_is_given_up(tmp_path):
     limit = memory_limit(resident_memory() + 200 * 2**20)
     assert limit() is None
     with pytest.raises(PublicError, match=r"GiB of memory in use, but .* limits.memory"):
-        watched(greedy, FileProgress(tmp_path, "client"), 5, limit)
+        watched(greedy, FileProgress(tmp_path, "client"), limit)
 
 
 def test_memory_of_processes_that_were_started_counts():

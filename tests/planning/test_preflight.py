@@ -75,8 +75,8 @@ def test_every_size_of_a_set_is_tried(federation_data, make_world):
     assert sorted(set(tried)) == [(32, 32), (32, 64)]
 
 
-def test_scales_windows_and_heights_of_a_protocol_are_tried(federation_data):
-    protocol = {"scales": [1.0, 2.0], "height": 96, "window": [64, 96]}
+def test_windows_and_heights_of_a_protocol_are_tried(federation_data):
+    protocol = {"height": 96, "window": [64, 96]}
     data = dict(federation_data)
     data["evaluation"] = [{**data["evaluation"][0], "protocol": protocol}]
     tried = set()

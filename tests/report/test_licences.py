@@ -29,3 +29,13 @@ def test_of_a_federation(federation_data):
         "data of folder": "not known",
         "weights in /mine.safetensors": "not known",
     }
+
+
+def test_of_plugins_nothing_is_known_or_imported(federation_data):
+    federation_data["server"]["dataset"] = "/a/folder/no_file.py:Own"
+    federation_data["model"] = {"arch": "no_module:build"}
+    assert licences(Federation.model_validate(federation_data)) == {
+        "data of no_file:Own": "not known",
+        "data of folder": "not known",
+        "weights of model no_module:build": "not known",
+    }

@@ -36,6 +36,17 @@ def test_of_a_checkpoint_alone_only_the_model_is_described(finished, tmp_path):
     assert "are not recorded" in text
 
 
+def test_of_a_plugin_no_other_library_opens_it(finished, tmp_path):
+    shutil.copytree(finished.path / "global", tmp_path / "own")
+    (tmp_path / "own" / "config.json").unlink()
+    info = read_json(tmp_path / "own" / "fedseg.json")
+    write_json(tmp_path / "own" / "fedseg.json", info | {"arch": "own_model:build"})
+    text = model_card(tmp_path / "own", "me/city")
+    assert "segmentation" + "_models" not in text
+    assert "library_name" not in text
+    assert "photo.jpg --out predictions --plugin own_model:build`" in text
+
+
 def test_names_of_others_are_no_markup(copied):
     result = read_json(copied.result)
     name = next(iter(result["clients"]))

@@ -17,7 +17,7 @@ from tests.report.test_report import Page
 def other(copied):
     """A run with another setting and a better global model on one set."""
     federation = config.load(copied.config)
-    changed = federation.model_copy(update={"stall_timeout": 9.0})
+    changed = federation.model_copy(update={"client_timeout": 9.0})
     write_text(copied.config, config.dump(changed))
     path = copied.score("global", "held-out")
     made_from = read_json(path)["made_from"]
@@ -36,7 +36,7 @@ def test_scores_classes_and_pictures_of_all_runs(finished, other, tmp_path):
     assert [row[0] for row in rows] == names
     assert rows[0][1] == f"{100 * mine:.1f}"
     assert rows[1][1] == "98.7"
-    assert "differ in stall_timeout." in page.text
+    assert "differ in client_timeout." in page.text
     assert page.tables["heat iou"][0][0] == ["class", *names]
     assert f"{names[1]} " in page.text  # beside its pictures
     assert not [r for r in page.references if not r.startswith(("data:", "#"))]

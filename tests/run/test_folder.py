@@ -91,7 +91,7 @@ def test_a_configuration_that_cannot_be_read_is_replaced_if_nothing_was_made(fed
     [
         ("model.encoder=resnet18", "model.encoder"),
         ("training.iterations=9", "training.iterations"),
-        ("protocol.flip=true", "protocol.flip"),
+        ("protocol.height=64", "protocol.height"),
         ("clients.one.training.iterations=9", "clients.one.training.iterations"),
         ("server.distillation.training.iterations=9", "server.distillation.training.iterations"),
     ],

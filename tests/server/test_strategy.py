@@ -323,7 +323,7 @@ def test_an_upload_that_does_not_fit_on_the_disk(federation, tmp_path, upload_of
 def test_a_client_whose_node_never_appears(federation, tmp_path, upload_of):
     behaviour = {"one": upload_of(federation.clients[0])}
     strategy, _, kept = run_with(
-        federation, tmp_path, behaviour, nodes={1: ["one"]}, node_timeout=0.5
+        federation, tmp_path, behaviour, nodes={1: ["one"]}, client_timeout=0.5
     )
     assert kept == {"one"}
     assert strategy.failures == {"two": "no node speaks for it"}
@@ -473,7 +473,7 @@ def evaluated(federation, tmp_path, answer, expected=CITY):
         return Message(RecordDict({"answer": ConfigRecord(answer)}), reply_to=message)
 
     city = Evaluator(name="city", dataset="folder")
-    federation = federation.model_copy(update={"evaluators": [city], "node_timeout": 0.5})
+    federation = federation.model_copy(update={"evaluators": [city], "client_timeout": 0.5})
     run = open_run(tmp_path / "run", federation)
     network = seeded_build(federation.model, 0)
     checkpoints.save(
@@ -558,7 +558,7 @@ def test_a_node_that_a_restarted_server_still_waits_for_is_asked_again(
 
 def test_an_evaluator_that_introduces_itself_as_a_client_is_named(federation, tmp_path):
     city = Evaluator(name="city", dataset="folder")
-    federation = federation.model_copy(update={"evaluators": [city], "node_timeout": 0.5})
+    federation = federation.model_copy(update={"evaluators": [city], "client_timeout": 0.5})
     run = open_run(tmp_path / "run", federation)
     info = checkpoints.describe(federation.model, federation.training)
     checkpoints.save(run.global_model, seeded_build(federation.model, 0), info)

@@ -28,8 +28,8 @@ def test_clearing_leaves_results(cache):
 
 
 def test_the_command(cache, run_cli):
-    assert "surveys" in run_cli("cache").out
-    [removed] = json.loads(run_cli("cache", "--clear", "--json").out)
+    assert "surveys" in run_cli("data", "cache").out
+    [removed] = json.loads(run_cli("data", "cache", "--clear", "--json").out)
     assert (removed["files"], removed["bytes"]) == (2, 15)
 
 

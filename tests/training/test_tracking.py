@@ -273,15 +273,3 @@ class TestStepsOfAResumedTrainingAreLoggedOnce:
                     rows.append((record.history.step.num, json.loads(items["loss"].value_json)))
             seen.setdefault(run, []).append(rows)
         assert seen[name] == [every_step(tracked)]
-
-
-def test_runs_that_share_a_folder_keep_their_own_files(tmp_path):
-    pytest.importorskip("tensorboard")
-    settings = Tracking(trackers=["tensorboard"], folder=tmp_path)
-    for run in ("first", "second"):
-        for track in trackers(settings, tmp_path / "unused", run, "ann"):
-            track.on_start([])
-            track.on_step(1, 1, 0.5)
-            track.on_end([0.5])
-    files = sorted(path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("events.*"))
-    assert files == ["first", "second"]

@@ -60,7 +60,7 @@ def test_runs_that_cannot_be_compared(completed, federation, run, tmp_path):
         compare([tmp_path], lambda *_, **__: None)
     other = tmp_path / "other"
     shutil.copytree(completed.path, other)
-    flipped = federation.evaluation[0].model_copy(update={"protocol": config.Protocol(flip=True)})
+    flipped = federation.evaluation[0].model_copy(update={"protocol": config.Protocol(height=64)})
     changed = federation.model_copy(update={"evaluation": [flipped]})
     write_text(other / "config.toml", config.dump(changed))
     with pytest.raises(FedsegError, match="the runs share no evaluation set"):
@@ -71,7 +71,7 @@ def test_configurations_side_by_side_and_the_keys_in_which_they_differ(
     completed, federation, tmp_path
 ):
     paths = [completed.path, *(tmp_path / name for name in ("other", "seed-9"))]
-    changed = federation.model_copy(update={"min_clients": 1, "stall_timeout": 9.0})
+    changed = federation.model_copy(update={"min_clients": 1, "client_timeout": 9.0})
     for path, content in zip(paths[1:], (changed, config.with_seed(federation, 9)), strict=True):
         shutil.copytree(completed.path, path)
         write_text(path / "config.toml", config.dump(content))
@@ -81,7 +81,7 @@ def test_configurations_side_by_side_and_the_keys_in_which_they_differ(
     assert list(table.rows)[first : first + 2] == ["global (run)", "global (other)"]
     assert table.rows["global (run)"] == table.rows["global (other)"]
     assert table.spreads["global (run)"] == (0.0,)  # over two seeds
-    assert table.caption.endswith("differ in: min_clients, stall_timeout")
+    assert table.caption.endswith("differ in: client_timeout, min_clients")
 
 
 def test_a_run_without_a_miou_leaves_the_mean_empty():

@@ -13,7 +13,6 @@ from fedseg.method.baselines import ensemble
 from fedseg.models import checkpoints
 from fedseg.participants.client import pack, train_client
 from fedseg.participants.metadata import parse_upload
-from fedseg.participants.node import UploadOptions
 from fedseg.participants.uploads import check_sizes, store
 from fedseg.planning import preflight
 from fedseg.report.write import conclude
@@ -74,7 +73,9 @@ def completed(request, tmp_path_factory):
     run = open_run(folder / "run", federation)
     for client in federation.clients:
         home = train_client(client, 0, folder / client.name, silent)
-        weights, upload = pack(home, UploadOptions())
+        weights, upload = pack(
+            home,
+        )
         accepted = parse_upload(upload.model_dump_json(), client.name, federation.classes)
         check_sizes(accepted, client.training)
         store(run, accepted, weights, client.model, seed=0)

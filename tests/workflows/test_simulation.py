@@ -62,7 +62,7 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
         {"name": "city", "dataset": "folder", "root": str(make_world("city", seed=5))},
         {"name": "lost", "dataset": "folder", "root": str(tmp_path / "nowhere")},
     ]
-    federation_data["stall_timeout"] = 8.0
+    federation_data["client_timeout"] = 40.0
     federation_data["cross_site_evaluation"] = True
     federation = Federation.model_validate(federation_data)
     run = open_run(tmp_path / "run", federation)
@@ -73,8 +73,8 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     status = {name: client.status for name, client in result.clients.items()}
     assert status == {"one": "good", "two": "good", "missing": "failed", "hanging": "failed"}
     assert "no such folder" in result.clients["missing"].reason
-    assert "no progress for 8 s" in result.clients["hanging"].reason
-    assert "no progress for 8 s" in run.report.read_text()
+    assert "not done within 40 s" in result.clients["hanging"].reason
+    assert "not done within 40 s" in run.report.read_text()
     assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global"}
     assert (result.clients["one"].arch, result.clients["two"].arch) == ("unet", "fpn")
     assert set(result.evaluation) == {"one", "two", "global"}
@@ -112,16 +112,13 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     written = first.stat().st_mtime_ns
     wait_until_gone(out)
 
-    done = subprocess.run(
-        [*command, "--centralized"], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert first.stat().st_mtime_ns == written
     result = read_json(out / "result.json")
-    assert set(result["evaluation"]) == {"one", "two", "global", "centralized"}
+    assert set(result["evaluation"]) == {"one", "two", "global"}
     for model in result["evaluation"].values():
         assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
-    assert "centralized training" in (out / "report.html").read_text()
     wait_until_gone(out)
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

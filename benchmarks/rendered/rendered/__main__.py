@@ -1,4 +1,4 @@
-"""Commands: `python -m benchmarks.rendered --help`."""
+"""Commands: `python -m rendered --help`."""
 
 from pathlib import Path
 from typing import Annotated

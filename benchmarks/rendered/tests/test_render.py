@@ -1,21 +1,15 @@
 """Images of the rendered worlds, with Mitsuba where it is installed."""
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
+from rendered.labels import SKY
+from rendered.rendering import mitsuba
+from rendered.rendering.camera import photograph
+from rendered.rendering.denoise import denoise
+from rendered.rendering.sky import SUN_ELEVATION, Skies
+from rendered.worlds import METRO, WORLDS
 
-from benchmarks.rendered.labels import SKY
-from benchmarks.rendered.rendering import mitsuba
-from benchmarks.rendered.rendering.camera import photograph
-from benchmarks.rendered.rendering.denoise import denoise
-from benchmarks.rendered.rendering.sky import SUN_ELEVATION, Skies
-from benchmarks.rendered.worlds import METRO, WORLDS
-from benchmarks.rendered.write import QUALITY
 from fedseg.errors import FedsegError
-
-FIRST_SETS = Path(__file__).parents[4] / "shared" / "data" / "rendered"
 
 
 @pytest.mark.parametrize("weather", SUN_ELEVATION)
@@ -88,7 +82,7 @@ def test_without_llvm_the_recipe_is_given(monkeypatch):
 @pytest.fixture(scope="module")
 def renderer():
     pytest.importorskip("mitsuba")
-    from benchmarks.rendered.rendering.render import Renderer
+    from rendered.rendering.render import Renderer
 
     try:
         started = mitsuba.start()
@@ -97,16 +91,10 @@ def renderer():
     return Renderer(METRO, *started)
 
 
-def test_rendered_image_is_that_of_the_first_sets(renderer):
+def test_a_rendered_image_shows_its_labels(renderer):
     rendered = renderer.render(0)
     assert rendered.image.shape == (240, 320, 3)
     assert rendered.labels.shape == (240, 320)
-    folder = FIRST_SETS / "metro"
-    if not folder.exists():
-        pytest.skip("the first sets are not here")
-    labels = cv2.imread(str(folder / "labels" / "00000.png"), cv2.IMREAD_GRAYSCALE)
-    assert (labels == rendered.labels).mean() > 0.999
-    bgr = cv2.cvtColor(rendered.image, cv2.COLOR_RGB2BGR)
-    jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    first = cv2.imread(str(folder / "images" / "00000.jpg"))
-    assert np.abs(first.astype(int) - cv2.imdecode(jpeg, cv2.IMREAD_COLOR)).mean() < 0.5
+    sky = rendered.labels == SKY
+    assert 0 < sky.mean() < 1
+    assert rendered.image[sky].mean() > rendered.image[~sky].mean()  # by day, in clear weather

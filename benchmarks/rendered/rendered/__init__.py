@@ -8,5 +8,5 @@ Five worlds; an image depends on its world and its number alone. From the inside
 - `worlds`: in what the worlds differ
 - `street/`: what stands where
 - `rendering/`: sky, light, camera and labels, with Mitsuba 3
-- `__main__`: the commands; see `python -m benchmarks.rendered --help`
+- `__main__`: the commands; see `python -m rendered --help`
 """

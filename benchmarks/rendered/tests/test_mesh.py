@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-
-from benchmarks.rendered.mesh import Mesh
-from benchmarks.rendered.street.bend import bend
+from rendered.mesh import Mesh
+from rendered.street.bend import bend
 
 LABEL = 13
 

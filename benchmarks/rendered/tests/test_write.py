@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from rendered import __main__ as commands
+from rendered import write
+from rendered.rendering.render import Rendered
+from rendered.statistics import contact_sheet, frequencies
 from typer.testing import CliRunner
 
-from benchmarks.rendered import __main__ as commands
-from benchmarks.rendered import write
-from benchmarks.rendered.rendering.render import Rendered
-from benchmarks.rendered.statistics import contact_sheet, frequencies
 from fedseg.config import Source
 from fedseg.data.dataset import open_dataset
 from fedseg.errors import FedsegError

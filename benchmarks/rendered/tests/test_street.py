@@ -4,12 +4,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from rendered.labels import IGNORE, SKY, TERRAIN, TRAIN, TRUCK
+from rendered.rendering.scene import BUCKETS
+from rendered.street.assets import Assets
+from rendered.street.build import build
+from rendered.worlds import WORLDS
 
-from benchmarks.rendered.labels import IGNORE, SKY, TERRAIN, TRAIN, TRUCK
-from benchmarks.rendered.rendering.scene import BUCKETS
-from benchmarks.rendered.street.assets import Assets
-from benchmarks.rendered.street.build import build
-from benchmarks.rendered.worlds import WORLDS
 from fedseg.classes import CLASSES
 
 assets = cache(lambda name: Assets(WORLDS[name]))
@@ -20,24 +20,6 @@ def street(name: str, number: int):
     world = WORLDS[name]
     rng = np.random.default_rng([number, 101 * world.number])
     return build(world, rng, assets(name))
-
-
-# Counts of the program that made the first sets, before it was rewritten.
-@pytest.mark.parametrize(
-    ("name", "weather", "camera", "vertices", "of_cars"),
-    [
-        ("metro", "clear", (5.719215019710709, 1.5109892616193534), 546624, 33232),
-        ("suburb", "low", (4.775779046652843, 1.4362200671633645), 1011461, 77712),
-        ("europe", "overcast", (3.907422249497601, 1.4513429691890307), 794591, 85972),
-    ],
-)
-def test_first_street_of_the_first_worlds_is_what_it_was(name, weather, camera, vertices, of_cars):
-    built = street(name, 0)
-    parts = built.mesh.merged()
-    assert built.weather == weather
-    assert (built.camera_x, built.camera_height) == pytest.approx(camera, rel=1e-12)
-    assert sum(len(part.vertices) for part in parts.values()) == vertices
-    assert len(parts[CLASSES.index("car"), "plain"].vertices) == of_cars
 
 
 def test_world_and_number_alone_decide():
