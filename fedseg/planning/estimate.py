@@ -98,7 +98,9 @@ def stage_seconds(federation: Federation, stage: Stage, at_once: int) -> float:
         alike = (client for client in federation.clients if client.dataset == source.dataset)
         shown = next(alike, federation.clients[0])
         threads = cpus() if stage.worker == SERVER else max(cpus() // at_once, 1)
-        step = training.model_copy(update={"iterations": 1})
+        step = Training(  # whatever its loss and its length
+            **training.model_dump(include=set(Training.model_fields), exclude={"iterations"})
+        )
         return training.iterations * step_seconds(shown.plain, model, step, threads)
     images = len(open_dataset(source, labelled=False))
     if stage.part == "labels":
@@ -171,9 +173,7 @@ def step_seconds(source: Source, model: Model, training: Training, threads: int)
     counts = train_id_counts(dataset, survey(dataset), model.classes)
     settings = SupervisedTraining(**training.model_dump() | {"iterations": WARM_UP + STEPS})
     clock = _Clock()
-    run = TrainingRun(
-        settings=SupervisedTraining(**settings), seed=0, device=best_device(), callbacks=(clock,)
-    )
+    run = TrainingRun(settings=settings, seed=0, device=best_device(), callbacks=(clock,))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
