@@ -98,7 +98,9 @@ def stage_seconds(federation: Federation, stage: Stage, at_once: int) -> float:
         alike = (client for client in federation.clients if client.dataset == source.dataset)
         shown = next(alike, federation.clients[0])
         threads = cpus() if stage.worker == SERVER else max(cpus() // at_once, 1)
-        step = training.model_copy(update={"iterations": 1})
+        step = Training(  # whatever its loss and its length
+            **training.model_dump(include=set(Training.model_fields), exclude={"iterations"})
+        )
         return training.iterations * step_seconds(shown.plain, model, step, threads)
     images = len(open_dataset(source, labelled=False))
     if stage.part == "labels":

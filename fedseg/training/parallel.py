@@ -13,9 +13,10 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -31,7 +32,8 @@ from fedseg.training.callbacks import Callback
 TRAINED = "trained.safetensors"
 
 
-class Rank(NamedTuple):
+@dataclass(frozen=True)
+class Rank:
     """Which of the processes of a training this is."""
 
     number: int = 0
