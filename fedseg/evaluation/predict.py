@@ -80,7 +80,7 @@ def predict_video(
     with write_video(out / fitting_name(name, "_overlay.mp4"), video.rate) as written:
 
         def write(_: str, image: np.ndarray, logits: Tensor) -> None:
-            written.write(overlay_classes(image, _train_ids(logits, image), info.classes))
+            written.write(overlay(image, _train_ids(logits, image), info.classes))
 
         _predict(network, info, Sequence(name, video), write, on_image)
 
@@ -151,9 +151,7 @@ def _train_ids(logits: Tensor, image: np.ndarray) -> np.ndarray:
     return class_map(logits, image.shape[:2]).cpu().numpy().astype(np.uint8)
 
 
-def overlay_classes(
-    image: np.ndarray, label: np.ndarray, classes: ClassList = CITYSCAPES
-) -> np.ndarray:
+def overlay(image: np.ndarray, label: np.ndarray, classes: ClassList = CITYSCAPES) -> np.ndarray:
     """An image, uint8 [H, W, 3], under the half-transparent colours of a trainId map [H, W].
 
     Examples:

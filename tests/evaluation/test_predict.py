@@ -13,7 +13,7 @@ from fedseg.data.encoding import read_label
 from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import class_map
 from fedseg.evaluation.inference import infer
-from fedseg.evaluation.predict import overlay_classes, predict, predict_frames, predict_video
+from fedseg.evaluation.predict import overlay, predict, predict_frames, predict_video
 from fedseg.evaluation.sequences import find_sequences
 from fedseg.evaluation.video import Video, write_video
 from fedseg.models import checkpoints
@@ -110,7 +110,7 @@ def test_frames_of_different_sizes_make_no_video_and_leave_none(tmp_path):
 
 def test_overlay_is_half_picture_half_colour():
     image = np.full((1, 1, 3), 100, np.uint8)
-    assert overlay_classes(image, np.zeros((1, 1), np.uint8))[0, 0].tolist() == [114, 82, 114]
+    assert overlay(image, np.zeros((1, 1), np.uint8))[0, 0].tolist() == [114, 82, 114]
 
 
 def test_inputs_that_make_no_sense(make_world, tmp_path):
