@@ -29,6 +29,7 @@ LAYERS = (
     "settings",
     "machine",
     "resize",
+    "units",
     "registry",
     "plugins",
     "processes",

@@ -12,6 +12,7 @@ from fedseg.evaluation.tables import ScoreTable
 from fedseg.run.listing import Listed
 from fedseg.run.records import Result, Score
 from fedseg.storage.cache import Part
+from fedseg.units import format_bytes, format_duration, format_percent
 
 if TYPE_CHECKING:  # it imports torch
     from fedseg.planning.estimate import Cost
@@ -35,7 +36,7 @@ def runs_table(folder: Path, runs: list[Listed]) -> Table:
             run.status,
             "-" if run.seed is None else str(run.seed),
             str(run.clients),
-            *map(_percent, cells),
+            *map(format_percent, cells),
         )
     return table
 
@@ -89,17 +90,17 @@ def stage_table(stages: "list[Cost]") -> Table:
     total = sum(stage.seconds for stage in stages)
     kept = sum(stage.disk for stage in stages if not stage.is_temporary)
     passing = sum(stage.disk for stage in stages if stage.is_temporary)
-    table.add_column("time", _duration(total), justify="right")
-    table.add_column("memory", _size(max(stage.memory for stage in stages)), justify="right")
-    table.add_column("disk", _size(kept), justify="right")
-    table.add_column("disk, for a time", _size(passing), justify="right")
+    table.add_column("time", format_duration(total), justify="right")
+    table.add_column("memory", format_bytes(max(stage.memory for stage in stages)), justify="right")
+    table.add_column("disk", format_bytes(kept), justify="right")
+    table.add_column("disk, for a time", format_bytes(passing), justify="right")
     for stage in stages:
-        disk = _size(stage.disk) if stage.disk else "-"
+        disk = format_bytes(stage.disk) if stage.disk else "-"
         cells = ("-", disk) if stage.is_temporary else (disk, "-")
         table.add_row(
             stage.name,
-            _duration(stage.seconds) if stage.seconds else "-",
-            _size(stage.memory) if stage.memory else "-",
+            format_duration(stage.seconds) if stage.seconds else "-",
+            format_bytes(stage.memory) if stage.memory else "-",
             *cells,
         )
     return table
@@ -111,18 +112,8 @@ def cache_table(parts: list[Part]) -> Table:
     table.add_column("files", justify="right")
     table.add_column("size", justify="right")
     for part in parts:
-        table.add_row(part.path.name, str(part.files), _size(part.bytes))
+        table.add_row(part.path.name, str(part.files), format_bytes(part.bytes))
     return table
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _warning(text: str) -> Text:
@@ -133,7 +124,8 @@ def _warning(text: str) -> Text:
 def _cells(result: Result, model: str, sets: list[str]) -> list[str]:
     row = result.evaluation.get(model, {})
     return [
-        f"{_percent(row[s].miou)} ({len(row[s].miou_classes)})" if s in row else "-" for s in sets
+        f"{format_percent(row[s].miou)} ({len(row[s].miou_classes)})" if s in row else "-"
+        for s in sets
     ]
 
 
@@ -162,7 +154,7 @@ def score_table(score: Score) -> Table:
     )
     table.add_column("IoU %", justify="right")
     for name, value in score.iou.items():
-        table.add_row(name, _percent(value))
+        table.add_row(name, format_percent(value))
     table.add_section()
     for title, value in (
         ("mIoU", score.miou),
@@ -171,7 +163,7 @@ def score_table(score: Score) -> Table:
         ("pixel accuracy", score.pixel_accuracy),
     ):
         if title == "mIoU" or value is not None:
-            table.add_row(Text(title, "bold"), Text(_percent(value), "bold"))
+            table.add_row(Text(title, "bold"), Text(format_percent(value), "bold"))
     return table
 
 
@@ -183,7 +175,3 @@ def audit_table(entries: list[dict[str, Any]]) -> Table:
         shown = "\n".join(f"{plain(k)}: {plain(v)}" for k, v in details.items() if v is not None)
         table.add_row(plain(entry["time"]), plain(entry["event"]), shown)
     return table
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

@@ -139,15 +139,3 @@ def missing_classes(client: ClientResult, classes: ClassList) -> str:
     """Classes that a client was not trained on, in words."""
     known = set(range(len(classes)) if client.coverage is None else client.coverage)
     return ", ".join(name for index, name in enumerate(classes.names) if index not in known)
-
-
-def megabytes(count: int) -> str:
-    """A number of bytes for people."""
-    return f"{count / 1e6:.1f} MB"
-
-
-def duration(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

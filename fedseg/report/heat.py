@@ -11,6 +11,7 @@ from fedseg.data.own_datasets import source_card
 from fedseg.errors import FedsegError
 from fedseg.report.pictures import css
 from fedseg.run.records import Inconsistency, Result, Score, SetScore
+from fedseg.units import format_percent
 
 LEAST = 0.005
 """Shares of pixels below this are shown by their colour only."""
@@ -78,7 +79,7 @@ def _class_map(result: Result, chosen: str, source: Source, classes: ClassList) 
         Row(label, colour, [_iou_cell(result, m, s, label, classes) for m, s in scores.items()])
         for label, colour in colours.items()
     ]
-    means = [Cell(s.miou, _percent(s.miou, 1)) for s in scores.values()]
+    means = [Cell(s.miou, format_percent(s.miou, missing="")) for s in scores.values()]
     return HeatMap(chosen, [model_title(model) for model in scores], rows, means)
 
 
@@ -87,8 +88,10 @@ def _iou_cell(result: Result, model: str, score: SetScore, label: str, classes: 
     coverage = result.clients[model].coverage if model in result.clients else None
     names = classes.names
     unseen = coverage is not None and label in names and names.index(label) not in coverage
-    note = f"{label}, {model_title(model)}: {_percent(value, 2)}" + f" ({UNSEEN})" * unseen
-    return Cell(value, _percent(value, 0), note, unseen)
+    note = (
+        f"{label}, {model_title(model)}: {format_percent(value, 2, '')}" + f" ({UNSEEN})" * unseen
+    )
+    return Cell(value, format_percent(value, 0, ""), note, unseen)
 
 
 def confusion_map(score: Score) -> HeatMap:
@@ -171,10 +174,6 @@ def _colours(source: Source, names: list[str], classes: ClassList) -> dict[str, 
     except FedsegError:
         return dict.fromkeys(names)
     return {name: css(colour) for name, colour in zip(names, table, strict=False)}
-
-
-def _percent(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{100 * value:.{digits}f}"
 
 
 def _plain(value: float | None) -> str:

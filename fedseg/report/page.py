@@ -20,6 +20,7 @@ from fedseg.run.clients import good_clients
 from fedseg.run.folder import Run
 from fedseg.run.progress import Progress
 from fedseg.run.records import Inconsistency, Result, Score
+from fedseg.units import format_bytes, format_duration
 
 HERE = Path(__file__).parent
 
@@ -80,8 +81,8 @@ def fill_in(template: str, content: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "megabytes": facts.megabytes,
-        "duration": facts.duration,
+        "megabytes": format_bytes,
+        "duration": format_duration,
         "missing_classes": facts.missing_classes,
     }
     style = Markup((HERE / "report.css").read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 from fedseg.errors import FedsegError
+from fedseg.units import format_percent
 
 Rows = dict[str, dict[str, float | None]]
 """Values by row and column; None where there is none."""
@@ -34,7 +35,7 @@ def to_html(rows: Rows, index: str, caption: str) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in (index, *columns))
     body = "".join(
         f"<tr><th>{escape(name)}</th>"
-        + "".join(f"<td>{_percent(row.get(column))}</td>" for column in columns)
+        + "".join(f"<td>{format_percent(row.get(column))}</td>" for column in columns)
         + "</tr>"
         for name, row in rows.items()
     )
@@ -42,7 +43,3 @@ def to_html(rows: Rows, index: str, caption: str) -> str:
         f"<table><caption>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
