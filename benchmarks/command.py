@@ -1,6 +1,7 @@
 """How a benchmark starts: as the `fedseg` command does."""
 
 import os
+import sys
 from collections.abc import Callable
 
 import typer
@@ -14,4 +15,5 @@ def start(main: Callable[..., None]) -> None:
     try:
         typer.run(main)
     except FedsegError as error:
-        raise SystemExit(f"error: {error}") from None
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

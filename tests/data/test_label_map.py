@@ -122,14 +122,13 @@ def test_the_command_takes_a_list(run_cli, make_world, tmp_path):
     assert "no class 'lane marking'" in done.err
     federation = tmp_path / "federation.toml"
     federation.write_text('[classes]\nnames = ["lane marking", "sky"]\n')
-    assert run_cli("data", "check", card, root, "--classes", federation).returncode == 0
-    out = tmp_path / "sheet.png"
-    shown = ["data", "show", card, root, "--out", out]
-    assert run_cli(*shown, "--classes", federation).returncode == 0
-    assert out.is_file()
+    sheet = tmp_path / "sheet.png"
+    options = ["--classes", federation, "--sheet", sheet]
+    assert run_cli("data", "check", card, root, *options).returncode == 0
+    assert sheet.is_file()
 
 
-def test_the_commands_show_what_each_class_becomes(run_cli, make_world, tmp_path):
+def test_the_command_shows_what_each_class_becomes(run_cli, make_world, tmp_path):
     """The stripes of the world are counted here, in its label files."""
     root = make_world("world", classes=(0, 8, 13, 14))
     labels = np.stack([np.asarray(Image.open(path)) for path in (root / "labels").iterdir()])
@@ -141,7 +140,6 @@ def test_the_commands_show_what_each_class_becomes(run_cli, make_world, tmp_path
     options = ["folder", root, "--classes", lists]
     done = run_cli("data", "check", *options)
     assert done.returncode == 0, done.err
-    shown = run_cli("data", "show", *options, "--out", tmp_path / "a.png")
     expected = [
         [name, becomes, str((labels == train_id).sum())]
         for name, becomes, train_id in (
@@ -153,9 +151,8 @@ def test_the_commands_show_what_each_class_becomes(run_cli, make_world, tmp_path
             ("-", "lane markin", 99),
         )
     ]
-    for out in (done.out, shown.out):
-        rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in out.splitlines()]
-        assert all(row in rows for row in expected)
+    rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in done.out.splitlines()]
+    assert all(row in rows for row in expected)
     assert "note: neither this card nor Cityscapes has 'lane markin'" in done.out
     report = json.loads(run_cli("data", "check", *options, "--json").out)
     assert report["becomes"]["truck"] == ["vehicle"]

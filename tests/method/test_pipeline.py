@@ -322,13 +322,13 @@ def test_a_generator_is_gone_before_its_images_are_labelled(context, tmp_path, m
             return Made(np.zeros((48, 80, 3), np.uint8), (0, 0, 1, 1), 1.0, {})
 
     seen = []
-    real = labelling.predict
+    real = labelling.predict_images
 
     def watched(*given):
         seen.append([ref() is not None for ref in alive])
         return real(*given)
 
-    monkeypatch.setattr(labelling, "predict", watched)
+    monkeypatch.setattr(labelling, "predict_images", watched)
     registry = SimpleNamespace(load=lambda name: Painter)
     monkeypatch.setattr(augmentation, "GENERATORS", registry)
     mixed = Augmentation(generator="mix", images=2)
