@@ -158,7 +158,7 @@ def test_a_node_downloads_only_what_its_owner_named():
     address = "hf://org/encoder@v1"
     model = Model(**TINY_MODEL | {"encoder_weights": address})
     client = Client(name="one", dataset="camvid", model=model)
-    federation = SimpleNamespace(seed=0, client_timeout=1)
+    federation = SimpleNamespace(seed=0, client_timeout=1, classes=model.classes)
     task = train_task(federation, client)
     assert task.model.encoder_weights == address
     node = Node(name="one", role="trainer", dataset="camvid")

@@ -294,14 +294,14 @@ def test_whatever_an_answer_leads_to_is_its_senders_failure(
     federation, tmp_path, upload_of, monkeypatch
 ):
     one, two = federation.clients
-    real = server.strategy.store
+    real = server.strategy.store_upload
 
     def store(run, upload, *weights_and_model):
         if upload.name == "two":
             raise ZeroDivisionError("a fault that nobody thought of")
         return real(run, upload, *weights_and_model)
 
-    monkeypatch.setattr(server.strategy, "store", store)
+    monkeypatch.setattr(server.strategy, "store_upload", store)
     behaviour = {"one": upload_of(one), "two": upload_of(two)}
     strategy, _, kept = run_with(federation, tmp_path, behaviour)
     assert kept == {"one"}

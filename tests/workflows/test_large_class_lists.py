@@ -10,6 +10,7 @@ from fedseg.classes import MOST_CLASSES
 from fedseg.config import GLOBAL, Federation
 from fedseg.data.dataset import open_dataset
 from fedseg.method.baselines import ensemble
+from fedseg.method.context import open_context
 from fedseg.models import checkpoints
 from fedseg.participants.client import packed_upload, train_client
 from fedseg.participants.metadata import parse_upload
@@ -73,17 +74,14 @@ def completed(request, tmp_path_factory):
     run = open_run(folder / "run", federation)
     for client in federation.clients:
         home = train_client(client, 0, folder / client.name, silent)
-        weights, upload = packed_upload(
-            home,
-        )
+        weights, upload = packed_upload(home)
         accepted = parse_upload(upload.model_dump_json(), client.name, federation.classes)
         check_sizes(accepted, client.training)
         store_upload(run, accepted, weights, client.model, seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedseg.extras.gated_fusion.STEPS", 20)
         run_server(run, federation, silent)
-    clients = {name: run.clients / name for name in ("one", "two")}
-    ensemble.make(run, federation, clients, silent)
+    ensemble.make(open_context(run, federation, silent))
     result = gather_result(run, federation, "completed", {}, {})
     conclude_run(run, federation, result, silent)
     return SimpleNamespace(count=count, run=run, federation=federation, result=result)
