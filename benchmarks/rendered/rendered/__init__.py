@@ -1,6 +1,6 @@
 """The rendered worlds of the benchmark: procedural, path-traced streets with exact labels.
 
-Five worlds; an image depends on its world and its number alone. From the inside out:
+Eight worlds; an image depends on its world and its number alone. From the inside out:
 
 - `mesh`, `shapes`, `labels`, `chance`: triangles with labels, and numbers from a generator
 - `textures/`: every bitmap, drawn by program
