@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,8 +74,10 @@ def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     status = {name: client.status for name, client in result.clients.items()}
     assert status == {"one": "good", "two": "good", "missing": "failed", "hanging": "failed"}
     assert "no such folder" in result.clients["missing"].reason
-    assert "not done within 40 s" in result.clients["hanging"].reason
-    assert "not done within 40 s" in run.report.read_text()
+    # Whichever of node and server comes first: both give it as long.
+    late = re.compile(r"(not done|no answer) within 40 s")
+    assert late.search(result.clients["hanging"].reason)
+    assert late.search(run.report.read_text())
     assert {path.stem for path in run.curves.iterdir()} == {"one", "two", "global"}
     assert (result.clients["one"].arch, result.clients["two"].arch) == ("unet", "fpn")
     assert set(result.evaluation) == {"one", "two", "global"}
