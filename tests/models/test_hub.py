@@ -154,7 +154,8 @@ def test_encoder_weights_of_a_repository(hub, use_hub, tmp_path):
         build(here.model_copy(update={"encoder_weights": "hf://org/nothing"}))
 
 
-def test_a_node_downloads_only_what_its_owner_named():
+def test_a_node_downloads_only_what_its_owner_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where its state is kept
     address = "hf://org/encoder@v1"
     model = Model(**TINY_MODEL | {"encoder_weights": address})
     client = Client(name="one", dataset="camvid", model=model)
