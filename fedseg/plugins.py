@@ -42,12 +42,12 @@ def is_reference(name: str) -> bool:
     return REFERENCE.fullmatch(name) is not None
 
 
-def locate_reference(reference: str, folders: Iterable[Path]) -> str:
-    """Replace a module by its file, where it lies in one of some folders.
+def locate_reference(reference: str, folders: Iterable[Path] = ()) -> str:
+    """Replace a module by its file, where it lies in one of some folders, or the working directory.
 
     Args:
         reference: "module:object" or "file.py:object".
-        folders: looked through in this order.
+        folders: looked through in this order, before the working directory.
 
     Returns:
         "/path/of/file.py:object"; where no folder has such a file, or for any other name, the name
@@ -57,7 +57,7 @@ def locate_reference(reference: str, folders: Iterable[Path]) -> str:
         return reference
     module, _, name = reference.rpartition(":")
     relative = Path(module if module.endswith(".py") else module.replace(".", "/") + ".py")
-    for folder in folders:
+    for folder in (*folders, Path.cwd()):
         if (path := folder / relative.expanduser()).is_file():
             return f"{path.resolve()}:{name}"
     return reference
@@ -192,7 +192,7 @@ def _import_file(path: Path) -> ModuleType:
         return known.module
     _forget(name.partition(".")[0])
     _search_first(str(top.parent))
-    with _without_bytecode():  # whose age is told in seconds
+    with _without_bytecode():  # it counts as new if the source changes within the same second
         module = import_module(name)
     if module.__file__ is None or Path(module.__file__).resolve() != path.resolve():
         raise FedsegError(f"another module is called '{name}' ({module.__file__}); rename the file")

@@ -396,7 +396,8 @@ def test_an_upload_imports_nothing_that_the_server_has_not_named(arch, upload, t
     assert not {"unasked_model"} & sys.modules.keys()
 
 
-def test_a_node_runs_the_models_that_its_owner_lists(upload, tmp_path):
+def test_a_node_runs_the_models_that_its_owner_lists(upload, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where its state is kept
     given, weights, federation = upload
     task = train_task(federation, federation.clients[0])
     settings = {"name": "one", "role": "trainer", "server": "host:1", "dataset": "folder"}

@@ -62,8 +62,7 @@ def evaluate(
     if (dataset is None) == (suite is None):
         raise FedsegError("say what to score on: either --dataset CARD or --suite FILE")
     if suite is None:
-        located_name = locate_reference(str(dataset), [Path.cwd()])
-        chosen = {"dataset": located_name, "root": root, "split": split}
+        chosen = {"dataset": locate_reference(str(dataset)), "root": root, "split": split}
         data = {"evaluation": [chosen]}
         sets = config.parse(config.Suite, data, Path("--dataset"), settings or [])
     elif root or split:

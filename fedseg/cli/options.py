@@ -83,9 +83,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="
 CARD_HELP = "Dataset card, a name or a file; or MODULE:OBJECT."
 CardName = Annotated[
     str,
-    typer.Argument(
-        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
-    ),
+    typer.Argument(help=CARD_HELP, autocompletion=_complete_card),
 ]
 SomeCard = Annotated[
     str | None,
@@ -95,9 +93,7 @@ SomeCard = Annotated[
 ]
 CardOption = Annotated[
     str | None,
-    typer.Option(
-        help="Dataset card, a name or a file; or MODULE:OBJECT.", autocompletion=_complete_card
-    ),
+    typer.Option(help=CARD_HELP, autocompletion=_complete_card),
 ]
 SomeRoot = Annotated[
     Path | None, typer.Argument(help="Folder of the dataset; none for embedded data.")

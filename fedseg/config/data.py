@@ -35,7 +35,7 @@ class Source(Section):
 
     @property
     def plain(self) -> "Source":
-        """The same images, whoever uses them for what."""
+        """The images alone, without the settings of a client, server or evaluation set."""
         return Source(dataset=self.dataset, root=self.root, split=self.split)
 
 

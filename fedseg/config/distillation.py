@@ -56,6 +56,3 @@ class Augmentation(Section):
     """How many of the classes the clients disagree on most count as unstable."""
     options: dict[OptionName, OptionValue] = Field({}, max_length=20)
     """Settings of the generator; docs/method.md lists those of "diffusion"."""
-
-    def __hash__(self) -> int:
-        return hash(self.model_dump_json())

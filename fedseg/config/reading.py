@@ -201,7 +201,7 @@ def _absolute(data: dict[str, Any], file: Path) -> dict[str, Any]:
             or (key == "model" and str(value).startswith((".", "/", "~")))
         )
         if key in PLUGIN_KEYS and value is not None and is_reference(str(value)):
-            return locate_reference(str(value), (base, Path.cwd()))
+            return locate_reference(str(value), [base])
         if not is_path:
             return value
         try:

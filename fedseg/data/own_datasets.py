@@ -61,7 +61,7 @@ def is_own(dataset: str) -> bool:
 
 def located_source(dataset: str, root: Path | None, split: str | None) -> Source:
     """A source as the command line names it: a plugin's file may lie in the working directory."""
-    return Source(dataset=locate_reference(dataset, [Path.cwd()]), root=root, split=split)
+    return Source(dataset=locate_reference(dataset), root=root, split=split)
 
 
 def source_card(source: Source) -> Card:
@@ -72,13 +72,17 @@ def source_card(source: Source) -> Card:
     """
     if not is_own(source.dataset):
         return load_card(source.dataset)
-    inputs, record = _inputs(source), _folder(source) / "card.json"
+    return _read_card(source, _inputs(source))
+
+
+def _read_card(source: Source, inputs: Inputs) -> Card:
+    record = _folder(source) / "card.json"
     content = read_product(record, inputs)
     if content is None:
-        content = _describe(source)
+        content = _describe(source, inputs)
         check_writable(cache_dir(), "cache: set FEDSEG_CACHE to a folder that can be written to")
         write_product(record, content, inputs)
-    return _card(source, content)
+    return _make_card(source, content)
 
 
 def written_root(source: Source, labelled: bool, on_image: OnProgress | None = None) -> Path:
@@ -92,10 +96,11 @@ def written_root(source: Source, labelled: bool, on_image: OnProgress | None = N
     Raises:
         FedsegError: an image or label is not what `OwnDataset` says.
     """
-    card = source_card(source)
+    inputs = _inputs(source)
+    card = _read_card(source, inputs)
     [part] = card.splits.values()
     for kind in ("images", "labels") if labelled else ("images",):
-        _write(source, kind, part.count or 0, len(card.classes), on_image)
+        _write(source, kind, inputs, part.count or 0, len(card.classes), on_image)
     return _folder(source)
 
 
@@ -123,9 +128,8 @@ def _states(root: Path) -> Iterator[tuple[str, int, int]]:
             yield str(path.relative_to(root.parent)), status.st_size, status.st_mtime_ns
 
 
-def _open(source: Source) -> OwnDataset:
-    own = Source(**{key: getattr(source, key) for key in Source.model_fields})
-    return _opened(own.model_dump_json(), digest(_inputs(own)))
+def _open(source: Source, inputs: Inputs) -> OwnDataset:
+    return _opened(source.plain.model_dump_json(), digest(inputs))
 
 
 @lru_cache(maxsize=4)
@@ -138,9 +142,9 @@ def _opened(source: str, inputs: str) -> OwnDataset:
     return dataset
 
 
-def _describe(source: Source) -> dict[str, Any]:
+def _describe(source: Source, inputs: Inputs) -> dict[str, Any]:
     """What the card of a dataset says, without opening an image."""
-    dataset, whose = _open(source), f"dataset '{source.dataset}'"
+    dataset, whose = _open(source, inputs), f"dataset '{source.dataset}'"
     for method in ("image", "__len__"):
         if not callable(getattr(dataset, method, None)):
             raise FedsegError(f"{whose}: {type(dataset).__name__} has no method '{method}'")
@@ -156,7 +160,7 @@ def _describe(source: Source) -> dict[str, Any]:
     return {"classes": list(names or ()), "labelled": is_labelled, "count": count}
 
 
-def _card(source: Source, content: dict[str, Any]) -> Card:
+def _make_card(source: Source, content: dict[str, Any]) -> Card:
     name = module_name(source.dataset)
     split = {"labelled": content["labelled"], "count": content["count"]}
     entries = [{"name": entry, "ids": (place,)} for place, entry in enumerate(content["classes"])]
@@ -176,10 +180,15 @@ def _card(source: Source, content: dict[str, Any]) -> Card:
 
 
 def _write(
-    source: Source, kind: str, count: int, classes: int, on_image: OnProgress | None
+    source: Source,
+    kind: str,
+    inputs: Inputs,
+    count: int,
+    classes: int,
+    on_image: OnProgress | None,
 ) -> None:
     """Write the images or the labels of a dataset, unless they are there."""
-    folder, inputs = _folder(source) / kind, _inputs(source)
+    folder = _folder(source) / kind
     record = folder.with_suffix(".json")
     files = [folder / f"{index:06}.png" for index in range(count)]
     known = read_product(record, inputs)
@@ -187,7 +196,7 @@ def _write(
         return
     folder.mkdir(parents=True, exist_ok=True)
     _folder(source).chmod(0o700)  # the images may be private
-    dataset, lock = _open(source), Lock()
+    dataset, lock = _open(source, inputs), Lock()
 
     def write(index: int) -> None:
         with lock, blame_plugin("dataset", source.dataset):

@@ -10,6 +10,7 @@ from fedseg.errors import FedsegError, plain
 from fedseg.files import write_text
 from fedseg.models.locations import address
 from fedseg.storage.frames import Rows, to_frame, to_html
+from fedseg.units import format_percent
 
 Cell = float | None
 
@@ -99,9 +100,9 @@ class ScoreTable:
         def text(cell: Cell, top: Cell, spread: Cell) -> str:
             if cell is None:
                 return "-"
-            number = f"{100 * cell:.1f}"
+            number = format_percent(cell)
             number = best(number) if cell == top and len(rows) > 1 else number
-            return number if spread is None else f"{number} \u00b1 {100 * spread:.1f}"
+            return number if spread is None else f"{number} \u00b1 {format_percent(spread)}"
 
         return [
             [name, *map(text, cells, highest, self._spreads(name, len(cells)))]

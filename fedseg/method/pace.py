@@ -59,9 +59,15 @@ class PaceLimit:
             )
 
 
-@lru_cache(maxsize=256)
 def image_seconds(model: Model, training: Training, source: Source, protocol: Protocol) -> float:
-    """Time of the prediction on an image, reading it included."""
+    """Time of the prediction on an image, reading it included; measured once."""
+    return _measured_seconds(model, training, source.plain, protocol)
+
+
+@lru_cache(maxsize=256)
+def _measured_seconds(
+    model: Model, training: Training, source: Source, protocol: Protocol
+) -> float:
     dataset = open_dataset(source, labelled=False)
     network = build(model.plain).eval().to(best_device())
     indices = [index % len(dataset) for index in range(IMAGES)]

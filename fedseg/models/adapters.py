@@ -75,7 +75,7 @@ def adapted(network: nn.Module, model: Model) -> Iterator[None]:
 
 
 def trained_part(network: nn.Module, model: Model) -> Part:
-    """What is, or was, trained of a model that was `freeze_and_adapt`ed."""
+    """The part that is, or was, trained of a model that is frozen and adapted."""
     weights = _trained(network)
     rest = {name: t for name, t in network.state_dict().items() if name not in weights}
     return Part(weights, Base(weights=weights_source(model), sha256=content_hash(rest)))

@@ -42,9 +42,9 @@ class ModelBuilder(Protocol):
 
     fedseg uses these attributes of what it returns, where they are there:
 
-    - `model_stride`, int: pixels of which the sides of images must be multiples; default: 32.
-    - `encoder`, nn.Module: what `train = "decoder"` freezes, `train = "lora"` adapts, and
-      `encoder_learning_rate` is for. It must be registered under that name.
+    - `stride`, int: pixels of which the sides of images must be multiples; default: 32.
+    - `encoder`, nn.Module: what `train = "decoder"` freezes and `train = "lora"` adapts. It must be
+      registered under that name.
     - `segmentation_head`, nn.Module: the last layers, whose one input, [N, D, h, w], are the
       features of `fusion = "features"`; the head's first parameter is of shape [., D, ...].
     - `sizes_in_onnx`, bool: False where an ONNX file of it can take one size alone.
@@ -205,7 +205,7 @@ def model_stride(model: Model) -> int:
         What the model has as its attribute `stride`; 8, 16 or 32 of a model of SMP's; else 32.
 
     Raises:
-        FedsegError: the model can't be built, or its `model_stride` is none.
+        FedsegError: the model can't be built, or its `stride` is none.
     """
     network = outline_model(model.plain)
     if (own := getattr(network, "stride", None)) is not None:

@@ -122,7 +122,7 @@ def trust_model(name: str) -> None:
     Args:
         name: "module:object" of a `ModelBuilder`, as in `arch`.
     """
-    MODELS.trust(locate_reference(name, [Path.cwd()]))
+    MODELS.trust(locate_reference(name))
 
 
 def load_info(folder: Path) -> Info:

@@ -6,7 +6,7 @@ each model and protocol. Memory and disk are computed.
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapreplace, nlargest
@@ -17,12 +17,13 @@ from torch import Tensor
 
 from fedseg.config import Federation, Model, Source, SupervisedTraining, Training
 from fedseg.data.dataset import open_dataset
+from fedseg.data.images import Size
 from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.machine import cpus
 from fedseg.method.pace import TRIAL_SECONDS, image_seconds
 from fedseg.models.build import best_device, outline_model
 from fedseg.planning.disk import cached_bytes, weight_bytes, written_bytes
-from fedseg.planning.stages import SERVER, Part, Stage, made_images, stages
+from fedseg.planning.stages import SERVER, Part, Stage, count_images, made_images, stages
 from fedseg.run.progress import Progress
 from fedseg.training.best import validation_interval
 from fedseg.training.callbacks import Callback
@@ -64,11 +65,11 @@ def estimate_costs(federation: Federation, at_once: int, progress: Progress) -> 
     Raises:
         FedsegError: the data or a model can't be used.
     """
-    every = list(stages(federation))
+    every, count = list(stages(federation)), lru_cache(count_images)
     seconds: dict[Part, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for done, stage in enumerate(every):
         progress(f"timing {stage.part}", done, len(every))
-        seconds[stage.part][stage.worker] += stage_seconds(federation, stage, at_once)
+        seconds[stage.part][stage.worker] += stage_seconds(federation, stage, at_once, count)
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
     clients = [own * share for own in seconds["clients"].values()]
     memory = [training_bytes(client.model, client.training) for client in federation.clients]
@@ -90,7 +91,12 @@ def estimate_costs(federation: Federation, at_once: int, progress: Progress) -> 
     ]
 
 
-def stage_seconds(federation: Federation, stage: Stage, at_once: int) -> float:
+def stage_seconds(
+    federation: Federation,
+    stage: Stage,
+    at_once: int,
+    count: Callable[[Source], tuple[int, Size]],
+) -> float:
     """Time of a stage, by a trial of a few steps or images; trials that are alike are made once."""
     model, training, source = stage.model, stage.training, stage.source
     if stage.protocol is None:
@@ -102,12 +108,12 @@ def stage_seconds(federation: Federation, stage: Stage, at_once: int) -> float:
             **training.model_dump(include=set(Training.model_fields), exclude={"iterations"})
         )
         return training.iterations * step_seconds(shown.plain, model, step, threads)
-    images = len(open_dataset(source, labelled=False))
+    images, _ = count(source.plain)
     if stage.part == "labels":
         images += made_images(federation)
     if stage.name == "validation":
         images *= ceil(training.iterations / validation_interval(training.iterations))
-    return images * image_seconds(model, training, source.plain, stage.protocol)
+    return images * image_seconds(model, training, source, stage.protocol)
 
 
 def makespan(seconds: Sequence[float], at_once: int) -> float:

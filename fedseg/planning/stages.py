@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from fedseg.config import GLOBAL, Federation, Model, Protocol, Source, Training
+from fedseg.data.dataset import open_dataset
+from fedseg.data.images import Size, stored_size
 
 SERVER = "server"
 WHOLE_IMAGES = Protocol()
@@ -77,3 +79,9 @@ def made_images(federation: Federation) -> int:
     """How many images the server makes beside its own."""
     augmentation = federation.server.augmentation
     return 0 if augmentation.generator == "none" else augmentation.images
+
+
+def count_images(source: Source) -> tuple[int, Size]:
+    """Number of images of a dataset, and height and width of the first."""
+    images = open_dataset(source, labelled=False).images
+    return len(images), stored_size(images[0])

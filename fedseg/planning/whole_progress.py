@@ -1,14 +1,15 @@
 """How far a whole simulation is: every stage counts as the pixels that models see in it."""
 
 import time
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from fedseg.config import Federation
-from fedseg.data.dataset import open_dataset
-from fedseg.data.images import stored_size
+from fedseg.config import Federation, Source
+from fedseg.data.images import Size
 from fedseg.evaluation.inference import view_size
 from fedseg.models.checkpoints import describe_model
-from fedseg.planning.stages import SERVER, Stage, stages
+from fedseg.planning.stages import SERVER, Stage, count_images, stages
 from fedseg.run.progress import Progress
 
 BACKWARD = 2
@@ -74,23 +75,21 @@ class WholeRun:
 
 def stage_work(federation: Federation) -> dict[Key, float]:
     """Pixels that go forward through a model in each stage that is reported, in order."""
-    found = {}
+    found, count = {}, lru_cache(count_images)
     for stage in stages(federation):
         if stage.worker == SERVER or stage.protocol is None:
-            found[stage.worker, stage.name] = stage_pixels(stage)
+            found[stage.worker, stage.name] = stage_pixels(stage, count)
     return found
 
 
-def stage_pixels(stage: Stage) -> float:
+def stage_pixels(stage: Stage, count: Callable[[Source], tuple[int, Size]]) -> float:
     """Pixels that go forward through the model; a backward pass counts as `BACKWARD` of them."""
     training = stage.training
     if stage.protocol is None:
         rows, columns = training.crop
         steps = training.iterations * training.batch_size
         return float((1 + BACKWARD) * steps * rows * columns)
-    dataset, info = (
-        open_dataset(stage.source, labelled=False),
-        describe_model(stage.model, training),
-    )
-    rows, columns = view_size(*stored_size(dataset.images[0]), info, stage.protocol)
-    return float(len(dataset) * rows * columns)
+    images, size = count(stage.source.plain)
+    info = describe_model(stage.model, training)
+    rows, columns = view_size(*size, info, stage.protocol)
+    return float(images * rows * columns)

@@ -8,6 +8,7 @@ from pydantic import Field
 from fedseg.config import Protocol
 from fedseg.storage.frames import Rows, to_frame, to_html
 from fedseg.storage.records import Document, Product, Record
+from fedseg.units import format_percent
 
 ByClass = dict[str, float | None]
 """A number, 0..1, for each class by its name; None where there is none."""
@@ -56,7 +57,7 @@ class Score(SetScore, Product):
     """Its folder, where it is not one of a run."""
 
     def __repr__(self) -> str:
-        shown = "no mIoU" if self.miou is None else f"mIoU {100 * self.miou:.1f} %"
+        shown = "no mIoU" if self.miou is None else f"mIoU {format_percent(self.miou)} %"
         whose = f"{self.model} on " if self.model else ""
         return f"<Score {whose}{self.dataset} {self.split}: {shown}, {self.images} images>"
 

@@ -57,7 +57,7 @@ def compare(
         >>> table.columns, "feddf" in table.rows
         (('stormnight',), True)
     """
-    plugins = [locate_reference(name, [Path.cwd()]) for name in baselines]
+    plugins = [locate_reference(name) for name in baselines]
     for plugin in plugins:
         BASELINES.load(plugin)
     runs = [Run(Path(folder)) for folder in folders]

@@ -397,7 +397,7 @@ def test_trainings_are_counted_and_limited(make_folder, federation):
 
 
 def test_two_tasks_share_no_step(make_folder, federation, monkeypatch):
-    """Of two that are alike but for one step, the difference would be that step's gradient."""
+    """Two trainings that differ in one step alone would tell that step's gradient."""
     folder = make_folder("trainer", federation.clients[0].root)
     drawn = []
     monkeypatch.setattr(supervised, "fit", lambda network, *given: drawn.append(given[3].seed))

@@ -71,7 +71,8 @@ class FusionTask:
         Raises:
             ValueError: it is no such array.
         """
-        rows, columns, classes = self.predictions(place)[0].shape
+        first = next(iter(self.teachers.values()))
+        rows, columns, classes = first.probabilities(place).shape
         shape: tuple[int, ...] = getattr(target, "shape", ())
         dtype = getattr(target, "dtype", type(target).__name__)
         fits = len(shape) == 3 and shape[:2] == (rows, columns) and shape[-1] >= classes
