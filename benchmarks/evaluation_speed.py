@@ -99,11 +99,11 @@ def memory(network, info, dataset: Dataset, images: int) -> None:
     info = info.model_copy(update={"inference_height": 96})
     peaks = {}
 
-    def notify(done: int, total: int) -> None:
+    def note(stage: str, done: int, total: int, /, **_: object) -> None:
         if done in (total // 10, total):
             peaks[done] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    evaluate(network, info, endless, on_image=notify)
+    evaluate(network, info, endless, progress=note)
     early, late = peaks.values()
     done = " and ".join(map(str, peaks))
     Console().print(f"peak memory after {done} images: {early:.0f} and {late:.0f} MB")

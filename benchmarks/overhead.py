@@ -22,10 +22,10 @@ from fedseg.files import EMBEDDED, read_json
 from fedseg.models.checkpoints import StoredWeights
 from fedseg.participants.client import train_client
 from fedseg.participants.uploads import store_upload
-from fedseg.planning import preflight
+from fedseg.planning.preflight import find_problems
 from fedseg.planning.resources import share_machine
 from fedseg.run.folder import open_run
-from fedseg.run.progress import FileProgress
+from fedseg.run.progress import FileProgress, silent
 from fedseg.run.result import gather_result
 from fedseg.run.uploads import read_upload
 from fedseg.workflows.server import run_server
@@ -40,7 +40,8 @@ def main(
     if plain_out:
         run_plainly(federation, plain_out)
         return
-    preflight.check_data(config.load(federation), lambda *_, **__: None)
+    for problem in find_problems(config.load(federation), silent):
+        raise problem
     fedseg = str(Path(sys.executable).parent / "fedseg")
     with tempfile.TemporaryDirectory() as folder:
         plain, simulated = Path(folder) / "plain", Path(folder) / "simulated"

@@ -7,7 +7,6 @@ privacy at several epsilons, and each model is scored on the federation's evalua
 """
 
 import statistics
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +52,7 @@ def main(
             spent = read_upload(folder).epsilon
             network, info = checkpoints.load(folder)
             for source in federation.evaluation:
-                notify = partial(progress, "evaluating")
-                score = evaluate(network, info, open_dataset(source), source.protocol, notify)
+                score = evaluate(network, info, open_dataset(source), source.protocol, progress)
                 scores.setdefault(source.name, []).append(100 * score.miou)
         cells = ", ".join(
             f"{name} {statistics.mean(values):.1f} ± {statistics.pstdev(values):.1f}"

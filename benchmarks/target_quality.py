@@ -50,9 +50,8 @@ def main(
     teachers = open_teachers(context.clients)
     with TemporaryDirectory() as working:
         for teacher in teachers.values():
-            on_image = lambda *done: None  # noqa: E731
             teacher.files = predict_images(
-                teacher.checkpoint, data, context.student, Path(working), on_image
+                teacher.checkpoint, data, context.student, Path(working), silent, "labels"
             )
         predictions = {
             name: [teacher.probabilities(index) for index in range(len(data))]

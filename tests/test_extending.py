@@ -447,7 +447,7 @@ def test_a_dataset_in_python_takes_every_part(federation_data, tmp_path):
         path.unlink()  # the server's labels are never asked for
     federation_data["evaluation"] = [write_pairs(tmp_path / "scored", 3)]
     federation = Federation.model_validate(federation_data)
-    preflight.check_data(federation, silent)
+    assert not list(preflight.find_problems(federation, silent))
     run = train_and_upload(federation, tmp_path)
     run_server(run, federation, silent)
     score_models(open_context(run, federation, silent))

@@ -65,7 +65,6 @@ def test_every_example_runs_from_the_wheel(fedseg, installed, tmp_path):
         {"name": name, "trainer": "fedprox:train", **write_pairs(tmp_path / name, seed)}
         for seed, name in enumerate(("one", "two"))
     ]
-    clients[1]["validation"] = "all"
     federation = {
         "model": {"arch": "lraspp:build", "encoder_weights": "none"},
         "training": TINY_TRAINING | {"loss": "focal:focal_loss"},

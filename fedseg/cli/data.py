@@ -1,7 +1,6 @@
 """The commands about datasets: `fedseg data ...`."""
 
 from collections.abc import Iterable
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,15 +110,8 @@ def check(
     with console.Bars() as bars:
         if is_own(source.dataset):
             is_labelled = all(part.labelled for part in described.splits.values())
-            folder = written_root(source, is_labelled, partial(bars, "reading data"))
-        report = check_files(
-            described,
-            folder,
-            split,
-            everything,
-            on_image=partial(bars, "checking"),
-            on_render=partial(bars, "rendering data"),
-        )
+            folder = written_root(source, is_labelled, bars, "reading data")
+        report = check_files(described, folder, split, everything, bars)
     if unknown := unknown_names(class_list, [described]):
         report.notes.append(f"neither this card nor Cityscapes has {unknown} of the class list")
     becomes = _becomes(mapped, class_list.names) if classes else None

@@ -1,6 +1,5 @@
 """The commands about trained models: `fedseg evaluate`, `fedseg predict` and `fedseg export`."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -128,11 +127,10 @@ def predict(
     problems: list[str] = []
     with console.Bars() as bars:
         for sequence in sequences:
-            notify = partial(bars, f"predicting {sequence.name}")
             if isinstance(sequence.pictures, Video):
-                predict_video(network, info, sequence.name, sequence.pictures, out, notify)
+                predict_video(network, info, sequence.name, sequence.pictures, out, bars)
             else:
-                problems += predict_frames(network, info, sequence, out, notify, probabilities)
+                problems += predict_frames(network, info, sequence, out, bars, probabilities)
     count = sum(map(len, sequences)) - len(problems)
     console.show(f"{count} pictures segmented into {out}")
     if problems:

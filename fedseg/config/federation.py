@@ -58,18 +58,8 @@ class Client(Source):
     trainer: TrainerName = SUPERVISED
     """How it trains: "supervised"; "private", which a client with `privacy` need not name; or a
     "module:object" of your own."""
-    validation: str | None = None
-    """Split of the dataset by which the best of ten models on the way is chosen. Default: none, and
-    the last one is taken."""
     privacy: Privacy | None = None
     """Trains with differential privacy; default: without."""
-
-    @property
-    def held_out(self) -> Source | None:
-        """The data of `validation`."""
-        if self.validation is None:
-            return None
-        return Source(dataset=self.dataset, root=self.root, split=self.validation)
 
 
 class Server(Source):

@@ -16,7 +16,7 @@ from fedseg.data.sampling import spread_indices
 from fedseg.data.survey import label_counts
 from fedseg.errors import FedsegError
 from fedseg.machine import cpus
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress, silent
 
 SAMPLE = 50
 """Images that are opened where not all are to be."""
@@ -45,8 +45,7 @@ def check(
     root: Path | None,
     split: str | None = None,
     everything: bool = False,
-    on_image: OnProgress | None = None,
-    on_render: OnProgress | None = None,
+    progress: Progress = silent,
 ) -> Report:
     """Find the files of a dataset, and open a sample spread evenly over them, or every one.
 
@@ -55,15 +54,14 @@ def check(
         root: its folder; None for embedded data, which is rendered into the cache first.
         split: one of the card's; default: every split that has an image.
         everything: whether to open all files.
-        on_image: called after each image that is opened.
-        on_render: called after each image that is rendered.
+        progress: receives the state of the work.
 
     Raises:
         FedsegError: there is no such split, no image at all, or no root where one is needed.
     """
     splits = list(card.splits) if split is None else [card.split(split)]
     if root is None:
-        roots = [generated_root(card, name, on_render) for name in splits]
+        roots = [generated_root(card, name, progress, "rendering data") for name in splits]
         root = roots[0]
     pairs = {name: find_pairs(card, name, root) for name in splits}
     if not any(pairs.values()):
@@ -95,8 +93,7 @@ def check(
         unreadable += opened.problems
         if opened.orientation != (1, False):
             oriented.setdefault(opened.orientation, []).append(image)
-        if on_image:
-            on_image(done, len(chosen))
+        progress("checking", done, len(chosen))
     problems += by_kind(list(dict.fromkeys(unreadable)))  # a label's check may name the image
     for (orientation, is_turned), images in sorted(oriented.items()):
         done_so = "turned upright" if is_turned else "kept as stored, as their labels fit only so"

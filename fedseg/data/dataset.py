@@ -18,7 +18,7 @@ from fedseg.data.own_datasets import is_own, source_card, written_root
 from fedseg.errors import FedsegError
 from fedseg.files import cache_dir, check_writable
 from fedseg.machine import cpus
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress, silent
 from fedseg.storage.hashes import known_hashes
 from fedseg.storage.provenance import notices, read_product, write_product
 
@@ -114,7 +114,8 @@ class Dataset:
 def open_dataset(
     source: Source,
     labelled: bool = True,
-    on_render: OnProgress | None = None,
+    progress: Progress = silent,
+    stage: str = "rendering data",
 ) -> Dataset:
     """Find the files of a dataset; nothing is decoded yet.
 
@@ -123,7 +124,8 @@ def open_dataset(
     Args:
         source: card, root and split.
         labelled: whether labels are wanted; without, they are not even looked for.
-        on_render: called after each image that is rendered or written.
+        progress: receives the state of the work.
+        stage: what rendering or writing the images is reported as.
 
     Raises:
         FedsegError: no such card, split or folder; no image; an image without its label.
@@ -136,9 +138,9 @@ def open_dataset(
     """
     card, split = _chosen(source, labelled)
     if is_own(source.dataset):
-        root = written_root(source, labelled, on_render)
+        root = written_root(source, labelled, progress, stage)
     else:
-        root = source.root or generated_root(card, split, on_render)
+        root = source.root or generated_root(card, split, progress, stage)
     pairs = find_pairs(card, split, root)
     if source.root is None:
         pairs = pairs[: card.splits[split].count]  # an older cache may hold more
@@ -186,13 +188,14 @@ def _chosen(source: Source, labelled: bool) -> tuple[Card, str]:
     return card, split
 
 
-def generated_root(card: Card, split: str, on_render: OnProgress | None = None) -> Path:
+def generated_root(card: Card, split: str, progress: Progress, stage: str) -> Path:
     """The cache folder that holds a split of embedded data, rendered now where it is not there yet.
 
     Args:
         card: the dataset's.
         split: one of the card's.
-        on_render: called after each image that is rendered.
+        progress: receives the state of the work.
+        stage: what it is reported as.
 
     Raises:
         FedsegError: the dataset is none that fedseg renders.
@@ -211,7 +214,7 @@ def generated_root(card: Card, split: str, on_render: OnProgress | None = None) 
                 notices.warning("%s: missing or damaged; rendering it again", path)
                 path.unlink(missing_ok=True)
         done = itertools.count(1)
-        report = (lambda _: on_render(next(done), count)) if on_render else None
+        report = lambda _: progress(stage, next(done), count)  # noqa: E731
         streetsim.write(root, split, count, workers=cpus(), on_image=report)
         write_product(record, {"files": known_hashes(files)}, inputs)
     return root

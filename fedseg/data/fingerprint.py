@@ -3,7 +3,6 @@
 from fedseg.data.cards import Card
 from fedseg.data.dataset import Dataset
 from fedseg.files import digest
-from fedseg.run.progress import OnProgress
 from fedseg.storage.hashes import file_hashes
 
 PROSE = {"title", "kind", "home", "licence", "size", "get", "layout"}
@@ -11,19 +10,18 @@ PATTERNS = {"images", "labels", "splits", "generator"}
 """Fields of a card that do not change how a file is read. Which files are read, hashes tell."""
 
 
-def data_inputs(dataset: Dataset, on_file: OnProgress | None = None) -> dict[str, str]:
+def data_inputs(dataset: Dataset) -> dict[str, str]:
     """What a product that is made from a dataset was made from.
 
     Args:
         dataset: the dataset.
-        on_file: called after each file that is looked at.
 
     Returns:
         Digests of the `images` and the `labels`, in order, and of what the `card` says of reading
         them.
     """
     files = [*dataset.images, *(dataset.labels or ())]
-    hashes = file_hashes(files, on_file)
+    hashes = file_hashes(files)
     count = len(dataset.images)
     return {
         "images": digest(hashes[:count]),

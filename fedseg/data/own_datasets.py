@@ -5,8 +5,8 @@ written again when the plugin's source or a file below the root changes.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from fedseg.files import atomic_file, cache_dir, check_writable, digest
 from fedseg.machine import cpus
 from fedseg.plugins import blame_plugin, is_reference, locate_reference, module_name
 from fedseg.registry import DATASETS
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 from fedseg.storage.hashes import known_hashes
 from fedseg.storage.provenance import Inputs, read_product, write_product
 
@@ -85,13 +85,14 @@ def _read_card(source: Source, inputs: Inputs) -> Card:
     return _make_card(source, content)
 
 
-def written_root(source: Source, labelled: bool, on_image: OnProgress | None = None) -> Path:
+def written_root(source: Source, labelled: bool, progress: Progress, stage: str) -> Path:
     """The cache folder with the images of a dataset in Python, written now if it is not there yet.
 
     Args:
         source: of `is_own`.
         labelled: whether labels are wanted; without, they are not asked for.
-        on_image: called after each image or label that is written.
+        progress: receives the state of the work.
+        stage: what it is reported as.
 
     Raises:
         FedsegError: an image or label is not what `OwnDataset` says.
@@ -99,8 +100,9 @@ def written_root(source: Source, labelled: bool, on_image: OnProgress | None = N
     inputs = _inputs(source)
     card = _read_card(source, inputs)
     [part] = card.splits.values()
+    report = partial(progress, stage)
     for kind in ("images", "labels") if labelled else ("images",):
-        _write(source, kind, inputs, part.count or 0, len(card.classes), on_image)
+        _write(source, kind, inputs, part.count or 0, len(card.classes), report)
     return _folder(source)
 
 
@@ -185,7 +187,7 @@ def _write(
     inputs: Inputs,
     count: int,
     classes: int,
-    on_image: OnProgress | None,
+    report: Callable[[int, int], None],
 ) -> None:
     """Write the images or the labels of a dataset, unless they are there."""
     folder = _folder(source) / kind
@@ -211,8 +213,7 @@ def _write(
             Image.fromarray(array).save(temporary, "PNG", compress_level=1)
 
     for done, _ in enumerate(prefetch(write, range(count), cpus()), 1):
-        if on_image:
-            on_image(done, count)
+        report(done, count)
     for path in set(folder.iterdir()) - set(files):  # of a dataset that was larger
         path.unlink(missing_ok=True)
     write_product(record, {"files": known_hashes(files)}, inputs)

@@ -11,11 +11,11 @@ from fedseg.data.label_map import LabelMap
 from fedseg.data.loading import prefetch
 from fedseg.files import DamagedFile, cache_dir, digest
 from fedseg.machine import cpus
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress, silent
 from fedseg.storage.arrays import read_array, write_array
 
 
-def survey_labels(dataset: Dataset, on_image: OnProgress | None = None) -> np.ndarray:
+def survey_labels(dataset: Dataset, progress: Progress = silent) -> np.ndarray:
     """Open every image and label, and count the pixels of each class.
 
     The counts are kept in the cache under the fingerprint of the dataset: it is surveyed again only
@@ -23,7 +23,7 @@ def survey_labels(dataset: Dataset, on_image: OnProgress | None = None) -> np.nd
 
     Args:
         dataset: what to survey.
-        on_image: called after each image.
+        progress: receives the state of the work.
 
     Returns:
         int64 [N, C]: pixels of each of the card's classes in each image; [N, 0] without labels.
@@ -41,8 +41,7 @@ def survey_labels(dataset: Dataset, on_image: OnProgress | None = None) -> np.nd
     rows = prefetch(lambda i: _count(dataset, i), range(len(dataset)), threads, 4 * threads)
     for index, row in enumerate(rows):
         counts[index] = row
-        if on_image:
-            on_image(index + 1, len(dataset))
+        progress("checking data", index + 1, len(dataset))
     with suppress(OSError):  # without a cache, the files are opened again
         write_array(path, counts)
     return counts

@@ -30,7 +30,6 @@ NODE_KEY, NODE_PUB, TRUSTED = "node.key", "node.pub", "trusted.yaml"
 
 OPTIONAL = """
 # What follows is optional; these are the defaults.
-# validation = "val"            # a trainer's: split by which the best of ten models is chosen
 # cross_site_evaluation = false # true: score other clients' models here, if the federation asks
 # [model]                       # a trainer's own; default: the federation's
 # arch = "fpn"

@@ -16,7 +16,7 @@ from fedseg.data.shards import sharded
 from fedseg.evaluation.inference import PLAIN, devices_of, infer, resize_logits, view_size
 from fedseg.evaluation.metrics import confusion_matrix, frequency_weighted_iou, iou, pixel_accuracy
 from fedseg.models.checkpoints import Info
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress, silent
 from fedseg.run.records import ByClass, ProtocolRecord, Score
 
 Counts = tuple[tuple[int, int], np.ndarray]
@@ -30,8 +30,8 @@ def evaluate(
     info: Info,
     dataset: Dataset,
     protocol: Protocol = PLAIN,
-    on_image: OnProgress | None = None,
-    devices: Sequence[torch.device] | None = None,
+    progress: Progress = silent,
+    stage: str = "evaluating",
 ) -> Score:
     """Score a model: one confusion matrix over the whole dataset, at the labels' resolution.
 
@@ -44,8 +44,8 @@ def evaluate(
         info: of the model.
         dataset: labelled.
         protocol: how images are shown to the model.
-        on_image: called after each image.
-        devices: as of `infer`.
+        progress: receives the state of the work.
+        stage: what it is reported as.
 
     Returns:
         The score.
@@ -61,9 +61,8 @@ def evaluate(
         >>> score.images, len(score.confusion), 0 <= score.miou <= 1
         (4, 19, True)
     """
-    devices = devices_of(network) if devices is None else devices
-    counted = _counts(network, info, dataset, protocol, devices, range(len(dataset)))
-    return _summed(counted, info, dataset, protocol, on_image)
+    counted = _counts(network, info, dataset, protocol, range(len(dataset)))
+    return _summed(counted, info, dataset, protocol, progress, stage)
 
 
 def evaluate_stored(
@@ -71,7 +70,8 @@ def evaluate_stored(
     info: Info,
     dataset: Dataset,
     protocol: Protocol = PLAIN,
-    on_image: OnProgress | None = None,
+    progress: Progress = silent,
+    stage: str = "evaluating",
 ) -> Score:
     """`evaluate`, by all machines of the Ray cluster that this process has joined.
 
@@ -80,15 +80,15 @@ def evaluate_stored(
         info: as the others, of `evaluate`.
         dataset: labelled.
         protocol: how images are shown to the model.
-        on_image: called after each image.
+        progress: receives the state of the work.
+        stage: what it is reported as.
     """
 
     def counts(numbers: Sequence[int]) -> Iterator[Counts]:
-        network = load()
-        return _counts(network, info, dataset, protocol, devices_of(network), numbers)
+        return _counts(load(), info, dataset, protocol, numbers)
 
     counted = sharded(counts, range(len(dataset)))
-    return _summed(counted, info, dataset, protocol, on_image)
+    return _summed(counted, info, dataset, protocol, progress, stage)
 
 
 def _counts(
@@ -96,12 +96,12 @@ def _counts(
     info: Info,
     dataset: Dataset,
     protocol: Protocol,
-    devices: Sequence[torch.device],
     numbers: Sequence[int],
 ) -> Iterator[Counts]:
     """Sizes and confusion matrices of some images of a dataset, in order."""
     mapped = LabelMap(dataset.card, info.classes)
     classes, table, membership = len(mapped.names), mapped.scored_ids(), membership_of(mapped)
+    devices = devices_of(network)
     images = infer(network, info, dataset.image, numbers, protocol, devices)
     labels = prefetch(lambda index: cv2.LUT(dataset.label(index), table), numbers)
 
@@ -119,7 +119,8 @@ def _summed(
     info: Info,
     dataset: Dataset,
     protocol: Protocol,
-    on_image: OnProgress | None,
+    progress: Progress,
+    stage: str,
 ) -> Score:
     """The score that follows from all images of a dataset."""
     classes = LabelMap(dataset.card, info.classes).names
@@ -128,8 +129,7 @@ def _summed(
     for done, (seen, counts) in enumerate(counted, start=1):
         confusion += counts
         sizes.add(seen)
-        if on_image:
-            on_image(done, len(dataset))
+        progress(stage, done, len(dataset))
     made_with = ProtocolRecord(**protocol.model_dump(), input_sizes=tuple(sorted(sizes)))
     return score_of(confusion, classes, dataset.card.name, dataset.split, len(dataset), made_with)
 

@@ -19,7 +19,7 @@ from fedseg.evaluation.sequences import Frame, Item, Sequence
 from fedseg.evaluation.video import Video, write_video
 from fedseg.files import atomic_file, fitting_name, write_bytes
 from fedseg.models.checkpoints import Info
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 
 
 def predict_frames(
@@ -27,7 +27,7 @@ def predict_frames(
     info: Info,
     sequence: Sequence,
     out: Path,
-    on_image: OnProgress,
+    progress: Progress,
     probabilities: bool = False,
 ) -> list[str]:
     """Write `<stem>_trainId.png`, `_color.png` and `_overlay.jpg` for each picture, at its size.
@@ -41,7 +41,7 @@ def predict_frames(
         info: of the model.
         sequence: the pictures.
         out: folder to write to; made where it is not there.
-        on_image: called after each picture.
+        progress: receives the state of the work.
         probabilities: whether to write them too.
 
     Returns:
@@ -61,11 +61,11 @@ def predict_frames(
             with atomic_file(path, durable=False) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, probabilities=values)
 
-    return _predict(network, info, sequence, write, on_image)
+    return _predict(network, info, sequence, write, progress)
 
 
 def predict_video(
-    network: nn.Module, info: Info, name: str, video: Video, out: Path, on_image: OnProgress
+    network: nn.Module, info: Info, name: str, video: Video, out: Path, progress: Progress
 ) -> None:
     """Write `<name>_overlay.mp4` (H.264), whole or not at all.
 
@@ -75,14 +75,14 @@ def predict_video(
         name: what the video is called.
         video: its frames.
         out: folder to write to; made where it is not there.
-        on_image: called after each frame.
+        progress: receives the state of the work.
     """
     with write_video(out / fitting_name(name, "_overlay.mp4"), video.rate) as written:
 
         def write(_: str, image: np.ndarray, logits: Tensor) -> None:
             written.write(overlay(image, _train_ids(logits, image), info.classes))
 
-        _predict(network, info, Sequence(name, video), write, on_image)
+        _predict(network, info, Sequence(name, video), write, progress)
 
 
 def _predict(
@@ -90,7 +90,7 @@ def _predict(
     info: Info,
     sequence: Sequence,
     write: Callable[[str, np.ndarray, Tensor], None],
-    on_image: OnProgress,
+    progress: Progress,
 ) -> list[str]:
     """Hand the name, the pixels and the logits of each picture to `write`.
 
@@ -117,7 +117,7 @@ def _predict(
     frames = infer(network, info, lambda frame: frame[1], good())
     for done, ((name, _), image, logits) in enumerate(frames, 1):
         write(name, image, logits)
-        on_image(done + len(problems), len(sequence))
+        progress(f"predicting {sequence.name}", done + len(problems), len(sequence))
     return problems
 
 

@@ -12,7 +12,7 @@ from fedseg.errors import FedsegError
 from fedseg.evaluation.evaluate import evaluate_stored
 from fedseg.models.checkpoints import Info
 from fedseg.run.folder import Run
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 from fedseg.run.records import Score
 from fedseg.storage.provenance import Inputs, open_product
 
@@ -41,7 +41,8 @@ def kept_or_scored(
     info: Info,
     dataset: Dataset,
     protocol: Protocol,
-    on_image: OnProgress,
+    progress: Progress,
+    stage: str,
     model: str,
     checkpoint: str | None = None,
 ) -> Score:
@@ -54,13 +55,14 @@ def kept_or_scored(
         info: of the model.
         dataset: labelled.
         protocol: how images are shown to the model.
-        on_image: called after each image.
+        progress: receives the state of the work.
+        stage: what it is reported as.
         model: name of the model.
         checkpoint: its folder, where it is not one of a run.
     """
     score = Score.read_if_made_from(path, inputs)
     if score is None:
-        score = evaluate_stored(load, info, dataset, protocol, on_image)
+        score = evaluate_stored(load, info, dataset, protocol, progress, stage)
         score = score.of_model(model, checkpoint)
         score.write(path, inputs)
     return score

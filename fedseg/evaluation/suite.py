@@ -14,7 +14,7 @@ from fedseg.files import write_json
 from fedseg.models.checkpoints import Info
 from fedseg.models.exported import open_here, open_info, weights_of
 from fedseg.models.hub import local_folder
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 from fedseg.run.records import Score
 from fedseg.storage.hashes import file_hashes
 
@@ -24,7 +24,7 @@ Scores = dict[str, dict[str, Score]]
 def score_suite(
     folders: list[Path],
     suite: Suite,
-    on_progress: OnProgress,
+    progress: Progress,
     out: Path | None = None,
 ) -> Scores:
     """Score every checkpoint on every dataset.
@@ -33,7 +33,7 @@ def score_suite(
         folders: checkpoint folders, `hf://REPOSITORY[@REVISION]`, or ONNX or safetensors files of
             `fedseg export`.
         suite: the datasets and how images are shown.
-        on_progress: called with a stage, and else as any `OnProgress`.
+        progress: receives the state of the work.
         out: folder for a JSON file a score, `scores.json`, `table.md` and `table.tex`. A score
             that is there already, made from the same weights, files, card and protocol, is kept.
 
@@ -49,9 +49,9 @@ def score_suite(
     folders = [local_folder(folder) for folder in folders]
     infos = [open_info(folder) for folder in folders]
     for chosen in suite.evaluation:
-        open_dataset(chosen, on_render=partial(on_progress, f"rendering {chosen.name}"))
+        open_dataset(chosen, progress=progress, stage=f"rendering {chosen.name}")
     scores = {
-        name: _row(name, folder, info, suite, on_progress, out)
+        name: _row(name, folder, info, suite, progress, out)
         for name, folder, info in zip(names, folders, infos, strict=True)
     }
     if out:
@@ -65,7 +65,7 @@ def _row(
     folder: Path,
     info: Info,
     suite: Suite,
-    on_progress: OnProgress,
+    progress: Progress,
     out: Path | None,
 ) -> dict[str, Score]:
     """A checkpoint's scores, by dataset."""
@@ -73,16 +73,16 @@ def _row(
     load = partial(open_here, folder)
     for chosen in suite.evaluation:
         dataset, protocol = open_dataset(chosen), chosen.protocol
-        on_image = partial(on_progress, f"{name} on {chosen.name}")
+        stage = f"{name} on {chosen.name}"
         if out is None:
-            score = evaluate_stored(load, info, dataset, protocol, on_image)
+            score = evaluate_stored(load, info, dataset, protocol, progress, stage)
             score = score.of_model(name, str(folder))
         else:
             [weights] = file_hashes([weights_of(folder)])
             inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
             path = out / f"{name.replace('/', '-')}@{chosen.name}.json"
             score = kept_or_scored(
-                path, inputs, load, info, dataset, protocol, on_image, name, str(folder)
+                path, inputs, load, info, dataset, protocol, progress, stage, name, str(folder)
             )
         row[chosen.name] = score
     return row

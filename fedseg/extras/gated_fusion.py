@@ -21,7 +21,7 @@ from fedseg.method.fusion import mean
 from fedseg.method.fusion.task import FusionTask
 from fedseg.method.teachers import read_target, write_target
 from fedseg.models.build import best_device
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress, silent
 from fedseg.storage.arrays import read_array
 
 STEPS = 500
@@ -68,7 +68,7 @@ def fit_gate(
     images: int,
     seed: int,
     device: torch.device,
-    on_step: OnProgress | None = None,
+    progress: Progress = silent,
 ) -> Gate:
     """Learn to fuse, from soft targets.
 
@@ -78,7 +78,7 @@ def fit_gate(
         images: how many there are.
         seed: of every random choice.
         device: where the gate is trained.
-        on_step: called after each step, with the loss.
+        progress: receives the state of the work.
 
     Returns:
         The gate, in evaluation mode, on that device.
@@ -103,8 +103,7 @@ def fit_gate(
         loss.backward()
         optimiser.step()
         schedule.step()
-        if on_step:
-            on_step(step + 1, STEPS, loss=loss.item())
+        progress("learning the gate", step + 1, STEPS, loss=loss.item())
     return gate.eval()
 
 
@@ -151,7 +150,8 @@ def write_targets(task: FusionTask) -> None:
             task.images,
             task.student,
             task.working,
-            partial(task.progress, f"features of {name}"),
+            task.progress,
+            f"features of {name}",
         )
         for name, teacher in task.teachers.items()
     ]
@@ -160,9 +160,8 @@ def write_targets(task: FusionTask) -> None:
         return [read_array(files[index]) for files in described]
 
     count = len(task.images)
-    notify = partial(task.progress, "learning the gate")
     targets = partial(read_target, before)
-    gate = fit_gate(seen, targets, count, task.seed, best_device(), notify).cpu()
+    gate = fit_gate(seen, targets, count, task.seed, best_device(), task.progress).cpu()
 
     def write(numbers: Sequence[int]) -> Iterator[int]:
         here = gate.to(best_device())

@@ -78,8 +78,6 @@ def _check(task: TrainingTask, privacy: Privacy, images: int) -> None:
     """See that a private training is possible."""
     if task.model.train != "all":
         raise PublicError(f"trains privately, so not with train = '{task.model.train}'")
-    if task.validation is not None:
-        raise PublicError("trains privately, which would not cover a validation set")
     if task.run.settings.loss != "cross_entropy":
         raise PublicError("trains privately, so with no loss but the cross-entropy")
     if privacy.delta >= 1 / images:

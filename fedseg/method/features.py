@@ -27,7 +27,7 @@ from fedseg.method.teachers import (
 )
 from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info, identity, load
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 from fedseg.storage.hashes import file_hashes
 
 WIDTH = 32
@@ -95,7 +95,8 @@ def write_features(
     dataset: Dataset,
     student: Info,
     folder: Path,
-    on_image: OnProgress,
+    progress: Progress,
+    stage: str,
 ) -> list[Path]:
     """Write a client's projected features of every image; those there already are kept.
 
@@ -104,7 +105,8 @@ def write_features(
         dataset: the server's images; labels are not looked at.
         student: its input size sets the grid, the same for every client.
         folder: where the features of all clients are kept.
-        on_image: called after each image.
+        progress: receives the state of the work.
+        stage: what it is reported as.
 
     Returns:
         For each image, in order, the file with its features, uint8 [h, w, WIDTH].
@@ -125,7 +127,7 @@ def write_features(
     files = [target_file(folder / key, index) for index in range(len(dataset))]
     if numbers := missing_indices(files):
         projection = principal_components(*load(checkpoint, best_device()), dataset).cpu()
-        write_arrays(files, numbers, features, on_image)
+        write_arrays(files, numbers, features, progress, stage)
     return files
 
 

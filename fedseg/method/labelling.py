@@ -30,14 +30,11 @@ def label_images(
     """
     unusable = {}
     for name, teacher in list(teachers.items()):
-        pace = PaceLimit(
-            partial(context.progress, f"labels by {name}"),
-            partial(_usual_seconds, context.federation, name),
-        )
-        protocol = context.federation.server.labelling
+        pace = PaceLimit(context.progress, partial(_usual_seconds, context.federation, name))
+        stage, protocol = f"labels by {name}", context.federation.server.labelling
         try:
             teacher.files = predict_images(
-                teacher.checkpoint, images, student, context.run.predictions, pace, protocol
+                teacher.checkpoint, images, student, context.run.predictions, pace, stage, protocol
             )
         except ModelError as error:
             notices.warning("client '%s' is left out: %s", name, error)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from fedseg.config import Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
@@ -10,7 +11,7 @@ from fedseg.errors import ModelError
 from fedseg.evaluation.inference import infer
 from fedseg.models.build import best_device, build
 from fedseg.models.checkpoints import describe_model
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 
 IMAGES = 4
 """Images that a trial times, after one that is not timed."""
@@ -24,25 +25,25 @@ slowest encoder that published recipes use takes 7 times as long as the default.
 
 
 class PaceLimit:
-    """Reports progress, and ends the work of a model that is much slower than is usual.
+    """Passes progress on, and ends the work of a model that is much slower than is usual.
 
     Args:
-        on_image: called after each image.
+        progress: receives the state of the work.
         usual: seconds an image; asked only once the patience is at its end.
     """
 
-    def __init__(self, on_image: OnProgress, usual: Callable[[], float]) -> None:
-        self._on_image, self._usual = on_image, usual
+    def __init__(self, progress: Progress, usual: Callable[[], float]) -> None:
+        self._progress, self._usual = progress, usual
         self._begun: float | None = None
         self._images = 0
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, /, **details: Any) -> None:
         """Report that an image is done.
 
         Raises:
             ModelError: the model is too slow.
         """
-        self._on_image(done, total)
+        self._progress(stage, done, total, **details)
         now = time.monotonic()
         if self._begun is None:  # the first image is not timed: the model was loaded before it
             self._begun = now

@@ -57,10 +57,12 @@ def score_model(
     for chosen, dataset in context.evaluation_sets:
         protocol = chosen.protocol
         inputs = score_inputs(weights, info, data_inputs(dataset), protocol)
-        on_image = partial(context.progress, f"{name} on {chosen.name}")
+        stage = f"{name} on {chosen.name}"
         path = context.run.score(name, chosen.name)
         try:
-            kept_or_scored(path, inputs, load, info, dataset, protocol, on_image, model=name)
+            kept_or_scored(
+                path, inputs, load, info, dataset, protocol, context.progress, stage, name
+            )
         except ModelError as error:  # of one client; the others have scores
             notices.warning("%s has no score on %s: %s", name, chosen.name, error)
             path.unlink(missing_ok=True)

@@ -22,7 +22,6 @@ from fedseg.models.adapters import adapted
 from fedseg.models.build import best_device, seeded_build
 from fedseg.models.checkpoints import Info
 from fedseg.registry import STUDENT_LOSSES
-from fedseg.run.progress import OnProgress
 from fedseg.storage.provenance import Inputs, notices
 from fedseg.training.callbacks import ReportProgress, WriteCurve
 from fedseg.training.loop import Settings, TrainingRun, fit
@@ -74,7 +73,7 @@ class Student:
                 self.settings.training,
                 self.name,
                 {"start": name, **self.inputs},
-                partial(self.context.progress, self.title),
+                self.title,
             )
             model = self.context.federation.model
             try:
@@ -125,7 +124,7 @@ def _load_network(folder: Path) -> nn.Module:
 
 
 def training_run(
-    context: Context, settings: Settings, name: str, inputs: Inputs, on_step: OnProgress
+    context: Context, settings: Settings, name: str, inputs: Inputs, stage: str
 ) -> TrainingRun[Settings]:
     """How the server trains a model: each with its own state, curve and trackers.
 
@@ -134,7 +133,7 @@ def training_run(
         settings: of the training.
         name: of the model.
         inputs: what it is made from; a half-done training of other inputs is not resumed.
-        on_step: called after each step.
+        stage: what it is reported as.
     """
     run, federation = context.run, context.federation
     return TrainingRun(
@@ -143,7 +142,7 @@ def training_run(
         device=best_device(),
         state=run.state / f"{name}-{digest(inputs)}.safetensors",
         callbacks=(
-            ReportProgress(on_step),
+            ReportProgress(context.progress, stage),
             WriteCurve(run.curve(name)),
             *open_trackers(federation.tracking, run.tracking, run.path.name, name),
         ),

@@ -23,7 +23,7 @@ from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device
 from fedseg.models.checkpoints import Info
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 from fedseg.storage.arrays import (
     SUFFIX,
     is_whole,
@@ -79,7 +79,8 @@ def predict_images(
     dataset: Dataset,
     student: Info,
     folder: Path,
-    on_image: OnProgress,
+    progress: Progress,
+    stage: str,
     protocol: Protocol = PLAIN,
 ) -> list[Path]:
     """Write a model's class probabilities for every image; those there already are kept.
@@ -91,7 +92,8 @@ def predict_images(
         dataset: the server's images; labels are not looked at.
         student: its input size sets the size of the targets, the same for every client.
         folder: where the predictions of all models are kept.
-        on_image: called after each image.
+        progress: receives the state of the work.
+        stage: what it is reported as.
         protocol: how images are shown to the model.
 
     Returns:
@@ -100,7 +102,7 @@ def predict_images(
     key = digest(*checkpoints.identity(checkpoint), *grid_of(student), protocol.model_dump_json())
     files = [folder / key / f"{name}{SUFFIX}" for name in file_hashes(dataset.images)]
     compute = partial(_probabilities, checkpoint, dataset, student, protocol)
-    write_arrays(files, missing_indices(files), compute, on_image, write_planes)
+    write_arrays(files, missing_indices(files), compute, progress, stage, write_planes)
     return files
 
 
@@ -125,7 +127,8 @@ def write_arrays(
     files: list[Path],
     numbers: list[int],
     compute: Callable[[Sequence[int]], Arrays],
-    on_image: OnProgress,
+    progress: Progress,
+    stage: str,
     write: Callable[[Path, np.ndarray], None] = write_array,
 ) -> None:
     """Write an array for some images, on all machines there are.
@@ -134,12 +137,13 @@ def write_arrays(
         files: where the array of each image is kept.
         numbers: of the images that lack one.
         compute: gives the arrays of images, by their numbers.
-        on_image: called after each image.
+        progress: receives the state of the work.
+        stage: what it is reported as.
         write: writes an array.
     """
     work = partial(_written, files, compute, write)
     for done, _ in enumerate(sharded(work, numbers), start=len(files) - len(numbers) + 1):
-        on_image(done, len(files))
+        progress(stage, done, len(files))
 
 
 def _written(

@@ -161,7 +161,7 @@ def checked_weights(
 
     Args:
         wanted: the tensors of a model, for their names, shapes and dtypes.
-        weights: tensors by name; float16 is widened where the model has float32.
+        weights: tensors by name.
         whose: they are, for errors.
 
     Yields:
@@ -171,8 +171,8 @@ def checked_weights(
         FedsegError: the first thing that is wrong, `whose` it is, and in which tensor.
     """
     check_announced(wanted, weights, whose)
-    for name, expected in wanted.items():
-        tensor = weights[name].to(expected.dtype)
+    for name in wanted:
+        tensor = weights[name]
         if not torch.isfinite(tensor).all():
             raise FedsegError(f"{whose}: tensor '{name}' holds NaN or infinity")
         if name.endswith("running_var") and (tensor < 0).any():

@@ -107,7 +107,7 @@ def check_announced(
 
     Args:
         wanted: the tensors of a model, or their outlines.
-        weights: tensors by name; float16 does for float32.
+        weights: tensors by name.
         whose: they are, for errors.
 
     Raises:
@@ -123,8 +123,7 @@ def check_announced(
             raise FedsegError(f"{whose}: {kind} tensor '{first}' ({len(names)} in all)")
     for name, expected in wanted.items():
         tensor = given[name]
-        is_narrow = tensor.dtype == torch.float16 and expected.dtype == torch.float32
-        if tensor.shape != expected.shape or not (is_narrow or tensor.dtype == expected.dtype):
+        if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
             raise FedsegError(
                 f"{whose}: tensor '{name}' is {_kind(tensor)}, but must be {_kind(expected)}"
             )

@@ -20,7 +20,6 @@ from fedseg.participants.privacy_budget import PrivacyBudget
 from fedseg.participants.quota import DailyQuota
 from fedseg.storage.hashes import file_hashes
 from fedseg.storage.locks import lock_file
-from fedseg.training.best import validation_interval
 from fedseg.training.supervised import PrivacyCost
 
 REQUEST, TRAINING, SCORE = "request", "training", "score"
@@ -90,10 +89,7 @@ class Allowance:
             PublicError: it is not.
         """
         least, most = self._node.minima, self._node.limits
-        steps, what = training.iterations, "iterations"
-        if self._node.validation is not None:
-            steps, what = validation_interval(steps), "iterations before the first validation"
-        _at_least(what, steps, least.iterations, "iterations")
+        _at_least("iterations", training.iterations, least.iterations, "iterations")
         _at_least("batch_size", training.batch_size, least.batch_size, "batch_size")
         _at_least("crop", min(training.crop), least.crop, "crop")
         _at_least("learning_rate", training.learning_rate, least.learning_rate, "learning_rate")

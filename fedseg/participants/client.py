@@ -7,21 +7,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedseg.config import PRIVATE, SUPERVISED, Client, plugins_of_client
-from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import fingerprint
 from fedseg.data.label_map import LabelMap
 from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import digest, remove_unfinished
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device, check_size, free_memory, model_inputs
-from fedseg.models.checkpoints import Info
 from fedseg.participants.allowance import Allowance
-from fedseg.run.progress import OnProgress, Progress
+from fedseg.run.progress import Progress
 from fedseg.run.uploads import Upload, read_upload
 from fedseg.storage import provenance
 from fedseg.storage.hashes import content_hash
@@ -60,7 +58,6 @@ def train_client(
     """
     dataset = open_dataset(client)
     LabelMap(dataset.card, client.model.classes).train_ids()  # before the survey, which takes long
-    held_out = open_dataset(client.held_out) if client.held_out else None
     if client.privacy and client.trainer not in (SUPERVISED, PRIVATE):
         raise PublicError(f"trains privately, so not with the trainer '{client.trainer}'")
     settings = digest(
@@ -68,7 +65,6 @@ def train_client(
         model_inputs(client.model),
         seed,
         fingerprint(dataset),
-        *([fingerprint(held_out)] if held_out else []),
         *([plugins] if (plugins := plugins_of_client(client)) else []),
     )
     folder = home / f"checkpoint-{settings}"
@@ -80,7 +76,7 @@ def train_client(
         check_size(client.model, client.training.crop, client.training.batch_size)
     except FedsegError as error:
         raise PublicError(str(error)) from None  # it names nothing but the model and its sizes
-    surveyed = survey_labels(dataset, partial(progress, "checking data"))
+    surveyed = survey_labels(dataset, progress)
     counts = train_id_counts(dataset, surveyed, client.model.classes)
     if not counts.any():
         raise PublicError(f"client '{client.name}': no labelled pixel in its data; check the card")
@@ -95,7 +91,7 @@ def train_client(
         seed=allowance.draw_seed(settings) if allowance else client_seed(seed, client),
         device=best_device(),
         state=state,
-        callbacks=(ReportProgress(partial(progress, "training")), *callbacks),
+        callbacks=(ReportProgress(progress), *callbacks),
     )
     model, trainer, ledger = client.model, client.trainer, None
     if client.privacy:
@@ -103,10 +99,7 @@ def train_client(
         ledger = PrivacyLedger(client.privacy, pay)
         # A batch normalisation mixes images, whose gradients are clipped one by one.
         model, trainer = model.model_copy(update={"norm": "group"}), PRIVATE
-    validation = partial(_miou, held_out) if held_out else None
-    network, info, part = train_supervised(
-        [dataset], [counts], model, run, seed, validation, trainer, ledger
-    )
+    network, info, part = train_supervised([dataset], [counts], model, run, seed, trainer, ledger)
     cost = ledger and ledger.cost
     sent = part.weights if part else network.state_dict()
     upload = Upload(
@@ -130,12 +123,6 @@ def train_client(
     del network, run
     free_memory()  # a simulation's process stays until the federation ends
     return folder
-
-
-def _miou(dataset: Dataset, info: Info, network: nn.Module, on_progress: OnProgress) -> float:
-    """Mean IoU over the classes that a dataset has; 0 without any."""
-    own = [next(network.parameters()).device]  # other GPUs train, too
-    return evaluate(network, info, dataset, on_image=on_progress, devices=own).miou or 0.0
 
 
 def _prune(home: Path) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 from pydantic import ValidationError
@@ -67,8 +66,7 @@ def score_locally(
         dataset = dataset.every(math.ceil(len(dataset) / most))
     check(dataset)
     network = checkpoints.restore_network(info, weights, "model from the server", best_device())
-    notify = partial(progress, "evaluating")
-    score = evaluate(network, info, dataset, evaluator.protocol, notify)
+    score = evaluate(network, info, dataset, evaluator.protocol, progress)
     return np.array(score.confusion, np.int64)
 
 

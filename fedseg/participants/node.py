@@ -125,7 +125,7 @@ class Minima(Section):
     """
 
     iterations: int = Field(50, ge=1)
-    """Optimiser steps; with `validation`, before the first model that may be chosen."""
+    """Optimiser steps."""
     batch_size: int = Field(4, ge=1)
     """Images a step: the statistics of batch normalisations are those of the last steps."""
     passes: float = Field(0.5, ge=0)
@@ -172,8 +172,6 @@ class Node(Source):
     """The most that it gives."""
     minima: Minima = Minima()
     """The least that a training must be."""
-    validation: str | None = None
-    """Split of the dataset by which a trainer chooses the best of ten models on the way."""
     cross_site_evaluation: bool = False
     """Whether this client scores other clients' models on its data, where the federation asks for
     it, and tells the confusion matrices."""
@@ -219,7 +217,6 @@ class Node(Source):
             training=SupervisedTraining(**training),
             trainer=self._allowed(TRAINERS, task.trainer),
             privacy=self._privacy(),
-            validation=self.validation,
             **self._source(),
         )
 
@@ -328,7 +325,6 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
             "model": own,
             "cross_site_evaluation": True,
             "privacy": role.privacy and role.privacy.model_dump(),
-            "validation": role.validation,
             "tracking": tracking or Tracking(),
             **source,
         }

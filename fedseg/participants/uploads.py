@@ -115,8 +115,8 @@ def store_upload(
 
     Where the client sends only what it trained, that is added to the server's own copy of the rest.
 
-    Weights that came as float16 are kept as float32, and hashed again as they are kept. The
-    caller should hold no other reference to them: they are freed before the file is written.
+    The caller should hold no other reference to the weights: they are freed before the file is
+    written.
 
     Args:
         run: whose folder.

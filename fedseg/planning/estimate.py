@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapreplace, nlargest
-from math import ceil
 
 import torch
 from torch import Tensor
@@ -25,7 +24,6 @@ from fedseg.models.build import best_device, outline_model
 from fedseg.planning.disk import cached_bytes, weight_bytes, written_bytes
 from fedseg.planning.stages import SERVER, Part, Stage, count_images, made_images, stages
 from fedseg.run.progress import Progress
-from fedseg.training.best import validation_interval
 from fedseg.training.callbacks import Callback
 from fedseg.training.loop import TrainingRun
 from fedseg.training.supervised import train_supervised
@@ -111,8 +109,6 @@ def stage_seconds(
     images, _ = count(source.plain)
     if stage.part == "labels":
         images += made_images(federation)
-    if stage.name == "validation":
-        images *= ceil(training.iterations / validation_interval(training.iterations))
     return images * image_seconds(model, training, source, stage.protocol)
 
 

@@ -3,7 +3,7 @@
 `quick_checks` come first; what is here builds models and opens images.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from fedseg.data.dataset import Dataset, open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.errors import FedsegError, PublicError
-from fedseg.evaluation.inference import view_size
+from fedseg.evaluation.inference import PLAIN, view_size
 from fedseg.method.features import feature_width
 from fedseg.method.generation.augmentation import check_generator
 from fedseg.models.adapters import freeze_and_adapt
@@ -23,7 +23,6 @@ from fedseg.models.build import build, check_size
 from fedseg.models.checkpoints import Info, describe_model
 from fedseg.planning.quick_checks import (
     Check,
-    Data,
     all_data,
     check_classes,
     failed_checks,
@@ -31,8 +30,8 @@ from fedseg.planning.quick_checks import (
     server_problems,
     with_owner,
 )
-from fedseg.planning.stages import SERVER, WHOLE_IMAGES, Stage, stages, trainings
-from fedseg.run.progress import OnProgress
+from fedseg.planning.stages import SERVER, Stage, stages, trainings
+from fedseg.run.progress import Progress
 from fedseg.storage.provenance import notices
 from fedseg.training.losses import check_loss, check_student_loss
 
@@ -42,14 +41,14 @@ SIZES_READ = 500
 
 def find_problems(
     federation: Federation,
-    on_progress: OnProgress,
+    progress: Progress,
     on_note: Callable[[str], object] = notices.warning,
 ) -> Iterator[FedsegError]:
     """Everything that is wrong with a simulation that passes `quick_checks`.
 
     Args:
         federation: a checked configuration.
-        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
+        progress: receives the state of the work.
         on_note: called with what is worth knowing, where nothing is wrong.
 
     Yields:
@@ -62,44 +61,28 @@ def find_problems(
         partial(check_trackers, federation),
         *_model_checks(federation),
         partial(with_owner, "server", generator),
-        *_data_checks(all_data(federation), on_progress, pixels),
+        *_data_checks(federation, progress, pixels),
     ]
     found = False
     for done, check in enumerate(checks):
-        on_progress("checking", done, len(checks))
+        progress("checking", done, len(checks))
         for error in failed_checks([check]):
             found = True
             yield error
     if not found:  # sizes are those of the data and the models, which are right
-        yield from failed_checks([partial(check_sizes, federation, on_progress)])
+        yield from failed_checks([partial(check_sizes, federation, progress)])
         if note := untrained_classes(federation.classes, pixels.tolist()):
             on_note(note)
 
 
-def check_data(federation: Federation, on_progress: OnProgress) -> None:
-    """Open every file of every dataset.
-
-    Args:
-        federation: a checked configuration.
-        on_progress: called with what is done, whose `name` it is, else as any `OnProgress`.
-
-    Raises:
-        FedsegError: the first thing wrong, with the remedy and whose it is.
-    """
-    for check in _data_checks(all_data(federation), on_progress):
-        check()
-
-
-def _data_checks(
-    data: Iterable[Data], on_progress: OnProgress, pixels: np.ndarray | None = None
-) -> Iterator[Check]:
-    """Checks of data; those of clients add their labelled pixels to `pixels`, int64 [C]."""
-    for owner, name, source, classes in data:
-        check = partial(_check_data, source, classes, partial(on_progress, name=name), pixels)
+def _data_checks(federation: Federation, progress: Progress, pixels: np.ndarray) -> Iterator[Check]:
+    """Checks of all data; those of clients add their labelled pixels to `pixels`, int64 [C]."""
+    for owner, name, source, classes in all_data(federation):
+        check = partial(_check_data, source, classes, partial(progress, name=name), pixels)
         yield partial(with_owner, owner, check)
 
 
-def check_server(federation: Federation, on_progress: OnProgress) -> None:
+def check_server(federation: Federation, progress: Progress) -> None:
     """See that the server's own part can be done: its model, its generator and its data.
 
     The clients' models, too, are tried at the sizes of the server's images and evaluation sets.
@@ -117,21 +100,12 @@ def check_server(federation: Federation, on_progress: OnProgress) -> None:
     with_owner("server", partial(check_generator, augmentation, federation.classes))
     check_trackers(federation)
     for owner, _, source, classes in server_data(federation):
-        with_owner(owner, partial(_check_data, source, classes, on_progress))
-    check_sizes(federation, on_progress, has_all_data=False)
-
-
-def check_models(federation: Federation) -> None:
-    """Build each model once and see that it can be trained on its crop.
-
-    Raises:
-        FedsegError: an unknown name, missing weights or an impossible size.
-    """
-    for check in _model_checks(federation):
-        check()
+        with_owner(owner, partial(_check_data, source, classes, progress))
+    check_sizes(federation, progress, has_all_data=False)
 
 
 def _model_checks(federation: Federation) -> Iterator[Check]:
+    """Checks that each model can be built, and trained on its crop with its loss."""
     fusion = federation.server.distillation.fusion
     for stage in trainings(federation):
         check = partial(_check_model, stage.model, stage.training, fusion)
@@ -151,7 +125,7 @@ def _check_model(model: Model, training: Training, fusion: str) -> None:
     check_size(model, training.crop, training.batch_size)
 
 
-def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: bool = True) -> None:
+def check_sizes(federation: Federation, progress: Progress, has_all_data: bool = True) -> None:
     """See that each model takes the sizes at which it will see whole images, or windows of them.
 
     All models see the server's images and the evaluation sets; in cross-site evaluation clients'
@@ -159,7 +133,7 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
 
     Args:
         federation: a checked configuration.
-        on_progress: called with a stage, and else as any `OnProgress`.
+        progress: receives the state of the work.
         has_all_data: whether the data of clients and evaluators is on this machine too.
 
     Raises:
@@ -169,11 +143,11 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
     sizes = lru_cache(_sizes)
     for stage in _seen_by(federation, has_all_data):
         info = describe_model(stage.model, stage.training)
-        for size in _seen(sizes(stage.source.plain), info, stage.protocol or WHOLE_IMAGES):
+        for size in _seen(sizes(stage.source.plain), info, stage.protocol or PLAIN):
             if (stage.model, size) in tried:
                 continue
             tried.add((stage.model, size))
-            on_progress("trying sizes", len(tried), len(tried))
+            progress("trying sizes", len(tried), len(tried))
             try:
                 check_size(stage.model, size)
             except FedsegError as error:
@@ -186,10 +160,10 @@ def check_sizes(federation: Federation, on_progress: OnProgress, has_all_data: b
 def _seen_by(federation: Federation, has_all_data: bool) -> Iterator[Stage]:
     """Each model with all images that it will see as a whole."""
     for stage in trainings(federation):  # features and the report show all models these, plainly
-        yield stage._replace(source=federation.server, protocol=WHOLE_IMAGES)
+        yield stage._replace(source=federation.server, protocol=PLAIN)
         if has_all_data and federation.cross_site_evaluation:
             for client in federation.clients:
-                yield stage._replace(source=client, protocol=WHOLE_IMAGES)
+                yield stage._replace(source=client, protocol=PLAIN)
     for stage in stages(federation):
         if stage.protocol and (stage.worker == SERVER or has_all_data):
             yield stage
@@ -223,7 +197,7 @@ def check_trackers(federation: Federation) -> None:
 def _check_data(
     source: Source,
     classes: ClassList | None,
-    on_progress: OnProgress,
+    progress: Progress,
     pixels: np.ndarray | None = None,
 ) -> None:
     """See that data can be read, and its labels be translated into classes; None: unlabelled.
@@ -231,10 +205,10 @@ def _check_data(
     The labelled pixels of a client are added to `pixels`, int64 [C].
     """
     labelled = classes is not None
-    dataset = open_dataset(source, labelled, partial(on_progress, "rendering data"))
+    dataset = open_dataset(source, labelled, progress)
     if classes is not None:
         check_classes(source, classes)
-    counts = survey_labels(dataset, partial(on_progress, "checking data"))
+    counts = survey_labels(dataset, progress)
     if classes is not None and isinstance(source, Client):
         check_has_labels(dataset, counts, classes)
         if pixels is not None:

@@ -234,9 +234,6 @@ def all_data(federation: Federation) -> Iterator[Data]:
     classes = federation.classes
     for client in federation.clients:
         yield Data(f"client '{client.name}'", client.name, client, classes)
-    for client in federation.clients:
-        if held_out := client.held_out:
-            yield Data(f"validation of client '{client.name}'", client.name, held_out, classes)
     for evaluator in federation.evaluators:
         yield Data(f"evaluator '{evaluator.name}'", evaluator.name, evaluator, classes)
     yield from server_data(federation)

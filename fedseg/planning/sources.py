@@ -35,8 +35,7 @@ def current_sources(federation: Federation) -> Sources:
     found: Sources = {}
     for client in federation.clients:
         model = model_inputs(client.model)
-        data = [data_inputs(open_dataset(own)) for own in (client, client.held_out) if own]
-        found[f"client '{client.name}'"] = digest(*data, model)
+        found[f"client '{client.name}'"] = digest(data_inputs(open_dataset(client)), model)
     for evaluator in federation.evaluators:
         found[f"evaluator '{evaluator.name}'"] = digest(data_inputs(open_dataset(evaluator)))
     server = open_dataset(federation.server, labelled=False)

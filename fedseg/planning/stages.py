@@ -8,8 +8,6 @@ from fedseg.data.dataset import open_dataset
 from fedseg.data.images import Size, stored_size
 
 SERVER = "server"
-WHOLE_IMAGES = Protocol()
-"""How models see images whose scores nobody configures: whole, once."""
 Part = Literal["clients", "labels", "distillation", "evaluation"]
 """The parts of a run, in order."""
 
@@ -48,8 +46,6 @@ def stages(federation: Federation) -> Iterator[Stage]:
     models[GLOBAL] = "the global model", federation.model, server.distillation.training
     for c in clients:
         yield Stage("clients", c.name, "training", *models[c.name], c)
-        if held_out := c.held_out:
-            yield Stage("clients", c.name, "validation", *models[c.name], held_out, WHOLE_IMAGES)
     for c in clients:
         name = f"labels by {c.name}"
         yield Stage("labels", SERVER, name, *models[c.name], server, server.labelling)

@@ -2,15 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from fedseg.errors import FedsegError
 from fedseg.files import read_json, write_json
-
-OnProgress = Callable[..., None]
-"""Called as `(done, total, **numbers)`: steps done so far, of how many, and what to show beside."""
 
 STEPS = ("stage", "done", "total")
 INTERVAL = 0.5

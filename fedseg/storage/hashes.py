@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -24,7 +24,7 @@ Hashes = dict[str, list[Any]]
 """By file name: size, times of change, inode, and the hash of the content."""
 
 
-def file_hashes(files: Sequence[Path], on_file: Callable[..., None] | None = None) -> list[str]:
+def file_hashes(files: Sequence[Path]) -> list[str]:
     """A hash of the content of each file.
 
     Hashes are remembered in the cache with each file's size, times and inode, so that a file is
@@ -32,7 +32,6 @@ def file_hashes(files: Sequence[Path], on_file: Callable[..., None] | None = Non
 
     Args:
         files: the files.
-        on_file: called after each file.
 
     Returns:
         32 hexadecimal digits for each file, in order: half of its SHA-256.
@@ -45,12 +44,10 @@ def file_hashes(files: Sequence[Path], on_file: Callable[..., None] | None = Non
     new: dict[Path, Hashes] = {}
     with ThreadPoolExecutor(cpus(), thread_name_prefix="hash") as pool:
         entries = pool.map(partial(_entry, remembered), files)
-        for done, (path, (entry, is_new)) in enumerate(zip(files, entries, strict=True), 1):
+        for path, (entry, is_new) in zip(files, entries, strict=True):
             hashes.append(entry[-1])
             if is_new and time.time_ns() - entry[2] > SETTLED:
                 new.setdefault(path.parent, {})[path.name] = entry
-            if on_file:
-                on_file(done, len(files))
     for folder, found in new.items():
         with suppress(OSError):  # without a cache, files are read again
             write_json(_memory(folder), remembered[folder] | found, durable=False)

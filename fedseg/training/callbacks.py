@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from fedseg.run.curves import write_curve
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 
 
 class Callback:
@@ -22,9 +22,6 @@ class Callback:
             loss: of the step's batch.
         """
 
-    def on_validation(self, done: int, total: int) -> None:
-        """Called while the model is scored between two steps: images that are done, of all."""
-
     def on_end(self, losses: list[float]) -> None:
         """Called after the last step, with the loss of each, those before a resume included."""
 
@@ -32,19 +29,12 @@ class Callback:
 class ReportProgress(Callback):
     """Passes each step on as progress."""
 
-    def __init__(self, notify: OnProgress) -> None:
-        self._notify = notify
-        self._latest: tuple[int, int, float] | None = None
+    def __init__(self, progress: Progress, stage: str = "training") -> None:
+        self._progress, self._stage = progress, stage
 
     def on_step(self, step: int, total: int, loss: float) -> None:
         """Report it."""
-        self._latest = step, total, loss
-        self._notify(step, total, loss=loss)
-
-    def on_validation(self, done: int, total: int) -> None:
-        """Report the latest step again: it is not stuck."""
-        if self._latest:
-            self.on_step(*self._latest)
+        self._progress(self._stage, step, total, loss=loss)
 
 
 class WriteCurve(Callback):

@@ -19,7 +19,6 @@ from fedseg.config import Training
 from fedseg.data.loading import prefetch
 from fedseg.machine import limit_threads
 from fedseg.models.info import Normalisation
-from fedseg.training.best import Best, Judge
 from fedseg.training.callbacks import Callback
 from fedseg.training.optimisation import Stepper, autocast
 from fedseg.training.parallel import Rank, run_in_processes
@@ -85,7 +84,6 @@ def fit(
     normalisation: Normalisation,
     run: TrainingRun[Any],
     count: Callable[[Tensor], int | Tensor] = len,
-    judge: Judge | None = None,
     draw: Draw = seeded_draw,
     make_stepper: MakeStepper = Stepper,
 ) -> nn.Module:
@@ -104,8 +102,6 @@ def fit(
         normalisation: of the input.
         run: how.
         count: how many things, in targets [N, ...], the loss is a mean of: images, by default.
-        judge: scores the model ten times; the best is what is returned. Default: the last one is.
-            To be used by other processes it must be picklable.
         draw: what the examples of a step are made from. Called in threads.
         make_stepper: makes what changes the weights.
 
@@ -117,7 +113,7 @@ def fit(
     """
     processes = run.workers()
     quiet = replace(run, callbacks=())
-    work = network, example, loss, normalisation, quiet, count, judge, draw, make_stepper
+    work = network, example, loss, normalisation, quiet, count, draw, make_stepper
     if processes:
         trained = run_in_processes(_train, work, run.callbacks, processes, run.device)
         network.load_state_dict(trained)
@@ -136,7 +132,6 @@ def _train(
     normalisation: Normalisation,
     run: TrainingRun[Any],
     count: Callable[[Tensor], int | Tensor],
-    judge: Judge | None,
     draw: Draw,
     make_stepper: MakeStepper,
 ) -> dict[str, Tensor]:
@@ -148,8 +143,7 @@ def _train(
     network = network.to(device).to(memory_format=torch.channels_last)
     train_mode(network)
     stepper = make_stepper(network, settings, device)
-    best = Best(judge, settings.iterations)
-    losses = load_state(state, network, stepper, best) if state else []
+    losses = load_state(state, network, stepper) if state else []
     forward = rank.sync_gradients(stepper.network)
     for callback in callbacks:
         callback.on_start(losses)
@@ -165,9 +159,6 @@ def _train(
             logits = forward(normalise(images.to(device, non_blocking=True), normalisation))
         value = loss(logits.float(), targets) * rank.weight(count(targets), device)
         stepper.step(value, step)
-        if rank.number == 0 and best.is_due(step + 1):
-            best.look(network, partial(_note_validation, callbacks))
-            train_mode(network)
         unread.append(rank.sum(value.detach() / rank.world))
         is_due = state is not None and rank.number == 0 and saves.is_due()
         if is_due or len(unread) == at_once or step + 1 == settings.iterations:
@@ -176,17 +167,10 @@ def _train(
             unread.clear()
         if state and is_due:
             with saves:
-                save_state(state, network, stepper, best, losses)
+                save_state(state, network, stepper, losses)
     for callback in callbacks:
         callback.on_end(losses)
-    if best.weights:
-        network.load_state_dict(best.weights)
     return network.state_dict()
-
-
-def _note_validation(callbacks: Sequence[Callback], done: int, total: int, **_: float) -> None:
-    for callback in callbacks:
-        callback.on_validation(done, total)
 
 
 def losses_at_once(device: torch.device) -> int:

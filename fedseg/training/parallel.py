@@ -93,10 +93,6 @@ class Relay(Callback):
         """Pass it on."""
         self._connection.send(("step", (step, total, loss)))
 
-    def on_validation(self, done: int, total: int) -> None:
-        """Pass it on."""
-        self._connection.send(("validation", (done, total)))
-
     def on_end(self, losses: list[float]) -> None:
         """Pass it on."""
         self._connection.send(("end", losses))
@@ -161,9 +157,6 @@ def _dispatch(name: str, value: Any, callbacks: Sequence[Callback]) -> None:
         case "step":
             for callback in callbacks:
                 callback.on_step(*value)
-        case "validation":
-            for callback in callbacks:
-                callback.on_validation(*value)
         case "end":
             for callback in callbacks:
                 callback.on_end(value)

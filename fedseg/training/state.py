@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fedseg.files import atomic_file
 from fedseg.storage.hashes import content_hash
 from fedseg.storage.provenance import notices
-from fedseg.training.best import Best
 from fedseg.training.optimisation import Stepper
 
 CHECKSUM = "checksum"
@@ -43,24 +42,19 @@ class Pace:
         self._took = self._ended - self._began
 
 
-def save_state(
-    path: Path, network: nn.Module, stepper: Stepper, best: Best, losses: list[float]
-) -> None:
-    """Save model, optimiser, the best model so far, and the loss of each step."""
+def save_state(path: Path, network: nn.Module, stepper: Stepper, losses: list[float]) -> None:
+    """Save model, optimiser, and the loss of each step."""
     tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"scaler.{name}": value for name, value in stepper.scaler_state().items()}
     for index, slots in stepper.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
-    if best.weights:
-        tensors |= {f"best.{name}": value for name, value in best.weights.items()}
-        tensors["score"] = torch.tensor(best.score, dtype=torch.float64)
     tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     with atomic_file(path) as temporary:
         contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
         save_file(contiguous, temporary, {CHECKSUM: content_hash(contiguous)})
 
 
-def load_state(path: Path, network: nn.Module, stepper: Stepper, best: Best) -> list[float]:
+def load_state(path: Path, network: nn.Module, stepper: Stepper) -> list[float]:
     """Load what `save_state` wrote, if it is there.
 
     Returns:
@@ -85,8 +79,6 @@ def load_state(path: Path, network: nn.Module, stepper: Stepper, best: Best) -> 
 
     network.load_state_dict(part("model."))
     stepper.load_scaler_state(part("scaler."))
-    if "score" in tensors:
-        best.score, best.weights = float(tensors["score"]), part("best.")
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):

@@ -23,8 +23,6 @@ from fedseg.models.build import seeded_build
 from fedseg.models.checkpoints import Info, describe_model
 from fedseg.plugins import blame_plugin
 from fedseg.registry import TRAINERS
-from fedseg.run.progress import OnProgress
-from fedseg.training.best import Judge
 from fedseg.training.loop import Example, TrainingRun, fit
 from fedseg.training.losses import count_labelled, loss_of
 
@@ -64,7 +62,6 @@ def train_supervised(
     model: Model,
     run: TrainingRun[SupervisedTraining],
     initial_seed: int,
-    validation: Callable[[Info, nn.Module, OnProgress], float] | None = None,
     trainer: str = SUPERVISED,
     ledger: PrivacyLedger | None = None,
 ) -> tuple[nn.Module, Info, Part | None]:
@@ -77,7 +74,6 @@ def train_supervised(
         run: how.
         initial_seed: of the untrained weights. Clients of a federation share it, so that those of
             one architecture begin with the same weights, as in FedAvg.
-        validation: scores the model now and then; the best is taken. Default: the last one is.
         trainer: name of how it is trained, or "module:object".
         ledger: of a private training.
 
@@ -100,7 +96,6 @@ def train_supervised(
             model=model,
             info=info,
             run=run,
-            validation=partial(validation, info) if validation else None,
             ledger=ledger,
         )
         train_model = TRAINERS.load(trainer)
@@ -131,8 +126,6 @@ class TrainingTask:
     """Normalisation, classes and sizes of the model."""
     run: TrainingRun[SupervisedTraining]
     """Settings of the training, seed, device, state and callbacks."""
-    validation: Judge | None = None
-    """Scores the model now and then."""
     ledger: PrivacyLedger | None = None
     """What a private training may cost."""
 
@@ -167,7 +160,6 @@ class TrainingTask:
             self.info.normalisation,
             self.run,
             count_labelled,
-            self.validation,
         )
 
 

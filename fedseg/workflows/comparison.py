@@ -14,7 +14,7 @@ from fedseg.files import holders_near
 from fedseg.plugins import locate_reference
 from fedseg.registry import BASELINES
 from fedseg.run.folder import Run, alone_name, distinct_labels
-from fedseg.run.progress import OnProgress, silent
+from fedseg.run.progress import Progress, silent
 from fedseg.run.records import Evaluation, Inconsistency, Result, SetScore
 from fedseg.run.result import best_alone, model_names, scores
 
@@ -31,14 +31,14 @@ best."""
 
 def compare(
     folders: Sequence[Path | str],
-    on_progress: OnProgress = silent,
+    progress: Progress = silent,
     baselines: Sequence[str] = (),
 ) -> ScoreTable:
     """Make and score every baseline of every run, and put them in one table.
 
     Args:
         folders: run folders. Those that differ in nothing but the seed count as one configuration.
-        on_progress: called with a stage, and else as any `OnProgress`.
+        progress: receives the state of the work.
         baselines: "module:object" of more baselines, which `fedseg.extend.Baseline` describes.
 
     Returns:
@@ -76,7 +76,7 @@ def compare(
 
     configurations: list[_Configuration] = []
     for run, federation in zip(runs, federations, strict=True):
-        notify = partial(on_progress, name=run.path.name)
+        notify = partial(progress, name=run.path.name)
         check_sources(run, federation)
         context = open_context(run, federation, notify)
         make_baselines(context, plugins)

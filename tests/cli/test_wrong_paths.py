@@ -87,7 +87,6 @@ CASES = [
     Case("simulate", "set", "--set server.split=harbor", "streetsim: the card has no split"),
     Case("simulate", "set", "--set server.dataset=camvdi", "server: no dataset card 'camvdi'"),
     Case("simulate", "set", "--set model.encoder_weights=no.safetensors", f"weights: .*{NO_FILE}"),
-    Case("simulate", "set", "--set clients.suburb.validation=no", "validation of client 'suburb'"),
     Case("simulate", "ray_address", "--ray-address localhost:1", "no Ray cluster can be joined"),
     Case("check", "config", "no.toml", NO_FILE),
     *folders("check", "out", "federation.toml"),

@@ -12,11 +12,11 @@ FOLDER = load_card("folder")
 def test_a_whole_dataset(make_world):
     root = make_world("world", classes=(0, 8), count=3)
     progress = []
-    report = check(FOLDER, root, on_image=lambda done, total: progress.append((done, total)))
+    report = check(FOLDER, root, progress=lambda *seen: progress.append(seen))
     assert report.problems == []
     assert report.found == {"all": 3, "train": 0, "val": 0, "test": 0}
     assert report.opened == 3
-    assert progress == [(1, 3), (2, 3), (3, 3)]
+    assert progress == [("checking", 1, 3), ("checking", 2, 3), ("checking", 3, 3)]
     assert report.pixels[[0, 8]].tolist() == [3 * 24 * 80] * 2
     assert report.pixels.sum() == 3 * 48 * 80
 

@@ -101,7 +101,7 @@ def test_labels_and_scores_are_the_same_to_the_bit(cluster, alone, make_world, t
     load, protocol = partial(open_here, tmp_path / "client"), Protocol(height=64)
 
     def made(folder):
-        files = predict_images(tmp_path / "client", dataset, info, folder, lambda *_: None)
+        files = predict_images(tmp_path / "client", dataset, info, folder, silent, "labels")
         score = evaluate_stored(load, info, dataset, protocol)
         return np.stack([read_array(file) for file in files]), score
 

@@ -91,7 +91,7 @@ def test_a_video_gives_a_video_of_the_same_length_and_rate(model, drive, tmp_pat
     predict_video(*model, "drive", Video(drive), tmp_path / "out", lambda *n: notify.append(n))
     made = Video(tmp_path / "out" / "drive_overlay.mp4")
     assert (made.frames, made.rate) == (12, 6.0)
-    assert notify[-1] == (12, 12)
+    assert notify[-1] == ("predicting drive", 12, 12)
     frames = [frame.mean() for frame in made]
     # Half of each overlay is the picture, which is 20 grey levels brighter from one to the next.
     assert frames[-1] - frames[0] > 80
@@ -134,7 +134,7 @@ def test_an_unreadable_image_does_not_end_the_rest(model, make_world, tmp_path):
     problems = predict_frames(*model, sequence, tmp_path / "out", lambda *n: notify.append(n))
     [problem] = problems
     assert problem.startswith(f"{folder}/1.png: not a readable image")
-    assert notify[-1] == (4, 4)
+    assert notify[-1] == ("predicting images", 4, 4)
     written = {path.name for path in (tmp_path / "out").glob("*_trainId.png")}
     assert written == {"0_trainId.png", "2_trainId.png", "3_trainId.png"}
 

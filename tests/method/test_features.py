@@ -9,6 +9,7 @@ from fedseg.evaluation.inference import infer
 from fedseg.method import features
 from fedseg.models import checkpoints
 from fedseg.models.build import seeded_build
+from fedseg.run.progress import silent
 from fedseg.storage.arrays import read_array
 
 ARCHITECTURES = ["fpn", "unet", "deeplabv3plus", "segformer", "linknet", "upernet"]
@@ -33,7 +34,7 @@ def described(make_world, tmp_path):
     checkpoints.save(tmp_path / "client", seeded_build(model, 0).eval(), info)
     dataset = open_dataset(Source(dataset="folder", root=make_world("images", count=5)))
     folder = tmp_path / "features"
-    files = features.write_features(tmp_path / "client", dataset, info, folder, lambda *_: None)
+    files = features.write_features(tmp_path / "client", dataset, info, folder, silent, "features")
     return tmp_path / "client", dataset, info, files
 
 
@@ -62,5 +63,5 @@ def test_goes_on_where_it_was(described):
     for file in files[2:]:
         file.unlink()
     folder = files[0].parent.parent
-    assert features.write_features(checkpoint, dataset, info, folder, lambda *_: None) == files
+    assert features.write_features(checkpoint, dataset, info, folder, silent, "features") == files
     assert [read_array(file).tobytes() for file in files] == whole

@@ -74,7 +74,7 @@ def test_nobody_is_timed_within_the_patience():
     asked = []
     notify = PaceLimit(lambda *_: None, lambda: asked.append(1) or 0.0)
     for done in range(1, 6):
-        notify(done, 5)
+        notify("labels", done, 5)
     assert not asked
 
 
@@ -86,11 +86,11 @@ def test_the_rate_is_of_the_images_that_were_made_now(monkeypatch):
     notify = PaceLimit(lambda *done: seen.append(done), lambda: 1.0)
     now[0] = 1000.0  # until its model was loaded
     for done in range(501, 504):
-        notify(done, 1000)
+        notify("labels", done, 1000)
         now[0] += 61 / 3
     with pytest.raises(ModelError, match=r"takes 20\.3 s an image, more than 10 times .* \(1 s\)"):
-        notify(504, 1000)
-    assert seen == [(501, 1000), (502, 1000), (503, 1000), (504, 1000)]
+        notify("labels", 504, 1000)
+    assert seen == [("labels", done, 1000) for done in range(501, 505)]
 
 
 def test_the_usual_time_is_measured_on_the_servers_images(federation):

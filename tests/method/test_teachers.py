@@ -14,6 +14,7 @@ from fedseg.method import teachers
 from fedseg.method.teachers import predict_images
 from fedseg.models import checkpoints
 from fedseg.models.build import build
+from fedseg.run.progress import silent
 from fedseg.storage.arrays import read_array
 from tests.conftest import TINY_MODEL
 from tests.edges import TOLERANCE, Brightness, place_of, write_edges
@@ -32,11 +33,11 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
     def run():
         notify.clear()
         return predict_images(
-            tmp_path / "client", dataset, info, folder, lambda *n: notify.append(n)
+            tmp_path / "client", dataset, info, folder, lambda *n: notify.append(n), "labels"
         )
 
     files = run()
-    assert notify[-1] == (4, 4)
+    assert notify[-1] == ("labels", 4, 4)
     probabilities = read_array(files[0])
     assert probabilities.shape == (8, 16, 19)  # height 32, 5:3 pictures to 64 wide, stride 4
     assert (abs(probabilities.sum(axis=-1, dtype=int) - 255) <= 2).all()
@@ -45,7 +46,7 @@ def test_predictions_sum_to_one_leave_out_unseen_classes_and_are_kept(make_world
     before = files[1].read_bytes()
     files[1].unlink()
     assert run() == files
-    assert notify == [(4, 4)]
+    assert notify == [("labels", 4, 4)]
     planes = np.load(BytesIO(before))["planes"]
     assert (read_array(files[1]) == np.moveaxis(planes, 0, -1)).all()
 
@@ -61,7 +62,7 @@ def test_each_image_keeps_its_own_predictions_when_others_come_and_go(make_world
 
     def run():
         dataset = open_dataset(source, labelled=False)
-        files = predict_images(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
+        files = predict_images(tmp_path / "client", dataset, info, tmp_path / "p", silent, "labels")
         names = [path.name for path in dataset.images]
         return {name: read_array(file) for name, file in zip(names, files, strict=True)}
 
@@ -89,7 +90,7 @@ def test_a_damaged_prediction_is_made_again(make_world, tmp_path, damage):
     dataset = open_dataset(Source(dataset="folder", root=make_world("server")), labelled=False)
 
     def run():
-        return predict_images(tmp_path / "client", dataset, info, tmp_path / "p", lambda *_: None)
+        return predict_images(tmp_path / "client", dataset, info, tmp_path / "p", silent, "labels")
 
     files = run()
     whole = read_array(files[2])

@@ -47,14 +47,6 @@ def test_what_brings_out_single_images_is_refused(tmp_path, asked, reason, loose
     Allowance(node(tmp_path)).check_task(ASKED)
 
 
-def test_the_first_model_that_validation_may_choose_has_steps_enough(tmp_path):
-    """Of a training that gets worse from then on, it is what is sent."""
-    allowance = Allowance(node(tmp_path, validation="val"))
-    with pytest.raises(PublicError, match=r"before the first validation: 6 asked for"):
-        allowance.check_task(ASKED)
-    allowance.check_task(ASKED.model_copy(update={"iterations": 500}))
-
-
 def client_of(node, **training):
     task = train_task(load(EMBEDDED), load(EMBEDDED).clients[0])
     wanted = ASKED.model_copy(update=training)

@@ -132,6 +132,8 @@ def test_bad_weights_leave_nothing_behind(uploaded, tmp_path):
     name = "segmentation_head.0.bias"
     refused(tmp_path, upload, weights | {name: torch.full((19,), torch.nan)}, "NaN")
     refused(tmp_path, upload, weights | {name: torch.zeros(18)}, r"\[18\]")
+    narrow = {key: t.half() if t.is_floating_point() else t for key, t in weights.items()}
+    refused(tmp_path, upload, narrow, r"is float16 \[.*\], but must be float32")
     variance = next(name for name in weights if name.endswith("running_var"))
     negative = weights | {variance: -weights[variance]}
     refused(tmp_path, upload, negative, f"'{variance}' holds a negative variance")

@@ -67,15 +67,3 @@ def test_more_iterations_take_longer_and_equal_clients_are_timed_once(federation
     [clients] = [stage for stage in stages if stage.name == "clients"]
     assert clients.seconds == 0.5 * (40 + 3)
     assert len(trials) == 1  # both clients, and the student
-
-
-def test_looks_at_a_validation_split_take_time_too(federation_data, monkeypatch):
-    """Ten of them, or one a step."""
-    monkeypatch.setattr("fedseg.planning.estimate.step_seconds", lambda *_: 0.5)
-    monkeypatch.setattr("fedseg.planning.estimate.image_seconds", lambda *_: 0.1)
-    federation_data["clients"][0] |= {"validation": "all", "training": {"iterations": 40}}
-    federation_data["clients"][1] |= {"validation": "all"}
-    federation = Federation.model_validate(federation_data)
-    stages = estimate_costs(federation, 1, lambda *_, **__: None)
-    [clients] = [stage for stage in stages if stage.name == "clients"]
-    assert clients.seconds == pytest.approx(0.5 * (40 + 3) + 0.1 * 4 * (10 + 3))

@@ -42,7 +42,7 @@ def test_a_run_is_repeatable_whatever_the_number_of_threads():
 def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
     steps = []
 
-    def kill(done, total, loss):
+    def kill(stage, done, total, loss):
         steps.append(done)
         if done == 4:
             raise Killed
@@ -53,7 +53,7 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
     resumed = train(
         state=state,
         callbacks=(
-            ReportProgress(lambda done, total, loss: steps.append(done)),
+            ReportProgress(lambda stage, done, total, loss: steps.append(done)),
             WriteCurve(tmp_path / "resumed.json"),
         ),
     )
@@ -65,13 +65,13 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
 def test_a_curve_grows_with_the_training(tmp_path):
     found = []
 
-    def note(done, total, loss):
+    def note(stage, done, total, loss):
         found.append(len(read_json(tmp_path / "curve.json")["loss"]))
 
     curve = WriteCurve(tmp_path / "curve.json", seconds=0)
     state = tmp_path / "state.safetensors"
 
-    def kill(done, total, loss):
+    def kill(stage, done, total, loss):
         if done == 4:
             raise Killed
 
@@ -85,7 +85,7 @@ def test_training_learns():
     losses = []
     train(
         SETTINGS.model_copy(update={"iterations": 60}),
-        callbacks=(ReportProgress(lambda done, total, loss: losses.append(loss)),),
+        callbacks=(ReportProgress(lambda stage, done, total, loss: losses.append(loss)),),
     )
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
 
@@ -137,7 +137,7 @@ def test_losses_that_are_read_together_are_those_of_each_step(tmp_path, monkeypa
     monkeypatch.setattr(loop, "losses_at_once", lambda device: 4)
     train(callbacks=(ReportProgress(lambda *seen, **loss: together.append((seen, loss))),))
     assert together == alone
-    assert [seen[0] for seen, _ in together] == [1, 2, 3, 4, 5, 6]
+    assert [seen[:2] for seen, _ in together] == [("training", step) for step in range(1, 7)]
 
     monkeypatch.setattr(loop, "save_state", lambda *state: saved.append(len(state[-1])))
     train(state=tmp_path / "state", save_seconds=0)
@@ -155,7 +155,7 @@ def test_training_in_half_precision_learns_and_resumes(tmp_path, precision):
     settings = SETTINGS.model_copy(update={"precision": precision, **few})
     losses = []
 
-    def note(done, total, loss):
+    def note(stage, done, total, loss):
         losses.append(loss)
         if done == 8 and len(losses) == 8:
             raise Killed

@@ -1,7 +1,5 @@
 """Centralized training: one model on the data of all clients at once."""
 
-from functools import partial
-
 from fedseg.config import Federation, SupervisedTraining
 from fedseg.data.dataset import open_dataset
 from fedseg.data.fingerprint import data_inputs
@@ -34,12 +32,11 @@ def make(context: Context) -> None:
     }
     if is_product(folder, inputs):
         return
-    on_step = partial(context.progress, "centralized training")
     network, info, _ = train_supervised(
         datasets,
         [train_id_counts(d, survey_labels(d), federation.classes) for d in datasets],
         federation.model,
-        training_run(context, training, CENTRALIZED, inputs, on_step),
+        training_run(context, training, CENTRALIZED, inputs, "centralized training"),
         federation.seed,
     )
     checkpoints.save(folder, network, info, inputs)

@@ -1,6 +1,5 @@
 """FedDF: the mean of the clients' logits, distilled into the mean of their weights."""
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,7 +30,7 @@ def make(context: Context) -> None:
     every client votes for every class. Where the clients' architectures differ, the student starts
     untrained. Images, augmentation and iterations are those of the global model.
     """
-    run, progress = context.run, context.progress
+    run = context.run
     plain = context.settings.model_copy(update=PLAIN)
     info = checkpoints.load_info(run.global_model)
     inputs = distillation_inputs(context, context.clients) | {
@@ -43,7 +42,7 @@ def make(context: Context) -> None:
     fedavg.make(context)
     targets = run.baseline("targets") / digest(inputs)
     _write_targets(context, info, targets)
-    training = training_run(context, plain.training, NAME, inputs, partial(progress, "FedDF"))
+    training = training_run(context, plain.training, NAME, inputs, "FedDF")
     start = _starting_point(context, info)
     network = distill(context.images, targets, start, info, plain, training)
     checkpoints.save(run.baseline(NAME), network, info, inputs)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -68,7 +67,7 @@ def generate_images(
             federation.seed,
             context.run.generated,
             inputs,
-            partial(context.progress, "generating images"),
+            context.progress,
         )
 
 

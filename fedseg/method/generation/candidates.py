@@ -13,7 +13,7 @@ from fedseg.data.dataset import Dataset
 from fedseg.data.shards import sharded
 from fedseg.files import atomic_file, file_sha256
 from fedseg.method.teachers import Teacher
-from fedseg.run.progress import OnProgress
+from fedseg.run.progress import Progress
 from fedseg.run.records import Judgement, Manifest, Recipe
 from fedseg.storage.provenance import Inputs
 
@@ -86,7 +86,7 @@ def make_candidates(
     seed: int,
     folder: Path,
     inputs: Inputs,
-    on_image: OnProgress,
+    progress: Progress,
 ) -> list[Path]:
     """Write images of classes drawn in proportion to their weights; those there are kept.
 
@@ -98,7 +98,7 @@ def make_candidates(
         seed: image i follows from (seed, i) alone.
         folder: for `<i>.png` and `<i>.json`, which says what it should show.
         inputs: what the images are made from; one that was made from others is made again.
-        on_image: called after each.
+        progress: receives the state of the work.
 
     Returns:
         The image files, in order.
@@ -124,7 +124,7 @@ def make_candidates(
     for done, (index, is_made) in enumerate(sharded(make, missing), total - len(missing) + 1):
         if not is_made:
             del paths[index]
-        on_image(done, total)
+        progress("generating images", done, total)
     kept = {path.stem for path in paths.values()}
     for path in folder.glob("[0-9]*.*"):  # of other settings
         if path.stem not in kept:
