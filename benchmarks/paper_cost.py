@@ -41,13 +41,12 @@ def main(teraflops: float = 100.0) -> None:
     """Print a table."""
     federation = config.load(PAPER)
     model, student = federation.model.plain, federation.server.distillation.training
-    federation = federation.model_copy(update={"model": model})  # of which nothing is downloaded
     [training] = {client.training for client in federation.clients}
     clients = len(federation.clients)
     info = describe_model(model, training)
 
     step = 3 * training.batch_size * forward(model, training.crop)
-    pictures = SERVER[0] + made_images(federation)
+    pictures = SERVER[0] + made_images(federation.server.augmentation)
     seen = input_size(*SERVER[1], info)
     scored = 0.0
     for chosen in federation.evaluation:
@@ -68,7 +67,8 @@ def main(teraflops: float = 100.0) -> None:
     out = Console()
     out.print(table)
     needed = training_bytes(model, training) - PROCESS
-    disk = sum(written_for(federation, pictures, SERVER[1]))
+    models = [client.model for client in federation.clients]
+    disk = sum(written_for(models, model, student, pictures, SERVER[1]))
     out.print(f"assumed: {teraflops:g} TFLOP/s a GPU")
     out.print(f"GPU memory of a training: {needed / 2**30:.0f} GiB, in bfloat16 about half")
     out.print(f"disk: {disk / 1e9:.0f} GB")

@@ -111,12 +111,12 @@ def explain_error(error: Exception) -> str:
     return str(error) if known else f"{type(error).__name__}: {error}"
 
 
-def did_you_mean(word: str, options: Iterable[str], most: int = 3) -> str:
+def did_you_mean(word: str, options: Iterable[str]) -> str:
     """`did you mean 'a' or 'b'?`, or all the options where none is near."""
     options = list(options)
     if not options:
         return "there is none"
-    near = difflib.get_close_matches(word, options, n=most, cutoff=0.55)
+    near = difflib.get_close_matches(word, options, cutoff=0.55)
     if near:
         return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?"
     shown = ", ".join(sorted(options)[:20])

@@ -333,24 +333,23 @@ def read_text(path: Path, most: int | None = None) -> str:
     return content.decode("utf-8-sig")
 
 
-def read_json(path: Path, kind: type = dict, most: int | None = None) -> Any:
+def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
     """Read a JSON file that fedseg wrote.
 
     Args:
         path: the file.
-        kind: what its content must be: dict, list or str.
         most: bytes that it may have, where others may have written it; None: any number.
 
     Raises:
-        DamagedFile: it is not JSON, or its content is of another kind.
+        DamagedFile: it is not JSON, or no object.
         OSError: it is missing, unreadable, or no regular file.
     """
     try:
         content = json.loads(read_text(path, most))
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
         raise damaged_file(path, why_unreadable(error)) from None
-    if not isinstance(content, kind):
-        raise damaged_file(path, f"expected a {kind.__name__}, found a {type(content).__name__}")
+    if not isinstance(content, dict):
+        raise damaged_file(path, f"expected a dict, found a {type(content).__name__}")
     return content
 
 

@@ -35,7 +35,7 @@ from fedseg.models.checkpoints import WEIGHTS, StoredWeights, load_info
 from fedseg.participants.evaluator import answer_inputs, answered_score
 from fedseg.participants.introduction import Introduction, Question
 from fedseg.participants.metadata import parse_upload
-from fedseg.participants.node import ScoreTask, score_task, train_task
+from fedseg.participants.node import ScoreTask, train_task
 from fedseg.participants.uploads import check_architecture, check_cost, check_sizes, store_upload
 from fedseg.planning.node_classes import check_node_classes
 from fedseg.run.clients import good_clients
@@ -130,7 +130,7 @@ class OneShot(Strategy):
             self._message(TRAIN, request(client.name, task), nodes[client.name])
             for client in self.federation.clients
             if client.name in nodes
-            for task in [train_task(self.federation, client)]
+            for task in [train_task(client, self.federation.seed, self.federation.client_timeout)]
         ]
 
     def aggregate_train(  # type: ignore[override]
@@ -173,7 +173,8 @@ class OneShot(Strategy):
             if introduction.problem:
                 self._fail(name, plain(introduction.problem, MOST_OF_AN_ERROR))
                 continue
-            content = request(name, score_task(self.federation, evaluator), info, weights)
+            task = ScoreTask(protocol=evaluator.protocol, timeout=self.federation.client_timeout)
+            content = request(name, task, info, weights)
             messages.append(self._message(EVALUATE, content, nodes[name]))
         return messages
 

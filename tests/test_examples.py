@@ -73,7 +73,7 @@ def test_a_deployed_federation_knows_names_only_and_a_node_the_rest():
     assert not any(participant.dataset or participant.root for participant in everyone)
     node = load_node(_path("node").parent)
     [client] = [client for client in deployed.clients if client.name == node.name]
-    trained = node.client(train_task(deployed, client))
+    trained = node.client(train_task(client, 0, 60.0))
     assert (trained.dataset, trained.training.iterations) == ("gta5", 20000)  # below its limit
     assert trained.training.threads <= 4
 

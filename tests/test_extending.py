@@ -399,7 +399,7 @@ def test_an_upload_imports_nothing_that_the_server_has_not_named(arch, upload, t
 def test_a_node_runs_the_models_that_its_owner_lists(upload, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where its state is kept
     given, weights, federation = upload
-    task = train_task(federation, federation.clients[0])
+    task = train_task(federation.clients[0], federation.seed, 60.0)
     settings = {"name": "one", "role": "trainer", "server": "host:1", "dataset": "folder"}
     settings["cross_site_evaluation"] = True
     node = Node.model_validate(settings)

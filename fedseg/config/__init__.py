@@ -17,6 +17,7 @@ from fedseg.config.federation import Server as Server
 from fedseg.config.federation import Tracking as Tracking
 from fedseg.config.model import MOST_CHANNELS as MOST_CHANNELS
 from fedseg.config.model import NETWORK as NETWORK
+from fedseg.config.model import CompleteModel as CompleteModel
 from fedseg.config.model import DecoderKey as DecoderKey
 from fedseg.config.model import DecoderValue as DecoderValue
 from fedseg.config.model import Model as Model

@@ -21,7 +21,7 @@ from fedseg.config.data import (
     with_protocols,
 )
 from fedseg.config.distillation import Augmentation, Distillation
-from fedseg.config.model import DERIVED, Model
+from fedseg.config.model import DERIVED, CompleteModel, Model, complete_model
 from fedseg.config.names import Name, choices, one_of
 from fedseg.config.training import (
     PRIVATE,
@@ -115,7 +115,7 @@ class Federation(Section):
     class better count more. Clients then see each other's models."""
     classes: ClassList = CITYSCAPES
     """The classes that all models predict."""
-    model: Model = Field(Model(), validate_default=True)
+    model: CompleteModel = Field(Model(), validate_default=True)
     """The global model, and every client's default."""
     training: SupervisedTraining = SupervisedTraining()
     """Every client's default and, but for the loss, that of the distillation."""
@@ -186,19 +186,12 @@ class Federation(Section):
                 raise ValueError(f"clients: '{client.name}' is what a result is called; rename it")
         return self
 
-    @field_validator("model")
-    @classmethod
-    def _complete_model(cls, model: Model, info: ValidationInfo) -> Model:
-        return model.of_classes(info.data.get("classes", CITYSCAPES))
-
     @field_validator("clients")
     @classmethod
     def _complete_clients(cls, clients: list[Client], info: ValidationInfo) -> list[Client]:
-        classes = info.data.get("classes", CITYSCAPES)
-        models = [client.model.of_classes(classes) for client in clients]
         return [
-            client.model_copy(update={"model": model})
-            for client, model in zip(clients, models, strict=True)
+            client.model_copy(update={"model": complete_model(client.model, info)})
+            for client in clients
         ]
 
     @model_serializer(mode="wrap")

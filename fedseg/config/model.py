@@ -6,6 +6,7 @@ from pydantic import (
     AfterValidator,
     Field,
     StrictBool,
+    ValidationInfo,
 )
 from pydantic.json_schema import SkipJsonSchema
 
@@ -67,10 +68,6 @@ class Model(Section):
     def __hash__(self) -> int:
         return hash((self.model_dump_json(), self.norm, self.classes.names))
 
-    def of_classes(self, classes: ClassList) -> "Model":
-        """The same model for a class list."""
-        return self.model_copy(update={"classes": classes})
-
     @property
     def plain(self) -> "Model":
         """The same network, whatever its weights are and whatever of it is trained."""
@@ -80,3 +77,12 @@ class Model(Section):
     def network(self) -> dict[str, Any]:
         """The settings that say which network it is."""
         return {key: getattr(self, key) for key in NETWORK}
+
+
+def complete_model(model: Model, info: ValidationInfo) -> Model:
+    """Validate a field that follows `classes`: the model is for that class list."""
+    return model.model_copy(update={"classes": info.data.get("classes", CITYSCAPES)})
+
+
+CompleteModel = Annotated[Model, AfterValidator(complete_model)]
+"""A model for the class list in the field `classes` before it."""

@@ -31,7 +31,6 @@ def evaluate(
     dataset: Dataset,
     protocol: Protocol = PLAIN,
     progress: Progress = silent,
-    stage: str = "evaluating",
 ) -> Score:
     """Score a model: one confusion matrix over the whole dataset, at the labels' resolution.
 
@@ -45,7 +44,6 @@ def evaluate(
         dataset: labelled.
         protocol: how images are shown to the model.
         progress: receives the state of the work.
-        stage: what it is reported as.
 
     Returns:
         The score.
@@ -62,7 +60,7 @@ def evaluate(
         (4, 19, True)
     """
     counted = _counts(network, info, dataset, protocol, range(len(dataset)))
-    return _summed(counted, info, dataset, protocol, progress, stage)
+    return _summed(counted, info, dataset, protocol, progress, "evaluating")
 
 
 def evaluate_stored(

@@ -7,16 +7,15 @@ node reads `node.toml`, which its owner wrote; in a simulation it is made from t
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from fedseg import config
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import (
     SUPERVISED,
     Client,
+    CompleteModel,
     Evaluator,
-    Federation,
-    Model,
     Name,
     PluginName,
     Privacy,
@@ -49,7 +48,7 @@ class TrainTask(Section):
 
     classes: ClassList = CITYSCAPES
     """The federation's."""
-    model: Model
+    model: CompleteModel
     """The client's model in the federation file; a path of weights is replaced by "file"."""
     training: SupervisedTraining
     """The client's training in the federation file."""
@@ -61,11 +60,6 @@ class TrainTask(Section):
     """The server's copy of what the client does not train, where that is not all."""
     timeout: float = Field(gt=0)
     """Seconds after which the server waits no longer, and the node gives up."""
-
-    @field_validator("model")
-    @classmethod
-    def _complete_model(cls, model: Model, info: ValidationInfo) -> Model:
-        return model.of_classes(info.data.get("classes", CITYSCAPES))
 
 
 class ScoreTask(Section):
@@ -332,24 +326,25 @@ def simulated_node(role: Client | Evaluator, state: Path, tracking: Tracking | N
     return Node(name=role.name, role="evaluator", state=state, **source)
 
 
-def train_task(federation: Federation, client: Client) -> TrainTask:
-    """What the server asks of a client of its federation."""
+def train_task(client: Client, seed: int, timeout: float) -> TrainTask:
+    """What the server asks of a client of its federation.
+
+    Args:
+        client: how it trains.
+        seed: of the federation.
+        timeout: seconds after which the server waits no longer.
+    """
     from fedseg.models.adapters import base_of  # it imports torch, and commands read nodes too
 
     model = client.model
     if is_local_file(model.encoder_weights):
         model = model.model_copy(update={"encoder_weights": "file"})
     return TrainTask(
-        classes=federation.classes,
+        classes=model.classes,
         model=model,
         training=client.training,
         trainer=client.trainer,
-        seed=federation.seed,
-        base=base_of(client.model, federation.seed),
-        timeout=federation.client_timeout,
+        seed=seed,
+        base=base_of(client.model, seed),
+        timeout=timeout,
     )
-
-
-def score_task(federation: Federation, evaluator: Evaluator) -> ScoreTask:
-    """What the server asks of an evaluator of its federation."""
-    return ScoreTask(protocol=evaluator.protocol, timeout=federation.client_timeout)

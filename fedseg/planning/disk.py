@@ -1,11 +1,12 @@
 """What a run writes to the disk, and whether there is room for it."""
 
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from fedseg.config import Federation, Model
+from fedseg.config import Client, Federation, Model, Server, Training
 from fedseg.data.augment import CropSource
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import stored_size
@@ -42,38 +43,55 @@ def written_bytes(federation: Federation) -> Written:
     Raises:
         FedsegError: the server's images or a model can't be used.
     """
-    images = open_dataset(federation.server, labelled=False)
-    size = stored_size(images.images[0])
-    return written_for(federation, len(images) + made_images(federation), size)
-
-
-def written_for(federation: Federation, count: int, size: tuple[int, int]) -> Written:
-    """What a simulation writes that labels so many images of that height and width."""
-    info = describe_model(federation.model, federation.server.distillation.training)
-    rows, columns = input_size(*size, info)
-    cells = (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(info.classes)
-    labels = count * len(federation.clients) * (cells * COMPRESSED + FILE_HEADERS)
-    return Written(
-        sum(weight_bytes(client.model) for client in federation.clients),
-        round(labels),
-        count * cells,
-        weight_bytes(federation.model),
+    server = federation.server
+    images = open_dataset(server, labelled=False)
+    return written_for(
+        [client.model for client in federation.clients],
+        federation.model,
+        server.distillation.training,
+        len(images) + made_images(server.augmentation),
+        stored_size(images.images[0]),
     )
 
 
-def cached_bytes(federation: Federation) -> int:
+def written_for(
+    clients: Sequence[Model], model: Model, training: Training, count: int, size: tuple[int, int]
+) -> Written:
+    """What a simulation writes that labels so many images of one size.
+
+    Args:
+        clients: their models.
+        model: the global one.
+        training: how that is trained.
+        count: how many images.
+        size: their height and width.
+    """
+    info = describe_model(model, training)
+    rows, columns = input_size(*size, info)
+    cells = (rows // TARGET_STRIDE) * (columns // TARGET_STRIDE) * len(info.classes)
+    labels = count * len(clients) * (cells * COMPRESSED + FILE_HEADERS)
+    return Written(
+        sum(map(weight_bytes, clients)),
+        round(labels),
+        count * cells,
+        weight_bytes(model),
+    )
+
+
+def cached_bytes(clients: Sequence[Client], server: Server, model: Model) -> int:
     """Bytes that the trainings of a simulation keep in the cache, `data.resized.LARGEST` at most.
 
-    Clients' images and labels, and the server's images, at the size that crops are cut from.
+    Clients' images and labels, and the server's images, at the size that crops are cut from; the
+    global model decides that of the server's.
     """
     total = 0
-    for client in federation.clients:
+    for client in clients:
         source = CropSource(client.training.crop, client.training.scale[0])
         total += kept_bytes(open_dataset(client), source)
-    settings = federation.server.distillation.training
-    student = describe_model(federation.model, settings)
+    settings = server.distillation.training
+    student = describe_model(model, settings)
     views = ViewSource(settings.crop, settings.scale[0], student)
-    total += kept_bytes(open_dataset(federation.server, labelled=False), views)
+    total += kept_bytes(open_dataset(server, labelled=False), views)
     return min(total, LARGEST)
 
 

@@ -14,7 +14,7 @@ from heapq import heapreplace, nlargest
 import torch
 from torch import Tensor
 
-from fedseg.config import Federation, Model, Source, SupervisedTraining, Training
+from fedseg.config import Client, Federation, Model, Source, SupervisedTraining, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import Size
 from fedseg.data.survey import survey_labels, train_id_counts
@@ -64,16 +64,20 @@ def estimate_costs(federation: Federation, at_once: int, progress: Progress) -> 
         FedsegError: the data or a model can't be used.
     """
     every, count = list(stages(federation)), lru_cache(count_images)
+    made = made_images(federation.server.augmentation)
     seconds: dict[Part, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for done, stage in enumerate(every):
         progress(f"timing {stage.part}", done, len(every))
-        seconds[stage.part][stage.worker] += stage_seconds(federation, stage, at_once, count)
+        seconds[stage.part][stage.worker] += stage_seconds(
+            federation.clients, stage, at_once, count, made
+        )
     share = max(at_once / cpus(), 1.0)  # of time, where clients share a core
     clients = [own * share for own in seconds["clients"].values()]
     memory = [training_bytes(client.model, client.training) for client in federation.clients]
     largest = PROCESS + max(weight_bytes(client.model) for client in federation.clients)
     student = training_bytes(federation.model, federation.server.distillation.training)
     writes = written_bytes(federation)
+    cached = cached_bytes(federation.clients, federation.server, federation.model)
 
     def total(part: Part) -> float:
         return sum(seconds[part].values())
@@ -85,22 +89,31 @@ def estimate_costs(federation: Federation, at_once: int, progress: Progress) -> 
         Cost("targets", 0.0, PROCESS, writes.targets, True),
         Cost("distillation", total("distillation"), student, writes.model),
         Cost("evaluation", total("evaluation"), largest),
-        Cost("resized images, in the cache", 0.0, 0, cached_bytes(federation)),
+        Cost("resized images, in the cache", 0.0, 0, cached),
     ]
 
 
 def stage_seconds(
-    federation: Federation,
+    clients: Sequence[Client],
     stage: Stage,
     at_once: int,
     count: Callable[[Source], tuple[int, Size]],
+    made: int,
 ) -> float:
-    """Time of a stage, by a trial of a few steps or images; trials that are alike are made once."""
+    """Time of a stage, by a trial of a few steps or images; trials that are alike are made once.
+
+    Args:
+        clients: of the federation.
+        stage: which.
+        at_once: clients that train at once.
+        count: gives the number of images of a dataset.
+        made: images that the server makes beside its own.
+    """
     model, training, source = stage.model, stage.training, stage.source
     if stage.protocol is None:
         # Images of one kind take as long; of the server's nobody has labels.
-        alike = (client for client in federation.clients if client.dataset == source.dataset)
-        shown = next(alike, federation.clients[0])
+        alike = (client for client in clients if client.dataset == source.dataset)
+        shown = next(alike, clients[0])
         threads = cpus() if stage.worker == SERVER else max(cpus() // at_once, 1)
         step = Training(  # whatever its loss and its length
             **training.model_dump(include=set(Training.model_fields), exclude={"iterations"})
@@ -108,7 +121,7 @@ def stage_seconds(
         return training.iterations * step_seconds(shown.plain, model, step, threads)
     images, _ = count(source.plain)
     if stage.part == "labels":
-        images += made_images(federation)
+        images += made
     return images * image_seconds(model, training, source, stage.protocol)
 
 

@@ -32,10 +32,15 @@ def check_node_classes(
     classes = federation.classes
     clients = {client.name for client in federation.clients}
     evaluators = {evaluator.name for evaluator in federation.evaluators}
-    if _unknown(federation, known):
+    cards = [source_card(one) for one in (federation.server, *federation.evaluation)]
+
+    def unknown() -> str:
+        return unknown_names(classes, cards, set().union(*known.values()))
+
+    if unknown():
         find(evaluators)
     try:
-        check_known(_unknown(federation, known))
+        check_known(unknown())
     except FedsegError as error:
         if clients | evaluators <= known.keys():
             raise
@@ -45,9 +50,3 @@ def check_node_classes(
         trained = {train_id for part, train_id in classes.train_ids.items() if part in told}
         if note := untrained_classes(classes, [c in trained for c in range(len(classes))]):
             notices.warning("%s", note)
-
-
-def _unknown(federation: Federation, known: Mapping[str, set[str]]) -> str:
-    """`unknown_names` in the cards of the server and of the nodes that said something."""
-    cards = [source_card(one) for one in (federation.server, *federation.evaluation)]
-    return unknown_names(federation.classes, cards, set().union(*known.values()))

@@ -58,7 +58,7 @@ def find_problems(
     generator = partial(check_generator, augmentation, federation.classes)
     pixels = np.zeros(len(federation.classes), np.int64)
     checks: list[Check] = [
-        partial(check_trackers, federation),
+        federation.tracking.load,
         *_model_checks(federation),
         partial(with_owner, "server", generator),
         *_data_checks(federation, progress, pixels),
@@ -92,14 +92,13 @@ def check_server(federation: Federation, progress: Progress) -> None:
     """
     for problem in server_problems(federation):
         raise problem
-    student = federation.server.distillation
+    server, student = federation.server, federation.server.distillation
     check = partial(_check_model, federation.model, student.training, student.fusion)
     with_owner("the global model", check)
     check_student_loss(student.loss, len(federation.classes))
-    augmentation = federation.server.augmentation
-    with_owner("server", partial(check_generator, augmentation, federation.classes))
-    check_trackers(federation)
-    for owner, _, source, classes in server_data(federation):
+    with_owner("server", partial(check_generator, server.augmentation, federation.classes))
+    federation.tracking.load()
+    for owner, _, source, classes in server_data(server, federation.evaluation, federation.classes):
         with_owner(owner, partial(_check_data, source, classes, progress))
     check_sizes(federation, progress, has_all_data=False)
 
@@ -183,15 +182,6 @@ def _seen(images: set[Size], info: Info, protocol: Protocol) -> set[Size]:
         return whole
     rows, columns = protocol.window
     return {(min(rows, height), min(columns, width)) for height, width in whole}
-
-
-def check_trackers(federation: Federation) -> None:
-    """See that the configured trackers are installed.
-
-    Raises:
-        FedsegError: the extra of one is missing.
-    """
-    federation.tracking.load()
 
 
 def _check_data(

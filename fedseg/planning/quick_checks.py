@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fedseg.classes import ClassList
-from fedseg.config import Client, Federation, Model, Source
+from fedseg.config import (
+    Client,
+    Evaluation,
+    Evaluator,
+    Federation,
+    Model,
+    Server,
+    Source,
+    Tracking,
+)
 from fedseg.data.class_names import check_class_names
 from fedseg.data.dataset import check_source
 from fedseg.data.label_map import LabelMap
@@ -37,7 +46,7 @@ from fedseg.registry import (
 )
 from fedseg.run.folder import check_folder
 
-Check = Callable[[], None]
+Check = Callable[[], object]
 """Raises a FedsegError where something is wrong."""
 
 
@@ -70,7 +79,7 @@ def quick_problems(federation: Federation, ray_address: str | None = None) -> It
     Raises:
         FedsegError: the data of a participant is on another machine.
     """
-    check_has_data(federation)
+    check_has_data(participants(federation))
     yield from failed_checks(
         [
             partial(check_class_names, federation),
@@ -93,11 +102,13 @@ def server_problems(federation: Federation) -> Iterator[FedsegError]:
     Yields:
         An error for each thing wrong, with the remedy and whose it is.
     """
+    own = federation.model, federation.server, federation.tracking
+    data = server_data(federation.server, federation.evaluation, federation.classes)
     yield from failed_checks(
         [
-            partial(check_server_plugins, federation),
+            partial(check_server_plugins, *own),
             partial(with_owner, "the global model", partial(check_model_names, federation.model)),
-            *data_checks(server_data(federation)),
+            *data_checks(data),
         ]
     )
 
@@ -127,13 +138,13 @@ def failed_checks(checks: Iterable[Check]) -> Iterator[FedsegError]:
             yield error
 
 
-def check_has_data(federation: Federation) -> None:
+def check_has_data(everybody: Iterable[Client | Evaluator]) -> None:
     """See that everybody's data is on this machine.
 
     Raises:
         FedsegError: somebody names none.
     """
-    for participant in participants(federation):
+    for participant in everybody:
         if not participant.dataset:
             raise FedsegError(
                 f"'{participant.name}' names no dataset: its data is on its own node; run this "
@@ -175,23 +186,23 @@ def check_model_names(model: Model) -> None:
 
 def plugin_checks(federation: Federation) -> Iterator[Check]:
     """Checks that the plugins of the server and of all clients can be imported."""
-    yield partial(check_server_plugins, federation)
+    own = federation.model, federation.server, federation.tracking
+    yield partial(check_server_plugins, *own)
     for client in federation.clients:
         yield partial(with_owner, f"client '{client.name}'", partial(check_client_plugins, client))
 
 
-def check_server_plugins(federation: Federation) -> None:
+def check_server_plugins(model: Model, server: Server, tracking: Tracking) -> None:
     """See that the server's plugins can be imported, and called as they should be.
 
     Raises:
         FedsegError: one can't.
     """
-    server = federation.server
     distillation = server.distillation
-    chosen = [(MODELS, federation.model.arch), (FUSION_RULES, distillation.fusion)]
+    chosen = [(MODELS, model.arch), (FUSION_RULES, distillation.fusion)]
     chosen += [(STUDENT_LOSSES, distillation.loss)]
     chosen += [(GENERATORS, server.augmentation.generator)]
-    chosen += [(TRACKERS, name) for name in federation.tracking.trackers]
+    chosen += [(TRACKERS, name) for name in tracking.trackers]
     _check_plugins(chosen)
 
 
@@ -236,14 +247,16 @@ def all_data(federation: Federation) -> Iterator[Data]:
         yield Data(f"client '{client.name}'", client.name, client, classes)
     for evaluator in federation.evaluators:
         yield Data(f"evaluator '{evaluator.name}'", evaluator.name, evaluator, classes)
-    yield from server_data(federation)
+    yield from server_data(federation.server, federation.evaluation, classes)
 
 
-def server_data(federation: Federation) -> Iterator[Data]:
+def server_data(
+    server: Server, evaluation: Iterable[Evaluation], classes: ClassList
+) -> Iterator[Data]:
     """The data of the server."""
-    yield Data("server", "server", federation.server, None)
-    for chosen in federation.evaluation:
-        yield Data(f"evaluation '{chosen.name}'", "server", chosen, federation.classes)
+    yield Data("server", "server", server, None)
+    for chosen in evaluation:
+        yield Data(f"evaluation '{chosen.name}'", "server", chosen, classes)
 
 
 def data_checks(data: Iterable[Data]) -> Iterator[Check]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from fedseg.config import GLOBAL, Federation, Model, Protocol, Source, Training
+from fedseg.config import GLOBAL, Augmentation, Federation, Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import Size, stored_size
 
@@ -71,9 +71,8 @@ def trainings(federation: Federation) -> list[Stage]:
     return list(found.values())
 
 
-def made_images(federation: Federation) -> int:
+def made_images(augmentation: Augmentation) -> int:
     """How many images the server makes beside its own."""
-    augmentation = federation.server.augmentation
     return 0 if augmentation.generator == "none" else augmentation.images
 
 

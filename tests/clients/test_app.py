@@ -83,7 +83,7 @@ def ask(folder, kind, task, weights=None):
 
 
 def train(folder, federation: Federation, weights=None, **changes):
-    task = train_task(federation, federation.clients[0])
+    task = train_task(federation.clients[0], federation.seed, federation.client_timeout)
     training = task.training.model_copy(update=changes)
     how = task.model_copy(update={"training": training}).model_dump_json()
     return ask(folder, "train", {"name": "one", "how": how}, weights)
@@ -104,7 +104,8 @@ def test_a_base_that_differs_is_refused_before_anything_is_trained(make_folder, 
     model = client.model.model_copy(update={"train": "decoder"})
     folder = make_folder("trainer", client.root)
     for seed, is_same in ((federation.seed + 1, False), (federation.seed, True)):
-        task = train_task(federation, client.model_copy(update={"model": model}))
+        asked = client.model_copy(update={"model": model})
+        task = train_task(asked, federation.seed, federation.client_timeout)
         task = task.model_copy(update={"base": base_of(model, seed)})
         reply, _ = ask(folder, "train", {"name": "one", "how": task.model_dump_json()})
         text = str(reply.content["answer"])
@@ -137,13 +138,14 @@ def test_the_server_opens_no_file_on_a_node(make_folder, federation, tmp_path):
     secret = tmp_path / "secret.safetensors"
     secret.write_bytes(b"private")
     folder = make_folder("trainer", federation.clients[0].root)
-    task = train_task(federation, federation.clients[0])
+    task = train_task(federation.clients[0], federation.seed, federation.client_timeout)
     model = task.model.model_copy(update={"encoder_weights": str(secret)})
     how = task.model_copy(update={"model": model}).model_dump_json()
     reply, _ = ask(folder, "train", {"name": "one", "how": how})
     assert "the node must name" in reply.content["answer"]["error"]
     client = federation.clients[0].model_copy(update={"model": model})
-    assert str(secret) not in train_task(federation, client).model_dump_json()
+    asked = train_task(client, federation.seed, federation.client_timeout)
+    assert str(secret) not in asked.model_dump_json()
 
 
 def test_errors_tell_the_server_no_path(make_folder, federation, tmp_path):
@@ -291,7 +293,7 @@ def test_what_training_may_cost_is_limited_by_the_owner(
     make_folder, federation, limits, model, training, reason
 ):
     folder = make_folder("trainer", federation.clients[0].root, f"\n[limits]\n{limits}\n")
-    task = train_task(federation, federation.clients[0])
+    task = train_task(federation.clients[0], federation.seed, federation.client_timeout)
     task = task.model_copy(
         update={
             "model": task.model.model_copy(update=model),

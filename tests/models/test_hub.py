@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -159,8 +158,7 @@ def test_a_node_downloads_only_what_its_owner_named(tmp_path, monkeypatch):
     address = "hf://org/encoder@v1"
     model = Model(**TINY_MODEL | {"encoder_weights": address})
     client = Client(name="one", dataset="camvid", model=model)
-    federation = SimpleNamespace(seed=0, client_timeout=1, classes=model.classes)
-    task = train_task(federation, client)
+    task = train_task(client, 0, 60.0)
     assert task.model.encoder_weights == address
     node = Node(name="one", role="trainer", dataset="camvid")
     with pytest.raises(PublicError, match=f"starts from the encoder weights '{address}'"):

@@ -48,7 +48,7 @@ def test_what_brings_out_single_images_is_refused(tmp_path, asked, reason, loose
 
 
 def client_of(node, **training):
-    task = train_task(load(EMBEDDED), load(EMBEDDED).clients[0])
+    task = train_task(load(EMBEDDED).clients[0], 0, 60.0)
     wanted = ASKED.model_copy(update=training)
     return node.client(task.model_copy(update={"training": wanted}))
 
@@ -100,7 +100,7 @@ def test_a_simulation_needs_no_allowance(tmp_path):
     assert allowance_of(simulated_node(client, tmp_path)) is None
     private = client.model_copy(update={"privacy": Privacy(epsilon=8.0)})
     node = simulated_node(private, tmp_path)
-    assert node.client(train_task(load(EMBEDDED), private)) == private
+    assert node.client(train_task(private, 0, 60.0)) == private
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

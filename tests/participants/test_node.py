@@ -12,7 +12,7 @@ def node(**changes):
 
 @pytest.fixture
 def task(federation):
-    return train_task(federation, federation.clients[0])
+    return train_task(federation.clients[0], 0, 60.0)
 
 
 def test_the_server_says_how_and_the_node_says_where(task, tmp_path):
@@ -39,7 +39,7 @@ def test_a_simulated_node_trains_exactly_what_the_federation_says(federation_dat
     federation_data["clients"][0]["model"] = {"encoder_weights": "/some.safetensors"}
     federation = Federation.model_validate(federation_data)
     for client in federation.clients:
-        task = train_task(federation, client)
+        task = train_task(client, 0, 60.0)
         assert simulated_node(client, tmp_path).client(task) == client
 
 
