@@ -11,7 +11,7 @@ import numpy as np
 from fedseg.classes import ClassList
 from fedseg.config import Client, Federation, Model, Protocol, Source, Training
 from fedseg.data.class_names import untrained_classes
-from fedseg.data.dataset import Dataset, open_dataset
+from fedseg.data.dataset import open_dataset
 from fedseg.data.images import Size, stored_size
 from fedseg.data.survey import survey_labels, train_id_counts
 from fedseg.errors import FedsegError, PublicError
@@ -200,21 +200,8 @@ def _check_data(
         check_classes(source, classes)
     counts = survey_labels(dataset, progress)
     if classes is not None and isinstance(source, Client):
-        check_has_labels(dataset, counts, classes)
+        own = train_id_counts(dataset, counts, classes).sum(axis=0)
+        if not own.any():
+            raise PublicError("no labelled pixel in its data; check the card")
         if pixels is not None:
-            pixels += train_id_counts(dataset, counts, classes).sum(axis=0)
-
-
-def check_has_labels(dataset: Dataset, counts: np.ndarray, classes: ClassList) -> None:
-    """See that a dataset has a labelled pixel to train on.
-
-    Args:
-        dataset: labelled.
-        counts: as `survey_labels` gives them.
-        classes: of the federation.
-
-    Raises:
-        PublicError: it has none.
-    """
-    if not train_id_counts(dataset, counts, classes).any():
-        raise PublicError("no labelled pixel in its data; check the card")
+            pixels += own
