@@ -18,12 +18,14 @@ dataset = fedseg.open_dataset(fedseg.Source(dataset="streetsim", split="harbour"
 print(len(dataset), "images")
 """
 WAITING = """
-import time
+import signal, time
 from fedseg.processes import Child
 from tests.test_processes import sleep
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
 with Child(sleep):
     print("ready", flush=True)
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 """
 
 
@@ -105,5 +107,5 @@ def test_no_process_outlives_its_caller(tmp_path, end):
     )
     assert caller.stdout.readline() == b"ready\n"
     caller.send_signal(end)
-    caller.wait(timeout=90)  # a signal just before its sleep begins does not cut the sleep short
+    caller.wait(timeout=90)
     wait_until_gone(tmp_path)

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEADER_SECONDS = 20.0
 """Time to encrypt a new connection and to send a registered node's first request."""
+CLOSING_SECONDS = 2.0
+"""Time for a peer to confirm that a connection is closed: a server that stops waits for it."""
 MOST_STRANGERS, MOST_OF_ADDRESS = 250, 100
 """Connections without a registered node's request so far: in all, and from one address."""
 MOST_OF_NODES, MOST_OF_NODE = 750, 32
@@ -142,7 +144,12 @@ class Handshake(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         try:
             encrypted = await loop.start_tls(
-                plain, self, self._tls, server_side=True, ssl_handshake_timeout=HEADER_SECONDS
+                plain,
+                self,
+                self._tls,
+                server_side=True,
+                ssl_handshake_timeout=HEADER_SECONDS,
+                ssl_shutdown_timeout=CLOSING_SECONDS,
             )
         except OSError:  # cut off, too slow, or no TLS
             plain.abort()

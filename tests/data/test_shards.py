@@ -112,6 +112,7 @@ def test_labels_and_scores_are_the_same_to_the_bit(cluster, alone, make_world, t
     assert score == same_score == evaluate(load(), info, dataset, protocol)
 
 
+@pytest.mark.slow
 def test_so_are_comparison_generated_images_and_fused_targets(
     cluster, alone, federation_data, make_world, trained, tmp_path
 ):

@@ -119,8 +119,8 @@ def run(app: Path, out: Path, mode: str, until: str) -> Simulation:
 @pytest.mark.parametrize(
     ("mode", "until", "result"),
     [
-        ("ok", "result", "2"),
-        ("client hangs", "result", "1"),
+        pytest.param("ok", "result", "2", marks=pytest.mark.slow),
+        pytest.param("client hangs", "result", "1", marks=pytest.mark.slow),
         pytest.param("server raises", "result", None, marks=pytest.mark.slow),
         ("stopped early", "started", None),
     ],

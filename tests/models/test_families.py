@@ -24,6 +24,16 @@ from tests.conftest import paint
 TABLE = (Path(__file__).parents[2] / "docs/models.md").read_text("utf-8")
 ROWS = re.findall(r"^\| `(\w+)` \|.*\| `([\w.-]+)` \|$", TABLE, re.MULTILINE)
 SIZES = ((128, 160), (160, 128))
+OFTEN = {"unet", "deeplabv3", "segformer", "hf_mask2former"}
+"""Architectures that every run of the suite trains, with the encoder of their last row; the others
+are slow tests."""
+LAST = dict(ROWS)
+TRAINED = [
+    pytest.param(
+        *row, marks=[] if row[0] in OFTEN and LAST[row[0]] == row[1] else [pytest.mark.slow]
+    )
+    for row in ROWS
+]
 
 
 def example(rng):
@@ -72,7 +82,7 @@ def test_the_table_names_strides():
         assert int(step) == model_stride(Model(arch=arch, encoder=encoder)), (arch, encoder)
 
 
-@pytest.mark.parametrize(("arch", "encoder"), ROWS)
+@pytest.mark.parametrize(("arch", "encoder"), TRAINED)
 def test_a_family_trains_and_opens_again_and_takes_any_size(tmp_path, arch, encoder):
     if arch in FAMILIES:
         pytest.importorskip("transformers")

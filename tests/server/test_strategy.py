@@ -220,7 +220,7 @@ WIDE = {"pyramid_channels": 2048, "segmentation_channels": 2048}
     ("train", "changes"),
     [
         ("all", {"encoder": "mit_b0", "decoder": WIDE}),
-        ("all", {"encoder": "mit_b5"}),
+        pytest.param("all", {"encoder": "mit_b5"}, marks=pytest.mark.slow),
         ("all", {"decoder": WIDE}),
         ("all", {"arch": "unet", "decoder": {"channels": [16, 16, 16, 16, 4096]}}),
         ("all", {"encoder": "resnext101_32x48d"}),  # 3.3 GB

@@ -231,6 +231,7 @@ def every_step(folder):
 
 
 @pytest.mark.parametrize("name", ["ann", "bob"])
+@pytest.mark.slow
 class TestStepsOfAResumedTrainingAreLoggedOnce:
     def test_curve(self, tracked, name):
         curve = read_json(tracked / f"{name}-curve.json")

@@ -83,6 +83,7 @@ def test_pooled_variances_are_never_negative():
 def test_feddf_distills_the_mean_logits_from_the_mean_weights(run, federation, monkeypatch):
     """As in the paper; a client votes for classes that it was never shown too."""
     federation = with_features(federation)
+    monkeypatch.setattr("fedseg.extras.gated_fusion.STEPS", 2)
     run_server(run, federation, silent)
     clients = good_clients(run, federation)
     seen = {}

@@ -65,7 +65,9 @@ def completed(tmp_path_factory):
     data["server"]["distillation"] = {"fusion": "features"}
     federation = Federation.model_validate(data)
     run = train_and_upload(federation, folder)
-    run_server(run, federation, silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedseg.extras.gated_fusion.STEPS", 20)
+        run_server(run, federation, silent)
     result = gather_result(run, federation, "completed", {}, {})
     conclude_run(run, federation, result, silent)
     return run, federation, result

@@ -25,8 +25,10 @@ def picked(run):
     return max(agreement, key=agreement.get)
 
 
-def test_all_baselines_in_one_table_with_their_spread(completed, federation, tmp_path):
-    table = compare([completed.path], lambda *_, **__: None)
+def test_all_baselines_in_one_table_and_configurations_side_by_side(
+    completed, federation, tmp_path
+):
+    table = compare([completed.path])
     baselines = ["fedavg", "ensemble", "feddf", "centralized"]
     apart = ["one+alone", "two+alone"]
     assert list(table.rows) == [
@@ -48,40 +50,35 @@ def test_all_baselines_in_one_table_with_their_spread(completed, federation, tmp
     shutil.copytree(completed.path, again)
     write_text(again / "config.toml", config.dump(config.with_seed(federation, 9)))
     before = (completed.baseline("feddf") / "model.safetensors").stat().st_mtime_ns
-    table = compare([completed.path, again], lambda *_, **__: None)
+    table = compare([completed.path, again])
     assert (completed.baseline("feddf") / "model.safetensors").stat().st_mtime_ns == before
     assert table.spreads["global"] == (0.0,)  # a copy differs in nothing
     assert "\u00b1 0.0" in table.markdown()
     assert not completed.predictions.exists()
 
-
-def test_runs_that_cannot_be_compared(completed, federation, run, tmp_path):
-    with pytest.raises(FedsegError, match="not the folder of a completed run"):
-        compare([tmp_path], lambda *_, **__: None)
     other = tmp_path / "other"
     shutil.copytree(completed.path, other)
-    flipped = federation.evaluation[0].model_copy(update={"protocol": config.Protocol(height=64)})
-    changed = federation.model_copy(update={"evaluation": [flipped]})
-    write_text(other / "config.toml", config.dump(changed))
-    with pytest.raises(FedsegError, match="the runs share no evaluation set"):
-        compare([completed.path, other], lambda *_, **__: None)
-
-
-def test_configurations_side_by_side_and_the_keys_in_which_they_differ(
-    completed, federation, tmp_path
-):
-    paths = [completed.path, *(tmp_path / name for name in ("other", "seed-9"))]
     changed = federation.model_copy(update={"min_clients": 1, "client_timeout": 9.0})
-    for path, content in zip(paths[1:], (changed, config.with_seed(federation, 9)), strict=True):
-        shutil.copytree(completed.path, path)
-        write_text(path / "config.toml", config.dump(content))
-    table = compare(paths, lambda *_, **__: None)
+    write_text(other / "config.toml", config.dump(changed))
+    table = compare([completed.path, other, again])
     assert table.columns == ("held-out",)
     first = list(table.rows).index("global (run)")
     assert list(table.rows)[first : first + 2] == ["global (run)", "global (other)"]
     assert table.rows["global (run)"] == table.rows["global (other)"]
     assert table.spreads["global (run)"] == (0.0,)  # over two seeds
     assert table.caption.endswith("differ in: client_timeout, min_clients")
+
+
+def test_runs_that_cannot_be_compared(completed, federation, run, tmp_path):
+    with pytest.raises(FedsegError, match="not the folder of a completed run"):
+        compare([tmp_path])
+    other = tmp_path / "other"
+    shutil.copytree(completed.path, other)
+    flipped = federation.evaluation[0].model_copy(update={"protocol": config.Protocol(height=64)})
+    changed = federation.model_copy(update={"evaluation": [flipped]})
+    write_text(other / "config.toml", config.dump(changed))
+    with pytest.raises(FedsegError, match="the runs share no evaluation set"):
+        compare([completed.path, other])
 
 
 def test_a_run_without_a_miou_leaves_the_mean_empty():

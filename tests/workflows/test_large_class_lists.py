@@ -49,7 +49,7 @@ def make_world(root, classes, seed):
     return {"dataset": str(root.parent / "many.toml"), "root": str(root)}
 
 
-@pytest.fixture(scope="module", params=[150, MOST_CLASSES])
+@pytest.fixture(scope="module", params=[pytest.param(150, marks=pytest.mark.slow), MOST_CLASSES])
 def completed(request, tmp_path_factory):
     """A federation over so many classes, and its run folder."""
     folder, count = tmp_path_factory.mktemp("many"), request.param

@@ -16,13 +16,13 @@ import pytest
 import tomli_w
 
 from fedseg.cli import console
-from fedseg.config import Federation
+from fedseg.config import Federation, load
 from fedseg.data.dataset import open_dataset
 from fedseg.evaluation.evaluate import evaluate
 from fedseg.files import read_json
 from fedseg.flower.supervisor import free_port
 from fedseg.models import checkpoints
-from fedseg.run.folder import open_run
+from fedseg.run.folder import Run, open_run
 from fedseg.run.records import EvaluatorResult, Result
 from fedseg.workflows import simulation
 from tests.processes import wait_until_gone
@@ -47,6 +47,7 @@ pathlib.Path.stat = stat
 """
 
 
+@pytest.mark.slow
 def test_clients_that_raise_or_hang_are_named_and_the_run_goes_on(
     federation_data, make_world, tmp_path, monkeypatch
 ):
@@ -97,8 +98,29 @@ def fedseg_evaluate(checkpoint, source):
     return evaluate(*checkpoints.load(checkpoint), open_dataset(source))
 
 
-def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_path):
+FAILING = """
+def train(task):
+    raise OSError("the drive is gone")
+"""
+
+
+def test_killed_and_called_again_it_goes_on_without_the_client_that_fails(
+    federation_data, make_world, tmp_path
+):
+    (tmp_path / "failing.py").write_text(FAILING)
+    federation_data["clients"][0]["model"] = {"arch": "unet"}
     federation_data["clients"][1]["training"] = {"iterations": 40}
+    federation_data["clients"].append(
+        {
+            "name": "failing",
+            "dataset": "folder",
+            "root": str(make_world("failing")),
+            "trainer": "failing:train",
+        }
+    )
+    city = {"name": "city", "dataset": "folder", "root": str(make_world("city", seed=5))}
+    federation_data["evaluators"] = [city]
+    federation_data["cross_site_evaluation"] = True
     config, out = tmp_path / "federation.toml", tmp_path / "run"
     config.write_text(tomli_w.dumps(federation_data))
     command = [Path(sys.executable).parent / "fedseg", "simulate", config, "--out", out]
@@ -118,10 +140,21 @@ def test_killed_and_called_again_it_goes_on_where_it_was(federation_data, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert first.stat().st_mtime_ns == written
-    result = read_json(out / "result.json")
-    assert set(result["evaluation"]) == {"one", "two", "global"}
-    for model in result["evaluation"].values():
-        assert f"{100 * model['held-out']['miou']:.1f}" in done.stdout
+    result = Result.read(out / "result.json")
+    status = {name: client.status for name, client in result.clients.items()}
+    assert status == {"one": "good", "two": "good", "failing": "failed"}
+    assert "the drive is gone" in result.clients["failing"].reason
+    assert (result.clients["one"].arch, result.clients["two"].arch) == ("unet", "fpn")
+    assert set(result.evaluation) == {"one", "two", "global"}
+    for model in result.evaluation.values():
+        assert f"{100 * model['held-out'].miou:.1f}" in done.stdout
+    assert result.evaluators["city"].images == 4
+    run, federation = Run(out), load(config)
+    here = fedseg_evaluate(run.global_model, federation.evaluators[0])
+    assert result.evaluation["global"]["city"].miou == here.miou
+    crossed = read_json(run.cross_site_evaluation("one", "two"))
+    assert np.sum(crossed["confusion"]) == 4 * 48 * 80
+    assert run.cross_site_evaluation("two", "one").is_file()
     wait_until_gone(out)
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
