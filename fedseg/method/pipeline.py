@@ -20,6 +20,7 @@ from fedseg.method.fusion.task import fuse_targets
 from fedseg.method.generation.augmentation import augment, generator_inputs
 from fedseg.method.inconsistency import compare_clients, record_agreement, record_without_suspects
 from fedseg.method.labelling import label_images
+from fedseg.method.reliability import add_trust, combine_weights
 from fedseg.method.student import Student, alike_clients, starting_points
 from fedseg.method.teachers import Teachers, open_teachers
 from fedseg.method.votes import client_votes
@@ -55,7 +56,7 @@ def make_global_model(context: Context) -> None:
         title="distillation",
         inputs=inputs,
     )
-    # No label is needed to choose the client that agrees most with the others.
+    # No label is needed to choose the client that is most consistent with itself.
     starts = starting_points(context.federation, context.clients, agreement.ranked)
     checkpoints.save(run.global_model, student.train(images, targets, starts), student.info, inputs)
     audit_global_model(context, agreement)
@@ -83,10 +84,12 @@ def make_targets(context: Context, folder: Path, inputs: Inputs) -> tuple[Datase
         raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
     agreement = find_unstable_classes(context, teachers, unusable)
     teachers = {name: teachers[name] for name in agreement.clients}
+    agreement = add_trust(context, teachers, agreement)
     images, agreement = add_images(context, teachers, agreement, inputs)
     agreement.write(context.run.inconsistency, inputs)
-    reliability = client_votes(context.run, list(teachers), context.federation.classes)
-    fuse_targets(context, teachers, images, folder, context.settings, context.student, reliability)
+    weights = client_votes(context.run, list(teachers), context.federation.classes)
+    weights = combine_weights([*agreement.weights.values()], weights)
+    fuse_targets(context, teachers, images, folder, context.settings, context.student, weights)
     return images, agreement
 
 

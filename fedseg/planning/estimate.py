@@ -120,9 +120,9 @@ def stage_seconds(
         )
         return training.iterations * step_seconds(shown.plain, model, step, threads)
     images, _ = count(source.plain)
-    if stage.part == "labels":
+    if stage.part == "labels" and not stage.is_sample:
         images += made
-    return images * image_seconds(model, training, source, stage.protocol)
+    return stage.passes(images) * image_seconds(model, training, source, stage.protocol)
 
 
 def makespan(seconds: Sequence[float], at_once: int) -> float:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from fedseg.config import GLOBAL, Augmentation, Federation, Model, Protocol, Source, Training
 from fedseg.data.dataset import open_dataset
 from fedseg.data.images import Size, stored_size
+from fedseg.method.sample import COPIES, sample_images
 
 SERVER = "server"
 Part = Literal["clients", "labels", "distillation", "evaluation"]
@@ -31,6 +32,12 @@ class Stage(NamedTuple):
     """The images."""
     protocol: Protocol | None = None
     """How the images are shown to the model; None: it is trained on them."""
+    is_sample: bool = False
+    """Whether the model sees changed copies of a sample of the images."""
+
+    def passes(self, images: int) -> int:
+        """Forward passes of a model over a dataset of so many images."""
+        return COPIES * len(sample_images(images)) if self.is_sample else images
 
 
 def stages(federation: Federation) -> Iterator[Stage]:
@@ -49,6 +56,9 @@ def stages(federation: Federation) -> Iterator[Stage]:
     for c in clients:
         name = f"labels by {c.name}"
         yield Stage("labels", SERVER, name, *models[c.name], server, server.labelling)
+    for c in clients:
+        name = f"consistency of {c.name}"
+        yield Stage("labels", SERVER, name, *models[c.name], server, server.labelling, True)
     yield Stage("distillation", SERVER, "distillation", *models[GLOBAL], server)
     for model, facts in models.items():
         for one in federation.evaluation:

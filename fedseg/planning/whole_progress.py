@@ -92,4 +92,4 @@ def stage_pixels(stage: Stage, count: Callable[[Source], tuple[int, Size]]) -> f
     images, size = count(stage.source.plain)
     info = describe_model(stage.model, training)
     rows, columns = view_size(*size, info, stage.protocol)
-    return float(images * rows * columns)
+    return float(stage.passes(images) * rows * columns)

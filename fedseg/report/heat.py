@@ -157,6 +157,29 @@ def inconsistency_map(content: Inconsistency, classes: ClassList) -> HeatMap:
     return HeatMap("inconsistency", columns, rows)
 
 
+def trust_map(content: Inconsistency, classes: ClassList) -> HeatMap | None:
+    """How consistent each client is with itself, class by class, 0..1; None of older runs.
+
+    Args:
+        content: of inconsistency.json.
+        classes: of the federation.
+    """
+    if not content.consistency:
+        return None
+    colours = zip(classes.names, map(css, classes.palette), strict=True)
+    clients = content.consistency.values()
+    rows = [
+        Row(name, colour, [_trust_cell(client[name]) for client in clients])
+        for name, colour in colours
+    ]
+    foot = [Cell(trust, _plain(trust)) for trust in content.trust.values()]
+    return HeatMap("trust", list(content.consistency), rows, foot)
+
+
+def _trust_cell(value: float | None) -> Cell:
+    return Cell(value, _plain(value), UNSEEN if value is None else "", value is None)
+
+
 def _distance(agreement: float | None) -> float | None:
     return None if agreement is None else 1 - agreement
 

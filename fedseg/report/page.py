@@ -13,7 +13,7 @@ from fedseg.config import GLOBAL, Federation
 from fedseg.report import facts
 from fedseg.report.charts import loss_charts
 from fedseg.report.generated import find_generated
-from fedseg.report.heat import class_maps, confusion_map, inconsistency_map
+from fedseg.report.heat import class_maps, confusion_map, inconsistency_map, trust_map
 from fedseg.report.licences import find_licences
 from fedseg.report.samples import find_samples
 from fedseg.run.clients import good_clients
@@ -61,6 +61,7 @@ def render(run: Run, federation: Federation, result: Result, progress: Progress)
         "inconsistency": inconsistency_map(disagreement, federation.classes)
         if disagreement
         else None,
+        "trust": trust_map(disagreement, federation.classes) if disagreement else None,
         "classes": federation.classes,
         "generated": find_generated(run, federation.classes),
         "charts": {name: Markup(drawing) for name, drawing in charts.items()},

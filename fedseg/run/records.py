@@ -130,6 +130,13 @@ class Inconsistency(Product):
     """Clients that it is computed over."""
     agreement: dict[str, float | None]
     """How far each client agrees with the others, 0..1; None for a client without others."""
+    consistency: dict[str, ByClass] = Field(default_factory=dict)
+    """How consistent each client is with itself, by class, 0..1; None for a class that it does not
+    know."""
+    trust: dict[str, float] = Field(default_factory=dict)
+    """Mean consistency of each client over the classes that all of them know, 0..1."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """How much each client's vote counts, 2/3..1."""
     inconsistency: ByClass
     unstable: list[str]
     """Classes of the highest inconsistency, the highest first."""
@@ -147,9 +154,10 @@ class Inconsistency(Product):
 
     @property
     def ranked(self) -> list[str]:
-        """Clients that were not left out; the one that agrees most with the others comes first."""
-        kept = [name for name in self.agreement if name not in self.suspects]
-        return sorted(kept, key=lambda name: self.agreement[name] or 0.0, reverse=True)
+        """Clients that were not left out, the most trusted first; those in doubt come last."""
+        kept = [name for name in self.clients if name not in self.suspects]
+        trust = {name: (name not in self.doubtful, self.trust.get(name, 0.0)) for name in kept}
+        return sorted(kept, key=lambda name: trust[name], reverse=True)
 
 
 class ParticipantResult(Record):

@@ -25,7 +25,7 @@ REFERENCES = (
     "gain of the federation",
 )
 """Rows computed from others, of the clients distilled alone: the best on each set, which nobody
-knows without labels; the one that agrees most with the others; their mean; and global minus the
+knows without labels; the one that the server trusts most; their mean; and global minus the
 best."""
 
 
