@@ -1,7 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from fedseg.method.reliability import client_trust, combine_weights, vote_weights
+from fedseg.method.context import open_context
+from fedseg.method.labelling import label_images
+from fedseg.method.reliability import add_trust, client_trust, combine_weights, vote_weights
+from fedseg.method.teachers import open_teachers
+from fedseg.models import checkpoints
+from fedseg.run.progress import silent
+from fedseg.run.records import Inconsistency
 
 
 def test_trust_is_the_mean_over_common_classes():
@@ -30,3 +39,31 @@ def test_weights_by_cross_site_evaluation_join_and_the_bound_holds():
     assert weights == pytest.approx(np.array([[1, 2 / 3], [2 / 3, 1], [2 / 3, 2 / 3]]))
     halves = combine_weights([2 / 3, 2 / 3], np.full((2, 1), 2 / 3))
     assert halves == pytest.approx(np.ones((2, 1)))  # relative to the best
+
+
+def test_a_client_that_is_consistent_and_wrong_is_not_trusted(run, federation):
+    """It permutes the classes of the best one, so it sees the same in every copy."""
+    network, info = checkpoints.load(run.clients / "one")
+    with torch.no_grad():
+        for tensor in network.segmentation_head[0].parameters():
+            known = sorted(info.coverage)
+            tensor[known] = tensor[known[1:] + known[:1]]
+    wrong = run.clients / "wrong"
+    checkpoints.save(wrong, network, info)
+    clients = {"one": run.clients / "one", "two": run.clients / "two", "wrong": wrong}
+    context = replace(open_context(run, federation, silent), clients=clients)
+    teachers = open_teachers(clients)
+    assert not label_images(context, teachers, context.images, context.student)
+    content = Inconsistency(
+        clients=[*clients],
+        agreement=dict.fromkeys(clients, 0.5),
+        inconsistency={},
+        unstable=[],
+        pairs=[],
+        doubtful=("wrong",),
+    )
+    content = add_trust(context, teachers, content)
+    assert content.trust["wrong"] > content.trust["one"] / 2 > 0
+    assert content.weights["wrong"] == pytest.approx(2 / 3)
+    assert content.ranked[-1] == "wrong"
+    assert content.consistency["one"]["fence"] is None  # which it was never shown

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from fedseg.method.sample import SAMPLE, sample_images
@@ -9,5 +11,5 @@ def test_a_sample_is_spread_over_the_dataset(count):
     assert len(sample) == len(set(sample)) == min(count, SAMPLE)
     assert sample[0] == 0
     assert sample[-1] < count
-    gaps = {later - earlier for earlier, later in zip(sample, sample[1:], strict=False)}
+    gaps = {later - earlier for earlier, later in pairwise(sample)}
     assert max(gaps, default=1) - min(gaps, default=1) <= 1

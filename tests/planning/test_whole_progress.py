@@ -33,7 +33,12 @@ def test_work_by_hand(federation):
     rows, columns = client.crop
     assert found["one", "training"] == 3 * client.iterations * client.batch_size * rows * columns
     names = [stage for name, stage in found if name == "server"]
-    assert names[:3] == ["labels by one", "labels by two", "distillation"]
+    labels = [
+        f"{what} {name}" for what in ("labels by", "consistency of") for name in ("one", "two")
+    ]
+    assert names[:5] == [*labels, "distillation"]
+    # Three changed copies of each of four images.
+    assert found["server", "consistency of one"] == 3 * found["server", "labels by one"]
     assert names[-1] == f"{GLOBAL} on held-out"
 
 

@@ -80,6 +80,18 @@ def test_the_numbers_are_those_of_the_run_folder(finished):
                 assert cells[label] == number(value and 100 * value, "{:.0f}")
 
 
+def test_trust_by_class_and_client(finished):
+    content = read_json(finished.inconsistency)
+    page = Page(finished.report)
+    assert f"Most trusted: {max(content['trust'], key=content['trust'].get)}" in page.text
+    shown = by_name(page.tables["heat iou trust"][0])
+    assert shown["class"] == [*content["consistency"]]
+    for name in CLASSES:
+        values = [row[name] for row in content["consistency"].values()]
+        assert shown[name] == [number(value, "{:.2f}") for value in values]
+    assert shown["mean"] == [number(value, "{:.2f}") for value in content["trust"].values()]
+
+
 def test_inconsistency_before_and_after_and_the_unstable_marked(finished):
     content = read_json(finished.inconsistency)
     [table] = Page(finished.report).tables["heat inconsistency"]
