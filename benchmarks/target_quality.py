@@ -26,11 +26,13 @@ from fedseg.evaluation.evaluate import classify_pixels, membership_of
 from fedseg.evaluation.metrics import confusion_matrix, iou
 from fedseg.method.context import open_context
 from fedseg.method.fusion.mean import balance_votes, cast_votes, typical_prior
+from fedseg.method.reliability import combine_weights
 from fedseg.method.teachers import open_teachers, predict_images
 from fedseg.method.votes import client_votes
 from fedseg.resize import resize_label
 from fedseg.run.folder import find_run
 from fedseg.run.progress import silent
+from fedseg.run.records import Inconsistency
 
 STRENGTHS = (0.0, 0.3, 0.5, 0.7)
 """Strengths of class balance; a column each."""
@@ -87,10 +89,14 @@ def main(
     rows: dict[str, tuple[list[str], np.ndarray | None]]
     rows = {f"{name} alone": ([name], None) for name in everybody}
     rows["class-aware mean"] = everybody, None
-    rows["the same, as clients score each other"] = (
-        everybody,
-        client_votes(folder, everybody, federation.classes),
-    )
+    votes = client_votes(folder, everybody, federation.classes)
+    trust = Inconsistency.read(folder.inconsistency).weights
+    if set(trust) == set(everybody):
+        rows["the same, by trust"] = (
+            everybody,
+            combine_weights([trust[name] for name in everybody], np.ones_like(votes)),
+        )
+    rows["the same, as clients score each other"] = everybody, votes
     for name, (chosen, weights) in rows.items():
         every = [targets(chosen, strength, weights) for strength in STRENGTHS]
         table.add_row(name, *(miou([scored_classes(t) for t in some]) for some in every))
