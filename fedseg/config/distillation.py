@@ -1,6 +1,6 @@
 """[server.distillation] and [server.augmentation]: how the global model is made."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -39,6 +39,9 @@ class Distillation(Section):
     """"mean" of what the clients predict; "features" also asks a gate over the clients' features,
     which is learnt on the server's images, and the student learns the fused features too; or a
     "module:object" of your own."""
+    votes: Literal["equal", "consistency"] = "equal"
+    """How much each client's vote counts: "equal", or by its "consistency" with itself on changed
+    copies of the server's images."""
     loss: StudentLossName = "cross_entropy"
     """Loss of the student: the cross-entropy to its targets, or a "module:object" of your own."""
 

@@ -56,7 +56,7 @@ def make_global_model(context: Context) -> None:
         title="distillation",
         inputs=inputs,
     )
-    # No label is needed to choose the client that is most consistent with itself.
+    # No label is needed to choose the client that agrees most with the others, or with itself.
     starts = starting_points(context.federation, context.clients, agreement.ranked)
     checkpoints.save(run.global_model, student.train(images, targets, starts), student.info, inputs)
     audit_global_model(context, agreement)
@@ -84,11 +84,13 @@ def make_targets(context: Context, folder: Path, inputs: Inputs) -> tuple[Datase
         raise RunFailed(f"the models of {', '.join(unusable)} give nothing to distill from")
     agreement = find_unstable_classes(context, teachers, unusable)
     teachers = {name: teachers[name] for name in agreement.clients}
-    agreement = add_trust(context, teachers, agreement)
+    if context.settings.votes == "consistency":
+        agreement = add_trust(context, teachers, agreement)
     images, agreement = add_images(context, teachers, agreement, inputs)
     agreement.write(context.run.inconsistency, inputs)
     weights = client_votes(context.run, list(teachers), context.federation.classes)
-    weights = combine_weights([*agreement.weights.values()], weights)
+    if agreement.weights:
+        weights = combine_weights([*agreement.weights.values()], weights)
     fuse_targets(context, teachers, images, folder, context.settings, context.student, weights)
     return images, agreement
 

@@ -56,7 +56,7 @@ def stages(federation: Federation) -> Iterator[Stage]:
     for c in clients:
         name = f"labels by {c.name}"
         yield Stage("labels", SERVER, name, *models[c.name], server, server.labelling)
-    for c in clients:
+    for c in clients if server.distillation.votes == "consistency" else ():
         name = f"consistency of {c.name}"
         yield Stage("labels", SERVER, name, *models[c.name], server, server.labelling, True)
     yield Stage("distillation", SERVER, "distillation", *models[GLOBAL], server)

@@ -132,7 +132,7 @@ class Inconsistency(Product):
     """How far each client agrees with the others, 0..1; None for a client without others."""
     consistency: dict[str, ByClass] = Field(default_factory=dict)
     """How consistent each client is with itself, by class, 0..1; None for a class that it does not
-    know."""
+    know. Empty, as are the next two, unless `votes = "consistency"`."""
     trust: dict[str, float] = Field(default_factory=dict)
     """Mean consistency of each client over the classes that all of them know, 0..1."""
     weights: dict[str, float] = Field(default_factory=dict)
@@ -154,10 +154,16 @@ class Inconsistency(Product):
 
     @property
     def ranked(self) -> list[str]:
-        """Clients that were not left out, the most trusted first; those in doubt come last."""
-        kept = [name for name in self.clients if name not in self.suspects]
-        trust = {name: (name not in self.doubtful, self.trust.get(name, 0.0)) for name in kept}
-        return sorted(kept, key=lambda name: trust[name], reverse=True)
+        """Clients that were not left out, the best first; those in doubt come last.
+
+        The best is the one that is trusted most; where trust was not measured, the one that agrees
+        most with the others.
+        """
+        kept = [name for name in self.agreement if name not in self.suspects]
+        merit = self.trust or {name: value or 0.0 for name, value in self.agreement.items()}
+        return sorted(
+            kept, key=lambda name: (name not in self.doubtful, merit.get(name, 0.0)), reverse=True
+        )
 
 
 class ParticipantResult(Record):

@@ -25,8 +25,8 @@ REFERENCES = (
     "gain of the federation",
 )
 """Rows computed from others, of the clients distilled alone: the best on each set, which nobody
-knows without labels; the one that the server trusts most; their mean; and global minus the
-best."""
+knows without labels; the one that the server picks, by agreement or trust; their mean; and global
+minus the best."""
 
 
 def compare(

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from fedseg.config import GLOBAL
+from fedseg.config import GLOBAL, Federation
 from fedseg.planning.whole_progress import WHOLE, WholeRun, stage_work
 
 
@@ -27,7 +27,9 @@ def clock(monkeypatch):
     return now
 
 
-def test_work_by_hand(federation):
+def test_work_by_hand(federation_data):
+    federation_data["server"]["distillation"] = {"votes": "consistency"}
+    federation = Federation.model_validate(federation_data)
     found = stage_work(federation)
     client = federation.clients[0].training
     rows, columns = client.crop

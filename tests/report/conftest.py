@@ -26,6 +26,7 @@ def finished(tmp_path_factory, trained):
     data["clients"].append({"name": "late", "dataset": "folder", "root": "/srv/late"})
     data["evaluation"].append({"name": "vanished", "dataset": "folder", "root": str(vanished)})
     data["server"]["augmentation"] = {"generator": "mix", "images": 6, "unstable_classes": 19}
+    data["server"]["distillation"] = {"votes": "consistency"}
     federation = Federation.model_validate(data)
     run.config.write_text(config.dump(federation))
     progress = FileProgress(run.progress, "server")

@@ -20,9 +20,9 @@ def completed(run, federation):
 
 
 def picked(run):
-    """The client that is most consistent with itself."""
-    trust = read_json(run.inconsistency)["trust"]
-    return max(trust, key=trust.get)
+    """The client that agrees most with the others."""
+    agreement = read_json(run.inconsistency)["agreement"]
+    return max(agreement, key=agreement.get)
 
 
 def test_all_baselines_in_one_table_and_configurations_side_by_side(

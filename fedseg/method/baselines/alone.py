@@ -36,7 +36,7 @@ def make(context: Context) -> None:
 
 def _distill_alone(context: Context, name: str, client: Path) -> None:
     run, images, clients = context.run, context.images, {name: client}
-    settings = context.settings.model_copy(update={"fusion": "mean"})
+    settings = context.settings.model_copy(update={"fusion": "mean", "votes": "equal"})
     info = checkpoints.load_info(run.global_model)
     info = info.model_copy(update={"coverage": checkpoints.load_info(client).coverage})
     inputs = distillation_inputs(context, clients) | {

@@ -19,7 +19,13 @@ from fedseg.models.checkpoints import Info
 from fedseg.storage.provenance import is_product
 
 NAME = "feddf"
-PLAIN = {"class_balance": 0.0, "temperature": 1.0, "fusion": "mean", "loss": "cross_entropy"}
+PLAIN = {
+    "class_balance": 0.0,
+    "temperature": 1.0,
+    "fusion": "mean",
+    "votes": "equal",
+    "loss": "cross_entropy",
+}
 """Settings of the global model's distillation that FedDF does not have."""
 
 
