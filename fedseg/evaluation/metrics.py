@@ -44,9 +44,22 @@ def iou(confusion: np.ndarray) -> np.ndarray:
         float64 [classes], 0..1; NaN for a class found neither in the labels nor in the predictions.
         One that is predicted but never true scores 0, as in cityscapesScripts' evalPixelLevel.
     """
-    hit = np.diag(confusion).astype(np.float64)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hit
-    return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    return overlap_iou(confusion.sum(axis=0), confusion.sum(axis=1), np.diag(confusion))
+
+
+def overlap_iou(first: np.ndarray, second: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Intersection over union of each class in two segmentations, from their counts.
+
+    Args:
+        first: int [C], pixels to which one gives each class.
+        second: the same of the other.
+        shared: int [C], pixels to which both give it.
+
+    Returns:
+        float64 [C], 0..1; NaN for a class that neither gives.
+    """
+    union = first + second - shared
+    return np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)
 
 
 def pixel_accuracy(confusion: np.ndarray) -> float:

@@ -6,15 +6,14 @@ blurred. It takes no label, and no other client: those may all be wrong in the s
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 import albumentations as A
 import cv2
 import numpy as np
-import torch
 
-from fedseg.data.dataset import Dataset
 from fedseg.errors import ModelError
-from fedseg.evaluation.inference import infer, resize_logits
+from fedseg.evaluation.metrics import overlap_iou
 from fedseg.files import digest
 from fedseg.method.context import Context
 from fedseg.method.sample import COPIES, sample_images
@@ -22,13 +21,10 @@ from fedseg.method.teachers import (
     Arrays,
     Teacher,
     Teachers,
-    grid_of,
+    infer_scores,
     missing_indices,
-    target_size,
     write_arrays,
 )
-from fedseg.models import checkpoints
-from fedseg.models.build import best_device
 from fedseg.resize import resize_label
 from fedseg.storage.arrays import SUFFIX, read_array
 from fedseg.storage.provenance import notices
@@ -78,7 +74,7 @@ CHANGES: tuple[Change, ...] = (
 """Changes of light, colour and camera that leave every class where it is; and the mirror."""
 
 
-def class_consistency(context: Context, teachers: Teachers, images: Dataset) -> np.ndarray:
+def class_consistency(context: Context, teachers: Teachers) -> np.ndarray:
     """How consistent each client is with itself, above chance.
 
     C_k,c = max(0, (s - r) / (1 - r)), where s is the IoU of class c between what client k sees in
@@ -88,8 +84,7 @@ def class_consistency(context: Context, teachers: Teachers, images: Dataset) -> 
 
     Args:
         context: of the run.
-        teachers: that have predicted the images.
-        images: what they have predicted.
+        teachers: that have predicted the server's own images.
 
     Returns:
         float64 [K, C], 0..1; 0 for a class that a client does not know or never predicts, and for
@@ -98,7 +93,7 @@ def class_consistency(context: Context, teachers: Teachers, images: Dataset) -> 
     rows = []
     for name, teacher in teachers.items():
         try:
-            counts = count_cells(context, name, teacher, images)
+            counts = count_cells(context, name, teacher)
         except ModelError as error:
             notices.warning("client '%s' counts as inconsistent: %s", name, error)
             counts = np.zeros((5, len(teacher.class_list)), np.int64)
@@ -116,81 +111,59 @@ def above_chance(counts: np.ndarray) -> np.ndarray:
         float64 [C], 0..1.
     """
     image, copy, both, other, by_chance = counts
-    same = _iou(image, copy, both)
-    chance = _iou(other, copy, by_chance)
+    same = np.nan_to_num(overlap_iou(image, copy, both))
+    chance = np.nan_to_num(overlap_iou(other, copy, by_chance))
     return np.clip((same - chance) / np.maximum(1 - chance, 1e-6), 0, 1)
 
 
-def _iou(first: np.ndarray, second: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    union = first + second - shared
-    return np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
-
-
-def count_cells(context: Context, name: str, teacher: Teacher, images: Dataset) -> np.ndarray:
+def count_cells(context: Context, name: str, teacher: Teacher) -> np.ndarray:
     """Count, class by class, what a client sees in images and in changed copies of them.
 
     Returns:
         int64 [5, C], cells of each class: in the image, in the copy, in both at the same place, in
         another image, and in that one and the copy at the same place.
     """
-    sample = sample_images(len(images))
-    protocol = context.federation.server.labelling
-    key = digest(
-        "consistency",
-        *checkpoints.identity(teacher.checkpoint),
-        *grid_of(context.student),
-        protocol.model_dump_json(),
-        *[teacher.files[index].stem for index in sample],
-    )
+    sample = sample_images(len(context.images))
+    predicted = [teacher.files[index] for index in sample]
+    key = digest("consistency", *(f"{file.parent.name}/{file.stem}" for file in predicted))
     files = [context.run.predictions / key / f"{place}{SUFFIX}" for place in range(len(sample))]
-    compute = partial(_counts, context, teacher, images, sample)
+    compute = partial(_counts, context, teacher, sample)
     stage = f"consistency of {name}"
     write_arrays(files, missing_indices(files), compute, context.progress, stage)
     return np.sum([read_array(file) for file in files], axis=0)
 
 
 def _counts(
-    context: Context,
-    teacher: Teacher,
-    images: Dataset,
-    sample: Sequence[int],
-    places: Sequence[int],
+    context: Context, teacher: Teacher, sample: Sequence[int], places: Sequence[int]
 ) -> Arrays:
     """Counts of the images at some places of the sample; see `count_cells`."""
-    network, info = checkpoints.load(teacher.checkpoint, best_device())
-    classes = len(info.classes)
-    unseen = [c for c in range(classes) if c not in info.coverage]
+    classes, protocol = len(teacher.class_list), context.federation.server.labelling
 
     def changed(item: tuple[int, int]) -> np.ndarray:
         place, change = item
-        return CHANGES[change](images.image(sample[place]))
+        return CHANGES[change](context.images.image(sample[place]))
 
     def histogram(seen: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
         return np.bincount(np.where(where, seen, classes).ravel(), minlength=classes + 1)[:classes]
 
     items = [(place, change) for place in places for change in changes_of(place)]
-    counts = np.zeros((5, classes), np.int64)
-    protocol = context.federation.server.labelling
-    for number, ((place, change), copy, logits) in enumerate(
-        infer(network, info, changed, items, protocol), 1
-    ):
-        scores = resize_logits(logits, target_size(copy.shape[:2], context.student))
-        scores[unseen] = -torch.inf
-        seen = scores.argmax(dim=0).cpu().numpy().astype(np.uint8)
-        if CHANGES[change] is mirror:
-            seen = seen[:, ::-1]
+    outputs = infer_scores(teacher.checkpoint, context.student, changed, items, protocol)
+    for place in places:
         image = teacher.classes(sample[place])
-        other = resize_label(teacher.classes(sample[place - 1]), seen.shape)
-        counts += [
-            histogram(image),
-            histogram(seen),
-            histogram(seen, image == seen),
-            histogram(other),
-            histogram(seen, other == seen),
-        ]
-        if number % COPIES == 0:
-            yield place, counts
-            counts = np.zeros((5, classes), np.int64)
+        other = resize_label(teacher.classes(sample[place - 1]), image.shape)
+        counts = np.zeros((5, classes), np.int64)
+        for (_, change), scores in islice(outputs, COPIES):
+            seen = scores.argmax(dim=0).cpu().numpy().astype(np.uint8)
+            if CHANGES[change] is mirror:
+                seen = seen[:, ::-1]
+            counts += [
+                histogram(image),
+                histogram(seen),
+                histogram(seen, image == seen),
+                histogram(other),
+                histogram(seen, other == seen),
+            ]
+        yield place, counts
 
 
 def changes_of(place: int) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.data.loading import prefetch
 from fedseg.data.shards import sharded
+from fedseg.evaluation.metrics import overlap_iou
 from fedseg.method.teachers import Teacher
 from fedseg.run.progress import Progress
 from fedseg.run.records import ByClass, Claim, Inconsistency, PairAgreement
@@ -163,12 +164,12 @@ def record_agreement(agreement: Agreement, most: int) -> Inconsistency:
     return Inconsistency(
         clients=agreement.clients,
         agreement=typical_agreement(agreement),
-        inconsistency=_by_class(scores, classes),
+        inconsistency=by_class(scores, classes),
         unstable=[classes.names[c] for c in unstable_classes(scores, most)],
         pairs=[
             PairAgreement(
                 clients=(agreement.clients[pair[0]], agreement.clients[pair[1]]),
-                iou=_by_class(_pair_iou(agreement, pair), classes),
+                iou=by_class(_pair_iou(agreement, pair), classes),
             )
             for pair in agreement.pairs
         ],
@@ -246,14 +247,14 @@ def _pair_iou(agreement: Agreement, pair: tuple[int, int]) -> np.ndarray:
     """IoU of each class between two clients; NaN where either does not know the class."""
     known = set.intersection(*(agreement.coverage[agreement.clients[k]] for k in pair))
     first, second = pair
-    shared = agreement.shared[first, second]
-    union = agreement.given[first] + agreement.given[second] - shared
-    values = np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)
-    values[[c for c in range(len(union)) if c not in known]] = np.nan
+    given = agreement.given
+    values = overlap_iou(given[first], given[second], agreement.shared[first, second])
+    values[[c for c in range(len(values)) if c not in known]] = np.nan
     return values
 
 
-def _by_class(values: np.ndarray, classes: ClassList) -> ByClass:
+def by_class(values: np.ndarray, classes: ClassList) -> ByClass:
+    """Values of float [C] by the names of the classes; None for NaN."""
     return {
         name: None if np.isnan(value) else round(float(value), 6)
         for name, value in zip(classes.names, values, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 from fedseg.method.consistency import class_consistency
 from fedseg.method.context import Context
 from fedseg.method.cross_site import LEAST
+from fedseg.method.inconsistency import by_class
 from fedseg.method.teachers import Teachers
 from fedseg.run.records import Inconsistency
 
@@ -23,19 +24,16 @@ def add_trust(context: Context, teachers: Teachers, agreement: Inconsistency) ->
         teachers: that have predicted the server's own images.
         agreement: to which it is added.
     """
-    consistency = class_consistency(context, teachers, context.images)
+    consistency, classes = class_consistency(context, teachers), context.federation.classes
     coverage = [teacher.coverage for teacher in teachers.values()]
     trust = client_trust(consistency, coverage)
     doubtful = {place for place, name in enumerate(teachers) if name in agreement.doubtful}
     weights = vote_weights(trust, doubtful)
-    names = context.federation.classes.names
-    by_class = {
-        name: {names[c]: round(float(row[c]), 6) if c in own else None for c in range(len(names))}
-        for name, row, own in zip(teachers, consistency, coverage, strict=True)
-    }
+    known = [[c in own for c in range(len(classes))] for own in coverage]
+    rows = zip(teachers, np.where(known, consistency, np.nan), strict=True)
     return agreement.model_copy(
         update={
-            "consistency": by_class,
+            "consistency": {name: by_class(row, classes) for name, row in rows},
             "trust": dict(zip(teachers, trust.round(6).tolist(), strict=True)),
             "weights": dict(zip(teachers, weights.round(6).tolist(), strict=True)),
         }

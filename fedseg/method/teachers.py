@@ -7,7 +7,7 @@ A folder is named after all that its arrays depend on but the image, and a file 
 of its image, so that predictions are used again only for the images that they were made of.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from fedseg.classes import CITYSCAPES, ClassList
 from fedseg.config import Protocol
 from fedseg.data.dataset import Dataset
 from fedseg.data.shards import sharded
-from fedseg.evaluation.inference import PLAIN, infer, input_size, resize_logits
+from fedseg.evaluation.inference import PLAIN, Item, infer, input_size, resize_logits
 from fedseg.files import digest
 from fedseg.models import checkpoints
 from fedseg.models.build import best_device
@@ -106,14 +106,38 @@ def predict_images(
     return files
 
 
+def infer_scores(
+    checkpoint: Path,
+    student: Info,
+    read: Callable[[Item], np.ndarray],
+    items: Iterable[Item],
+    protocol: Protocol,
+) -> Iterator[tuple[Item, torch.Tensor]]:
+    """Run a client's model over images, on the grid of the targets.
+
+    Args:
+        checkpoint: the model's checkpoint folder.
+        student: its input size sets the grid.
+        read: reads an image, uint8 [H, W, 3] RGB.
+        items: what `read` takes.
+        protocol: how images are shown to the model.
+
+    Yields:
+        Each item, in order, and its logits, float32 [C, h, w]; minus infinity for classes that the
+        model was not trained on.
+    """
+    network, info = checkpoints.load(checkpoint, best_device())
+    unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
+    for item, image, logits in infer(network, info, read, items, protocol):
+        scores = resize_logits(logits, target_size(image.shape[:2], student))
+        scores[unseen] = -torch.inf
+        yield item, scores
+
+
 def _probabilities(
     checkpoint: Path, dataset: Dataset, student: Info, protocol: Protocol, numbers: Sequence[int]
 ) -> Arrays:
-    network, info = checkpoints.load(checkpoint, best_device())
-    unseen = [c for c in range(len(info.classes)) if c not in info.coverage]
-    for index, image, logits in infer(network, info, dataset.image, numbers, protocol):
-        scores = resize_logits(logits, target_size(image.shape[:2], student))
-        scores[unseen] = -torch.inf
+    for index, scores in infer_scores(checkpoint, student, dataset.image, numbers, protocol):
         found = (scores.softmax(dim=0) * 255).round().to(torch.uint8)
         yield index, found.permute(1, 2, 0).cpu().numpy()
 

@@ -169,15 +169,11 @@ def trust_map(content: Inconsistency, classes: ClassList) -> HeatMap | None:
     colours = zip(classes.names, map(css, classes.palette), strict=True)
     clients = content.consistency.values()
     rows = [
-        Row(name, colour, [_trust_cell(client[name]) for client in clients])
+        Row(name, colour, [Cell(client[name], _plain(client[name])) for client in clients])
         for name, colour in colours
     ]
     foot = [Cell(trust, _plain(trust)) for trust in content.trust.values()]
     return HeatMap("trust", list(content.consistency), rows, foot)
-
-
-def _trust_cell(value: float | None) -> Cell:
-    return Cell(value, _plain(value), UNSEEN if value is None else "", value is None)
 
 
 def _distance(agreement: float | None) -> float | None:

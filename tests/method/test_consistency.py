@@ -64,7 +64,7 @@ def spoil(context, name, change):
 def measured(context):
     teachers = open_teachers(context.clients)
     assert not label_images(context, teachers, context.images, context.student)
-    return class_consistency(context, teachers, context.images)
+    return class_consistency(context, teachers)
 
 
 def one_class(network):
@@ -99,26 +99,26 @@ def test_an_interrupted_measurement_goes_on(context, monkeypatch):
     for folder in folders:
         next(folder.glob("1.*")).unlink()
     seen = []
-    real = consistency.infer
+    real = consistency.infer_scores
 
-    def counted(network, info, read, items, protocol):
+    def counted(checkpoint, student, read, items, protocol):
         seen.extend(items)
-        return real(network, info, read, items, protocol)
+        return real(checkpoint, student, read, items, protocol)
 
-    monkeypatch.setattr(consistency, "infer", counted)
+    monkeypatch.setattr(consistency, "infer_scores", counted)
     assert (measured(context) == whole).all()
     assert seen == [(1, change) for change in changes_of(1)] * 2
 
 
 def test_a_model_that_fails_on_a_copy_counts_as_inconsistent(context, monkeypatch, caplog):
-    real = consistency.infer
+    real = consistency.infer_scores
 
-    def fails(network, info, *rest):
-        if 9 in info.coverage:  # the second client's
+    def fails(checkpoint, *rest):
+        if checkpoint.name == "two":
             raise ModelError("the model's output holds NaN")
-        return real(network, info, *rest)
+        return real(checkpoint, *rest)
 
-    monkeypatch.setattr(consistency, "infer", fails)
+    monkeypatch.setattr(consistency, "infer_scores", fails)
     one, two = measured(context)
     assert one.any()
     assert not two.any()
